@@ -1,0 +1,81 @@
+"""Everything that juicecap raises on purpose.
+
+    JuicecapError
+    ├── UsageError              the command line is wrong                          exit 2
+    ├── RecipeError             the recipe is wrong; carries every problem found   exit 1
+    ├── DataError               a dataset or an output cannot be read or written   exit 1
+    ├── EnvironmentFailure      engine, server, disk or library failed             exit 4
+    │   └── MissingLibrary      an optional library is not installed
+    ├── BugError                juicecap broke its own promise                     exit 70
+    └── SampleError             one sample failed; a runner turns it into a rejection
+        └── MediaError          its video or image cannot be used
+
+An expected error is a sentence: what is wrong, where, and what to do next. Exceptions of other libraries are translated
+where that library is called.
+"""
+
+from __future__ import annotations
+
+
+class JuicecapError(Exception):
+    """Base of all errors that juicecap raises on purpose."""
+
+    exit_code = 70
+
+
+class UsageError(JuicecapError):
+    """The command line is wrong."""
+
+    exit_code = 2
+
+
+class RecipeError(JuicecapError):
+    """The recipe is wrong. `str()` of it is the full report."""
+
+    exit_code = 1
+
+
+class DataError(JuicecapError):
+    """A dataset or an output file cannot be read or written."""
+
+    exit_code = 1
+
+
+class EnvironmentFailure(JuicecapError):
+    """Something outside of the recipe and its data failed; running again resumes."""
+
+    exit_code = 4
+
+
+class MissingLibrary(EnvironmentFailure):
+    """An optional library is not installed."""
+
+    def __init__(self, library: str, extra: str) -> None:
+        super().__init__(f'{library} is not installed. Install it with: pip install "juicecap[{extra}]"')
+
+
+class BugError(JuicecapError):
+    """juicecap noticed that it broke its own promise, such as counts that do not add up."""
+
+
+class SampleError(JuicecapError):
+    """One sample cannot be processed.
+
+    `code` is a constant in capitals that programs can compare; `retryable` says whether the same sample may succeed
+    on another day (a server that was down) or never will (a text file named mp4).
+    """
+
+    exit_code = 1
+
+    def __init__(self, code: str, message: str, *, retryable: bool = False) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.retryable = retryable
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.message}"
+
+
+class MediaError(SampleError):
+    """A video or an image cannot be used."""

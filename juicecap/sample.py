@@ -1,0 +1,88 @@
+"""A sample is one row of a dataset, a plain dict; a batch is a dict of equally long lists, as in `datasets`.
+
+Besides the user's columns a sample that came from `juicecap.load_dataset` carries one hidden column, `ORIGIN`: where it
+came from, against which folder its relative media paths are resolved, and which of its keys the source record did not
+have (a table cannot tell a missing key from null, an export must).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from juicecap.errors import SampleError
+
+Sample = dict[str, Any]
+Batch = dict[str, list[Any]]
+
+ORIGIN = "__juicecap_origin__"
+"""Hidden column: {"id": "clips.jsonl:3", "folder": "/data", "missing": ["text"]}."""
+
+FATE = "__juicecap_fate__"
+"""Hidden column of a step's table: what became of the sample (see `ops/base.py`)."""
+
+HIDDEN = (ORIGIN, FATE)
+
+
+def samples_of(batch: Batch) -> list[Sample]:
+    """Turn a batch into its samples, in order."""
+    columns = list(batch)
+    return [dict(zip(columns, row, strict=True)) for row in zip(*batch.values(), strict=True)]
+
+
+def batch_of(samples: Iterable[Sample], columns: Iterable[str] = ()) -> Batch:
+    """Turn samples into a batch. The columns are `columns` and all that the samples have; what a sample lacks is None."""
+    rows = list(samples)
+    names = dict.fromkeys(columns)
+    for row in rows:
+        names.update(dict.fromkeys(row))
+    return {name: [row.get(name) for row in rows] for name in names}
+
+
+def sample_name(sample: Sample, media_keys: Sequence[str] = ("videos", "images")) -> str:
+    """What to call a sample in a message: its source and position, else its first medium."""
+    origin = sample.get(ORIGIN)
+    if origin:
+        return str(origin["id"])
+    for key in media_keys:
+        value = sample.get(key)
+        if value:
+            return str(value if isinstance(value, str) else value[0])
+    return "a sample without media"
+
+
+def media_paths(sample: Sample, key: str) -> list[str]:
+    """The paths in a media column, relative ones resolved against the sample's source folder.
+
+    The column may be missing, null, one path, a list of paths, or a JSON list in a string (as a CSV cell holds it).
+
+    Raises:
+        SampleError: `BAD_MEDIA_COLUMN` if an entry is not a path.
+    """
+    value = sample.get(key)
+    if value is None or value == "":
+        return []
+    if isinstance(value, str):
+        value = _listed(value)
+    if not isinstance(value, list | tuple):
+        raise SampleError("BAD_MEDIA_COLUMN", f"column {key!r} holds {value!r}, not a path or a list of paths")
+    folder = (sample.get(ORIGIN) or {}).get("folder") or ""
+    paths = []
+    for entry in value:
+        if not isinstance(entry, str) or not entry:
+            raise SampleError("BAD_MEDIA_COLUMN", f"column {key!r} holds {entry!r} where a path should be")
+        paths.append(os.path.join(folder, entry))
+    return paths
+
+
+def _listed(value: str) -> list[Any]:
+    if value.startswith("["):
+        try:
+            parsed = json.loads(value)
+        except ValueError:
+            return [value]
+        if isinstance(parsed, list):
+            return parsed
+    return [value]
