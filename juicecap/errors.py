@@ -3,6 +3,7 @@
     JuicecapError
     ├── UsageError              the command line is wrong                          exit 2
     ├── RecipeError             the recipe is wrong; carries every problem found   exit 1
+    ├── SettingsError           an op's settings are wrong                         exit 1
     ├── DataError               a dataset or an output cannot be read or written   exit 1
     ├── EnvironmentFailure      engine, server, disk or library failed             exit 4
     │   └── MissingLibrary      an optional library is not installed
@@ -79,3 +80,16 @@ class SampleError(JuicecapError):
 
 class MediaError(SampleError):
     """A video or an image cannot be used."""
+
+
+class SettingsError(JuicecapError):
+    """An op was given settings that contradict each other or lie outside of their range.
+
+    `problems` holds (parameter, sentence) pairs; a recipe reports each at the parameter's own line and column.
+    """
+
+    exit_code = 1
+
+    def __init__(self, op: str, problems: list[tuple[str, str]]) -> None:
+        super().__init__("\n".join(f"{op}: {sentence}" for _, sentence in problems))
+        self.problems = problems

@@ -1,0 +1,92 @@
+"""Which instants of a video the model sees. Pure functions; no file is opened here.
+
+Frames are chosen by time, not by number: `target_times` spreads instants evenly from the first frame to the last, and the
+frame that is on screen at an instant is the last one whose timestamp is not later. So constant and variable frame rates
+of the same scene give the same pictures.
+
+The number of frames follows Qwen's convention (`fps` times the duration, at least `min_frames`, at most `max_frames`,
+first and last frame included), see `Qwen3VLVideoProcessor.sample_frames` in transformers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+TIME_TOLERANCE = 1e-4
+"""Seconds by which a timestamp may lie after an instant and still count as on screen (rounding of container time bases)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrameSampling:
+    """How to sample frames. Times are seconds, pixels count per frame."""
+
+    fps: float = 2.0
+    num_frames: int | None = None
+    min_frames: int = 4
+    max_frames: int = 768
+    start: float | None = None
+    end: float | None = None
+    min_pixels: int | None = None
+    max_pixels: int | None = None
+
+    def problems(self) -> list[tuple[str, str]]:
+        """What contradicts itself, as (parameter, sentence) pairs."""
+        found = []
+        if self.min_frames > self.max_frames:
+            found.append(("min_frames", f"min_frames ({self.min_frames}) is larger than max_frames ({self.max_frames})"))
+        if self.start is not None and self.end is not None and self.start >= self.end:
+            found.append(("end", f"end ({self.end}) is not later than start ({self.start})"))
+        if self.min_pixels is not None and self.max_pixels is not None and self.min_pixels > self.max_pixels:
+            found.append(("min_pixels", f"min_pixels ({self.min_pixels}) is larger than max_pixels ({self.max_pixels})"))
+        return found
+
+
+def window(sampling: FrameSampling, last: float) -> tuple[float, float]:
+    """The stretch (seconds) from which frames are taken, for a video whose last frame is shown at `last`.
+
+    `start` and `end` are cut to the video; a `start` behind its end gives the last frame.
+    """
+    begin = min(max(0.0, sampling.start or 0.0), last)
+    finish = last if sampling.end is None else min(max(begin, sampling.end), last)
+    return begin, finish
+
+
+def frame_count(sampling: FrameSampling, seconds: float, available: int | None) -> int:
+    """How many frames to take from `seconds` of video that holds `available` frames (None: unknown). At least 1."""
+    wanted = sampling.num_frames
+    if wanted is None:
+        wanted = min(max(int(seconds * sampling.fps + 1e-6), sampling.min_frames), sampling.max_frames)
+    if available is not None:
+        wanted = min(wanted, available)
+    return max(1, wanted)
+
+
+def target_times(sampling: FrameSampling, *, last: float, duration: float, available: int | None) -> list[float]:
+    """The instants (seconds from the first frame) whose frames are taken: non-decreasing, inside of `window`.
+
+    `last` is the time of the last frame, `duration` that of its end, `available` the number of frames if known.
+    """
+    begin, finish = window(sampling, last)
+    whole = finish - begin + (duration - last if finish >= last else 0.0)
+    if available is not None and duration > 0 and whole < duration:
+        available = max(1, round(available * whole / duration))
+    count = frame_count(sampling, whole, available)
+    if count == 1:
+        return [begin]
+    step = (finish - begin) / (count - 1)
+    return [begin + step * index for index in range(count - 1)] + [finish]
+
+
+def frames_at(times: Sequence[float], timestamps: Sequence[float]) -> list[int]:
+    """For each of the non-decreasing `times` the index of the frame on screen, given all `timestamps` in order.
+
+    Before the first timestamp the first frame is on screen. This is the definition that the decoder follows without
+    holding all timestamps; tests compare the two.
+    """
+    chosen, index = [], 0
+    for time in times:
+        while index + 1 < len(timestamps) and timestamps[index + 1] <= time + TIME_TOLERANCE:
+            index += 1
+        chosen.append(index)
+    return chosen

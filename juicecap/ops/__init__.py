@@ -1,0 +1,35 @@
+"""The ops, for use from Python: `from juicecap.ops import VideoCaptioningFromVLMMapper`.
+
+Classes are imported when they are first named; `catalog` has the table.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from juicecap.ops.catalog import BUILTIN, find, names
+
+if TYPE_CHECKING:
+    from juicecap.ops.filter.text_length_filter import TextLengthFilter
+    from juicecap.ops.filter.video_duration_filter import VideoDurationFilter
+    from juicecap.ops.filter.video_resolution_filter import VideoResolutionFilter
+    from juicecap.ops.mapper.video_captioning_from_vlm_mapper import VideoCaptioningFromVLMMapper
+    from juicecap.ops.mapper.whitespace_normalization_mapper import WhitespaceNormalizationMapper
+
+_CLASSES = {reference.partition(":")[2]: name for name, reference in BUILTIN.items()}
+
+__all__ = [  # a test holds it equal to the catalog's classes
+    "TextLengthFilter",
+    "VideoCaptioningFromVLMMapper",
+    "VideoDurationFilter",
+    "VideoResolutionFilter",
+    "WhitespaceNormalizationMapper",
+    "find",
+    "names",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _CLASSES:
+        return find(_CLASSES[name])
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

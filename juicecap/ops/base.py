@@ -1,0 +1,313 @@
+"""What an op is, and how it is applied to a batch.
+
+An op is frozen settings: a keyword-only dataclass whose fields are its recipe parameters. It says which questions a sample
+raises (`requests`) and, once the answers are there, what becomes of the sample (`settle`). Each sample of a batch meets
+exactly one `Fate`; nothing but this module turns a failed sample into one, and it does so for that sample alone.
+
+There is one base for each family: `Mapper` (sample to samples) and `Filter` (keep or drop) work batch by batch,
+`Deduplicator` and `Selector` look at the whole dataset first.
+"""
+
+from __future__ import annotations
+
+import itertools
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, get_type_hints
+
+from juicecap.data.lines import write_lines
+from juicecap.errors import SampleError, SettingsError
+from juicecap.ops.fate import Fate, Usage
+from juicecap.ops.table import kept, rejections, step_table
+from juicecap.sample import Batch, Sample, batch_of, media_paths, samples_of
+from juicecap.vlm import core
+from juicecap.vlm.base import Outcome, Request, digest_of
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+
+@dataclass(frozen=True, kw_only=True)
+class Op(ABC):
+    """Base of all ops: the column names and special tokens that every op takes."""
+
+    text_key: str = "text"
+    """Column that holds the text."""
+    video_key: str = "videos"
+    """Column that holds the paths of the videos."""
+    image_key: str = "images"
+    """Column that holds the paths of the images."""
+    audio_key: str = "audios"
+    """Column that holds the paths of the audio files."""
+    video_special_token: str = "<__dj__video>"
+    """Token that stands for a video in the text."""
+    image_special_token: str = "<__dj__image>"
+    """Token that stands for an image in the text."""
+    audio_special_token: str = "<__dj__audio>"
+    """Token that stands for an audio file in the text."""
+    eoc_special_token: str = "<|__dj__eoc|>"
+    """Token that ends a chunk of the text."""
+
+    name: ClassVar[str] = ""
+    """Name in recipes: the name of the file that defines the op, unless the class or `register` says otherwise."""
+    version: ClassVar[int] = 1
+    """Raised when the same settings give another output, so that finished steps are not taken for current ones."""
+    default_batch_size: ClassVar[int] = 1000
+    """Samples in a batch where the recipe does not say."""
+
+    def __init_subclass__(cls) -> None:
+        if "name" not in cls.__dict__:
+            cls.name = cls.__module__.rpartition(".")[2]
+
+    def __post_init__(self) -> None:
+        found = [*_range_problems(self), *self.problems()]
+        if found:
+            raise SettingsError(self.name, found)
+
+    def problems(self) -> list[tuple[str, str]]:
+        """What contradicts itself in the settings, as (parameter, sentence) pairs."""
+        return []
+
+    def media_columns(self) -> tuple[str, ...]:
+        """Columns whose files the op reads: a changed file makes the op run again."""
+        return ()
+
+    def columns_written(self) -> Mapping[str, Any]:
+        """Columns that the op writes, with their types in the words of `data.columns.features_of`."""
+        return {}
+
+    def settings(self) -> dict[str, Any]:
+        """The settings by name, as plain data."""
+        return {each.name: getattr(self, each.name) for each in fields(self)}
+
+    def fingerprint(self) -> str:
+        """A hash of the op's name, version and settings."""
+        return digest_of([self.name, self.version, self.settings()])
+
+    def requests(self, sample: Sample) -> Sequence[Request]:
+        """The questions that this sample raises; none for an op that asks no model.
+
+        Raises:
+            SampleError: the sample cannot be asked about.
+        """
+        del sample
+        return ()
+
+    @abstractmethod
+    def settle(self, sample: Sample, outcomes: Sequence[Outcome]) -> Sequence[Sample] | None:
+        """What the sample becomes, given the outcomes of its requests in order: samples, or None to drop it.
+
+        Raises:
+            SampleError: the sample is to be rejected.
+        """
+
+    def fates(self, batch: Batch) -> list[Fate]:
+        """Apply the op to a batch; one fate for each sample, in order."""
+        samples = samples_of(batch)
+        plans = [self._plan(sample) for sample in samples]
+        questions = [plan for plan in plans if not isinstance(plan, SampleError)]
+        answered = iter(core.ask(list(itertools.chain.from_iterable(questions))) if any(questions) else ())
+        fates = []
+        for sample, plan in zip(samples, plans, strict=True):
+            if isinstance(plan, SampleError):
+                fates.append(Fate(kind="rejected", sample=sample, failure=plan))
+            else:
+                fates.append(self._fate(sample, list(itertools.islice(answered, len(plan)))))
+        return fates
+
+    def _plan(self, sample: Sample) -> Sequence[Request] | SampleError:
+        try:
+            return self.requests(sample)
+        except SampleError as error:
+            return error
+
+    def _fate(self, sample: Sample, outcomes: Sequence[Outcome]) -> Fate:
+        usage = _usage(outcomes)
+        try:
+            for outcome in outcomes:
+                if outcome.failure:
+                    raise SampleError(outcome.failure.code, outcome.failure.message, retryable=outcome.failure.retryable)
+            outputs = self.settle(sample, outcomes)
+        except SampleError as error:
+            return Fate(kind="rejected", sample=sample, failure=error, usage=usage)
+        if outputs is None:
+            return Fate(kind="filtered", sample=sample, usage=usage)
+        return Fate(kind="kept", sample=sample, outputs=tuple(outputs), usage=usage)
+
+    def process_batched(self, batch: Batch) -> Batch:
+        """Apply the op to a batch of columns, for `Dataset.map(..., batched=True)` or by hand.
+
+        Raises:
+            SampleError: a sample failed; the message names it.
+        """
+        fates = self.fates(batch)
+        self._raise_failure(fates)
+        outputs = itertools.chain.from_iterable(fate.outputs for fate in fates)
+        return batch_of(outputs, [*batch, *self.columns_written()])
+
+    def __call__(self, batch: Batch) -> Batch:
+        """The same as `process_batched`."""
+        return self.process_batched(batch)
+
+    def run(
+        self, dataset: Dataset, *, rejected: list[dict[str, Any]] | str | Path | None = None, batch_size: int | None = None
+    ) -> Dataset:
+        """Apply the op to a dataset and return the result.
+
+        With `rejected` a list or a path of a jsonl file, samples that fail are written there, with the fields of
+        `rejected.jsonl` in a run folder, and the rest is returned.
+
+        Raises:
+            SampleError: a sample failed and `rejected` is None; the message names it.
+        """
+        watcher = self._raise_failure if rejected is None else None
+        table = step_table(self, dataset, batch_size=batch_size, watcher=watcher, load_from_cache_file=False)
+        failed = rejections(table, self.name, self.media_keys())
+        if rejected is None:
+            return kept(table)
+        if isinstance(rejected, list):
+            rejected.extend(failed)
+        else:
+            write_lines(Path(rejected), failed)
+        return kept(table)
+
+    def _raise_failure(self, fates: Sequence[Fate]) -> None:
+        for fate in fates:
+            if fate.failure:
+                raise fate.named_failure(self.media_keys()) from fate.failure
+
+    def chooser(self, samples: Iterable[Sample]) -> Callable[[Batch], list[Fate]]:
+        """What turns each batch of the dataset `samples`, met in order, into fates."""
+        del samples
+        return self.fates
+
+    def media_keys(self) -> tuple[str, ...]:
+        """The columns by whose media a sample without an origin is named."""
+        return (self.video_key, self.image_key)
+
+    def media_of(self, sample: Sample) -> list[str]:
+        """The resolved paths of all media that the op reads from the sample; none where a column is malformed."""
+        paths: list[str] = []
+        for column in self.media_columns():
+            try:
+                paths.extend(media_paths(sample, column))
+            except SampleError:
+                continue
+        return paths
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mapper(Op):
+    """Base of ops that turn a sample into one or more samples."""
+
+    @abstractmethod
+    def process(self, sample: Sample, outcomes: Sequence[Outcome]) -> Sequence[Sample]:
+        """The samples that the sample becomes (at least one). It is the op's own copy and may be changed.
+
+        Raises:
+            SampleError: the sample is to be rejected.
+        """
+
+    def settle(self, sample: Sample, outcomes: Sequence[Outcome]) -> Sequence[Sample]:
+        """See `Op.settle`."""
+        return self.process(dict(sample), outcomes)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Filter(Op):
+    """Base of ops that keep a sample as it is or drop it."""
+
+    @abstractmethod
+    def keep(self, sample: Sample) -> bool:
+        """Whether the sample stays.
+
+        Raises:
+            SampleError: that cannot be said; the sample is rejected.
+        """
+
+    def settle(self, sample: Sample, outcomes: Sequence[Outcome]) -> Sequence[Sample] | None:
+        """See `Op.settle`."""
+        del outcomes
+        return [sample] if self.keep(sample) else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class WholeDatasetOp(Op):
+    """An op that sees the whole dataset before it decides; `choose` runs once, `settle` only reads the decision."""
+
+    @abstractmethod
+    def choose(self, samples: Iterable[Sample]) -> list[bool]:
+        """For each sample of the dataset, in order, whether it stays. `samples` can be iterated more than once."""
+
+    def fates(self, batch: Batch) -> list[Fate]:
+        """Apply the op to a batch, taken as the whole dataset."""
+        return self.chooser(samples_of(batch))(batch)
+
+    def chooser(self, samples: Iterable[Sample]) -> Callable[[Batch], list[Fate]]:
+        """See `Op.chooser`."""
+        chosen = iter(self.choose(samples))
+
+        def fates(batch: Batch) -> list[Fate]:
+            return [_stays_or_goes(sample, stays=next(chosen)) for sample in samples_of(batch)]
+
+        return fates
+
+    def settle(self, sample: Sample, outcomes: Sequence[Outcome]) -> Sequence[Sample] | None:
+        """One sample alone is always chosen; see `chooser`."""
+        del outcomes
+        return [sample]
+
+
+def _stays_or_goes(sample: Sample, *, stays: bool) -> Fate:
+    return Fate(kind="kept", sample=sample, outputs=(sample,)) if stays else Fate(kind="filtered", sample=sample)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deduplicator(WholeDatasetOp):
+    """Base of ops that keep the first of all samples with the same signature."""
+
+    @abstractmethod
+    def signature(self, sample: Sample) -> str:
+        """Equal for samples that are duplicates of each other."""
+
+    def choose(self, samples: Iterable[Sample]) -> list[bool]:
+        """Keep a sample whose signature has not been met before."""
+        seen: set[str] = set()
+        chosen = []
+        for sample in samples:
+            signature = self.signature(sample)
+            chosen.append(signature not in seen)
+            seen.add(signature)
+        return chosen
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selector(WholeDatasetOp):
+    """Base of ops that pick samples by comparing them with all others (the best N, a spread, …)."""
+
+
+def _usage(outcomes: Sequence[Outcome]) -> Usage:
+    answers = [answer for outcome in outcomes for answer in outcome.answers]
+    return Usage(
+        captions=len(answers),
+        truncated=sum(answer.finish_reason == "length" for answer in answers),
+        prompt_tokens=sum(outcome.prompt_tokens for outcome in outcomes),
+        completion_tokens=sum(answer.tokens for answer in answers),
+    )
+
+
+def _range_problems(op: Op) -> list[tuple[str, str]]:
+    """Values outside of the range that a field's type names (`PositiveInt` and the like); recipes and Python alike."""
+    found = []
+    for name, hint in get_type_hints(type(op)).items():
+        allowed = [kind for kind in getattr(hint, "__args__", (hint,)) if hasattr(kind, "_restrictions")]
+        value = getattr(op, name, None)
+        if not allowed or value is None:
+            continue
+        try:
+            allowed[0](value)
+        except (TypeError, ValueError) as error:
+            found.append((name, f"{name}: {error}"))
+    return found

@@ -1,0 +1,67 @@
+"""Names of built-in ops and where they live: one alphabetical table of lazy references.
+
+An op's module is imported when its name is met, never before, and nothing registers by being imported.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from juicecap.errors import JuicecapError
+from juicecap.ops import registry
+
+if TYPE_CHECKING:
+    from juicecap.ops.base import Op
+
+BUILTIN: dict[str, str] = {
+    "text_length_filter": "juicecap.ops.filter.text_length_filter:TextLengthFilter",
+    "video_captioning_from_vlm_mapper": "juicecap.ops.mapper.video_captioning_from_vlm_mapper:VideoCaptioningFromVLMMapper",
+    "video_duration_filter": "juicecap.ops.filter.video_duration_filter:VideoDurationFilter",
+    "video_resolution_filter": "juicecap.ops.filter.video_resolution_filter:VideoResolutionFilter",
+    "whitespace_normalization_mapper": "juicecap.ops.mapper.whitespace_normalization_mapper:WhitespaceNormalizationMapper",
+}
+"""Recipe name to `module:class`."""
+
+
+class UnknownOp(JuicecapError):
+    """No op has this name. `near` is a name that looks like it, if there is one."""
+
+    exit_code = 1
+
+    def __init__(self, name: str, near: str | None) -> None:
+        self.near = near
+        hint = f"; did you mean {near!r}?" if near else ""
+        super().__init__(f"there is no op {name!r}{hint}  (juicecap ops lists all)")
+
+
+def names() -> list[str]:
+    """All op names, built-in, registered and offered by installed packages, in alphabetical order."""
+    return sorted({*BUILTIN, *registry.registered(), *registry.entry_points()})
+
+
+def find(name: str) -> type[Op]:
+    """The class behind a recipe name. A registered op wins over an installed one, and that over a built-in.
+
+    Raises:
+        UnknownOp: no op has this name.
+    """
+    sources: list[Callable[[], type[Op] | None]] = [
+        lambda: registry.registered().get(name),
+        lambda: registry.load_entry_point(name),
+        lambda: _load(BUILTIN[name]) if name in BUILTIN else None,
+    ]
+    for source in sources:
+        found = source()
+        if found is not None:
+            return found
+    near = difflib.get_close_matches(name, names(), n=1, cutoff=0.6)
+    raise UnknownOp(name, near[0] if near else None)
+
+
+def _load(reference: str) -> type[Op]:
+    module, _, attribute = reference.partition(":")
+    loaded: type[Op] = getattr(importlib.import_module(module), attribute)
+    return loaded

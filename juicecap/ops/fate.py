@@ -1,0 +1,112 @@
+"""What became of a sample, and how that is kept in a column of the step's table.
+
+Every input sample of an op has exactly one fate: it gave output (one or more samples), was dropped by a filter, or was
+rejected for a reason. A step's table holds a row for each output sample, and one for each sample that gave none, so that a
+finished step can neither lose nor repeat a rejection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from juicecap.errors import SampleError
+from juicecap.sample import FATE, HIDDEN, ORIGIN, Sample, sample_name
+
+FATE_COLUMN = {
+    "kind": "text",
+    "first": "bool",
+    "code": "text",
+    "message": "text",
+    "retryable": "bool",
+    "when": "text",
+    "captions": "int",
+    "truncated": "int",
+    "prompt_tokens": "int",
+    "completion_tokens": "int",
+}
+"""Type of the hidden column `FATE`. `first` marks the first row of each input sample; the numbers stand there alone."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Usage:
+    """What the answers to one sample's requests cost."""
+
+    captions: int = 0
+    truncated: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fate:
+    """What became of one sample."""
+
+    kind: Literal["kept", "filtered", "rejected"]
+    sample: Sample
+    outputs: tuple[Sample, ...] = ()
+    failure: SampleError | None = None
+    usage: Usage = field(default_factory=Usage)
+
+    def named_failure(self, media_keys: Sequence[str]) -> SampleError:
+        """The failure with the sample's name in its message; only for a rejected sample."""
+        if self.failure is None:
+            raise ValueError("a sample that was not rejected has no failure")
+        name = sample_name(self.sample, media_keys)
+        return type(self.failure)(self.failure.code, f"{name}: {self.failure.message}", retryable=self.failure.retryable)
+
+
+def rows_of(fates: Iterable[Fate], columns: Sequence[str]) -> list[Sample]:
+    """The rows of the step's table: each has all `columns`, and its fate.
+
+    A column that a sample does not have is null and noted as missing in its origin, so that an export leaves it out.
+    """
+    rows = []
+    for fate in fates:
+        for index, output in enumerate(fate.outputs or (fate.sample,)):
+            row = {name: output.get(name) for name in columns}
+            origin, absent = output.get(ORIGIN), [name for name in columns if name not in output and name not in HIDDEN]
+            if origin and absent:
+                row[ORIGIN] = {**origin, "missing": [*origin["missing"], *absent]}
+            row[FATE] = _entry(fate, first=index == 0)
+            rows.append(row)
+    return rows
+
+
+def _entry(fate: Fate, *, first: bool) -> dict[str, Any]:
+    usage = fate.usage if first else Usage()
+    failure = fate.failure
+    return {
+        "kind": fate.kind,
+        "first": first,
+        "code": failure and failure.code,
+        "message": failure and failure.message,
+        "retryable": failure and failure.retryable,
+        "when": failure and datetime.now(UTC).isoformat(timespec="seconds"),
+        "captions": usage.captions,
+        "truncated": usage.truncated,
+        "prompt_tokens": usage.prompt_tokens,
+        "completion_tokens": usage.completion_tokens,
+    }
+
+
+def visible(sample: Sample) -> Sample:
+    """The sample as its user knows it: no hidden columns, and no key that its source record did not have."""
+    missing = (sample.get(ORIGIN) or {}).get("missing") or ()
+    return {key: value for key, value in sample.items() if key not in HIDDEN and not (value is None and key in missing)}
+
+
+def rejection(row: Sample, op: str, media_keys: Sequence[str]) -> dict[str, Any]:
+    """A line of `rejected.jsonl` for a rejected row of a step's table."""
+    fate = row[FATE]
+    return {
+        "id": sample_name(row, media_keys),
+        "op": op,
+        "code": fate["code"],
+        "message": fate["message"],
+        "retryable": fate["retryable"],
+        "when": fate["when"],
+        "sample": visible(row),
+    }

@@ -1,0 +1,128 @@
+"""An op over a whole `Dataset`: one batched map whose result, the step's table, tells each sample's fate.
+
+The runner gives the table a file in the run folder; `Op.run` leaves that to `datasets`. `datasets` itself is not imported
+here: the dataset brings its own `map`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from juicecap.data.columns import with_columns
+from juicecap.ops.fate import FATE_COLUMN, Fate, rejection, rows_of
+from juicecap.sample import FATE, Batch, Sample, batch_of
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+Watcher = Callable[[Sequence[Fate]], None]
+"""Told the fates of each batch as they are known; for progress."""
+
+
+class BatchOp(Protocol):
+    """What this module needs of an op."""
+
+    default_batch_size: int
+
+    def columns_written(self) -> Mapping[str, Any]:
+        """See `ops.base.Op`."""
+
+    def chooser(self, samples: Iterable[Sample]) -> Callable[[Batch], list[Fate]]:
+        """See `ops.base.Op`."""
+
+
+@dataclass(frozen=True)
+class Counts:
+    """The fates of a step's input samples, and what the step gave."""
+
+    taken: int
+    kept: int
+    filtered: int
+    rejected: int
+    given: int
+    captions: int
+    truncated: int
+    prompt_tokens: int
+    completion_tokens: int
+
+
+def step_table(
+    op: BatchOp,
+    dataset: Dataset,
+    *,
+    batch_size: int | None = None,
+    watcher: Watcher | None = None,
+    **map_options: Any,
+) -> Dataset:
+    """Apply `op`; returns the step's table: the dataset's and the op's columns, and `FATE`.
+
+    `map_options` go to `Dataset.map` (a cache file, a fingerprint). Rows stand in the order of the input.
+    """
+    features = with_columns(dataset.features, {**op.columns_written(), FATE: FATE_COLUMN})
+    columns = [name for name in features if name != FATE]
+    apply = op.chooser(dataset)
+
+    def step(batch: Batch) -> Batch:
+        fates = apply(batch)
+        if watcher:
+            watcher(fates)
+        return batch_of(rows_of(fates, columns), features)
+
+    return dataset.map(
+        step,
+        batched=True,
+        batch_size=batch_size or op.default_batch_size,
+        features=features,
+        remove_columns=dataset.column_names,
+        **map_options,
+    )
+
+
+def kept(table: Dataset) -> Dataset:
+    """The samples that the step gave, without their fates."""
+    rows = [index for index, fate in _fates(table) if fate["kind"] == "kept"]
+    chosen = table if len(rows) == len(table) else table.select(rows)
+    return chosen.remove_columns(FATE)
+
+
+def rejections(table: Dataset, op: str, media_keys: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """A `rejected.jsonl` record for each rejected sample, in order."""
+    for index, fate in _fates(table):
+        if fate["kind"] == "rejected":
+            yield rejection(table[index], op, media_keys)
+
+
+def counts(table: Dataset) -> Counts:
+    """Count the fates."""
+    kinds: Counter[str] = Counter()
+    sums: Counter[str] = Counter()
+    given = 0
+    for _, fate in _fates(table):
+        given += fate["kind"] == "kept"
+        if fate["first"]:
+            kinds[fate["kind"]] += 1
+            for name in ("captions", "truncated", "prompt_tokens", "completion_tokens"):
+                sums[name] += fate[name]
+    return Counts(
+        taken=sum(kinds.values()),
+        kept=kinds["kept"],
+        filtered=kinds["filtered"],
+        rejected=kinds["rejected"],
+        given=given,
+        captions=sums["captions"],
+        truncated=sums["truncated"],
+        prompt_tokens=sums["prompt_tokens"],
+        completion_tokens=sums["completion_tokens"],
+    )
+
+
+def _fates(table: Dataset) -> Iterator[tuple[int, dict[str, Any]]]:
+    """(row number, fate) of every row; reads one chunk of the table at a time."""
+    index = 0
+    for batch in table.select_columns([FATE]).iter(batch_size=10_000):
+        for fate in batch[FATE]:
+            yield index, fate
+            index += 1

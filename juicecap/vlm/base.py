@@ -1,0 +1,192 @@
+"""What may be asked of a vision-language model, and what comes back.
+
+An op builds `Request`s, which name media by path and hold no pixels, and reads `Outcome`s. Everything between the two
+(media, engines, seeds) is the business of `vlm/core.py` and of one `Backend`, and no op knows which.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, Protocol
+
+from juicecap.media.sampling import FrameSampling
+
+Role = Literal["system", "user", "assistant"]
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of a message: a text, or the path of a video or an image."""
+
+    kind: Literal["text", "video", "image"]
+    value: str
+
+
+@dataclass(frozen=True)
+class Message:
+    """Parts spoken by one role, in order."""
+
+    role: Role
+    parts: tuple[Part, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampling:
+    """How tokens are drawn; one vocabulary for all backends. Temperature 0 is greedy; `top_k` 0 is off."""
+
+    temperature: float = 0.0
+    top_p: float = 1.0
+    top_k: int = 0
+    min_p: float = 0.0
+    max_tokens: int = 512
+    repetition_penalty: float = 1.0
+    presence_penalty: float = 0.0
+    stop: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSettings:
+    """Which model answers, and where it runs. Two requests with equal settings share an engine."""
+
+    backend: str = "hf"
+    model: str
+    params: str = "{}"
+    """Canonical JSON of what goes to the engine as it is (`model_params`)."""
+
+    def engine_params(self) -> dict[str, Any]:
+        """`params` as a fresh dict."""
+        loaded: dict[str, Any] = json.loads(self.params)
+        return loaded
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """One question to a model. `seed` is the recipe's; the seed that is used follows from it and the key."""
+
+    model: ModelSettings
+    messages: tuple[Message, ...]
+    frames: FrameSampling = field(default_factory=FrameSampling)
+    sampling: Sampling = field(default_factory=Sampling)
+    candidates: int = 1
+    seed: int = 0
+
+    def media(self) -> list[Part]:
+        """The videos and images, in the order in which the model meets them."""
+        return [part for message in self.messages for part in message.parts if part.kind != "text"]
+
+    def key(self, media_digests: Mapping[str, str], identity: str) -> str:
+        """Hash of all that can change the answer: 32 hexadecimal digits.
+
+        `media_digests` maps each path to a digest of its content, so that the same clip under another name has the same
+        key; `identity` is the backend's word for the engine (`Backend.identity`). Neither the number of candidates nor
+        the seed takes part.
+        """
+        facts = {
+            "identity": identity,
+            "messages": [
+                [message.role, [[p.kind, p.value if p.kind == "text" else media_digests[p.value]] for p in message.parts]]
+                for message in self.messages
+            ],
+            "frames": asdict(self.frames),
+            "sampling": asdict(self.sampling),
+        }
+        return digest_of(facts)
+
+    def derived_seed(self, key: str) -> int:
+        """The seed of candidate 0, below 2**31; candidate i adds i. A hash of the recipe's seed and the key."""
+        return int(digest_of([self.seed, key])[:8], 16) >> 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """One candidate. `finish_reason` is `stop` or `length` (cut by `max_tokens`)."""
+
+    text: str
+    finish_reason: str
+    tokens: int
+    seed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """Why there is no answer."""
+
+    code: str
+    message: str
+    retryable: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What became of a request: answers, one per candidate and in order, or a failure.
+
+    `frame_times` are the seconds of the frames seen, one list per video of the request; `unreadable` counts damaged
+    packets that were passed over.
+    """
+
+    answers: tuple[Answer, ...] = ()
+    failure: Failure | None = None
+    seed: int = 0
+    prompt_tokens: int = 0
+    revision: str = ""
+    frame_times: tuple[tuple[float, ...], ...] = ()
+    unreadable: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """Pixels for one medium of a request: uint8 array (frames, height, width, 3), upright RGB.
+
+    `times` are seconds from the start of the video, one per frame; an image has one frame and no times.
+    """
+
+    pixels: Any
+    times: tuple[float, ...] = ()
+    duration: float = 0.0
+    unreadable: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """A request whose media have been decoded, in the order of `Request.media`, with its derived seed."""
+
+    request: Request
+    pictures: tuple[Picture, ...]
+    seed: int
+
+
+class Backend(Protocol):
+    """An engine that answers requests. All methods run on the core's event loop; one instance serves one `ModelSettings`."""
+
+    async def open(self) -> None:
+        """Load the engine.
+
+        Raises:
+            EnvironmentFailure: the engine cannot start.
+            SettingsError: the settings can never work (no such model, not a vision-language model).
+        """
+
+    def identity(self) -> str:
+        """What this engine is, as far as it can change answers: backend, model and revision, dtype, template, parameters."""
+
+    def frame_size(self, kind: str, frames: int, width: int, height: int, sampling: FrameSampling) -> tuple[int, int]:
+        """(width, height) to which frames of an upright `width` x `height` medium are to be scaled while decoding."""
+
+    async def generate(self, batch: Sequence[Prepared]) -> list[Outcome]:
+        """Answer each request, in order. A request that fails has an outcome too; only a dead engine raises."""
+
+    async def close(self) -> None:
+        """Let go of the engine."""
+
+
+def digest_of(facts: object) -> str:
+    """32 hexadecimal digits of BLAKE2b over canonical JSON (sorted keys, no spaces)."""
+    return hashlib.blake2b(canonical_json(facts).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+
+def canonical_json(facts: object) -> str:
+    """JSON with sorted keys and no spaces: equal facts give equal text."""
+    return json.dumps(facts, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
