@@ -1,0 +1,76 @@
+"""Column types as small words, and the `datasets.Features` that they stand for.
+
+Ops and readers say what a column holds with a spec: a word ("text", "texts", "int", "uint", "float", "bool", "json"), a dict
+of specs (a struct) or a list with one spec (a list). So they need not import `datasets`, which opens here, late.
+
+"json" is for values that no simple type holds unchanged, such as mixes of int and float or dicts with changing keys.
+`exact_json` says what it promises.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from juicecap.data.exact_json import exact_json
+from juicecap.errors import DataError
+from juicecap.sample import ORIGIN
+
+if TYPE_CHECKING:
+    from datasets import Features
+
+Spec = str | Mapping[str, Any] | list[Any]
+"""How a column is typed: a word, a dict of specs (struct), or a list with one spec."""
+
+ORIGIN_FEATURE: Mapping[str, Any] = {"id": "text", "folder": "text", "missing": ["text"]}
+"""Spec of the hidden column `sample.ORIGIN`."""
+
+WORDS: Mapping[str, str] = {
+    "bool": "bool",
+    "float": "float64",
+    "int": "int64",
+    "text": "string",
+    "uint": "uint64",
+}
+
+
+def features_of(declared: Mapping[str, Spec]) -> Features:
+    """The `Features` of columns that are declared by specs, in the same order.
+
+    Raises:
+        DataError: a spec is not one of the known words.
+    """
+    from datasets import Features
+
+    return Features({name: _feature(spec, name) for name, spec in declared.items()})
+
+
+def with_columns(features: Features, declared: Mapping[str, Spec]) -> Features:
+    """`features` and the declared columns: a column of the same name keeps its place and gets the declared type."""
+    from datasets import Features
+
+    return Features({**features, **features_of(declared)})
+
+
+def origin_features() -> Features:
+    """The `Features` of a table that holds the hidden column `sample.ORIGIN` alone."""
+    return features_of({ORIGIN: ORIGIN_FEATURE})
+
+
+def _feature(spec: Spec, name: str) -> Any:
+    from datasets import List, Value
+
+    if isinstance(spec, Mapping):
+        return {key: _feature(value, f"{name}.{key}") for key, value in spec.items()}
+    if isinstance(spec, list) and len(spec) == 1:
+        return List(_feature(spec[0], f"{name}[]"))
+    if spec == "json":
+        return exact_json()
+    if spec == "texts":
+        return List(Value("string"))
+    if isinstance(spec, str) and spec in WORDS:
+        return Value(WORDS[spec])
+    known = ", ".join(sorted([*WORDS, "json", "texts"]))
+    raise DataError(
+        f"column {name!r} is declared as {spec!r}, which is no column type. Use one of: {known}; or a dict or list of them."
+    )

@@ -1,0 +1,107 @@
+"""A `datasets.Json` that gives back what was put in.
+
+Stock `Json` passes values through pandas' ujson: floats are cut to 10 digits when written and may lose their last digit when
+read, NaN becomes null, and a string that looks like JSON becomes what it looks like ("007" turns into 7). The feature made
+here stores the same Arrow type, text that any reader of `Json` understands, with Python's own json.
+
+`Dataset.map` encodes `Json` columns by itself, with ujson and before any feature is asked. Text that is valid JSON passes
+through it untouched, so whatever hands a batch to `map` must call `encode_batch` on it first. Not covered: a bare
+`ds.map(f)` that rewrites such a column has the limits of stock `Json`.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from datasets import Features
+
+    from juicecap.sample import Batch
+
+
+def exact_json() -> Any:
+    """The feature for a column of JSON values: every int up to 64 bits, float, NaN, string, null and key comes back as it was."""
+    return _feature_class()()
+
+
+def exact(features: Features) -> Features:
+    """`features` with each `Json`, nested ones too, replaced by `exact_json`: to be done whenever an Arrow file is opened."""
+    from datasets import Features
+
+    return Features({name: _exact(feature) for name, feature in features.items()})
+
+
+def encode_batch(batch: Batch, features: Mapping[str, Any]) -> Batch:
+    """The batch as a function given to `Dataset.map` must return it: values of JSON columns as JSON text.
+
+    Call it once, on the last thing before `map`, and pass the same `features` to `map`.
+    """
+    return {
+        name: [_encode(features[name], value) for value in values] if name in features and _has_json(features[name]) else values
+        for name, values in batch.items()
+    }
+
+
+def to_text(value: Any) -> str | None:
+    """A JSON value as it is stored: None stays None, so that a null cell is an Arrow null."""
+    return None if value is None else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+@functools.cache
+def _feature_class() -> Any:
+    from datasets import Json
+
+    class ExactJson(Json):  # type: ignore[misc]  # datasets is not typed
+        # Pickled and hashed as a call, because a class made inside a function cannot be found by its name.
+        def __reduce__(self) -> tuple[Any, tuple[()]]:
+            return exact_json, ()
+
+        def __eq__(self, other: object) -> bool:
+            return isinstance(other, Json)
+
+        def encode_example(self, example_data: Any) -> str | None:
+            return to_text(example_data)
+
+        def decode_example(self, example_data: Any, token_per_repo_id: Any = None) -> Any:
+            return None if example_data is None else json.loads(example_data)
+
+    return ExactJson
+
+
+def _exact(feature: Any) -> Any:
+    from datasets import Json, LargeList, List
+
+    if isinstance(feature, Json):
+        return exact_json()
+    if isinstance(feature, dict):
+        return {key: _exact(value) for key, value in feature.items()}
+    if isinstance(feature, List):
+        return List(_exact(feature.feature), length=feature.length)
+    if isinstance(feature, LargeList):
+        return LargeList(_exact(feature.feature))
+    return feature
+
+
+def _has_json(feature: Any) -> bool:
+    from datasets import Json
+
+    if isinstance(feature, dict):
+        return any(_has_json(value) for value in feature.values())
+    return isinstance(feature, Json) or (hasattr(feature, "feature") and _has_json(feature.feature))
+
+
+def _encode(feature: Any, value: Any) -> Any:
+    from datasets import Json
+
+    if value is None:
+        return None
+    if isinstance(feature, Json):
+        return to_text(value)
+    if isinstance(feature, dict):
+        return {key: _encode(inner, value.get(key)) for key, inner in feature.items()}
+    if hasattr(feature, "feature"):
+        return [_encode(feature.feature, item) for item in value]
+    return value

@@ -1,0 +1,48 @@
+"""The rows of a dataset as they are written to a text file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from juicecap.errors import DataError
+from juicecap.sample import HIDDEN, ORIGIN, Batch, Sample, sample_name, samples_of
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+BATCH = 1000
+"""Rows in memory at a time."""
+
+
+def visible_columns(dataset: Dataset) -> list[str]:
+    """The names of the columns that belong to the user, in order."""
+    return [name for name in dataset.column_names if name not in HIDDEN]
+
+
+def samples(dataset: Dataset) -> Iterator[Sample]:
+    """All samples in order, with hidden columns, a batch in memory at a time."""
+    batch: Batch
+    for batch in dataset.with_format(None).iter(batch_size=BATCH):
+        yield from samples_of(batch)
+
+
+def written_keys(sample: Sample) -> Sample:
+    """The sample without hidden columns, and without keys that its source record did not have and nothing has filled."""
+    missing = (sample.get(ORIGIN) or {}).get("missing") or ()
+    return {name: value for name, value in sample.items() if name not in HIDDEN and not (value is None and name in missing)}
+
+
+def json_text(value: Any, sample: Sample) -> str:
+    """`value` as JSON text on one line.
+
+    Raises:
+        DataError: JSON has no such value; names the sample.
+    """
+    try:
+        return json.dumps(value, ensure_ascii=False)
+    except (TypeError, ValueError) as error:
+        raise DataError(
+            f"{sample_name(sample)} cannot be written as text: {error}. Export to .parquet, or drop that column."
+        ) from error

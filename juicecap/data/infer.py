@@ -1,0 +1,110 @@
+"""One pass over records that finds, per column, the narrowest type that holds every value unchanged.
+
+Nothing is converted to make it fit: a column that mixes types, or dicts with changing keys, is "json". Integers of up to
+64 bits, with or without a sign, are held whole; larger ones are refused. A column without any value is "text".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from juicecap.data.columns import Spec
+from juicecap.data.record import Record
+from juicecap.errors import DataError
+from juicecap.sample import HIDDEN
+
+LOWEST, INT_MAX, UINT_MAX = -(2**63), 2**63 - 1, 2**64 - 1
+
+
+class _TooLarge(Exception):
+    """An integer that no column can hold; becomes a DataError where row and column are known."""
+
+
+class ColumnType:
+    """What was seen of one column; memory does not grow with the number of values."""
+
+    def __init__(self) -> None:
+        self.kind: type | None = None
+        self.mixed = False
+        self.low = self.high = 0
+        self.items: ColumnType | None = None
+        self.fields: dict[str, ColumnType] | None = None
+
+    def add(self, value: object) -> None:
+        """Take one value into account."""
+        if value is None:
+            return
+        if self.kind is None:
+            self.kind = type(value)
+        elif self.kind is not type(value):
+            self.mixed = True
+        if type(value) is int:
+            self._add_int(value)
+        elif isinstance(value, list):
+            self.items = self.items or ColumnType()
+            for item in value:
+                self.items.add(item)
+        elif isinstance(value, dict):
+            self._add_dict(value)
+
+    def spec(self) -> Spec:
+        """The narrowest spec (see `columns`) that holds all values added so far."""
+        if self.mixed or (self.low < 0 and self.high > INT_MAX):
+            return "json"
+        if self.items is not None:
+            inner = self.items.spec()
+            return "json" if inner == "json" else [inner]
+        if self.fields is not None:
+            inners = {key: field.spec() for key, field in self.fields.items()}
+            plain = inners and "json" not in inners.values() and "\0" not in "".join(inners)
+            return inners if plain else "json"
+        if self.kind is int:
+            return "uint" if self.high > INT_MAX else "int"
+        if self.kind is float:
+            return "float"
+        return "bool" if self.kind is bool else "text"
+
+    def _add_int(self, value: int) -> None:
+        if not LOWEST <= value <= UINT_MAX:
+            raise _TooLarge(value)
+        self.low = min(self.low, value)
+        self.high = max(self.high, value)
+
+    def _add_dict(self, value: dict[str, object]) -> None:
+        if self.fields is None and not self.mixed:
+            self.fields = {key: ColumnType() for key in value}
+        if self.fields is None or list(value) != list(self.fields):
+            # From here on only the sizes of integers matter, and dicts keyed by ids must not pile up in memory.
+            self.mixed, self.fields = True, None
+            for inner in value.values():
+                ColumnType().add(inner)
+            return
+        for key, inner in value.items():
+            self.fields[key].add(inner)
+
+
+def infer_columns(records: Iterable[Record]) -> tuple[dict[str, Spec], int]:
+    """The columns of all records, in order of first appearance, and the number of records.
+
+    Raises:
+        DataError: a record uses a reserved name or holds an integer beyond 64 bits.
+    """
+    columns: dict[str, ColumnType] = {}
+    count = 0
+    for record in records:
+        count += 1
+        for name, value in record.values.items():
+            if name in HIDDEN:
+                raise DataError(f"{record.where}: the name {name!r} is reserved by juicecap. Rename that key.")
+            if "\0" in name:
+                raise DataError(
+                    f"{record.where}: the name {name!r} holds a null character, which no column can. Rename that key."
+                )
+            try:
+                columns.setdefault(name, ColumnType()).add(value)
+            except _TooLarge as error:
+                raise DataError(
+                    f"{record.where}: column {name!r} holds the integer {str(error)[:40]}, which does not fit into 64 bits. "
+                    "Write it as a string."
+                ) from None
+    return {name: column.spec() for name, column in columns.items()}, count

@@ -1,0 +1,136 @@
+"""A JSON file that holds one list of objects.
+
+The list is read piece by piece, so that memory grows with the longest record and not with the file. (On a broken file it may
+grow with the rest of the file, because a quote that is never closed ends only there.)
+"""
+
+from __future__ import annotations
+
+import codecs
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from juicecap.data.record import Record, decode_object, not_json, not_utf8, unreadable
+from juicecap.data.source.options import Options
+from juicecap.data.source.text_file import dataset_of_file
+from juicecap.errors import DataError
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+PIECE = 1 << 20
+"""Bytes that are read at a time."""
+
+NEAR_END = 16
+"""An error this near to the end of the buffer may come from a literal or an escape that is cut there."""
+
+_SPACE = re.compile(r"[ \t\r\n]*")
+
+
+def open_dataset(path: str, options: Options) -> Dataset:
+    """The dataset of a JSON file."""
+    return dataset_of_file(path, records, options)
+
+
+def records(path: Path) -> Iterator[Record]:
+    """The records of the list, each named by its position from 1.
+
+    Raises:
+        DataError: the file is no list of objects, or a record is broken.
+    """
+    window = _Window(path)
+    first = window.peek()
+    if first == "{":
+        raise DataError(f"{path} holds an object, not a list of records. If it has one object per line, name it .jsonl.")
+    if first not in ("[", ""):
+        raise not_json(f"{path}:{window.line}", "the file does not begin with a list")
+    number = 0
+    while first and window.take() != "]":
+        if number == 0 and window.peek() == "]":
+            continue
+        number += 1
+        window.peek()
+        where = f"{path}:{window.line} (record {number})"
+        yield Record(f"{path.name}:{number}", where, window.object(where))
+        if window.peek() not in (",", "]"):
+            raise not_json(f"{path}:{window.line}", f"after record {number} a comma or the end of the list is missing")
+    if first and window.peek():
+        raise not_json(f"{path}:{window.line}", "text stands behind the end of the list")
+
+
+class _Window:
+    """The part of the file that is in memory, and the place in it."""
+
+    def __init__(self, path: Path) -> None:
+        self.line = 1
+        self._text = ""
+        self._at = 0
+        self._pieces = _pieces(path)
+
+    def peek(self) -> str:
+        """The next character that is not white space, not consumed; empty at the end of the file."""
+        while True:
+            match = _SPACE.match(self._text, self._at)
+            self._move(match.end() if match else self._at)
+            if self._at < len(self._text):
+                return self._text[self._at]
+            if not self._grow(1):
+                return ""
+
+    def take(self) -> str:
+        """Consume what `peek` gives."""
+        character = self.peek()
+        self._move(self._at + len(character))
+        return character
+
+    def object(self, where: str) -> dict[str, Any]:
+        """Consume one record, which stands at `where`."""
+        pieces = 1
+        while True:
+            try:
+                if self.peek() not in ("{", ""):
+                    raise DataError(f'{where}: not an object. A record looks like {{"videos": ["a.mp4"]}}.')
+                values, end = decode_object(self._text, self._at, where)
+            except json.JSONDecodeError as error:
+                cut = error.msg.startswith("Unterminated string") or len(self._text) - error.pos < NEAR_END
+                if not (cut and self._grow(pieces)):
+                    raise not_json(where, error.msg) from None
+                pieces *= 2
+            else:
+                self._move(end)
+                return values
+
+    def _move(self, end: int) -> None:
+        self.line += self._text.count("\n", self._at, end)
+        self._at = end
+
+    def _grow(self, pieces: int) -> bool:
+        """Read on, forgetting what is consumed. The number doubles per try, so that a long record takes linear time."""
+        more = [piece for piece, _ in zip(self._pieces, range(pieces), strict=False)]
+        self._text = self._text[self._at :] + "".join(more)
+        self._at = 0
+        return bool(more)
+
+
+def _pieces(path: Path) -> Iterator[str]:
+    decoder = codecs.getincrementaldecoder("utf-8-sig")()
+    line = 1
+    try:
+        with path.open("rb") as stream:
+            while True:
+                data = stream.read(PIECE)
+                try:
+                    text = decoder.decode(data, final=not data)
+                except UnicodeDecodeError as error:
+                    line += error.object.count(b"\n", 0, error.start)
+                    raise not_utf8(f"{path}:{line}", error) from None
+                line += text.count("\n")
+                if text:
+                    yield text
+                if not data:
+                    return
+    except OSError as error:
+        raise unreadable(path, error) from error

@@ -1,0 +1,71 @@
+"""Adding the hidden column to a table that is there already, without copying the table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import count
+from typing import TYPE_CHECKING
+
+from juicecap.data.columns import origin_features
+from juicecap.data.exact_json import exact
+from juicecap.data.source.options import Options
+from juicecap.data.table import (
+    cached_file,
+    chunks,
+    fingerprint_of,
+    open_arrow,
+    origin,
+    write_arrow,
+)
+from juicecap.errors import DataError
+from juicecap.sample import FATE, ORIGIN
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from datasets import Dataset, Features
+
+
+def with_origin(dataset: Dataset, name: str, folder: str, key: Iterable[object], options: Options) -> Dataset:
+    """The first `limit` rows of `dataset` with `ORIGIN`, which is kept if it is there; ids are `name:row`, rows from 1.
+
+    Raises:
+        DataError: the dataset has no rows, or uses a reserved name for something else.
+    """
+    from datasets import Dataset, DatasetInfo, concatenate_datasets
+
+    dataset = dataset.with_format(None)
+    if options.limit is not None and options.limit < len(dataset):
+        dataset = dataset.select(range(options.limit))
+    if not len(dataset):
+        raise DataError(f"{name} has no records. Give a dataset with at least one.")
+    fingerprint = fingerprint_of(*key, options.limit)
+    if not keeps_origin(dataset.features, name):
+        path = cached_file(options.cache_folder, fingerprint)
+        if not path.exists():
+            write_arrow(path, origin_features().arrow_schema, origin_batches(name, folder, len(dataset)))
+        dataset = concatenate_datasets([dataset, open_arrow(path, fingerprint)], axis=1)
+    info = DatasetInfo(features=exact(dataset.features))
+    return Dataset(dataset.data, info=info, indices_table=dataset._indices, fingerprint=fingerprint)
+
+
+def keeps_origin(features: Features, name: str) -> bool:
+    """Whether a table has `ORIGIN` from an earlier juicecap dataset.
+
+    Raises:
+        DataError: it uses a reserved name for something else.
+    """
+    expected = origin_features()[ORIGIN]
+    if FATE in features or (ORIGIN in features and features[ORIGIN] != expected):
+        used = FATE if FATE in features else ORIGIN
+        raise DataError(f"{name}: the column name {used!r} is reserved by juicecap. Rename that column.")
+    return ORIGIN in features
+
+
+def origin_batches(name: str, folder: str, rows: int) -> Iterator[pa.RecordBatch]:
+    """`ORIGIN` alone, for that many rows of a table that lacks no value."""
+    import pyarrow as pa
+
+    schema = origin_features().arrow_schema
+    for numbers in chunks(number for number, _ in zip(count(1), range(rows), strict=False)):
+        origins = [origin(f"{name}:{number}", folder) for number in numbers]
+        yield pa.RecordBatch.from_arrays([pa.array(origins, schema.field(ORIGIN).type)], schema=schema)

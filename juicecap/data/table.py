@@ -1,0 +1,163 @@
+"""Arrow files in the cache folder, and the memory-mapped `Dataset` over one.
+
+A file is named by the fingerprint of what went into it, so it is written once and found again. Records are read twice, to
+find the types and to write, and never held: memory does not grow with their number.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from juicecap.data.atomic import replacing
+from juicecap.data.columns import ORIGIN_FEATURE, Spec, features_of
+from juicecap.data.exact_json import exact, to_text
+from juicecap.data.infer import infer_columns
+from juicecap.data.record import Record, unreadable
+from juicecap.errors import DataError
+from juicecap.sample import ORIGIN
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from datasets import Dataset
+
+READER_VERSION = 1
+"""Raise it when the same file would be read differently: old cache files are then left alone."""
+
+CHUNK = 1000
+"""Rows per Arrow batch, and so in memory at a time."""
+
+
+def fingerprint_of(*ingredients: object) -> str:
+    """A name for whatever is made of these ingredients (JSON values) by this version of the readers."""
+    text = json.dumps([READER_VERSION, *ingredients])
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def absolute(path: str | Path) -> Path:
+    """The path from the root, without `..`; links are not followed, so that media are sought beside the link."""
+    return Path(os.path.abspath(path))  # noqa: PTH100 - Path.resolve would follow links
+
+
+def file_key(path: Path) -> list[object]:
+    """What tells one state of a file from another: absolute path, size and time of change."""
+    try:
+        state = path.stat()
+    except OSError as error:
+        raise unreadable(path, error) from error
+    return [str(absolute(path)), state.st_size, state.st_mtime_ns]
+
+
+def cached_file(folder: Path | None, fingerprint: str) -> Path:
+    """Where the Arrow file of a fingerprint belongs: in `folder`, by default in that of `datasets`."""
+    if folder is None:
+        from datasets import config
+
+        folder = Path(config.HF_DATASETS_CACHE) / "juicecap"
+    return folder / f"{fingerprint}.arrow"
+
+
+def open_arrow(path: Path, fingerprint: str) -> Dataset:
+    """The memory-mapped `Dataset` over an Arrow stream file, its JSON columns exact (see `exact_json`).
+
+    Raises:
+        DataError: the file cannot be read.
+    """
+    import pyarrow as pa
+    from datasets import Dataset, DatasetInfo, Features
+    from datasets.table import MemoryMappedTable
+
+    try:
+        table = MemoryMappedTable.from_file(str(path))
+    except (OSError, pa.ArrowException) as error:
+        raise DataError(f"{path} is damaged: {error}. Delete it and run again.") from error
+    info = DatasetInfo(features=exact(Features.from_arrow_schema(table.schema)))
+    return Dataset(table, info=info, fingerprint=fingerprint)
+
+
+def write_arrow(path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> None:
+    """Write an Arrow stream file whole or not at all.
+
+    Raises:
+        DataError: it cannot be written there.
+        EnvironmentFailure: the disk is full.
+    """
+    import pyarrow as pa
+
+    with replacing(path) as stream, pa.ipc.new_stream(stream, schema) as writer:
+        for batch in batches:
+            writer.write_batch(batch)
+
+
+def dataset_of_records(
+    read: Callable[[], Iterator[Record]],
+    *,
+    key: Callable[[], list[object]],
+    folder: Path,
+    empty: str,
+    cache: Path | None,
+    limit: int | None,
+) -> Dataset:
+    """The `Dataset` of the first `limit` records, each with its `ORIGIN` against `folder`.
+
+    `read` is called twice; `key` gives the ingredients of the fingerprint, before and after, so that a source that changes
+    meanwhile is noticed.
+
+    Raises:
+        DataError: a record is broken, the source changed, or there are no records (`empty` is the message).
+    """
+    before = key()
+    fingerprint = fingerprint_of(before, limit)
+    path = cached_file(cache, fingerprint)
+    if not path.exists():
+        columns, count = infer_columns(itertools.islice(read(), limit))
+        if not count:
+            raise DataError(empty)
+        schema = features_of({**columns, ORIGIN: ORIGIN_FEATURE}).arrow_schema
+        write_arrow(path, schema, _batches(itertools.islice(read(), limit), columns, folder, schema))
+        if key() != before:
+            path.unlink()
+            raise DataError(f"{before[0]} changed while it was read. Run again when nothing writes to it.")
+    return open_arrow(path, fingerprint)
+
+
+def origin(identity: str, folder: str, missing: Iterable[str] = ()) -> dict[str, Any]:
+    """A value of the hidden column."""
+    return {"id": identity, "folder": folder, "missing": list(missing)}
+
+
+def chunks(rows: Iterable[Any], size: int = CHUNK) -> Iterator[list[Any]]:
+    """The rows in lists of `size`, the last one shorter."""
+    iterator = iter(rows)
+    while chunk := list(itertools.islice(iterator, size)):
+        yield chunk
+
+
+def _batches(records: Iterable[Record], columns: dict[str, Spec], folder: Path, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    import pyarrow as pa
+
+    for chunk in chunks(records):
+        arrays = []
+        for name, spec in columns.items():
+            values = [record.values.get(name) for record in chunk]
+            arrays.append(_array(list(map(to_text, values)) if spec == "json" else values, schema.field(name)))
+        origins = [origin(record.id, str(folder), (name for name in columns if name not in record.values)) for record in chunk]
+        arrays.append(pa.array(origins, schema.field(ORIGIN).type))
+        yield pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def _array(values: list[Any], field: pa.Field) -> pa.Array:
+    import pyarrow as pa
+
+    try:
+        return pa.array(values, field.type)
+    except (pa.ArrowException, TypeError, OverflowError) as error:
+        # The types were found in these same records a moment ago.
+        raise DataError(
+            f"column {field.name!r} changed while it was read. Run again when nothing writes to the source."
+        ) from error
