@@ -4,6 +4,7 @@
     ├── UsageError              the command line is wrong                          exit 2
     ├── RecipeError             the recipe is wrong; carries every problem found   exit 1
     ├── SettingsError           an op's settings are wrong                         exit 1
+    ├── ModelError              the model that is named cannot do the job           exit 1
     ├── DataError               a dataset or an output cannot be read or written   exit 1
     ├── EnvironmentFailure      engine, server, disk or library failed             exit 4
     │   └── MissingLibrary      an optional library is not installed
@@ -16,6 +17,9 @@ where that library is called.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
 
 
 class JuicecapError(Exception):
@@ -31,7 +35,17 @@ class UsageError(JuicecapError):
 
 
 class RecipeError(JuicecapError):
-    """The recipe is wrong. `str()` of it is the full report."""
+    """The recipe is wrong. `str()` of it is the full report; `problems` holds each one by itself (`recipe.problems.Problem`)."""
+
+    exit_code = 1
+
+    def __init__(self, report: str, problems: Sequence[Any] = ()) -> None:
+        super().__init__(report)
+        self.problems = tuple(problems)
+
+
+class ModelError(JuicecapError):
+    """The model that a recipe names does not exist, is not a vision-language model, or refuses its parameters."""
 
     exit_code = 1
 

@@ -171,11 +171,11 @@ def image_answers(scene: Scene) -> dict[str, str]:
     }
 
 
-def render(scene: Scene, fraction: float, width: int, height: int, rng: np.random.Generator | None = None) -> np.ndarray:
-    """Draw the instant when `fraction` of the time has gone; returns (height, width, 3) uint8. Without `rng`: no noise."""
+def render(scene: Scene, fraction: float, width: int, height: int, noise: Noise | None = None) -> np.ndarray:
+    """Draw the instant when `fraction` of the time has gone; returns (height, width, 3) uint8."""
     x, y = scene.at(fraction)
     radius = scene.radius * min(width, height)
-    frame = np.empty((height, width, 3), np.float32)
+    frame = np.empty((height, width, 3), np.int16)
     frame[:] = scene.background_rgb
     left, right = max(0, int(x * width - 1.3 * radius) - 1), min(width, int(x * width + 1.3 * radius) + 3)
     top, bottom = max(0, int(y * height - 1.3 * radius) - 1), min(height, int(y * height + 1.3 * radius) + 3)
@@ -183,10 +183,26 @@ def render(scene: Scene, fraction: float, width: int, height: int, rng: np.rando
     dy = np.arange(top, bottom, dtype=np.float32)[:, None] + 0.5 - y * height
     cover = np.clip(0.5 - _distance(scene.shape, dx, dy, radius), 0, 1)[..., None]
     box = frame[top:bottom, left:right]
-    box += cover * (np.asarray(scene.color_rgb, np.float32) - box)
-    if rng is not None and scene.noise:
-        frame += scene.noise * rng.standard_normal(frame.shape, np.float32)
-    return np.clip(frame + 0.5, 0, 255).astype(np.uint8)
+    box += np.rint(cover * (np.asarray(scene.color_rgb, np.float32) - box)).astype(np.int16)
+    if noise is not None:
+        frame += noise.field()
+    return np.clip(frame, 0, 255).astype(np.uint8)
+
+
+class Noise:
+    """Sensor noise: windows at random places of one field that is drawn once for a clip."""
+
+    _SPARE = 48
+
+    def __init__(self, deviation: float, width: int, height: int, rng: np.random.Generator) -> None:
+        self._size, self._rng = (height, width), rng
+        shape = (height + self._SPARE, width + self._SPARE, 3)
+        self._field = np.rint(deviation * rng.standard_normal(shape, np.float32)).astype(np.int16)
+
+    def field(self) -> np.ndarray:
+        """(height, width, 3) int16 of grey levels to add."""
+        top, left = self._rng.integers(0, self._SPARE, 2)
+        return self._field[top : top + self._size[0], left : left + self._size[1]]
 
 
 def _distance(shape: str, dx: np.ndarray, dy: np.ndarray, radius: float) -> np.ndarray:
@@ -226,8 +242,9 @@ def random_format(rng: np.random.Generator) -> ClipFormat:
 
 def frames(scene: Scene, form: ClipFormat, rng: np.random.Generator) -> Iterator[np.ndarray]:
     """All frames of the clip, in order."""
+    noise = Noise(scene.noise, form.width, form.height, rng)
     for index in range(form.frames):
-        yield render(scene, index / max(1, form.frames - 1), form.width, form.height, rng)
+        yield render(scene, index / max(1, form.frames - 1), form.width, form.height, noise)
 
 
 def encode(images: Iterable[np.ndarray], fps: int, path: Path, *, crf: int = 23, preset: str = "veryfast") -> None:

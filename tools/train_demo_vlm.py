@@ -17,6 +17,7 @@ layer starts at 1/sqrt(fan_in), half of that where it writes to the residual str
 from __future__ import annotations
 
 import argparse
+import json
 import math
 import time
 from collections.abc import Iterator
@@ -284,9 +285,15 @@ class Pool:
     """Clips that went through h264, the product's decoder and its scaler: made once by `tools/make_training_pool.py`."""
 
     def __init__(self, folder: Path) -> None:
-        self.groups: list[dict] = [torch.load(path, weights_only=False) for path in sorted(folder.glob("*.pt"))]
+        self.groups = [self._load(path) for path in sorted(folder.glob("*.npz"))]
         self.odds = np.array([len(group["scenes"]) for group in self.groups], float)
         self.odds /= self.odds.sum()
+
+    @staticmethod
+    def _load(path: Path) -> dict:
+        with np.load(path) as stored:
+            scenes = [clips.Scene(**facts) for facts in json.loads(str(stored["scenes"]))]
+            return {"frames": torch.from_numpy(stored["frames"]), "times": stored["times"], "scenes": scenes}
 
     def draw(self, rng: np.random.Generator, budget: int) -> tuple[torch.Tensor, np.ndarray, list[clips.Scene]]:
         group = self.groups[rng.choice(len(self.groups), p=self.odds)]

@@ -52,26 +52,23 @@ def window(sampling: FrameSampling, last: float) -> tuple[float, float]:
     return begin, finish
 
 
-def frame_count(sampling: FrameSampling, seconds: float, available: int | None) -> int:
-    """How many frames to take from `seconds` of video that holds `available` frames (None: unknown). At least 1."""
-    wanted = sampling.num_frames
-    if wanted is None:
-        wanted = min(max(int(seconds * sampling.fps + 1e-6), sampling.min_frames), sampling.max_frames)
-    if available is not None:
-        wanted = min(wanted, available)
-    return max(1, wanted)
+def frame_count(sampling: FrameSampling, seconds: float) -> int:
+    """How many instants to take from `seconds` of video."""
+    if sampling.num_frames is not None:
+        return sampling.num_frames
+    return min(max(int(seconds * sampling.fps + 1e-6), sampling.min_frames), sampling.max_frames)
 
 
-def target_times(sampling: FrameSampling, *, last: float, duration: float, available: int | None) -> list[float]:
-    """The instants (seconds from the first frame) whose frames are taken: non-decreasing, inside of `window`.
+def target_times(sampling: FrameSampling, *, last: float, duration: float) -> list[float]:
+    """The instants (seconds from the first frame) to look at: evenly spaced, increasing, inside of `window`.
 
-    `last` is the time of the last frame, `duration` that of its end, `available` the number of frames if known.
+    `last` is the time of the last frame, `duration` that of its end. A video with fewer frames than instants shows the
+    same frame at several of them; the decoder hands each frame over once.
     """
     begin, finish = window(sampling, last)
-    whole = finish - begin + (duration - last if finish >= last else 0.0)
-    if available is not None and duration > 0 and whole < duration:
-        available = max(1, round(available * whole / duration))
-    count = frame_count(sampling, whole, available)
+    if begin == finish:
+        return [begin]
+    count = frame_count(sampling, finish - begin + (duration - last if finish >= last else 0.0))
     if count == 1:
         return [begin]
     step = (finish - begin) / (count - 1)

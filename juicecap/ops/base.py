@@ -74,6 +74,10 @@ class Op(ABC):
         """Columns whose files the op reads: a changed file makes the op run again."""
         return ()
 
+    def columns_required(self) -> tuple[tuple[str, str], ...]:
+        """(parameter, column) pairs: columns that must be in the data because a parameter names them."""
+        return ()
+
     def columns_written(self) -> Mapping[str, Any]:
         """Columns that the op writes, with their types in the words of `data.columns.features_of`."""
         return {}
@@ -308,6 +312,7 @@ def _range_problems(op: Op) -> list[tuple[str, str]]:
             continue
         try:
             allowed[0](value)
-        except (TypeError, ValueError) as error:
-            found.append((name, f"{name}: {error}"))
+        except (TypeError, ValueError):
+            bounds = allowed[0]._expression.replace("v", "")  # noqa: SLF001  (jsonargparse keeps it there)
+            found.append((name, f"{name} must be {bounds}, not {value!r}"))
     return found

@@ -55,7 +55,8 @@ def type_name(hint: Any) -> str:
     if hint is type(None):
         return "null"
     if hasattr(hint, "_expression"):  # a restricted number of jsonargparse, such as PositiveInt: "v>0"
-        return f"{hint._type.__name__} {re.sub(r'v(<=|>=|<|>)', r'\1 ', hint._expression)}"  # noqa: SLF001
+        bounds = re.sub(r"v(<=|>=|<|>)", r"\1 ", hint._expression)  # noqa: SLF001
+        return f"{hint._type.__name__} {bounds}"  # noqa: SLF001
     if get_origin(hint) in (list, dict, tuple):
         return str(get_origin(hint).__name__)
     arguments = get_args(hint)

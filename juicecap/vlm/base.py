@@ -166,7 +166,7 @@ class Backend(Protocol):
 
         Raises:
             EnvironmentFailure: the engine cannot start.
-            SettingsError: the settings can never work (no such model, not a vision-language model).
+            ModelError: the settings can never work (no such model, not a vision-language model).
         """
 
     def identity(self) -> str:

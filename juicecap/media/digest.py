@@ -1,0 +1,39 @@
+"""A digest of a medium's content: the same clip under another name is the same clip, a replaced clip is another one."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+from juicecap.errors import MediaError
+from juicecap.media.files import check_file
+
+WHOLE_UP_TO = 64 * 2**20
+"""Files up to this many bytes are hashed whole; larger ones by size, modification time and sampled blocks."""
+
+_BLOCK, _BLOCKS = 2**20, 32
+
+
+def content_digest(path: str) -> str:
+    """32 hexadecimal digits of BLAKE2b over the content (see `WHOLE_UP_TO`).
+
+    Raises:
+        MediaError: as `check_file`.
+    """
+    check_file(path)
+    state = hashlib.blake2b(digest_size=16)
+    try:
+        with Path(path).open("rb") as file:
+            status = os.fstat(file.fileno())
+            if status.st_size <= WHOLE_UP_TO:
+                while block := file.read(_BLOCK):
+                    state.update(block)
+                return state.hexdigest()
+            state.update(f"{status.st_size} {status.st_mtime_ns}".encode())
+            for index in range(_BLOCKS):
+                file.seek((status.st_size - _BLOCK) * index // (_BLOCKS - 1))
+                state.update(file.read(_BLOCK))
+    except OSError as error:
+        raise MediaError("UNREADABLE", f"{path} cannot be read ({error.strerror})", retryable=True) from error
+    return state.hexdigest()

@@ -1,0 +1,62 @@
+"""Data-Juicer's texts with special tokens: which videos a text names, and how captions are written into it.
+
+A text is split into chunks at the end-of-chunk token. Each video token of a chunk stands for the next video of the sample.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """The special tokens of a recipe."""
+
+    video: str
+    image: str
+    audio: str
+    end_of_chunk: str
+
+    def pattern(self) -> re.Pattern[str]:
+        """Matches any of the tokens."""
+        every = sorted({self.video, self.image, self.audio, self.end_of_chunk}, key=len, reverse=True)
+        return re.compile("|".join(map(re.escape, every)))
+
+    def stripped(self, text: str) -> str:
+        """The text without special tokens and the spaces around it."""
+        return self.pattern().sub("", text).strip()
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A stretch of text and the videos that its tokens stand for."""
+
+    tokens: tuple[str, ...]
+    """The special tokens that it holds, in order, without the one that ends it."""
+    text: str
+    """What is left without special tokens."""
+    videos: tuple[str, ...]
+
+    def rewritten(self, captions: Sequence[str], tokens: Tokens) -> str:
+        """Its special tokens alone, each video token followed by its caption, and the token that ends a chunk."""
+        left = iter(captions)
+        body = "".join(f"{token} {next(left)} " if token == tokens.video else token for token in self.tokens)
+        return body + tokens.end_of_chunk
+
+
+def split_chunks(text: str, videos: Sequence[str], tokens: Tokens) -> list[Chunk]:
+    """The chunks of a text that has a video token for at most each of `videos`; chunks without one are dropped."""
+    chunks, left = [], iter(videos)
+    for part in text.split(tokens.end_of_chunk):
+        count = part.count(tokens.video)
+        if count:
+            found = tuple(tokens.pattern().findall(part))
+            chunks.append(Chunk(found, tokens.stripped(part), tuple(next(left) for _ in range(count))))
+    return chunks
+
+
+def one_chunk(text: str, videos: Sequence[str], tokens: Tokens) -> Chunk:
+    """All videos as one chunk, whatever tokens the text has."""
+    return Chunk((tokens.video,) * len(videos), tokens.stripped(text), tuple(videos))

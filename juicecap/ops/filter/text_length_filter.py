@@ -1,0 +1,35 @@
+"""Keeps samples whose text has a length in a range."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+
+from jsonargparse.typing import NonNegativeInt
+
+from juicecap.errors import SampleError
+from juicecap.ops.base import Filter
+from juicecap.sample import Sample
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextLengthFilter(Filter):
+    """Keeps samples whose text has a length in a range; a sample without text has length 0."""
+
+    min_len: NonNegativeInt = 10
+    """Fewest characters that pass."""
+    max_len: NonNegativeInt = sys.maxsize
+    """Most characters that pass."""
+
+    def problems(self) -> list[tuple[str, str]]:
+        """See `Op.problems`."""
+        if self.min_len > self.max_len:
+            return [("min_len", f"min_len ({self.min_len}) is larger than max_len ({self.max_len}): nothing can pass")]
+        return []
+
+    def keep(self, sample: Sample) -> bool:
+        """Whether the text's length is in the range."""
+        text = sample.get(self.text_key)
+        if text is not None and not isinstance(text, str):
+            raise SampleError("BAD_TEXT", f"column {self.text_key!r} holds {text!r}, not a text")
+        return self.min_len <= len(text or "") <= self.max_len

@@ -1,0 +1,37 @@
+"""Keeps samples whose videos have a duration in a range."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from jsonargparse.typing import NonNegativeFloat
+
+from juicecap.ops.base import Filter
+from juicecap.ops.videos import AnyOrAll, range_problems, videos_pass
+from juicecap.sample import Sample
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoDurationFilter(Filter):
+    """Keeps samples whose videos have a duration in a range; a sample without videos passes."""
+
+    min_duration: NonNegativeFloat = 0.0
+    """Shortest duration that passes, in seconds."""
+    max_duration: NonNegativeFloat = float("inf")
+    """Longest duration that passes, in seconds."""
+    any_or_all: AnyOrAll = "any"
+    """Whether one of the sample's videos must pass, or all."""
+
+    def problems(self) -> list[tuple[str, str]]:
+        """See `Op.problems`."""
+        return range_problems(("min_duration", self.min_duration), ("max_duration", self.max_duration))
+
+    def media_columns(self) -> tuple[str, ...]:
+        """See `Op.media_columns`."""
+        return (self.video_key,)
+
+    def keep(self, sample: Sample) -> bool:
+        """Whether the sample's videos pass."""
+        return videos_pass(
+            sample, self.video_key, self.any_or_all, lambda video: self.min_duration <= video.duration <= self.max_duration
+        )

@@ -1,0 +1,53 @@
+"""Keeps samples whose videos have a width and height in ranges."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from jsonargparse.typing import PositiveInt
+
+from juicecap.ops.base import Filter
+from juicecap.ops.videos import AnyOrAll, range_problems, videos_pass
+from juicecap.sample import Sample
+
+if TYPE_CHECKING:
+    from juicecap.media.probe import VideoInfo
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoResolutionFilter(Filter):
+    """Keeps samples whose videos have a width and height in ranges; a sample without videos passes.
+
+    Width and height are those of the upright picture.
+    """
+
+    min_width: PositiveInt = 1
+    """Smallest width that passes, in pixels."""
+    max_width: PositiveInt = sys.maxsize
+    """Largest width that passes, in pixels."""
+    min_height: PositiveInt = 1
+    """Smallest height that passes, in pixels."""
+    max_height: PositiveInt = sys.maxsize
+    """Largest height that passes, in pixels."""
+    any_or_all: AnyOrAll = "any"
+    """Whether one of the sample's videos must pass, or all."""
+
+    def problems(self) -> list[tuple[str, str]]:
+        """See `Op.problems`."""
+        return [
+            *range_problems(("min_width", self.min_width), ("max_width", self.max_width)),
+            *range_problems(("min_height", self.min_height), ("max_height", self.max_height)),
+        ]
+
+    def media_columns(self) -> tuple[str, ...]:
+        """See `Op.media_columns`."""
+        return (self.video_key,)
+
+    def keep(self, sample: Sample) -> bool:
+        """Whether the sample's videos pass."""
+        return videos_pass(sample, self.video_key, self.any_or_all, self._passes)
+
+    def _passes(self, video: VideoInfo) -> bool:
+        return self.min_width <= video.width <= self.max_width and self.min_height <= video.height <= self.max_height

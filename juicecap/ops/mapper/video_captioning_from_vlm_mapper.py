@@ -1,0 +1,218 @@
+"""Captions the videos of a sample with a vision-language model.
+
+The contract is that of Data-Juicer's op of the same name, as its documentation has it (`docs/ops/` tells the differences).
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, Literal
+
+from jsonargparse.typing import PositiveInt
+
+from juicecap.errors import SampleError
+from juicecap.notice import say_once
+from juicecap.ops.base import Mapper
+from juicecap.ops.chunks import Chunk, Tokens, one_chunk, split_chunks
+from juicecap.ops.model_options import ModelOptions
+from juicecap.ops.similarity import most_similar
+from juicecap.sample import Sample, media_paths, sample_name
+from juicecap.vlm.base import Answer, Message, Outcome, Part, Request
+
+DEFAULT_PROMPT = "\nDescribe the input video in 1-2 sentences.\n"
+
+PROVENANCE = [
+    {
+        "op": "text",
+        "model": "text",
+        "revision": "text",
+        "prompt": "text",
+        "system_prompt": "text",
+        "sampling": "text",
+        "seed": "int",
+        "candidate": "int",
+        "finish_reason": "text",
+        "prompt_tokens": "int",
+        "completion_tokens": "int",
+        "frame_times": ["float"],
+        "source": "text",
+    }
+]
+"""One entry per captioned video. `sampling` is JSON, `frame_times` are seconds, `source` names the input sample."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoCaptioningFromVLMMapper(ModelOptions, Mapper):
+    """Captions the videos of a sample with a vision-language model and writes the captions into new samples."""
+
+    caption_num: PositiveInt = 1
+    """Candidate captions asked for each video."""
+    keep_candidate_mode: Literal["random_any", "similar_one_simhash", "all"] = "random_any"
+    """Which candidates stay: a random one, the one nearest to the sample's text, or all, each in a sample of its own."""
+    keep_original_sample: bool | None = None
+    """Whether the input sample stays in front of the new ones; null: true, and false where caption_field is set."""
+    prompt: str | None = None
+    """What to ask, taken literally; null: "\\nDescribe the input video in 1-2 sentences.\\n"."""
+    prompt_key: str | None = None
+    """Column with a prompt for each sample; wins over prompt where it holds a text."""
+    system_prompt: str | None = None
+    """Sent as the system message; null: none."""
+    caption_field: str | None = None
+    """Column that receives the list of captions, one for each video; null: captions go into the text alone."""
+    text_update_strategy: Literal["rewrite", "keep_origin"] | None = None
+    """Whether captions go into the text; null: keep_origin where caption_field is set, else rewrite."""
+    legacy_split_by_text_token: bool = True
+    """Whether the text's video tokens say which videos are captioned (a text without any: all); false: all videos."""
+    provenance_field: str | None = "caption_provenance"
+    """Column that tells for each caption its model, prompt, sampling, seed, frames and tokens; null: none."""
+
+    default_batch_size: ClassVar[int] = 16
+
+    def problems(self) -> list[tuple[str, str]]:
+        """See `Op.problems`."""
+        found = self.model_problems(self.caption_num)
+        if self.caption_field and self.keep_original_sample:
+            found.append(
+                ("keep_original_sample", "keep_original_sample: true and caption_field exclude each other: set one of them")
+            )
+        if not self.caption_field and self.text_update_strategy == "keep_origin":
+            found.append(
+                ("text_update_strategy", "text_update_strategy: keep_origin would throw the captions away: set caption_field")
+            )
+        return found
+
+    def media_columns(self) -> tuple[str, ...]:
+        """See `Op.media_columns`."""
+        return (self.video_key,)
+
+    def columns_required(self) -> tuple[tuple[str, str], ...]:
+        """See `Op.columns_required`."""
+        return (("video_key", self.video_key), *((("prompt_key", self.prompt_key),) if self.prompt_key else ()))
+
+    def columns_written(self) -> Mapping[str, Any]:
+        """See `Op.columns_written`."""
+        written: dict[str, Any] = {}
+        if self._rewrites:
+            written[self.text_key] = "text"
+        if self.caption_field:
+            written[self.caption_field] = "texts"
+        if self.provenance_field:
+            written[self.provenance_field] = PROVENANCE
+        return written
+
+    def requests(self, sample: Sample) -> Sequence[Request]:
+        """One request for each video that is to be captioned, in order."""
+        return [
+            self.question(self._messages(sample, video), self.caption_num)
+            for chunk in self._chunks(sample)
+            for video in chunk.videos
+        ]
+
+    def process(self, sample: Sample, outcomes: Sequence[Outcome]) -> Sequence[Sample]:
+        """The original, if it stays, and the new samples."""
+        chunks = self._chunks(sample)
+        originals = [dict(sample)] if self._keeps_original else []
+        if not chunks:
+            if not originals:
+                raise SampleError("NO_VIDEO", f"column {self.video_key!r} holds no video")
+            return originals
+        references = [chunk.text for chunk in chunks for _ in chunk.videos]
+        chosen = [self._choose(outcome, reference) for outcome, reference in zip(outcomes, references, strict=True)]
+        rounds = min(map(len, chosen))
+        return originals + [
+            self._captioned(sample, chunks, outcomes, [candidates[index] for candidates in chosen]) for index in range(rounds)
+        ]
+
+    @property
+    def _keeps_original(self) -> bool:
+        return self.keep_original_sample if self.keep_original_sample is not None else not self.caption_field
+
+    @property
+    def _rewrites(self) -> bool:
+        return (self.text_update_strategy or ("keep_origin" if self.caption_field else "rewrite")) == "rewrite"
+
+    @property
+    def _tokens(self) -> Tokens:
+        return Tokens(self.video_special_token, self.image_special_token, self.audio_special_token, self.eoc_special_token)
+
+    def _chunks(self, sample: Sample) -> list[Chunk]:
+        videos, text = media_paths(sample, self.video_key), sample.get(self.text_key)
+        if not videos:
+            return []
+        if text is not None and not isinstance(text, str):
+            raise SampleError("BAD_TEXT", f"column {self.text_key!r} holds {text!r}, not a text")
+        text = text or ""
+        named = text.count(self.video_special_token)
+        if not self.legacy_split_by_text_token or not named:
+            return [one_chunk(text, videos, self._tokens)]
+        if named > len(videos):
+            raise SampleError("MORE_TOKENS_THAN_VIDEOS", f"the text has {named} video tokens for {len(videos)} videos")
+        if named < len(videos):
+            say_once(f"{self.name}: some samples have more videos than video tokens; their last videos are left alone")
+        return split_chunks(text, videos, self._tokens)
+
+    def _messages(self, sample: Sample, video: str) -> list[Message]:
+        parts = (Part("video", video), Part("text", self._prompt(sample)))
+        system = [Message("system", (Part("text", self.system_prompt),))] if self.system_prompt else []
+        return [*system, Message("user", parts)]
+
+    def _prompt(self, sample: Sample) -> str:
+        own = sample.get(self.prompt_key) if self.prompt_key else None
+        if self.prompt_key and self.prompt is not None:
+            say_once(f"{self.name}: prompt_key and prompt are both set; prompt is used where {self.prompt_key!r} holds no text")
+        if isinstance(own, str):
+            return own
+        return DEFAULT_PROMPT if self.prompt is None else self.prompt
+
+    def _choose(self, outcome: Outcome, reference: str) -> list[tuple[int, Answer]]:
+        """The candidates of one video that stay, with their numbers; empty answers are none."""
+        candidates = [(index, answer) for index, answer in enumerate(outcome.answers) if answer.text]
+        if not candidates:
+            raise SampleError("EMPTY_ANSWER", "the model's answer is empty")
+        if self.keep_candidate_mode == "all":
+            return candidates
+        if self.keep_candidate_mode == "random_any":
+            return [random.Random(outcome.seed).choice(candidates)]  # noqa: S311  (a draw, not a secret)
+        if not reference:
+            say_once(f"{self.name}: some samples have no text to compare captions with; their first candidate is taken")
+            return candidates[:1]
+        return [candidates[most_similar(reference, [answer.text for _, answer in candidates])]]
+
+    def _captioned(
+        self, sample: Sample, chunks: list[Chunk], outcomes: Sequence[Outcome], chosen: list[tuple[int, Answer]]
+    ) -> Sample:
+        captions = [self._tokens.stripped(answer.text) for _, answer in chosen]
+        new = dict(sample)
+        if self._rewrites:
+            left = iter(captions)
+            new[self.text_key] = "".join(
+                chunk.rewritten([next(left) for _ in chunk.videos], self._tokens) for chunk in chunks
+            )
+        if self.caption_field:
+            new[self.caption_field] = captions
+        if self.provenance_field:
+            entries = [
+                self._origin(sample, outcome, index, answer) for outcome, (index, answer) in zip(outcomes, chosen, strict=True)
+            ]
+            new[self.provenance_field] = [*(sample.get(self.provenance_field) or []), *entries]
+        return new
+
+    def _origin(self, sample: Sample, outcome: Outcome, index: int, answer: Answer) -> dict[str, Any]:
+        return {
+            "op": self.name,
+            "model": self.hf_model,
+            "revision": outcome.revision,
+            "prompt": self._prompt(sample),
+            "system_prompt": self.system_prompt,
+            "sampling": json.dumps(asdict(self.token_sampling(self.caption_num))),
+            "seed": answer.seed,
+            "candidate": index,
+            "finish_reason": answer.finish_reason,
+            "prompt_tokens": outcome.prompt_tokens,
+            "completion_tokens": answer.tokens,
+            "frame_times": [round(time, 3) for times in outcome.frame_times for time in times],
+            "source": sample_name(sample, self.media_keys()),
+        }

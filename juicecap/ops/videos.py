@@ -1,0 +1,34 @@
+"""What ops that look at each video's header share: the rule for samples with several videos or none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Literal
+
+from juicecap.sample import Sample, media_paths
+
+if TYPE_CHECKING:
+    from juicecap.media.probe import VideoInfo
+
+AnyOrAll = Literal["any", "all"]
+
+
+def videos_pass(sample: Sample, video_key: str, any_or_all: AnyOrAll, passes: Callable[[VideoInfo], bool]) -> bool:
+    """Whether any, or all, of a sample's videos pass. A sample without videos passes.
+
+    Raises:
+        SampleError: a video cannot be probed.
+    """
+    from juicecap.media.probe import probe  # noqa: PLC0415  (opens av)
+
+    verdicts = [passes(probe(path)) for path in media_paths(sample, video_key)]
+    if not verdicts:
+        return True
+    return any(verdicts) if any_or_all == "any" else all(verdicts)
+
+
+def range_problems(low: tuple[str, float], high: tuple[str, float]) -> list[tuple[str, str]]:
+    """A problem if the (parameter, value) pair `low` lies above `high`."""
+    if low[1] <= high[1]:
+        return []
+    return [(low[0], f"{low[0]} ({low[1]}) is larger than {high[0]} ({high[1]}): nothing can pass")]

@@ -1,0 +1,147 @@
+"""From requests to outcomes: engines, seeds and media, on an event loop of their own.
+
+The loop runs in a background thread, so that ops are plain synchronous functions wherever they are called: in a script, in
+`Dataset.map`, inside a notebook's running loop. Engines are opened at first need, shared by all ops with equal settings,
+and closed by `close` or at exit. Ops hold none of this.
+
+Not covered yet: the window over several batches, the journal, decoding in worker processes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import os
+import threading
+from collections.abc import Callable, Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from juicecap.errors import SampleError
+from juicecap.media.digest import content_digest
+from juicecap.vlm.base import Backend, Failure, ModelSettings, Outcome, Prepared, Request
+from juicecap.vlm.catalog import make_backend
+
+T = TypeVar("T")
+
+
+def ask(requests: Sequence[Request]) -> list[Outcome]:
+    """Answer requests, in order; a request that fails has an outcome that says so.
+
+    Raises:
+        JuicecapError: an engine cannot be opened, or died.
+    """
+    core = _core()
+    return core.call(core.ask(requests))
+
+
+def close() -> None:
+    """Close all engines and stop the loop. The next `ask` starts afresh."""
+    global _running  # noqa: PLW0603  (the one loop of this process)
+    with _lock:
+        core, _running = _running, None
+    if core:
+        core.stop()
+
+
+class _Core:
+    """The loop's thread and what lives on it."""
+
+    def __init__(self) -> None:
+        from juicecap.vlm.pictures import load_picture  # noqa: PLC0415  (opens av)
+
+        self._load_picture = load_picture
+        self.loop = asyncio.new_event_loop()
+        self.pid = os.getpid()
+        self._workers = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="juicecap-media")
+        self._engines: dict[ModelSettings, asyncio.Task[Backend]] = {}
+        self._thread = threading.Thread(target=self.loop.run_forever, name="juicecap-core", daemon=True)
+        self._thread.start()
+
+    def call(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine on the loop and wait for it."""
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result()
+
+    async def ask(self, requests: Sequence[Request]) -> list[Outcome]:
+        """See `ask`."""
+        outcomes: list[Outcome | None] = [None] * len(requests)
+        for settings in dict.fromkeys(request.model for request in requests):
+            places = [place for place, request in enumerate(requests) if request.model == settings]
+            backend = await self._engine(settings)
+            answers = await self._ask_one(backend, [requests[place] for place in places])
+            for place, answer in zip(places, answers, strict=True):
+                outcomes[place] = answer
+        return [outcome for outcome in outcomes if outcome is not None]
+
+    async def _ask_one(self, backend: Backend, requests: Sequence[Request]) -> list[Outcome]:
+        shared: dict[object, asyncio.Future[Any]] = {}
+        prepared = await asyncio.gather(*(self._prepare(backend, request, shared) for request in requests))
+        answered = iter(await backend.generate([each for each in prepared if isinstance(each, Prepared)]))
+        return [next(answered) if isinstance(each, Prepared) else each for each in prepared]
+
+    async def _prepare(self, backend: Backend, request: Request, shared: dict[object, asyncio.Future[Any]]) -> Prepared | Outcome:
+        """Digest and decode the request's media, each file once for all requests that share it."""
+        media = request.media()
+        try:
+            digests = {part.value: await self._shared(shared, part.value, content_digest, part.value) for part in media}
+            pictures = [
+                await self._shared(shared, (part, request.frames), self._load_picture, part, request.frames, backend) for part in media
+            ]
+        except SampleError as error:
+            return Outcome(failure=Failure(code=error.code, message=error.message, retryable=error.retryable))
+        seed = request.derived_seed(request.key(digests, backend.identity()))
+        return Prepared(request=request, pictures=tuple(pictures), seed=seed)
+
+    async def _shared(
+        self, shared: dict[object, asyncio.Future[Any]], key: object, work: Callable[..., T], *arguments: Any
+    ) -> T:
+        """Run `work` on a worker thread, or wait for it where it runs already."""
+        if key not in shared:
+            shared[key] = self.loop.run_in_executor(self._workers, work, *arguments)
+        result: T = await shared[key]
+        return result
+
+    async def _engine(self, settings: ModelSettings) -> Backend:
+        if settings not in self._engines:
+            self._engines[settings] = self.loop.create_task(_opened(settings))
+        try:
+            return await self._engines[settings]
+        except BaseException:
+            self._engines.pop(settings, None)
+            raise
+
+    def stop(self) -> None:
+        """Close all engines and end the thread."""
+        if self.pid == os.getpid():
+            self.call(self._close())
+            self.loop.call_soon_threadsafe(self.loop.stop)
+            self._thread.join()
+            self._workers.shutdown(wait=False, cancel_futures=True)
+
+    async def _close(self) -> None:
+        engines, self._engines = list(self._engines.values()), {}
+        for engine in engines:
+            if engine.done() and not engine.cancelled() and engine.exception() is None:
+                await engine.result().close()
+
+
+async def _opened(settings: ModelSettings) -> Backend:
+    backend = make_backend(settings)
+    await backend.open()
+    return backend
+
+
+_running: _Core | None = None
+_lock = threading.Lock()
+
+
+def _core() -> _Core:
+    """The running core; a forked child starts its own, since threads do not survive a fork."""
+    global _running  # noqa: PLW0603
+    with _lock:
+        if _running is None or _running.pid != os.getpid():
+            _running = _Core()
+        return _running
+
+
+atexit.register(close)

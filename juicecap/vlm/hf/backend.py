@@ -1,0 +1,183 @@
+"""Answering requests with `generate`: one call for a batch of samples and all of their candidates.
+
+Requests are grouped by how they sample, in the order in which they came, never by arrival; each group is one left-padded
+`generate` with `num_return_sequences` candidates. If a call fails, the group is halved until the request that causes it
+stands alone, and only that one fails.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+import torch
+from transformers import LogitsProcessorList
+
+from juicecap.errors import SampleError
+from juicecap.vlm.base import Answer, Failure, ModelSettings, Outcome, Prepared, Sampling
+from juicecap.vlm.hf.inputs import batched, encode, shape_key
+from juicecap.vlm.hf.load import Loaded, load
+from juicecap.vlm.hf.sampler import PresencePenalty, SeededSampler
+from juicecap.media.sampling import FrameSampling
+
+UNKNOWN_PROCESSOR_PIXELS = 1024 * 1024
+"""Pixels per frame that are handed to a processor which scales by rules that juicecap does not know."""
+
+Row = dict[str, torch.Tensor]
+
+
+class HFBackend:
+    """See `vlm.base.Backend`. The model is touched by one thread only."""
+
+    def __init__(self, settings: ModelSettings) -> None:
+        self._settings = settings
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="juicecap-hf")
+        self._loaded: Loaded | None = None
+
+    async def open(self) -> None:
+        """Load model and processor."""
+        self._loaded = await self._in_thread(load, self._settings)
+
+    async def generate(self, batch: Sequence[Prepared]) -> list[Outcome]:
+        """Answer each request, in order."""
+        outcomes: list[Outcome] = await self._in_thread(self._answer, batch)
+        return outcomes
+
+    async def close(self) -> None:
+        """Let go of the model's memory."""
+        self._loaded = None
+        self._thread.shutdown()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+    def identity(self) -> str:
+        """Model, weights, dtype, template and parameters, as a digest."""
+        return self._ready.identity
+
+    def frame_size(self, kind: str, frames: int, width: int, height: int, sampling: FrameSampling) -> tuple[int, int]:
+        """What the model's processor would choose, within the sampling's own pixel limits."""
+        budget = self._ready.budgets.get(kind)
+        most = sampling.max_pixels or (None if budget else UNKNOWN_PROCESSOR_PIXELS)
+        pixels = width * height
+        scale = 1.0
+        if most and pixels > most:
+            scale = (most / pixels) ** 0.5
+        elif sampling.min_pixels and pixels < sampling.min_pixels:
+            scale = (sampling.min_pixels / pixels) ** 0.5
+        if budget is None:
+            return max(2, round(width * scale)), max(2, round(height * scale))
+        if most:
+            budget = replace(budget, longest=min(budget.longest, most * (frames if budget.whole_video else 1)))
+        return budget.size(frames, max(1, round(width * scale)), max(1, round(height * scale)))
+
+    @property
+    def _ready(self) -> Loaded:
+        assert self._loaded is not None, "open() comes first"
+        return self._loaded
+
+    async def _in_thread(self, work: Any, *arguments: Any) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
+
+    def _answer(self, batch: Sequence[Prepared]) -> list[Outcome]:
+        outcomes: list[Outcome | None] = [None] * len(batch)
+        groups: dict[object, list[tuple[int, Prepared, Row]]] = {}
+        for place, prepared in enumerate(batch):
+            try:
+                row = encode(self._ready, prepared)
+                self._check_length(row, prepared.request.sampling)
+            except SampleError as error:
+                outcomes[place] = Outcome(failure=Failure(code=error.code, message=error.message), seed=prepared.seed)
+            else:
+                key = (prepared.request.sampling, prepared.request.candidates, shape_key(row))
+                groups.setdefault(key, []).append((place, prepared, row))
+        for members in groups.values():
+            answered = self._narrowed([(prepared, row) for _, prepared, row in members])
+            for (place, _, _), outcome in zip(members, answered, strict=True):
+                outcomes[place] = outcome
+        return [outcome for outcome in outcomes if outcome is not None]
+
+    def _check_length(self, row: Row, sampling: Sampling) -> None:
+        config = self._ready.model.config.get_text_config()
+        limit, length = getattr(config, "max_position_embeddings", None), row["input_ids"].shape[1]
+        if limit and length + sampling.max_tokens > limit:
+            raise SampleError(
+                "TOO_LONG",
+                f"the prompt has {length} tokens; with max_tokens {sampling.max_tokens} that exceeds the model's {limit}: "
+                "take fewer frames (fps, max_frames) or fewer pixels (max_pixels)",
+            )
+
+    def _narrowed(self, members: list[tuple[Prepared, Row]]) -> list[Outcome]:
+        try:
+            return self._generate(members)
+        except Exception as error:  # a foreign model's door; torch.OutOfMemoryError among others
+            if len(members) == 1:
+                code = "OUT_OF_MEMORY" if isinstance(error, torch.OutOfMemoryError) else "GENERATE_FAILED"
+                text = f"the model fails with {type(error).__name__}: {error}"
+                return [Outcome(failure=Failure(code=code, message=text), seed=members[0][0].seed)]
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        middle = len(members) // 2
+        return self._narrowed(members[:middle]) + self._narrowed(members[middle:])
+
+    @torch.inference_mode()
+    def _generate(self, members: list[tuple[Prepared, Row]]) -> list[Outcome]:
+        loaded, first = self._ready, members[0][0].request
+        model, sampling, candidates = loaded.model, first.sampling, first.candidates
+        inputs = {
+            name: tensor.to(model.device, model.dtype if tensor.is_floating_point() else tensor.dtype)
+            for name, tensor in batched([row for _, row in members], model.generation_config.pad_token_id).items()
+        }
+        prompt_length = inputs["input_ids"].shape[1]
+        processors = LogitsProcessorList()
+        if sampling.presence_penalty:
+            processors.append(PresencePenalty(sampling.presence_penalty, prompt_length))
+        if sampling.temperature > 0:
+            seeds = [prepared.seed + index for prepared, _ in members for index in range(candidates)]
+            processors.append(SeededSampler(sampling, seeds, model.device))
+        sequences = model.generate(
+            **inputs,
+            max_new_tokens=sampling.max_tokens,
+            do_sample=sampling.temperature > 0,
+            num_return_sequences=candidates,
+            repetition_penalty=sampling.repetition_penalty,
+            logits_processor=processors,
+            temperature=1.0,
+            top_k=0,
+            top_p=1.0,
+            **({"stop_strings": list(sampling.stop), "tokenizer": loaded.processor.tokenizer} if sampling.stop else {}),
+        )
+        tokens = sequences[:, prompt_length:].tolist()
+        return [
+            self._outcome(prepared, row, tokens[place * candidates : (place + 1) * candidates])
+            for place, (prepared, row) in enumerate(members)
+        ]
+
+    def _outcome(self, prepared: Prepared, row: Row, candidates: list[list[int]]) -> Outcome:
+        return Outcome(
+            answers=tuple(
+                self._read(tokens, prepared.request.sampling, prepared.seed + index) for index, tokens in enumerate(candidates)
+            ),
+            seed=prepared.seed,
+            prompt_tokens=row["input_ids"].shape[1],
+            revision=self._ready.revision,
+            frame_times=tuple(picture.times for picture in prepared.pictures if picture.times),
+            unreadable=sum(picture.unreadable for picture in prepared.pictures),
+        )
+
+    def _read(self, tokens: list[int], sampling: Sampling, seed: int) -> Answer:
+        ends = self._ready.model.generation_config.eos_token_id
+        ends = set(ends if isinstance(ends, list) else [ends])
+        end = next((place for place, token in enumerate(tokens) if token in ends), None)
+        said = tokens if end is None else tokens[:end]
+        text: str = self._ready.processor.tokenizer.decode(said, skip_special_tokens=True)
+        cut = min((place for stop in sampling.stop if (place := text.find(stop)) >= 0), default=None)
+        finished = end is not None or cut is not None
+        return Answer(
+            text=text[:cut].strip(),
+            finish_reason="stop" if finished else "length",
+            tokens=len(said) + (end is not None),
+            seed=seed,
+        )

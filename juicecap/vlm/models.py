@@ -1,0 +1,21 @@
+"""Names of models: the bundled demo model has one of its own; everything else is a local folder or a hub id."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from juicecap.notice import say_once
+
+DEMO_MODEL = "juicecap-demo-vlm"
+_ASSETS = Path(__file__).parent.parent / "assets"
+
+
+def model_source(name: str) -> str:
+    """The folder or hub id that a library can load for `name`."""
+    if name != DEMO_MODEL:
+        return name
+    say_once(
+        f"{DEMO_MODEL} is a demonstration model of 1.5 M parameters that knows moving coloured shapes and nothing else; "
+        "name a real model (hf_model: Qwen/Qwen3-VL-8B-Instruct) to caption real scenes"
+    )
+    return str(_ASSETS / "demo_vlm")

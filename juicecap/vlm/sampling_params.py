@@ -1,0 +1,90 @@
+"""`sampling_params` as recipes write them, in the words of either library, to one `Sampling`."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from typing import Any
+
+from juicecap.vlm.base import Sampling
+
+ALIASES = {"max_new_tokens": "max_tokens", "stop_strings": "stop"}
+CANDIDATE_TEMPERATURE, CANDIDATE_TOP_P = 0.7, 0.9
+"""What is taken when several candidates are asked and no temperature is given: they would all be alike at 0."""
+
+_RANGES = {
+    "temperature": ("a number >= 0", lambda value: _number(value) and value >= 0),
+    "top_p": ("a number > 0 and <= 1", lambda value: _number(value) and 0 < value <= 1),
+    "top_k": ("an integer >= 0 (0 is off)", lambda value: _integer(value) and value >= -1),
+    "min_p": ("a number >= 0 and <= 1", lambda value: _number(value) and 0 <= value <= 1),
+    "max_tokens": ("an integer > 0", lambda value: _integer(value) and value > 0),
+    "repetition_penalty": ("a number > 0", lambda value: _number(value) and value > 0),
+    "presence_penalty": ("a number from -2 to 2", lambda value: _number(value) and -2 <= value <= 2),
+    "stop": ("a text or a list of texts", lambda value: isinstance(value, str) or _texts(value)),
+}
+
+
+def parse_sampling(params: Mapping[str, Any] | None, candidates: int) -> tuple[Sampling, list[str]]:
+    """The sampling that `params` ask for, with juicecap's defaults, and a sentence for each thing that is wrong.
+
+    Both libraries' spellings are known: `max_new_tokens` is `max_tokens`, `do_sample: false` is temperature 0, `top_k: -1`
+    is 0.
+    """
+    given, found = {}, []
+    for name, value in (params or {}).items():
+        known = ALIASES.get(name, name)
+        if name == "do_sample":
+            continue
+        if known not in _RANGES:
+            found.append(_unknown(name))
+        elif not _RANGES[known][1](value):
+            found.append(f"sampling_params: {name} must be {_RANGES[known][0]}, not {value!r}")
+        elif known in given:
+            found.append(f"sampling_params: {name} is another name of {known}, which is set as well")
+        else:
+            given[known] = value
+    found += _resolve_greedy(params or {}, given, candidates)
+    if isinstance(given.get("stop"), str):
+        given["stop"] = [given["stop"]]
+    given["stop"] = tuple(given.get("stop", ()))
+    given["top_k"] = max(0, given.get("top_k", 0))
+    return Sampling(**given), found
+
+
+def _resolve_greedy(params: Mapping[str, Any], given: dict[str, Any], candidates: int) -> list[str]:
+    if "do_sample" in params and not isinstance(params["do_sample"], bool):
+        return [f"sampling_params: do_sample must be true or false, not {params['do_sample']!r}"]
+    if params.get("do_sample") is False:
+        if given.get("temperature", 0) > 0:
+            return ["sampling_params: do_sample is false, which is temperature 0, and temperature is set as well"]
+        given["temperature"] = 0.0
+    elif params.get("do_sample"):
+        given.setdefault("temperature", 1.0)
+    if candidates > 1 and "temperature" not in given:
+        given["temperature"] = CANDIDATE_TEMPERATURE
+        given.setdefault("top_p", CANDIDATE_TOP_P)
+    if candidates > 1 and given["temperature"] == 0:
+        return [f"{candidates} candidates at temperature 0 are all alike: set a temperature above 0, or caption_num 1"]
+    return []
+
+
+def _unknown(name: str) -> str:
+    if name in ("n", "num_return_sequences", "best_of"):
+        return f"sampling_params: {name} is not set here; caption_num is the number of candidates"
+    if name == "seed":
+        return "sampling_params: seed is not set here; the op has a parameter seed"
+    near = difflib.get_close_matches(name, [*_RANGES, *ALIASES, "do_sample"], n=1, cutoff=0.6)
+    hint = f"; did you mean {near[0]!r}?" if near else f" (known: {', '.join(_RANGES)})"
+    return f"sampling_params has no parameter {name!r}{hint}"
+
+
+def _number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _integer(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _texts(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(each, str) and each for each in value)

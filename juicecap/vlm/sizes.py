@@ -1,0 +1,56 @@
+"""The size to which a processor of the Qwen-VL family would scale a picture, so that decoding can scale to it at once.
+
+Source of the formulas: `smart_resize` and `resize` of `Qwen2VLImageProcessor`, `Qwen2VLVideoProcessor` and
+`Qwen3VLVideoProcessor` in transformers. Tests compare them with the real processors.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+MAX_ASPECT = 200
+
+
+@dataclass(frozen=True, kw_only=True)
+class PixelBudget:
+    """What a processor's settings say about sizes, in pixels. `factor` is patch size times merge size."""
+
+    factor: int
+    shortest: int
+    """Least number of pixels (of a picture; of the whole video for Qwen3-VL)."""
+    longest: int
+    """Largest number of pixels, likewise."""
+    whole_video: bool = False
+    """Whether the budget is for all frames together (Qwen3-VL) or for each (Qwen2.5-VL and images)."""
+    temporal: int = 2
+    frame_tokens: int | None = None
+    """With `whole_video`: most tokens of one frame, where the processor caps them."""
+
+    def size(self, frames: int, width: int, height: int) -> tuple[int, int]:
+        """(width, height), multiples of `factor`, for `frames` pictures of `width` x `height`."""
+        if max(width, height) > MAX_ASPECT * min(width, height):
+            raise ValueError(f"{width}x{height} is longer than {MAX_ASPECT} times its width")
+        if not self.whole_video:
+            return self._fit(1, 1, width, height, self.longest)
+        frames = max(frames, self.temporal)
+        longest = self.longest
+        if self.frame_tokens is not None:
+            even_share = min(self.frame_tokens * self.factor**2, longest // frames)
+            longest = max(even_share, int(self.shortest * 1.05)) * frames
+        if min(width, height) < self.factor:
+            scale = max(self.factor / height, self.factor / width)
+            width, height = int(width * scale), int(height * scale)
+        return self._fit(frames, round(frames / self.temporal) * self.temporal, width, height, longest)
+
+    def _fit(self, frames: int, steps: int, width: int, height: int, longest: int) -> tuple[int, int]:
+        """`steps` is `frames` in whole temporal patches; the formulas use both."""
+        factor = self.factor
+        near = round(width / factor) * factor, round(height / factor) * factor
+        if steps * near[0] * near[1] > longest:
+            beta = math.sqrt(frames * height * width / longest)
+            return max(factor, math.floor(width / beta / factor) * factor), max(factor, math.floor(height / beta / factor) * factor)
+        if steps * near[0] * near[1] < self.shortest:
+            beta = math.sqrt(self.shortest / (frames * height * width))
+            return math.ceil(width * beta / factor) * factor, math.ceil(height * beta / factor) * factor
+        return near
