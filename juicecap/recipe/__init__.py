@@ -1,0 +1,9 @@
+"""Recipes: YAML text to a `Recipe`, with every problem at its line and column."""
+
+from __future__ import annotations
+
+from juicecap.recipe.check import Report, check
+from juicecap.recipe.load import load_recipe
+from juicecap.recipe.model import Recipe, Step
+
+__all__ = ["Recipe", "Report", "Step", "check", "load_recipe"]

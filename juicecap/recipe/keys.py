@@ -1,0 +1,96 @@
+"""The keys of a recipe: names, types, defaults and meanings, read by `ops.schema` as an op's parameters are.
+
+Names and defaults are Data-Juicer's wherever it has the key.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from jsonargparse.typing import NonNegativeInt, PositiveInt
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecipeKeys:
+    """What may stand at the top level of a recipe."""
+
+    project_name: str = "hello_world"
+    """Name of the project, for the report."""
+    dataset_path: str = ""
+    """Dataset file, folder of videos, or name of a dataset on the HuggingFace Hub."""
+    export_path: str = "./outputs/hello_world/hello_world.jsonl"
+    """Where the captions go."""
+    process: list[Any] = field(default_factory=list)
+    """The ops, applied in order: `op_name: {parameters}` each."""
+    custom_operator_paths: str | list[str] = field(default_factory=list)
+    """Python files, or folders of them, that register ops of your own."""
+
+    text_keys: str | list[str] = "text"
+    """Column that holds the text; of several the first."""
+    video_key: str = "videos"
+    """Column that holds the paths of the videos."""
+    image_key: str = "images"
+    """Column that holds the paths of the images."""
+    audio_key: str = "audios"
+    """Column that holds the paths of the audio files."""
+    video_special_token: str = "<__dj__video>"
+    """Token that stands for a video in the text."""
+    image_special_token: str = "<__dj__image>"
+    """Token that stands for an image in the text."""
+    audio_special_token: str = "<__dj__audio>"
+    """Token that stands for an audio file in the text."""
+    eoc_special_token: str = "<|__dj__eoc|>"
+    """Token that ends a chunk of the text."""
+
+    work_dir: str | None = None
+    """Run folder; null: the export path without its suffix, and `.run`."""
+    np: PositiveInt = 1
+    """Processes for ops that compute on the CPU. The output does not depend on it."""
+    seed: int = 0
+    """Seed of the ops that have one and do not set it."""
+    max_rejected: float | int = 0.05
+    """How many samples may be rejected before a run counts as failed: a share (0.05) or a number (3)."""
+    use_cache: bool = True
+    """Whether steps that an earlier run finished are taken from the run folder."""
+    suffixes: str | list[str] = field(default_factory=list)
+    """Suffixes of the files that are taken from a folder; empty: those of videos."""
+    export_type: Literal["csv", "json", "jsonl", "parquet"] | None = None
+    """Format of the export; null: by the suffix of `export_path`."""
+    export_shard_size: NonNegativeInt = 0
+    """Bytes in a file of a sharded export; 0: one file."""
+    executor_type: str = "default"
+    """Who runs the ops; `default`: this process."""
+
+    skip_op_error: bool = True
+    """No effect."""
+    keep_stats_in_res_ds: bool = False
+    """No effect."""
+    ds_cache_dir: str | None = None
+    """No effect."""
+    temp_dir: str | None = None
+    """No effect."""
+    ray_address: str = "auto"
+    """No effect."""
+    open_tracer: bool = False
+    """No effect."""
+    trace_num: int = 10
+    """No effect."""
+    op_fusion: bool = False
+    """No effect."""
+    export_in_parallel: bool = False
+    """No effect."""
+
+
+IGNORED = {
+    "ds_cache_dir": "what a run keeps lies in its work_dir",
+    "export_in_parallel": "an export is written in one pass",
+    "keep_stats_in_res_ds": "filters add no columns to the result",
+    "op_fusion": "ops are not fused",
+    "open_tracer": "the run folder keeps what each op left",
+    "ray_address": "there is no Ray runner yet",
+    "skip_op_error": "a sample that fails is always rejected alone, with its reason; max_rejected says how many are too many",
+    "temp_dir": "temporary files lie in the work_dir",
+    "trace_num": "the run folder keeps what each op left",
+}
+"""Keys of Data-Juicer's that have no effect here, and why; said once where they are not at their default."""

@@ -1,0 +1,162 @@
+"""A recipe's file to a `Recipe`, or to one error with everything that is wrong with it.
+
+Found here is what can be seen in the recipe alone: its YAML, its keys, each op's parameters and their types and
+contradictions. What needs a look at the data and the disk is in `check.py`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from juicecap.errors import DataError
+from juicecap.ops import catalog, registry, schema
+from juicecap.recipe import data_juicer
+from juicecap.recipe.keys import IGNORED, RecipeKeys
+from juicecap.recipe.model import Recipe
+from juicecap.recipe.overrides import apply_overrides
+from juicecap.recipe.problems import Problem, failure, suggestion
+from juicecap.recipe.source import Source
+from juicecap.recipe.steps import Findings, steps_of
+from juicecap.recipe.text import parse, read
+
+COLUMNS_AND_TOKENS = (
+    "video_key",
+    "image_key",
+    "audio_key",
+    "video_special_token",
+    "image_special_token",
+    "audio_special_token",
+    "eoc_special_token",
+)
+"""Keys that a recipe sets for all of its ops; `text_keys` is the ops' `text_key`."""
+
+KNOWN = tuple(each.name for each in fields(RecipeKeys))
+
+
+def load_recipe(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Recipe:
+    """Read a recipe; `overrides` are `KEY=VALUE` texts as `--set` takes them.
+
+    Files named in `custom_operator_paths` are run.
+
+    Raises:
+        RecipeError: the recipe is wrong; every problem is in the report.
+        UsageError: an override is not `KEY=VALUE`, or leads nowhere.
+    """
+    file = os.fspath(path)
+    source, problems = _source(file)
+    apply_overrides(source, overrides, {*KNOWN, *data_juicer.ANSWERS})
+    found = Findings(problems=list(problems))
+    keys = _keys(source, found)
+    _load_operators(source, _listed(keys.custom_operator_paths), found)
+    shared = {name: getattr(keys, name) for name in COLUMNS_AND_TOKENS}
+    shared["text_key"] = (*_listed(keys.text_keys), "text")[0]
+    if source.values.get("seed") is not None:
+        shared["seed"] = keys.seed
+    steps = steps_of(source, shared, found)
+    unreadable = {(each.line, each.column) for each in problems}
+    wrong = [*problems, *(each for each in found.problems if each.line is None or (each.line, each.column) not in unreadable)]
+    if wrong:
+        raise failure(wrong, source.text)
+    return Recipe(
+        path=Path(file),
+        project_name=keys.project_name,
+        dataset_path=keys.dataset_path,
+        export_path=Path(keys.export_path),
+        work_dir=Path(keys.work_dir) if keys.work_dir else Path(f"{Path(keys.export_path).with_suffix('')}.run"),
+        steps=tuple(steps),
+        custom_operator_paths=_listed(keys.custom_operator_paths),
+        text_keys=_listed(keys.text_keys),
+        **{name: getattr(keys, name) for name in COLUMNS_AND_TOKENS},
+        np=keys.np,
+        seed=keys.seed,
+        max_rejected=keys.max_rejected,
+        use_cache=keys.use_cache,
+        suffixes=_listed(keys.suffixes),
+        export_type=keys.export_type,
+        export_shard_size=keys.export_shard_size,
+        notices=tuple(found.notices),
+        resolved=source.values,
+        source=source,
+    )
+
+
+def _source(file: str) -> tuple[Source, tuple[Problem, ...]]:
+    """The values of the file, and the problems of its text that leave the rest readable."""
+    parsed = parse(read(Path(file)), file)
+    if not isinstance(parsed.values, dict):
+        what = "is empty" if parsed.values is None else f"is a {type(parsed.values).__name__}, not a mapping of keys"
+        example = "it holds keys such as dataset_path, export_path and process"
+        raise failure([Problem(file=file, line=1, column=1, message=f"the recipe {what}", hint=example)], parsed.text)
+    source = Source(file=file, text=parsed.text, values=parsed.values, keys=parsed.keys, places=parsed.places)
+    return source, tuple(parsed.problems)
+
+
+def _keys(source: Source, found: Findings) -> RecipeKeys:
+    """The top level, with the default in place of what is wrong or null."""
+    written: dict[str, Any] = {}
+    for key, value in source.values.items():
+        if key not in KNOWN:
+            found.problems.append(_unknown(source, key))
+        elif value is not None and key not in ("process", "max_rejected"):  # both have their own rules
+            written[str(key)] = value
+    values, misfits = schema.parse(RecipeKeys, written)
+    found.problems += [source.problem((key,), sentence) for key, sentence in misfits]
+    limit = source.values.get("max_rejected")
+    if limit is not None:
+        if _is_limit(limit):
+            values["max_rejected"] = limit
+        else:
+            message = f"max_rejected must be a share from 0.0 to 1.0 or a number of samples, not {limit!r}"
+            found.problems.append(source.problem(("max_rejected",), message))
+    keys = RecipeKeys(**values)
+    for key in ("text_keys", *COLUMNS_AND_TOKENS, "export_path"):
+        if key in values and (not values[key] or "" in _listed(values[key])):
+            found.problems.append(source.problem((key,), f"{key} must not be empty"))
+    _executor(source, keys, found)
+    for key, reason in IGNORED.items():
+        if getattr(keys, key) != getattr(RecipeKeys, key):
+            found.notices[f"{key!r} has no effect: {reason}"] = None
+    if source.values.get("export_path") is None:
+        found.notices[f"export_path is not set: the captions go to {keys.export_path}"] = None
+    return keys
+
+
+def _unknown(source: Source, key: str | int) -> Problem:
+    answer = data_juicer.answer(key)
+    if answer:
+        message = f"{key!r} is a key of Data-Juicer's that juicecap does not take"
+        return source.problem((key,), message, at="key", hint=answer)
+    hint = "ops stand in the list 'process'" if key in catalog.names() else suggestion(key, KNOWN)
+    return source.problem((key,), f"a recipe has no key {key!r}", at="key", hint=hint)
+
+
+def _is_limit(value: Any) -> bool:
+    if isinstance(value, bool):
+        return False
+    return (isinstance(value, int) and value >= 0) or (isinstance(value, float) and 0 <= value <= 1)
+
+
+def _executor(source: Source, keys: RecipeKeys, found: Findings) -> None:
+    if keys.executor_type == "default":
+        return
+    if keys.executor_type.startswith("ray"):
+        message = f"executor_type {keys.executor_type!r}: there is no Ray runner yet; 'default' runs on this machine"
+    else:
+        message = f"executor_type must be 'default', not {keys.executor_type!r}"
+    found.problems.append(source.problem(("executor_type",), message))
+
+
+def _load_operators(source: Source, paths: Sequence[str], found: Findings) -> None:
+    for path in paths:
+        try:
+            registry.load_files([path])
+        except DataError as error:
+            found.problems.append(source.problem(("custom_operator_paths",), str(error)))
+
+
+def _listed(value: str | list[str]) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else tuple(value)

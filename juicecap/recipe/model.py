@@ -1,0 +1,78 @@
+"""A recipe that was read and found right: settings and ops, ready to be run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from juicecap.ops.base import Op
+from juicecap.ops.run_options import RunOptions
+from juicecap.recipe.source import Source
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One op of a recipe."""
+
+    name: str
+    op: Op
+    options: RunOptions
+    settings: Mapping[str, Any]
+    """The op's block as it was written."""
+    index: int
+    """Position in `process`."""
+    line: int
+    """Where its name stands, from 1; 0 where the command line put it."""
+    column: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """What `load_recipe` returns. The meaning of each key stands in `keys.RecipeKeys`."""
+
+    path: Path
+    """The file that was read."""
+    project_name: str
+    dataset_path: str
+    export_path: Path
+    work_dir: Path
+    steps: tuple[Step, ...]
+    custom_operator_paths: tuple[str, ...]
+
+    text_keys: tuple[str, ...]
+    video_key: str
+    image_key: str
+    audio_key: str
+    video_special_token: str
+    image_special_token: str
+    audio_special_token: str
+    eoc_special_token: str
+
+    np: int
+    seed: int
+    max_rejected: float | int
+    """A share of the samples if a float, a number of samples if an int."""
+    use_cache: bool
+    suffixes: tuple[str, ...]
+    export_type: str | None
+    export_shard_size: int
+
+    notices: tuple[str, ...]
+    """What is ignored or assumed, a sentence each, to be said once."""
+    resolved: Mapping[str | int, Any]
+    """The recipe as plain data, with what the command line set."""
+    source: Source = field(repr=False, compare=False)
+    """Where each value was set."""
+
+    @property
+    def text_key(self) -> str:
+        """The column that ops take for the text."""
+        return self.text_keys[0]
+
+    def too_many(self, rejected: int, samples: int) -> bool:
+        """Whether so many rejected samples of so many are more than `max_rejected` allows."""
+        if isinstance(self.max_rejected, float):
+            return rejected > self.max_rejected * samples
+        return rejected > self.max_rejected

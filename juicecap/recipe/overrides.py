@@ -1,0 +1,105 @@
+"""`--set KEY=VALUE`: values given on the command line in place of the recipe's.
+
+KEY is a key of the recipe (`np`), a path through it (`process.0.video_duration_filter.min_duration`), or begins with the name of
+an op that stands in `process` once (`video_duration_filter.min_duration`). VALUE is YAML.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from juicecap.errors import RecipeError, UsageError
+from juicecap.recipe.problems import suggestion
+from juicecap.recipe.source import Source
+from juicecap.recipe.text import Trail, parse
+
+
+def apply_overrides(source: Source, overrides: Sequence[str], known_keys: Collection[str]) -> None:
+    """Set each of the `KEY=VALUE` in turn.
+
+    Raises:
+        UsageError: one of them leads nowhere, or is not KEY=VALUE.
+    """
+    for option in overrides:
+        key, equals, value = option.partition("=")
+        if not equals or not key.strip():
+            raise UsageError(f"--set takes KEY=VALUE, such as np=4, not {option!r}")
+        trail = _trail(source, key.strip().split("."), known_keys, option)
+        source.set(trail, _value(option, value), option)
+
+
+def _value(option: str, text: str) -> Any:
+    try:
+        parsed = parse(text, f"--set {option}")
+    except RecipeError as error:
+        raise UsageError(f"--set {option}: {error.problems[0].message}") from None
+    if parsed.problems:
+        raise UsageError(f"--set {option}: {parsed.problems[0].message}")
+    return parsed.values
+
+
+def _trail(source: Source, words: list[str], known_keys: Collection[str], option: str) -> Trail:
+    """From the words of KEY to the place that is set; an op without parameters is given an empty mapping for them."""
+    first = words[0]
+    if first in source.values or first in known_keys:
+        if len(words) > 1 and first not in source.values:
+            raise UsageError(f"--set {option}: the recipe has no {first!r} to set a part of")
+        trail: Trail = ()
+    else:
+        trail = _op_trail(source, first, known_keys, option)
+        words = words[1:]
+        if not words:
+            raise UsageError(f"--set {option}: {first!r} is an op; name one of its parameters: {first}.PARAMETER=VALUE")
+    for position, word in enumerate(words):
+        trail = (*trail, _step(source, trail, word, option, is_last=position == len(words) - 1))
+    return trail
+
+
+def _op_trail(source: Source, name: str, known_keys: Collection[str], option: str) -> Trail:
+    process = source.values.get("process")
+    items = process if isinstance(process, list) else []
+    found = [index for index, item in enumerate(items) if item == name or (isinstance(item, dict) and name in item)]
+    if len(found) > 1:
+        places = " or ".join(f"process.{index}.{name}" for index in found)
+        raise UsageError(f"--set {option}: {name!r} stands in process {len(found)} times; say {places}")
+    if not found:
+        ops = [str(key) for item in items for key in (item if isinstance(item, dict) else [item])]
+        hint = suggestion(name, [*known_keys, *ops])
+        raise UsageError(f"--set {option}: {name!r} is neither a key of a recipe nor an op of this one{hint and f'; {hint}'}")
+    return ("process", found[0], name)
+
+
+def _step(source: Source, trail: Trail, word: str, option: str, *, is_last: bool) -> str | int:
+    """The key or position that `word` means in what stands at `trail`."""
+    parent = _opened(source, trail, word)
+    where = ".".join(map(str, trail))
+    if isinstance(parent, list):
+        if word.isdecimal() and int(word) < len(parent):
+            return int(word)
+        raise UsageError(f"--set {option}: {where} is a list of {len(parent)}, counted from 0; it has no {word!r}")
+    if not isinstance(parent, dict):
+        raise UsageError(f"--set {option}: {where} is {parent!r}, which has no parts")
+    key: str | int = int(word) if word.isdecimal() and int(word) in parent else word
+    if key not in parent and not is_last:
+        raise UsageError(f"--set {option}: {where} has no {word!r}{_or_near(word, parent)}")
+    return key
+
+
+def _opened(source: Source, trail: Trail, word: str) -> Any:
+    """What stands at `trail`, where an op without parameters (`- name` or `- name:`) is made ready to take some."""
+    match trail:
+        case ("process", int(index)) if source.at(trail) == word:
+            source.values["process"][index] = {word: {}}
+        case ("process", int(index), name):
+            item = source.at(trail[:2])
+            if item == name:
+                source.values["process"][index] = {name: {}}
+            elif isinstance(item, dict) and item.get(name) is None:
+                item[name] = {}
+    return source.at(trail)
+
+
+def _or_near(word: str, parent: dict[str | int, Any]) -> str:
+    hint = suggestion(word, map(str, parent))
+    return f"; {hint}" if hint else ""

@@ -1,0 +1,109 @@
+"""What is wrong with a recipe, and how it is shown: where, what, what next.
+
+A report looks like this, one block for each problem, in the order of the file:
+
+    recipes/video_caption.yaml:17:7: video_captioning_from_vlm_mapper has no parameter 'caption_nmu'
+       17 |       caption_nmu: 3
+          |       ^^^^^^^^^^^
+       did you mean 'caption_num'?  (juicecap ops video_captioning_from_vlm_mapper)
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from juicecap.errors import RecipeError
+
+WIDEST = 120
+"""Characters of a line that are shown; a longer one is cut around the place."""
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+"""What a terminal might obey instead of showing it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """One thing that is wrong, or, in a check's warnings, one thing to know."""
+
+    file: str
+    """The recipe's path, or `--set KEY=VALUE`; empty where the message itself names the place."""
+    line: int | None = None
+    """From 1; None where the problem has no place in a file."""
+    column: int | None = None
+    """From 1, in characters."""
+    length: int = 0
+    """Characters to underline; 0 shows no line of the file."""
+    message: str
+    hint: str = ""
+    """What to do next."""
+
+    @property
+    def place(self) -> str:
+        """`file:line:column`, as far as they are known."""
+        return ":".join(str(each) for each in (self.file, self.line, self.column) if each)
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.message}" if self.place else self.message
+
+
+def render(problems: Iterable[Problem], text: str) -> str:
+    """The report: each problem once, sorted by position. `text` is the recipe's."""
+    lines = lines_of(text)
+    ordered = sorted(dict.fromkeys(problems), key=lambda each: (each.line is None, each.line or 0, each.column or 0))
+    return "\n".join(line for problem in ordered for line in _block(problem, lines))
+
+
+def lines_of(text: str) -> list[str]:
+    """The lines of the text, by what YAML calls a line break."""
+    return re.split("\r\n|[\n\r\x85\u2028\u2029]", text)
+
+
+def failure(problems: Sequence[Problem], text: str) -> RecipeError:
+    """The error that carries these problems."""
+    return RecipeError(render(problems, text), problems)
+
+
+def near(word: object, words: Iterable[str]) -> str | None:
+    """The one of `words` that `word` may be a misspelling of."""
+    found = difflib.get_close_matches(str(word), [each for each in words if each != word], n=1, cutoff=0.6)
+    return found[0] if found else None
+
+
+def suggestion(word: object, words: Iterable[str], otherwise: str = "") -> str:
+    """`did you mean …?` for a hint, or `otherwise`."""
+    found = near(word, words)
+    return f"did you mean {found!r}?" if found else otherwise
+
+
+def _block(problem: Problem, lines: Sequence[str]) -> list[str]:
+    block = [str(problem)]
+    if problem.line and problem.column and problem.length and problem.line <= len(lines):
+        shown, start = _cut(_CONTROL.sub("\ufffd", lines[problem.line - 1]), problem.column - 1)
+        marked = shown[start : start + problem.length]
+        before = "".join("\t" if char == "\t" else " " * _width(char) for char in shown[:start])
+        block.append(f"{problem.line:>5} | {shown}")
+        block.append(f"{'':>5} | {before}{'^' * max(1, sum(map(_width, marked)))}")
+    if problem.hint:
+        block.append(f"   {problem.hint}")
+    return block
+
+
+def _cut(line: str, start: int) -> tuple[str, int]:
+    """At most `WIDEST` characters of the line, the character at `start` among them, and where that one is now."""
+    if len(line) <= WIDEST:
+        return line, start
+    first = 0 if start < WIDEST * 2 // 3 else start - WIDEST // 3
+    shown = line[first : first + WIDEST]
+    left, right = "…" if first else "", "…" if first + WIDEST < len(line) else ""
+    return f"{left}{shown}{right}", start - first + len(left)
+
+
+def _width(char: str) -> int:
+    """Columns that the character takes in a terminal."""
+    if unicodedata.combining(char):
+        return 0
+    return 2 if unicodedata.east_asian_width(char) in "WF" else 1

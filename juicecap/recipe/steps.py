@@ -1,0 +1,168 @@
+"""The list `process` of a recipe to its steps, with every problem in it found."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from juicecap.errors import SettingsError
+from juicecap.ops import catalog, schema
+from juicecap.ops.base import Op
+from juicecap.ops.run_options import IGNORED, RunOptions
+from juicecap.recipe.model import Step
+from juicecap.recipe.problems import Problem, suggestion
+from juicecap.recipe.source import Source
+from juicecap.recipe.text import Place, Trail
+
+
+@dataclass
+class Findings:
+    """What is collected on the way through a recipe."""
+
+    problems: list[Problem] = field(default_factory=list)
+    notices: dict[str, None] = field(default_factory=dict)
+
+
+def steps_of(source: Source, shared: Mapping[str, Any], found: Findings) -> list[Step]:
+    """The steps that have no problem. `shared` is what the recipe says for all ops: column names, tokens, perhaps a seed."""
+    process = source.values.get("process")
+    if not isinstance(process, list):
+        hint = "write '- ' in front of each op" if isinstance(process, dict) else ""
+        message = "process is missing: the list of ops" if process is None else "process must be a list of ops"
+        found.problems.append(source.problem(("process",), message, at="key", hint=hint))
+        return []
+    steps = []
+    for index, item in enumerate(process):
+        block = _block(source, index, item, found)
+        step = _step(block, shared, found) if block else None
+        if step:
+            steps.append(step)
+    return steps
+
+
+@dataclass
+class _Block:
+    """An op's name and parameters as they stand in the recipe, and what is wrong with them."""
+
+    source: Source
+    index: int
+    name: str
+    written: dict[str, Any]
+    problems: list[Problem] = field(default_factory=list)
+
+    @property
+    def trail(self) -> Trail:
+        return ("process", self.index, self.name)
+
+    def wrong(self, message: str, *keys: str, at: Literal["key", "value"] = "key", hint: str = "") -> None:
+        """Note a problem with a parameter, or with the op as a whole."""
+        self.problems.append(self.source.problem((*self.trail, *keys), message, at=at, hint=hint))
+
+
+def _block(source: Source, index: int, item: Any, found: Findings) -> _Block | None:
+    trail: Trail = ("process", index)
+    if isinstance(item, str):
+        return _Block(source, index, item, {})
+    if not isinstance(item, dict) or not item:
+        message = f"an item of process is an op's name and its parameters, not {item!r}"
+        found.problems.append(source.problem(trail, message))
+        return None
+    name, *others = item
+    if others:
+        message = f"an item of process is one op; beside {name!r} there is {', '.join(map(repr, others))}"
+        hint = "indent parameters deeper than the op's name, and write '- ' in front of each op"
+        found.problems.append(source.problem((*trail, others[0]), message, at="key", hint=hint))
+    block = item[name]
+    if block is None:
+        block = {}
+    if not isinstance(block, dict):
+        message = f"the parameters of {name} must be written as 'name: value', not {block!r}"
+        found.problems.append(source.problem((*trail, name), message))
+        return None
+    return _Block(source, index, str(name), block)
+
+
+def _step(block: _Block, shared: Mapping[str, Any], found: Findings) -> Step | None:
+    kind = _kind(block)
+    step = _made(block, kind, shared, found) if kind else None
+    found.problems.extend(block.problems)
+    return None if block.problems else step
+
+
+def _kind(block: _Block) -> type[Op] | None:
+    try:
+        return catalog.find(block.name)
+    except catalog.UnknownOp as error:
+        near = f"did you mean {error.near!r}?  " if error.near else ""
+        block.wrong(f"there is no op {block.name!r}", hint=f"{near}(juicecap ops lists all)")
+        return None
+
+
+def _made(block: _Block, kind: type[Op], shared: Mapping[str, Any], found: Findings) -> Step | None:
+    own, run = _sorted_out(block, kind, found)
+    values, misfits = _parsed(kind, own)
+    options, more_misfits = _parsed(RunOptions, run)
+    for key, sentence in [*misfits, *more_misfits]:
+        block.wrong(f"{block.name}: {sentence}", key, at="value")
+    fields = dataclasses.fields(kind)
+    values = {**{each.name: shared[each.name] for each in fields if each.name in shared}, **values}
+    known = {*values, *(_canonical(kind, key) for key, _ in misfits)}
+    missing = [each.name for each in fields if each.name not in known and _is_required(each)]
+    for name in missing:
+        block.wrong(f"{block.name} needs the parameter {name!r}", hint=f"(juicecap ops {block.name})")
+    op = None if misfits or missing else _constructed(block, kind, values)
+    if op is None or more_misfits:
+        return None
+    place = block.source.place(block.trail, "key")
+    line, column = (place.line, place.column) if isinstance(place, Place) else (0, 0)
+    run_options = RunOptions(**options)
+    return Step(name=block.name, op=op, options=run_options, settings=block.written, index=block.index, line=line, column=column)
+
+
+def _sorted_out(block: _Block, kind: type[Op], found: Findings) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The op's own parameters and its run options; a name that is neither is a problem."""
+    known = {each: parameter for parameter in schema.parameters(kind) for each in (parameter.name, *parameter.aliases)}
+    options = {each.name for each in schema.parameters(RunOptions)}
+    own: dict[str, Any] = {}
+    run: dict[str, Any] = {}
+    for key, value in block.written.items():
+        if key in known:
+            if value is not None or not known[key].inherited:  # null for a column name or a token: the recipe's
+                own[key] = value
+        elif key in options:
+            run[key] = value
+        elif key in IGNORED:
+            found.notices[f"{block.name}: {key!r} has no effect: {IGNORED[key]}"] = None
+        else:
+            hint = f"{suggestion(key, [*known, *options, *IGNORED])}  (juicecap ops {block.name})".strip()
+            block.wrong(f"{block.name} has no parameter {key!r}", key, hint=hint)
+    return own, run
+
+
+def _parsed(kind: type, written: Mapping[str, Any]) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+    """As `schema.parse`, which takes null for any type; here it must be allowed."""
+    types = {name: each.type for each in schema.parameters(kind) for name in (each.name, *each.aliases)}
+    nulls = [key for key, value in written.items() if value is None and "null" not in types[key] and types[key] != "Any"]
+    values, misfits = schema.parse(kind, {key: value for key, value in written.items() if key not in nulls})
+    return values, [*((key, f"{key} must be {types[key]}, not null") for key in nulls), *misfits]
+
+
+def _constructed(block: _Block, kind: type[Op], values: dict[str, Any]) -> Op | None:
+    try:
+        return kind(**values)
+    except SettingsError as error:
+        for parameter, sentence in error.problems:
+            keys = [key for key in block.written if _canonical(kind, key) == parameter]
+            block.wrong(f"{block.name}: {sentence}", *keys[:1])
+        return None
+
+
+def _canonical(kind: type[Op], key: str) -> str:
+    """The parameter's own name for one of its aliases."""
+    return next((each.name for each in schema.parameters(kind) if key in each.aliases), key)
+
+
+def _is_required(parameter: dataclasses.Field[Any]) -> bool:
+    return parameter.default is dataclasses.MISSING and parameter.default_factory is dataclasses.MISSING

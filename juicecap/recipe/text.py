@@ -1,0 +1,199 @@
+"""A recipe's text: its values as plain Python data, and where each of them stands.
+
+Reads files as people leave them: what cannot be a recipe (no UTF-8, no mapping, a megabyte) is one problem; duplicate keys
+and tags that ask for an object are problems of their own place, beside which the rest of the recipe is still read.
+Aliases are expanded into copies, merge keys (`<<`) are honoured.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from juicecap.recipe.nodes import MAX_NODES, Loader, NotYaml, compose
+from juicecap.recipe.problems import Problem, failure, lines_of, suggestion
+
+MAX_BYTES = 1_000_000
+Trail = tuple[str | int, ...]
+"""Keys and list positions that lead from the root to a value."""
+
+_TAG = "tag:yaml.org,2002:"
+_MERGE = f"{_TAG}merge"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where something stands: line and column from 1, and how many characters it has on that line."""
+
+    line: int
+    column: int
+    length: int
+
+
+@dataclass
+class Parsed:
+    """Values of a YAML text with their places."""
+
+    file: str
+    text: str
+    values: Any = None
+    keys: dict[Trail, Place] = field(default_factory=dict)
+    places: dict[Trail, Place] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+
+
+def read(path: Path) -> str:
+    """The text of a recipe file.
+
+    Raises:
+        RecipeError: there is no such file, or it cannot be a recipe.
+    """
+    try:
+        with path.open("rb") as stream:
+            data = stream.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        siblings = [each.name for each in path.parent.glob("*.y*ml")] if path.parent.is_dir() else []
+        raise _unreadable(path, "there is no such file", suggestion(path.name, siblings)) from None
+    except IsADirectoryError:
+        raise _unreadable(path, "is a folder, not a recipe") from None
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, f"cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    if len(data) > MAX_BYTES:
+        raise _unreadable(path, f"is larger than {MAX_BYTES:,} bytes; that is no recipe")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        column = len(data[data.rfind(b"\n", 0, error.start) + 1 : error.start].decode("utf-8", "replace")) + 1
+        message = f"the byte 0x{data[error.start]:02x} is not UTF-8"
+        problem = Problem(file=str(path), line=line, column=column, message=message, hint="save the file as UTF-8")
+        raise failure([problem], "") from None
+
+
+def parse(text: str, file: str) -> Parsed:
+    """The values of the text.
+
+    Raises:
+        RecipeError: it is not YAML, or its aliases lead into themselves or expand beyond any recipe.
+    """
+    parsed = Parsed(file, text)
+    try:
+        root = compose(text)
+        if root is not None:
+            parsed.values = _Values(parsed).of(root, ())
+    except NotYaml as error:
+        problem = Problem(file=file, line=error.line, column=error.column, length=1, message=error.message, hint=error.hint)
+        raise failure([problem], text) from None
+    return parsed
+
+
+def _unreadable(path: Path, message: str, hint: str = "") -> Exception:
+    return failure([Problem(file=str(path), message=message, hint=hint)], "")
+
+
+class _Values:
+    """Turns nodes into values and notes where they stand."""
+
+    def __init__(self, parsed: Parsed) -> None:
+        self.parsed = parsed
+        self.lines = lines_of(parsed.text)
+        self.scalars = Loader("")
+        self.open: set[int] = set()
+        self.count = 0
+
+    def of(self, node: yaml.Node, trail: Trail) -> Any:
+        """The value of the node, which stands at `trail`."""
+        self.count += 1
+        place = self.place(node)
+        if id(node) in self.open:
+            raise NotYaml("this value contains itself through an alias", place.line, place.column)
+        if self.count > MAX_NODES:
+            raise NotYaml(f"aliases expand to more than {MAX_NODES:,} values", place.line, place.column)
+        self.parsed.places[trail] = place
+        self.open.add(id(node))
+        try:
+            if isinstance(node, yaml.MappingNode):
+                self.expect_tag(node, "map")
+                return self.mapping(node, trail)
+            if isinstance(node, yaml.SequenceNode):
+                self.expect_tag(node, "seq")
+                return [self.of(child, (*trail, index)) for index, child in enumerate(node.value)]
+            return self.scalar(node)
+        finally:
+            self.open.discard(id(node))
+
+    def mapping(self, node: yaml.MappingNode, trail: Trail) -> dict[str | int, Any]:
+        values: dict[str | int, Any] = {}
+        for key_node, value_node in node.value:
+            if key_node.tag == _MERGE:
+                values.update(self.merged(value_node, trail))
+        own: dict[str | int, Place] = {}
+        for key_node, value_node in node.value:
+            if key_node.tag == _MERGE:
+                continue
+            place = self.place(key_node)
+            if not isinstance(key_node, yaml.ScalarNode):
+                self.report(place, "a key must be one word, not a list or a mapping")
+                continue
+            key = self.scalar(key_node) if key_node.tag == f"{_TAG}int" else self.characters(key_node)
+            if key in own:
+                self.report(place, f"{key!r} is set twice; first in line {own[key].line}")
+                continue
+            own[key] = self.parsed.keys[(*trail, key)] = place
+            values[key] = self.of(value_node, (*trail, key))
+        return values
+
+    def merged(self, node: yaml.Node, trail: Trail) -> dict[str | int, Any]:
+        """The mapping, or the mappings of a list, that `<<` brings in; the first of a list wins."""
+        nodes = node.value if isinstance(node, yaml.SequenceNode) else [node]
+        values: dict[str | int, Any] = {}
+        for each in reversed(nodes):
+            if isinstance(each, yaml.MappingNode):
+                values.update(self.of(each, trail))
+            else:
+                self.report(self.place(each), "'<<' takes a mapping, or a list of mappings")
+        return values
+
+    def scalar(self, node: yaml.Node) -> Any:
+        readers = {
+            "null": self.scalars.construct_yaml_null,
+            "bool": self.scalars.construct_yaml_bool,
+            "int": self.scalars.construct_yaml_int,
+            "float": self.scalars.construct_yaml_float,
+        }
+        kind = node.tag.removeprefix(_TAG)
+        if kind not in readers:
+            self.expect_tag(node, "str")
+            return self.characters(node)
+        try:
+            return readers[kind](node)  # type: ignore[arg-type]  # the node is a scalar, as the kind says
+        except (ValueError, KeyError, IndexError):
+            self.report(self.place(node), f"{node.value[:40]!r} is not {'an' if kind == 'int' else 'a'} {kind}")
+            return node.value
+
+    def characters(self, node: yaml.Node) -> str:
+        text: str = node.value
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            self.report(self.place(node), "a \\u escape is half of a surrogate pair and stands for no character")
+            return text.encode(errors="replace").decode()
+        return text
+
+    def expect_tag(self, node: yaml.Node, kind: str) -> None:
+        if node.tag != f"{_TAG}{kind}":
+            tag = node.tag.replace(_TAG, "!!")
+            self.report(self.place(node), f"the tag {tag!r} is not allowed: a recipe holds plain values")
+
+    def place(self, node: yaml.Node) -> Place:
+        start, end = node.start_mark, node.end_mark
+        if start.line == end.line:
+            return Place(start.line + 1, start.column + 1, end.column - start.column)
+        return Place(start.line + 1, start.column + 1, max(1, len(self.lines[start.line].rstrip()) - start.column))
+
+    def report(self, place: Place, message: str) -> None:
+        problem = Problem(file=self.parsed.file, line=place.line, column=place.column, length=place.length, message=message)
+        self.parsed.problems.append(problem)
