@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from juicecap.data.exact_json import exact_json
+from juicecap.data.exact_json import exact, exact_json
 from juicecap.errors import DataError
 from juicecap.sample import ORIGIN
 
@@ -46,10 +46,11 @@ def features_of(declared: Mapping[str, Spec]) -> Features:
 
 
 def with_columns(features: Features, declared: Mapping[str, Spec]) -> Features:
-    """`features` and the declared columns: a column of the same name keeps its place and gets the declared type."""
-    from datasets import Features
+    """`features` and the declared columns: a column of the same name keeps its place and gets the declared type.
 
-    return Features({**features, **features_of(declared)})
+    JSON columns are exact in the result, whatever they were. Call `encode_batch` on what goes into such columns by `map`.
+    """
+    return exact({**features, **features_of(declared)})
 
 
 def origin_features() -> Features:

@@ -27,7 +27,7 @@ def exact_json() -> Any:
     return _feature_class()()
 
 
-def exact(features: Features) -> Features:
+def exact(features: Mapping[str, Any]) -> Features:
     """`features` with each `Json`, nested ones too, replaced by `exact_json`: to be done whenever an Arrow file is opened."""
     from datasets import Features
 

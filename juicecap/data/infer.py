@@ -16,7 +16,7 @@ from juicecap.sample import HIDDEN
 LOWEST, INT_MAX, UINT_MAX = -(2**63), 2**63 - 1, 2**64 - 1
 
 
-class _TooLarge(Exception):
+class _TooLargeError(Exception):
     """An integer that no column can hold; becomes a DataError where row and column are known."""
 
 
@@ -66,7 +66,7 @@ class ColumnType:
 
     def _add_int(self, value: int) -> None:
         if not LOWEST <= value <= UINT_MAX:
-            raise _TooLarge(value)
+            raise _TooLargeError(value)
         self.low = min(self.low, value)
         self.high = max(self.high, value)
 
@@ -102,7 +102,7 @@ def infer_columns(records: Iterable[Record]) -> tuple[dict[str, Spec], int]:
                 )
             try:
                 columns.setdefault(name, ColumnType()).add(value)
-            except _TooLarge as error:
+            except _TooLargeError as error:
                 raise DataError(
                     f"{record.where}: column {name!r} holds the integer {str(error)[:40]}, which does not fit into 64 bits. "
                     "Write it as a string."

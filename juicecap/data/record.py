@@ -24,7 +24,7 @@ class Record(NamedTuple):
     values: dict[str, Any]
 
 
-class _Unwanted(ValueError):
+class _UnwantedError(ValueError):
     """JSON that Python reads but that cannot be kept as written."""
 
 
@@ -50,11 +50,12 @@ def parse_object(text: str, where: str) -> dict[str, Any]:
     Raises:
         DataError: it is not valid JSON, not an object, or cannot be kept as written.
     """
+    text = text.rstrip(JSON_SPACE)
     start = len(text) - len(text.lstrip(JSON_SPACE))
     try:
         values, end = decode_object(text, start, where)
-        if text[end:].strip(JSON_SPACE):
-            raise json.JSONDecodeError("Extra data", text, end)
+        if rest := text[end:].lstrip(JSON_SPACE):
+            raise json.JSONDecodeError("Extra data", text, len(text) - len(rest))
     except json.JSONDecodeError as error:
         raise not_json(where, f"{error.msg} at column {error.pos + 1}") from None
     return values
@@ -80,7 +81,7 @@ def decode_object(text: str, start: int, where: str) -> tuple[dict[str, Any], in
     except RecursionError:
         raise DataError(f"{where}: lists or objects are nested too deeply. Flatten the record.") from None
     except ValueError as error:
-        reason = str(error) if isinstance(error, _Unwanted) else "a number has too many digits"
+        reason = str(error) if isinstance(error, _UnwantedError) else "a number has too many digits"
         raise DataError(f"{where}: {reason}. Mend the record.") from None
     if not isinstance(values, dict):
         raise DataError(f'{where}: holds {_kind(values)}, not an object. A record looks like {{"videos": ["a.mp4"]}}.')
@@ -103,6 +104,11 @@ def unreadable(path: Path, error: OSError) -> DataError:
     return DataError(f"{path} cannot be read: {error.strerror or error}. Check that it is there and may be read.")
 
 
+def reason_of(error: Exception) -> str:
+    """What another library's error says, as a part of a sentence: its first line without the full stop."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".: ")
+
+
 def _decoded(line: bytes, where: str) -> str:
     try:
         return line.decode("utf-8")
@@ -115,14 +121,14 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(values) != len(pairs):
         keys = [key for key, _ in pairs]
         twice = next(key for key in keys if keys.count(key) > 1)
-        raise _Unwanted(f"the key {twice!r} stands twice in one object")
+        raise _UnwantedError(f"the key {twice!r} stands twice in one object")
     return values
 
 
 def _float(text: str) -> float:
     value = float(text)
     if value in (float("inf"), float("-inf")):
-        raise _Unwanted(f"the number {text[:40]} is too large for a float")
+        raise _UnwantedError(f"the number {text[:40]} is too large for a float")
     return value
 
 

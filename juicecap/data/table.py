@@ -18,7 +18,7 @@ from juicecap.data.atomic import replacing
 from juicecap.data.columns import ORIGIN_FEATURE, Spec, features_of
 from juicecap.data.exact_json import exact, to_text
 from juicecap.data.infer import infer_columns
-from juicecap.data.record import Record, unreadable
+from juicecap.data.record import Record, reason_of, unreadable
 from juicecap.errors import DataError
 from juicecap.sample import ORIGIN
 
@@ -75,7 +75,7 @@ def open_arrow(path: Path, fingerprint: str) -> Dataset:
     try:
         table = MemoryMappedTable.from_file(str(path))
     except (OSError, pa.ArrowException) as error:
-        raise DataError(f"{path} is damaged: {error}. Delete it and run again.") from error
+        raise DataError(f"{path} is damaged: {reason_of(error)}. Delete it and run again.") from error
     info = DatasetInfo(features=exact(Features.from_arrow_schema(table.schema)))
     return Dataset(table, info=info, fingerprint=fingerprint)
 

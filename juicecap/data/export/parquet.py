@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from juicecap.data.export.rows import visible_columns
+from juicecap.data.record import reason_of
+from juicecap.errors import DataError
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -19,13 +21,23 @@ ROWS = 2000
 
 
 def write(dataset: Dataset, stream: BinaryIO) -> None:
-    """Write all rows."""
+    """Write all rows.
+
+    Raises:
+        DataError: Parquet has no such type.
+    """
+    import pyarrow as pa
     from pyarrow.parquet import ParquetWriter
 
     visible = dataset.select_columns(visible_columns(dataset))
-    with ParquetWriter(stream, visible.features.arrow_schema) as writer:
-        for table in visible.with_format("arrow").iter(batch_size=ROWS):
-            writer.write_table(table.combine_chunks())
+    try:
+        with ParquetWriter(stream, visible.features.arrow_schema) as writer:
+            for table in visible.with_format("arrow").iter(batch_size=ROWS):
+                writer.write_table(table.combine_chunks())
+    except pa.ArrowException as error:
+        raise DataError(
+            f"the dataset cannot be written as Parquet: {reason_of(error)}. Export to .jsonl, or drop that column."
+        ) from error
 
 
 def count(path: Path) -> int:

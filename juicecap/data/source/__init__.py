@@ -68,6 +68,8 @@ def format_of(path: str, options: Options | None = None) -> str:
     Raises:
         DataError: nothing is there, or nothing that can be read.
     """
+    if not path:
+        raise DataError("the path of the dataset is empty. Give a dataset file, a folder, or a Hub name such as org/name.")
     options = options or Options()
     place = Path(path)
     suffix = place.suffix.lower()
@@ -84,7 +86,7 @@ def format_of(path: str, options: Options | None = None) -> str:
         )
     if place.exists() or suffix in SUFFIXES or options.is_video(place.name) or not HUB_NAME.fullmatch(path):
         problem = "is neither a file nor a folder" if place.exists() else "does not exist"
-        raise DataError(f"{path or 'the empty path'} {problem}. Give a dataset file, a folder, or a Hub name such as org/name.")
+        raise DataError(f"{path} {problem}. Give a dataset file, a folder, or a Hub name such as org/name.")
     return "hub"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from juicecap.data.record import reason_of
 from juicecap.data.source.options import Options
 from juicecap.data.source.with_origin import with_origin
 from juicecap.errors import DataError, EnvironmentFailure
@@ -29,11 +30,11 @@ def open_dataset(path: str, options: Options) -> Dataset:
         raise DataError(f"{path} does not exist: no such file or folder here, and no dataset of that name on the Hub.") from error
     except ConnectionError as error:
         raise EnvironmentFailure(
-            f"{path} is no file or folder here, and the Hub cannot be reached to look there: {error}. Check the path or the network."
+            f"{path} is no file or folder here, and the Hub cannot be reached to look there: {reason_of(error)}. "
+            "Check the path or the network."
         ) from error
     except (DatasetsError, OSError, ValueError, KeyError, TypeError, RuntimeError, pa.ArrowException) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DataError(
-            f"{path} on the Hub cannot be read: {reason}. Try datasets.load_dataset({path!r}, split='train')."
+            f"{path} on the Hub cannot be read: {reason_of(error)}. Try datasets.load_dataset({path!r}, split='train')."
         ) from error
     return with_origin(dataset, path, "", [path, dataset._fingerprint], options)

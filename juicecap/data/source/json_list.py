@@ -7,6 +7,7 @@ grow with the rest of the file, because a quote that is never closed ends only t
 from __future__ import annotations
 
 import codecs
+import itertools
 import json
 import re
 from collections.abc import Iterator
@@ -95,7 +96,7 @@ class _Window:
                     raise DataError(f'{where}: not an object. A record looks like {{"videos": ["a.mp4"]}}.')
                 values, end = decode_object(self._text, self._at, where)
             except json.JSONDecodeError as error:
-                cut = error.msg.startswith("Unterminated string") or len(self._text) - error.pos < NEAR_END
+                cut = error.msg.startswith("Unterminated string") or len(self._text.rstrip()) - error.pos < NEAR_END
                 if not (cut and self._grow(pieces)):
                     raise not_json(where, error.msg) from None
                 pieces *= 2
@@ -109,8 +110,8 @@ class _Window:
 
     def _grow(self, pieces: int) -> bool:
         """Read on, forgetting what is consumed. The number doubles per try, so that a long record takes linear time."""
-        more = [piece for piece, _ in zip(self._pieces, range(pieces), strict=False)]
-        self._text = self._text[self._at :] + "".join(more)
+        more = "".join(itertools.islice(self._pieces, pieces))
+        self._text = self._text[self._at :] + more
         self._at = 0
         return bool(more)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from juicecap.data.columns import ORIGIN_FEATURE, with_columns
+from juicecap.data.record import reason_of
 from juicecap.data.source.options import Options
 from juicecap.data.source.with_origin import keeps_origin
 from juicecap.data.table import (
@@ -48,7 +49,7 @@ def open_dataset(path: str, options: Options) -> Dataset:
             with ParquetFile(place) as file:
                 _convert(file, place, cached, options.limit)
         except (OSError, ValueError, KeyError, TypeError, NotImplementedError, pa.ArrowException) as error:
-            raise DataError(f"{path} cannot be read as Parquet: {_first_line(error)}. Write the file again.") from error
+            raise DataError(f"{path} cannot be read as Parquet: {reason_of(error)}. Write the file again.") from error
     return open_arrow(cached, fingerprint)
 
 
@@ -91,7 +92,3 @@ def _batches(file: ParquetFile, path: Path, features: Features, rows: int) -> It
         yield from table_cast(table, schema).combine_chunks().to_batches()
         if done >= rows:
             return
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__

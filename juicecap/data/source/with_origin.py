@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from itertools import count
 from typing import TYPE_CHECKING
 
 from juicecap.data.columns import origin_features
@@ -66,6 +65,6 @@ def origin_batches(name: str, folder: str, rows: int) -> Iterator[pa.RecordBatch
     import pyarrow as pa
 
     schema = origin_features().arrow_schema
-    for numbers in chunks(number for number, _ in zip(count(1), range(rows), strict=False)):
+    for numbers in chunks(range(1, rows + 1)):
         origins = [origin(f"{name}:{number}", folder) for number in numbers]
         yield pa.RecordBatch.from_arrays([pa.array(origins, schema.field(ORIGIN).type)], schema=schema)

@@ -1,0 +1,70 @@
+"""The narrowest type that holds all values unchanged."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from juicecap.data.infer import infer_columns
+from juicecap.data.record import Record
+from juicecap.errors import DataError
+from juicecap.sample import FATE, ORIGIN
+
+
+def spec_of(*values: Any) -> Any:
+    columns, count = infer_columns(Record("f:1", "f:1", {"a": value}) for value in values)
+    assert count == len(values)
+    return columns["a"]
+
+
+@pytest.mark.parametrize(
+    ("values", "spec"),
+    [
+        ([None, None], "text"),
+        (["007", None], "text"),
+        ([1, -(2**63)], "int"),
+        ([0, 2**64 - 1], "uint"),
+        ([-1, 2**63], "json"),
+        ([1.5, 2.0], "float"),
+        ([1, 1.5], "json"),
+        ([True, 1], "json"),
+        ([True, False], "bool"),
+        (["a", ["a"]], "json"),
+        ([[], None], ["text"]),
+        ([["a"], [None]], ["text"]),
+        ([[["a"], []], []], [["text"]]),
+        ([[1], ["a"]], "json"),
+        ([{"x": 1, "y": None}, None], {"x": "int", "y": "text"}),
+        ([{"x": 1}, {"x": 1, "y": 1}], "json"),
+        ([{"x": 1, "y": 1}, {"y": 1, "x": 1}], "json"),
+        ([{}], "json"),
+        ([{"x\0": 1}], "json"),
+        ([[{"from": "a"}], [{"from": "b"}, None]], [{"from": "text"}]),
+        ([[{"from": "a"}], [{"to": "b"}]], "json"),
+    ],
+)
+def test_the_spec_of_values(values: list[Any], spec: Any) -> None:
+    assert spec_of(*values) == spec
+
+
+def test_columns_come_in_order_of_first_appearance() -> None:
+    records = [Record("", "", {"b": 1}), Record("", "", {"a": 1, "b": 2}), Record("", "", {})]
+    assert list(infer_columns(records)[0].items()) == [("b", "int"), ("a", "int")]
+
+
+@pytest.mark.parametrize("value", [2**64, -(2**63) - 1, [2**70], {"x": {"y": [2**70]}}, [1, "a", {"x": 2**64}]])
+def test_an_integer_beyond_64_bits_names_row_and_column(value: Any) -> None:
+    with pytest.raises(DataError, match=r"^f:1: column 'a' holds the integer -?\d+, which does not fit into 64 bits"):
+        spec_of({"z": 1}, value)
+
+
+@pytest.mark.parametrize("name", [ORIGIN, FATE])
+def test_a_reserved_name_is_refused(name: str) -> None:
+    with pytest.raises(DataError, match=f"^f.jsonl:3: the name '{name}' is reserved"):
+        infer_columns([Record("", "f.jsonl:3", {name: 1})])
+
+
+def test_a_null_character_in_a_name_is_refused() -> None:
+    with pytest.raises(DataError, match=r"^f:1: the name 'a\\x00b' holds a null character"):
+        infer_columns([Record("", "f:1", {"a\0b": 1})])
