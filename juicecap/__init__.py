@@ -5,19 +5,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from juicecap.data.source import load_dataset
+    from juicecap.data.source import open_source as load_dataset
     from juicecap.recipe import load_recipe
     from juicecap.runner import run
 
 __version__ = "0.1.0"
 __all__ = ["__version__", "load_dataset", "load_recipe", "run"]
 
-_HOMES = {"load_dataset": "juicecap.data.source", "load_recipe": "juicecap.recipe", "run": "juicecap.runner"}
+_HOMES = {
+    "load_dataset": ("juicecap.data.source", "open_source"),
+    "load_recipe": ("juicecap.recipe", "load_recipe"),
+    "run": ("juicecap.runner", "run"),
+}
 
 
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
         import importlib  # noqa: PLC0415  (importing juicecap imports nothing else)
 
-        return getattr(importlib.import_module(_HOMES[name]), name)
+        module, attribute = _HOMES[name]
+        return getattr(importlib.import_module(module), attribute)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

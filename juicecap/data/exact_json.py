@@ -6,7 +6,7 @@ here stores the same Arrow type, text that any reader of `Json` understands, wit
 
 `Dataset.map` encodes `Json` columns by itself, with ujson and before any feature is asked. Text that is valid JSON passes
 through it untouched, so whatever hands a batch to `map` must call `encode_batch` on it first. Not covered: a bare
-`ds.map(f)` that rewrites such a column has the limits of stock `Json`.
+`ds.map(f)` that rewrites such a column has the limits of stock `Json` (0.30000000000000004 turns into 0.3 and "7" into 7).
 """
 
 from __future__ import annotations
@@ -66,7 +66,11 @@ def _feature_class() -> Any:
             return to_text(example_data)
 
         def decode_example(self, example_data: Any, token_per_repo_id: Any = None) -> Any:
-            return None if example_data is None else json.loads(example_data)
+            try:
+                return None if example_data is None else json.loads(example_data)
+            except ValueError:
+                # A string that nobody encoded and that ujson took for JSON, as it does "007".
+                return example_data
 
     return ExactJson
 

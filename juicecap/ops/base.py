@@ -74,6 +74,10 @@ class Op(ABC):
         """Columns whose files the op reads: a changed file makes the op run again."""
         return ()
 
+    def outside_state(self) -> str:
+        """Whatever can change the output and is neither in the settings nor in the media, such as a model's files."""
+        return ""
+
     def columns_required(self) -> tuple[tuple[str, str], ...]:
         """(parameter, column) pairs: columns that must be in the data because a parameter names them."""
         return ()

@@ -11,6 +11,7 @@ from jsonargparse.typing import NonNegativeFloat, NonNegativeInt, PositiveFloat,
 from juicecap.media.sampling import FrameSampling
 from juicecap.vlm.base import Message, ModelSettings, Request, Sampling, canonical_json
 from juicecap.vlm.catalog import BACKENDS
+from juicecap.vlm.models import model_state
 from juicecap.vlm.sampling_params import parse_sampling
 
 
@@ -56,6 +57,10 @@ class ModelOptions:
             where = "enable_vllm" if self.enable_vllm else "backend"
             found.append((where, f"backend {self._backend()!r} is not there yet; the backends are {', '.join(BACKENDS)}"))
         return found + self.frame_sampling().problems()
+
+    def model_state(self) -> str:
+        """What `Op.outside_state` says for an op that asks this model."""
+        return model_state(self.hf_model)
 
     def frame_sampling(self) -> FrameSampling:
         """How frames are sampled."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -15,7 +16,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 import docstring_parser
 from jsonargparse import ArgumentError, ArgumentParser
 
-from juicecap.ops.base import Op
+from juicecap.ops.base import Deduplicator, Filter, Mapper, Op, Selector
 
 
 @dataclass(frozen=True)
@@ -101,3 +102,22 @@ def _field_docstrings(kind: type) -> dict[str, str]:
             parsed = docstring_parser.parse_from_object(each)
             found.update({entry.arg_name: " ".join((entry.description or "").split()) for entry in parsed.params})
     return found
+
+
+def default_text(value: Any) -> str:
+    """A default as a recipe would write it."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if value == float("inf"):
+        return ".inf"
+    if value == sys.maxsize:
+        return "no limit"
+    return str(value)
+
+
+def family(kind: type[Op]) -> str:
+    """The op's family in the plural: `mappers`, `filters`, `deduplicators` or `selectors`."""
+    families = {Mapper: "mappers", Filter: "filters", Deduplicator: "deduplicators", Selector: "selectors"}
+    return next((name for base, name in families.items() if issubclass(kind, base)), "other ops")

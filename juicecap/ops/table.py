@@ -63,6 +63,8 @@ def step_table(
     """
     features = with_columns(dataset.features, {**op.columns_written(), FATE: FATE_COLUMN})
     columns = [name for name in features if name != FATE]
+    if not len(dataset):  # `map` would leave the columns as they are
+        return type(dataset).from_dict({name: [] for name in features}, features=features)
     apply = op.chooser(dataset)
 
     def step(batch: Batch) -> Batch:

@@ -85,6 +85,8 @@ def _explained(error: yaml.MarkedYAMLError, text: str) -> NotYaml:
     if error.context_mark and re.search("end of stream|stream end", problem):
         begin = error.context_mark
         return NotYaml(f"not valid YAML: the recipe ends {error.context} that begins here", begin.line + 1, begin.column + 1)
+    if re.search(r"expected <block end>, but found '(<block|\?|-)", problem):
+        return NotYaml("not valid YAML: the indentation of this line fits none above it", *place)
     if problem == "but found another document":
         return NotYaml("a second YAML document begins here; a recipe is one", *place, "remove the line '---'")
     if problem == "mapping values are not allowed here":

@@ -53,8 +53,12 @@ class Problem:
 def render(problems: Iterable[Problem], text: str) -> str:
     """The report: each problem once, sorted by position. `text` is the recipe's."""
     lines = lines_of(text)
-    ordered = sorted(dict.fromkeys(problems), key=lambda each: (each.line is None, each.line or 0, each.column or 0))
-    return "\n".join(line for problem in ordered for line in _block(problem, lines))
+    return "\n".join(line for problem in in_order(problems) for line in _block(problem, lines))
+
+
+def in_order(problems: Iterable[Problem]) -> list[Problem]:
+    """Each problem once, by position; those without one last."""
+    return sorted(dict.fromkeys(problems), key=lambda each: (each.line is None, each.line or 0, each.column or 0))
 
 
 def lines_of(text: str) -> list[str]:
@@ -64,7 +68,7 @@ def lines_of(text: str) -> list[str]:
 
 def failure(problems: Sequence[Problem], text: str) -> RecipeError:
     """The error that carries these problems."""
-    return RecipeError(render(problems, text), problems)
+    return RecipeError(render(problems, text), in_order(problems))
 
 
 def near(word: object, words: Iterable[str]) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 from juicecap.notice import say_once
@@ -19,3 +20,15 @@ def model_source(name: str) -> str:
         "name a real model (hf_model: Qwen/Qwen3-VL-8B-Instruct) to caption real scenes"
     )
     return str(_ASSETS / "demo_vlm")
+
+
+def model_state(name: str) -> str:
+    """A digest of a local model's files by name, size and time, so that a replaced model is noticed; empty for a hub id."""
+    folder = _ASSETS / "demo_vlm" if name == DEMO_MODEL else Path(name)
+    if not folder.is_dir():
+        return ""
+    state = hashlib.blake2b(digest_size=16)
+    for file in sorted(folder.iterdir()):
+        status = file.stat()
+        state.update(f"{file.name} {status.st_size} {status.st_mtime_ns};".encode())
+    return state.hexdigest()

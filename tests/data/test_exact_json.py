@@ -50,6 +50,12 @@ def test_a_batch_that_is_encoded_passes_map_unchanged(mixed: Dataset, tmp_path: 
     assert same([value[0] for value in result[:]["d"]], MIXED)
 
 
+def test_a_bare_map_has_the_limits_of_stock_json_but_no_crash(mixed: Dataset, tmp_path: Path) -> None:
+    copied = mixed.map(lambda row: {"a": row["a"]}, features=mixed.features, cache_file_name=str(tmp_path / "step.arrow"))
+    assert copied[0]["a"] == "007"
+    assert copied[6]["a"] == {"a": 2**64 - 1, "b": None}
+
+
 def test_the_feature_survives_pickling_and_hashes_the_same(mixed: Dataset) -> None:
     features = pickle.loads(pickle.dumps(mixed.features))
     assert features["a"].decode_example('"007"') == "007"

@@ -32,7 +32,6 @@ def with_origin(dataset: Dataset, name: str, folder: str, key: Iterable[object],
     """
     from datasets import Dataset, DatasetInfo, concatenate_datasets
 
-    dataset = dataset.with_format(None)
     if options.limit is not None and options.limit < len(dataset):
         dataset = dataset.select(range(options.limit))
     if not len(dataset):

@@ -88,6 +88,10 @@ class VideoCaptioningFromVLMMapper(ModelOptions, Mapper):
         """See `Op.media_columns`."""
         return (self.video_key,)
 
+    def outside_state(self) -> str:
+        """See `Op.outside_state`."""
+        return self.model_state()
+
     def columns_required(self) -> tuple[tuple[str, str], ...]:
         """See `Op.columns_required`."""
         return (("video_key", self.video_key), *((("prompt_key", self.prompt_key),) if self.prompt_key else ()))

@@ -134,20 +134,20 @@ class HFBackend:
         processors = LogitsProcessorList()
         if sampling.presence_penalty:
             processors.append(PresencePenalty(sampling.presence_penalty, prompt_length))
+        options: dict[str, Any] = {"do_sample": False}
         if sampling.temperature > 0:
             seeds = [prepared.seed + index for prepared, _ in members for index in range(candidates)]
             processors.append(SeededSampler(sampling, seeds, model.device))
+            options = {"do_sample": True, "temperature": 1.0, "top_k": 0, "top_p": 1.0}  # neutral: the sampler does it all
+        if sampling.stop:
+            options |= {"stop_strings": list(sampling.stop), "tokenizer": loaded.processor.tokenizer}
         sequences = model.generate(
             **inputs,
             max_new_tokens=sampling.max_tokens,
-            do_sample=sampling.temperature > 0,
             num_return_sequences=candidates,
             repetition_penalty=sampling.repetition_penalty,
             logits_processor=processors,
-            temperature=1.0,
-            top_k=0,
-            top_p=1.0,
-            **({"stop_strings": list(sampling.stop), "tokenizer": loaded.processor.tokenizer} if sampling.stop else {}),
+            **options,
         )
         tokens = sequences[:, prompt_length:].tolist()
         return [

@@ -1,0 +1,61 @@
+"""The command line: one file per verb, and the one place where errors become exit codes.
+
+Exit codes: 0 all well; 1 the recipe or the data is wrong; 2 usage; 3 done, but more samples were rejected than
+`max_rejected` allows; 4 the environment failed, running again resumes; 70 a bug; 130 interrupted, running again resumes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+import juicecap
+from juicecap.errors import BugError, JuicecapError
+
+VERBS = {
+    "check": "find what is wrong with a recipe before it costs anything",
+    "ops": "list the ops, or show the parameters of one",
+    "run": "run a recipe and export its result",
+}
+"""Verb to what it does; each has a module here with `add_arguments(parser)` and `main(options) -> exit code`."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command line and return its exit code."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    options = _parser(given).parse_args(given)
+    try:
+        return int(_verb(options.verb).main(options))
+    except BugError as error:
+        print(f"juicecap: this is a bug in juicecap, please report it: {error}", file=sys.stderr)
+        return error.exit_code
+    except JuicecapError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("\ninterrupted; finished steps are kept, run the same command again to go on", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # `juicecap ops | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _parser(given: Sequence[str]) -> argparse.ArgumentParser:
+    """The parser; only the verb that is named is imported."""
+    parser = argparse.ArgumentParser(
+        prog="juicecap", description="Recipes that caption videos and images with vision-language models."
+    )
+    parser.add_argument("--version", action="version", version=f"juicecap {juicecap.__version__}")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    for name, what in VERBS.items():
+        verb = verbs.add_parser(name, help=what, description=what[0].upper() + what[1:] + ".")
+        if name in given:
+            _verb(name).add_arguments(verb)
+    return parser
+
+
+def _verb(name: str):  # type: ignore[no-untyped-def]  # noqa: ANN202  (a module)
+    return importlib.import_module(f"juicecap.cli.{name}")

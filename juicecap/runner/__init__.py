@@ -1,0 +1,36 @@
+"""Running a recipe: steps, run folder, progress, result."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from juicecap.recipe import Recipe, load_recipe
+from juicecap.runner.local import run_local
+from juicecap.runner.progress import Progress, SilentProgress
+from juicecap.runner.result import RunResult, StepResult
+
+__all__ = ["Progress", "RunResult", "SilentProgress", "StepResult", "run"]
+
+
+def run(
+    recipe: Recipe | str | Path,
+    *,
+    overrides: Sequence[str] = (),
+    limit: int | None = None,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> RunResult:
+    """Run a recipe and export its result.
+
+    `overrides` are `KEY=VALUE` texts as on the command line (for a recipe given by path); `limit` takes only the first
+    samples; `overwrite` allows to replace an output that another run wrote. A run that is repeated goes on behind its last
+    finished step.
+
+    Raises:
+        RecipeError: the recipe is wrong; nothing was run.
+        DataError: the dataset cannot be read or the output cannot be written.
+        EnvironmentFailure: an engine or the disk failed; running again resumes.
+    """
+    loaded = recipe if isinstance(recipe, Recipe) else load_recipe(recipe, overrides)
+    return run_local(loaded, limit=limit, overwrite=overwrite, progress=progress or SilentProgress())
