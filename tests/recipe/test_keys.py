@@ -86,7 +86,11 @@ process:
 
 @pytest.mark.parametrize("key", CONTRACT)
 def test_a_key_of_the_contract_is_taken(key: str, load: Load) -> None:
-    text = f"{key}: {CONTRACT[key]}\n" + ("" if key == "process" else "process: []\n") + ("" if key == "export_path" else "export_path: a.csv\n")
+    text = (
+        f"{key}: {CONTRACT[key]}\n"
+        + ("" if key == "process" else "process: []\n")
+        + ("" if key == "export_path" else "export_path: a.csv\n")
+    )
     reason = [f"{key!r} has no effect: {IGNORED[key]}"] if key in IGNORED else []
     assert list(load(text).notices) == reason
 
@@ -106,7 +110,9 @@ def test_a_recipe_of_data_juicers_loads_as_it_is(load: Load) -> None:
     ]
     assert recipe.steps[0].op.settings()["max_duration"] == 10.0
     assert recipe.steps[2].op.settings()["keep_original_sample"] is True
-    assert recipe.notices == ("video_captioning_from_vlm_mapper: 'mem_required' has no effect: juicecap does not reserve resources",)
+    assert recipe.notices == (
+        "video_captioning_from_vlm_mapper: 'mem_required' has no effect: juicecap does not reserve resources",
+    )
 
 
 @pytest.mark.parametrize("key", data_juicer.ANSWERS)

@@ -314,14 +314,23 @@ def test_everything_of_a_recipe_arrives(load: Load) -> None:
         + "suffixes: .mp4\nexport_type: json\nexport_shard_size: 1000\nuse_cache: false\nproject_name: mine\n"
     )
     captioning, length = recipe.steps
-    assert (captioning.name, captioning.line, captioning.column, captioning.index) == ("video_captioning_from_vlm_mapper", 4, 5, 0)
+    assert (captioning.name, captioning.line, captioning.column, captioning.index) == (
+        "video_captioning_from_vlm_mapper",
+        4,
+        5,
+        0,
+    )
     assert captioning.settings == {"caption_num": 3, "video_key": "clips", "batch_size": 4}
     assert captioning.options.batch_size == 4
     settings = captioning.op.settings()
     assert (settings["caption_num"], settings["video_key"], settings["text_key"], settings["seed"]) == (3, "clips", "caption", 7)
     assert (length.line, length.options.batch_size, length.settings) == (8, None, {})
     assert (length.op.video_key, length.op.text_key, length.op.eoc_special_token) == ("videos_here", "caption", "<eoc>")
-    assert (recipe.path, recipe.dataset_path, recipe.export_path) == (Path("recipe.yaml"), "clips.jsonl", Path("out/captions.jsonl"))
+    assert (recipe.path, recipe.dataset_path, recipe.export_path) == (
+        Path("recipe.yaml"),
+        "clips.jsonl",
+        Path("out/captions.jsonl"),
+    )
     assert recipe.work_dir == Path("out/captions.run")
     assert (recipe.text_keys, recipe.text_key, recipe.video_key) == (("caption", "other"), "caption", "videos_here")
     assert (recipe.seed, recipe.max_rejected, recipe.np, recipe.use_cache) == (7, 3, 2, False)
@@ -359,7 +368,8 @@ def test_options_without_effect_are_said_once(load: Load) -> None:
 
 
 @pytest.mark.parametrize(
-    ("limit", "rejected", "too_many"), [("0.1", 10, False), ("0.1", 11, True), ("1", 1, False), ("1", 2, True), ("1.0", 100, False), ("0", 1, True)]
+    ("limit", "rejected", "too_many"),
+    [("0.1", 10, False), ("0.1", 11, True), ("1", 1, False), ("1", 2, True), ("1.0", 100, False), ("0", 1, True)],
 )
 def test_a_share_and_a_number_of_rejected_samples(limit: str, rejected: int, too_many: bool, load: Load) -> None:
     assert load(f"process: []\nmax_rejected: {limit}\n").too_many(rejected, 100) is too_many

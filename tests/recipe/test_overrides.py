@@ -66,7 +66,10 @@ def test_the_resolved_recipe_has_what_was_set(load: Load) -> None:
     [
         ("np", "--set takes KEY=VALUE, such as np=4, not 'np'"),
         ("=4", "--set takes KEY=VALUE, such as np=4, not '=4'"),
-        ("exprt_path=x", "--set exprt_path=x: 'exprt_path' is neither a key of a recipe nor an op of this one; did you mean 'export_path'?"),
+        (
+            "exprt_path=x",
+            "--set exprt_path=x: 'exprt_path' is neither a key of a recipe nor an op of this one; did you mean 'export_path'?",
+        ),
         ("zzz=1", "--set zzz=1: 'zzz' is neither a key of a recipe nor an op of this one"),
         (
             "video_captioning_from_vml_mapper.seed=1",
@@ -83,7 +86,10 @@ def test_the_resolved_recipe_has_what_was_set(load: Load) -> None:
             "--set video_captioning_from_vlm_mapper=4: 'video_captioning_from_vlm_mapper' is an op; name one of its parameters: "
             "video_captioning_from_vlm_mapper.PARAMETER=VALUE",
         ),
-        ("process.3.text_length_filter.min_len=4", "--set process.3.text_length_filter.min_len=4: process is a list of 3, counted from 0; it has no '3'"),
+        (
+            "process.3.text_length_filter.min_len=4",
+            "--set process.3.text_length_filter.min_len=4: process is a list of 3, counted from 0; it has no '3'",
+        ),
         (
             "process.0.text_lenght_filter.min_len=4",
             "--set process.0.text_lenght_filter.min_len=4: process.0 has no 'text_lenght_filter'; did you mean 'text_length_filter'?",
@@ -91,7 +97,10 @@ def test_the_resolved_recipe_has_what_was_set(load: Load) -> None:
         ("export_path.x=4", "--set export_path.x=4: export_path is 'out/captions.jsonl', which has no parts"),
         ("np.x=4", "--set np.x=4: the recipe has no 'np' to set a part of"),
         ("np=[1", "--set np=[1: not valid YAML: the recipe ends while parsing a flow sequence that begins here"),
-        ("np=!!python/name:os.system ''", "--set np=!!python/name:os.system '': the tag '!!python/name:os.system' is not allowed: a recipe holds plain values"),
+        (
+            "np=!!python/name:os.system ''",
+            "--set np=!!python/name:os.system '': the tag '!!python/name:os.system' is not allowed: a recipe holds plain values",
+        ),
     ],
 )
 def test_an_override_that_leads_nowhere_is_a_wrong_command(override: str, sentence: str, load: Load) -> None:
@@ -120,8 +129,14 @@ def test_an_override_that_leads_nowhere_is_a_wrong_command(override: str, senten
             "process=[text_length_filter: {min_len: x}]",
             "--set process=[text_length_filter: {min_len: x}]: text_length_filter: min_len must be int >= 0, not 'x'",
         ),
-        ("turbo=true", "--set turbo=true: 'turbo' is a key of Data-Juicer's that juicecap does not take\n   there is no slower mode to leave"),
-        ("dataset=a", "--set dataset=a: 'dataset' is a key of Data-Juicer's that juicecap does not take\n   give one file, folder or Hub name as dataset_path"),
+        (
+            "turbo=true",
+            "--set turbo=true: 'turbo' is a key of Data-Juicer's that juicecap does not take\n   there is no slower mode to leave",
+        ),
+        (
+            "dataset=a",
+            "--set dataset=a: 'dataset' is a key of Data-Juicer's that juicecap does not take\n   give one file, folder or Hub name as dataset_path",
+        ),
     ],
 )
 def test_a_problem_of_a_set_value_names_the_option(override: str, report: str, complain: Complain) -> None:

@@ -22,8 +22,8 @@ def test_lines_are_shown_with_their_place_underlined_and_sorted_each_once() -> N
 
 
 def test_wide_characters_and_combining_ones_do_not_shift_the_underline() -> None:
-    wide = Problem(file="r", line=1, column=6, length=2, message="m")
-    assert render([wide], "描述: 视频 x") == "r:1:6: m\n    1 | 描述: 视频 x\n      |        ^^^"
+    wide = Problem(file="r", line=1, column=5, length=2, message="m")
+    assert render([wide], "描述: 视频 x") == "r:1:5: m\n    1 | 描述: 视频 x\n      |       ^^^^"
     combining = Problem(file="r", line=1, column=7, length=1, message="m")
     assert render([combining], "cafe\u0301: x") == "r:1:7: m\n    1 | cafe\u0301: x\n      |      ^"
 

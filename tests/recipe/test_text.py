@@ -75,7 +75,9 @@ recipe.yaml:2:1: a second YAML document begins here; a recipe is one
     ),
     "an alias bomb": (
         "a: &a [x, x, x, x, x, x, x, x, x, x]\n"
-        + "".join(f"{name}: &{name} [{', '.join([f'*{before}'] * 10)}]\n" for before, name in zip("abcdef", "bcdefg", strict=True)),
+        + "".join(
+            f"{name}: &{name} [{', '.join([f'*{before}'] * 10)}]\n" for before, name in zip("abcdef", "bcdefg", strict=True)
+        ),
         """\
 recipe.yaml:1:35: aliases expand to more than 100,000 values
     1 | a: &a [x, x, x, x, x, x, x, x, x, x]
@@ -113,7 +115,10 @@ recipe.yaml:1:7: not valid YAML: chr() arg not in range(0x110000)
         "np: 1\nproject_name: caf\xe9\n".encode("latin-1"),
         "recipe.yaml:2:18: the byte 0xe9 is not UTF-8\n   save the file as UTF-8",
     ),
-    "nothing": ("# later\n", "recipe.yaml:1:1: the recipe is empty\n   it holds keys such as dataset_path, export_path and process"),
+    "nothing": (
+        "# later\n",
+        "recipe.yaml:1:1: the recipe is empty\n   it holds keys such as dataset_path, export_path and process",
+    ),
     "a list": (
         "- np: 3\n",
         "recipe.yaml:1:1: the recipe is a list, not a mapping of keys\n   it holds keys such as dataset_path, export_path and process",

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import AutoModelForImageTextToText, AutoProcessor, GenerationConfig
+from transformers.utils import logging
 
 from juicecap.errors import EnvironmentFailure, ModelError
 from juicecap.vlm.base import ModelSettings, digest_of
@@ -43,8 +46,9 @@ def load(settings: ModelSettings) -> Loaded:
     if gpu:
         params.setdefault("device_map", "auto")
     try:
-        processor = AutoProcessor.from_pretrained(source, **shared)
-        model = AutoModelForImageTextToText.from_pretrained(source, dtype=dtype, use_safetensors=True, **params)
+        with _without_bars():
+            processor = AutoProcessor.from_pretrained(source, **shared)
+            model = AutoModelForImageTextToText.from_pretrained(source, dtype=dtype, use_safetensors=True, **params)
     except torch.OutOfMemoryError as error:
         raise EnvironmentFailure(f"{settings.model} does not fit into the GPU's memory") from error
     except (OSError, ValueError, TypeError, KeyError) as error:
@@ -55,6 +59,18 @@ def load(settings: ModelSettings) -> Loaded:
     revision = _revision(source, model)
     facts = ["hf", settings.model, revision, str(model.dtype), settings.params, digest_of(str(processor.chat_template))]
     return Loaded(model.eval(), processor, revision, digest_of(facts), _budgets(processor))
+
+
+@contextmanager
+def _without_bars() -> Iterator[None]:
+    """A run has a progress display of its own."""
+    before = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if before:
+            logging.enable_progress_bar()
 
 
 def _forget_generation_defaults(model: Any, processor: Any) -> None:

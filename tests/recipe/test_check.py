@@ -1,0 +1,265 @@
+"""A recipe against data and disk."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from juicecap.recipe import Recipe, check
+from juicecap.recipe.problems import render
+
+Load = Callable[..., Recipe]
+OPS = "  - video_captioning_from_vlm_mapper:\n"
+
+
+def recipe_text(*, data: str = "clips.jsonl", export: str = "out/captions.jsonl", ops: str = OPS) -> str:
+    return f"dataset_path: {data}\nexport_path: {export}\nprocess:\n{ops}"
+
+
+def write_rows(path: str, *rows: dict[str, object]) -> None:
+    Path(path).write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def problems_of(recipe: Recipe) -> str:
+    return render(check(recipe).problems, recipe.source.text)
+
+
+@pytest.fixture
+def clips(load: Load) -> None:
+    """Two rows, the media of both at hand."""
+    Path("videos").mkdir()
+    Path("videos/a.mp4").touch()
+    write_rows("clips.jsonl", {"videos": ["videos/a.mp4"], "text": "a"}, {"videos": ["videos/a.mp4"], "caption": "b"})
+
+
+@pytest.mark.usefixtures("clips")
+def test_nothing_is_wrong(load: Load) -> None:
+    report = check(load(recipe_text()))
+    assert (report.problems, report.warnings, report.unseen) == ((), (), ())
+    assert (report.looked_at_rows, report.all_rows_looked_at) == (2, True)
+    assert not Path("out").exists()
+
+
+@pytest.mark.usefixtures("clips")
+@pytest.mark.parametrize(
+    ("data", "report"),
+    [
+        (
+            "clip.jsonl",
+            """\
+recipe.yaml:1:15: dataset_path: clip.jsonl does not exist. Give a dataset file, a folder, or a Hub name such as org/name.
+    1 | dataset_path: clip.jsonl
+      |               ^^^^^^^^^^
+   did you mean 'clips.jsonl'?""",
+        ),
+        (
+            "videos/b",
+            """\
+recipe.yaml:1:15: dataset_path: videos/b does not exist, and no dataset on the Hub is meant, since videos is a folder here
+    1 | dataset_path: videos/b
+      |               ^^^^^^^^""",
+        ),
+        (
+            "0.5 clips.jsonl 0.5 more.jsonl",
+            """\
+recipe.yaml:1:15: dataset_path is one path; juicecap does not mix datasets by weight
+    1 | dataset_path: 0.5 clips.jsonl 0.5 more.jsonl
+      |               ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^""",
+        ),
+        (
+            "",
+            """\
+recipe.yaml:1:1: dataset_path is missing: a dataset file, a folder of videos, or the name of a dataset on the Hub
+    1 | dataset_path: \n      | ^^^^^^^^^^^^""",
+        ),
+    ],
+)
+def test_a_dataset_that_is_not_there(data: str, report: str, load: Load) -> None:
+    assert problems_of(load(recipe_text(data=data))) == report
+
+
+@pytest.mark.usefixtures("clips")
+@pytest.mark.parametrize(
+    ("export", "report"),
+    [
+        (
+            "out/captions.jsnl",
+            """\
+recipe.yaml:2:14: export_path: out/captions.jsnl cannot be written: the suffix '.jsnl' is unknown. Use one of: csv, json, jsonl, parquet.
+    2 | export_path: out/captions.jsnl
+      |              ^^^^^^^^^^^^^^^^^
+   did you mean '.jsonl'?""",
+        ),
+        (
+            "./clips.jsonl",
+            """\
+recipe.yaml:2:14: export_path: clips.jsonl is the dataset; the run would overwrite it
+    2 | export_path: ./clips.jsonl
+      |              ^^^^^^^^^^^^^""",
+        ),
+        (
+            "clips.jsonl/captions.jsonl",
+            """\
+recipe.yaml:2:14: export_path: clips.jsonl is a file, not a folder
+    2 | export_path: clips.jsonl/captions.jsonl
+      |              ^^^^^^^^^^^^^^^^^^^^^^^^^^""",
+        ),
+        (
+            "s3://bucket/captions.jsonl",
+            """\
+recipe.yaml:2:14: export_path: juicecap exports to local paths only, not to s3://bucket/captions.jsonl
+    2 | export_path: s3://bucket/captions.jsonl
+      |              ^^^^^^^^^^^^^^^^^^^^^^^^^^""",
+        ),
+    ],
+)
+def test_an_export_that_cannot_be(export: str, report: str, load: Load) -> None:
+    assert problems_of(load(recipe_text(export=export))) == report
+
+
+@pytest.mark.usefixtures("clips")
+def test_an_export_over_a_folder(load: Load) -> None:
+    Path("out.jsonl").mkdir()
+    assert problems_of(load(recipe_text(export="out.jsonl"))) == (
+        "recipe.yaml:2:14: export_path: out.jsonl is a folder; give the path of a file\n"
+        "    2 | export_path: out.jsonl\n"
+        "      |              ^^^^^^^^^"
+    )
+
+
+@pytest.mark.usefixtures("clips")
+def test_export_type_stands_in_for_the_suffix(load: Load) -> None:
+    assert problems_of(load(recipe_text(export="out/captions.txt") + "export_type: jsonl\n")) == ""
+
+
+@pytest.mark.usefixtures("clips")
+def test_a_work_dir_that_is_a_file(load: Load) -> None:
+    assert problems_of(load(recipe_text() + "work_dir: clips.jsonl\n")) == (
+        "recipe.yaml:5:11: work_dir: clips.jsonl is a file, not a folder\n    5 | work_dir: clips.jsonl\n      |           ^^^^^^^^^^^"
+    )
+
+
+@pytest.mark.usefixtures("clips")
+def test_a_column_that_the_data_lacks(load: Load) -> None:
+    assert problems_of(load(recipe_text(ops=OPS + "      prompt_key: txt\n"))) == (
+        """\
+recipe.yaml:5:19: video_captioning_from_vlm_mapper: the data has no column 'txt', which prompt_key names; it has videos, text, caption
+    5 |       prompt_key: txt
+      |                   ^^^
+   did you mean 'text'?"""
+    )
+
+
+@pytest.mark.usefixtures("clips")
+def test_a_column_that_the_recipe_names_for_all_ops_is_reported_there(load: Load) -> None:
+    assert problems_of(load(recipe_text() + "video_key: video\n")) == (
+        """\
+recipe.yaml:5:12: video_captioning_from_vlm_mapper: the data has no column 'video', which video_key names; it has videos, text, caption
+    5 | video_key: video
+      |            ^^^^^
+   did you mean 'videos'?"""
+    )
+
+
+def test_a_column_by_default_is_reported_at_the_op(load: Load) -> None:
+    write_rows("clips.jsonl", {"video": "a.mp4"})
+    assert problems_of(load(recipe_text())) == (
+        """\
+recipe.yaml:4:5: video_captioning_from_vlm_mapper: the data has no column 'videos', which video_key names; it has video
+    4 |   - video_captioning_from_vlm_mapper:
+      |     ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+   did you mean 'video'?"""
+    )
+
+
+@pytest.mark.usefixtures("clips", "label_filter")
+def test_a_column_that_an_earlier_op_writes_is_there_for_later_ops_only(load: Load) -> None:
+    writer, reader = OPS + "      caption_field: captions_of\n", "  - label_filter: {label_key: captions_of}\n"
+    assert problems_of(load(recipe_text(ops=writer + reader))) == ""
+    assert problems_of(load(recipe_text(ops=reader + writer))).startswith(
+        "recipe.yaml:4:30: label_filter: the data has no column 'captions_of', which label_key names"
+    )
+
+
+def test_missing_media_are_a_warning(load: Load) -> None:
+    Path("a.mp4").touch()
+    Path("folder.mp4").mkdir()
+    rows = [{"videos": ["a.mp4", "b.mp4"]}, {"videos": "folder.mp4"}, {"videos": 7}, {"text": "none"}, {"videos": ["a.mp4"]}]
+    write_rows("clips.jsonl", *rows)
+    report = check(load(recipe_text()))
+    assert report.problems == ()
+    assert [str(each) for each in report.warnings] == [
+        f"3 of 5 entries looked at in column 'videos' cannot be used; the first: clips.jsonl:1: {Path.cwd()}/b.mp4 does not exist. "
+        "A run rejects such samples."
+    ]
+
+
+def test_media_are_relative_to_the_dataset_file(load: Load) -> None:
+    Path("data").mkdir()
+    Path("data/a.mp4").touch()
+    write_rows("data/clips.jsonl", {"videos": ["a.mp4"]})
+    assert check(load(recipe_text(data="data/clips.jsonl"))).warnings == ()
+
+
+def test_csv_and_json_are_looked_into(load: Load) -> None:
+    Path("a.mp4").touch()
+    Path("clips.csv").write_text("videos,text\na.mp4,x\nb.mp4,y\n")
+    Path("clips.json").write_text('[{"videos": ["a.mp4"]}, {"videos": ["c.mp4"]}]')
+    for data, name in (("clips.csv", "b.mp4"), ("clips.json", "c.mp4")):
+        report = check(load(recipe_text(data=data)))
+        assert (report.looked_at_rows, report.all_rows_looked_at, len(report.warnings)) == (2, True, 1)
+        assert f"{Path.cwd()}/{name} does not exist" in report.warnings[0].message
+
+
+def test_a_broken_row_is_a_problem(load: Load) -> None:
+    Path("clips.jsonl").write_text('{"videos": []}\n{"videos": [}\n')
+    assert problems_of(load(recipe_text())).startswith("clips.jsonl:2: not valid JSON")
+
+
+def test_what_there_is_no_time_for_is_said_and_proves_nothing(load: Load) -> None:
+    write_rows("clips.jsonl", {"videos": ["a.mp4"]}, {"videos": ["b.mp4"], "prompt": "Why?"})
+    report = check(load(recipe_text(ops=OPS + "      prompt_key: prompt\n")), budget=0)
+    assert report.problems == ()
+    assert (report.looked_at_rows, report.all_rows_looked_at) == (1, False)
+    assert report.unseen == ("only the first 1 rows of clips.jsonl were looked at, for lack of time",)
+    assert report.warnings[0].message == (
+        "video_captioning_from_vlm_mapper: the data has no column 'prompt', which prompt_key names; it has videos, as far as the first "
+        "1 rows go"
+    )
+    assert report.warnings[0].line == 5
+
+
+def test_a_header_tells_the_columns_of_all_rows(load: Load) -> None:
+    Path("clips.csv").write_text("videos\na.mp4\nb.mp4\n")
+    report = check(load(recipe_text(data="clips.csv", ops=OPS + "      prompt_key: prompt\n")), budget=0)
+    assert [each.line for each in report.problems] == [5]
+
+
+def test_the_budget_is_kept(load: Load) -> None:
+    write_rows("clips.jsonl", *({"videos": [f"{number}.mp4"]} for number in range(200_000)))
+    recipe = load(recipe_text())
+    report = check(recipe, budget=0.05)
+    assert 0 < report.looked_at_rows < 200_000
+    assert not report.all_rows_looked_at
+
+
+def test_what_is_not_looked_into_is_said(load: Load) -> None:
+    Path("clips.parquet").write_bytes(b"PAR1")
+    assert check(load(recipe_text(data="clips.parquet"))).unseen == (
+        "the rows of clips.parquet were not looked at; only those of .jsonl, .json, .csv and .tsv files are",
+    )
+    assert check(load(recipe_text(data="org/name"))).unseen == (
+        "org/name was not looked at: no such path is here, so it is taken for a dataset on the Hub",
+    )
+
+
+@pytest.mark.usefixtures("clips")
+def test_a_folder_of_videos_has_one_column(load: Load) -> None:
+    ops = OPS + "      prompt_key: prompt\n"
+    assert problems_of(load(recipe_text(data="videos"))) == ""
+    assert "has no column 'prompt', which prompt_key names; it has videos" in problems_of(
+        load(recipe_text(data="videos", ops=ops))
+    )
