@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from juicecap.data.columns import with_columns
+from juicecap.data.exact_json import encode_batch
 from juicecap.ops.fate import FATE_COLUMN, Fate, rejection, rows_of
 from juicecap.sample import FATE, Batch, Sample, batch_of
 
@@ -71,7 +72,7 @@ def step_table(
         fates = apply(batch)
         if watcher:
             watcher(fates)
-        return batch_of(rows_of(fates, columns), features)
+        return encode_batch(batch_of(rows_of(fates, columns), features), features)
 
     return dataset.map(
         step,

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from loguru import logger
 
-from juicecap.errors import BugError, EnvironmentFailure
+from juicecap.data.table import open_arrow
+from juicecap.errors import BugError, DataError, EnvironmentFailure
 from juicecap.ops.fate import Fate
 from juicecap.ops.registry import source_of
 from juicecap.ops.table import Counts, counts, kept, step_table
@@ -52,7 +53,7 @@ def run_step(step: Step, number: int, of: int, stage: Stage, folder: RunFolder, 
     began = time.monotonic()
     fingerprint = _fingerprint(step.op, stage)
     file = folder.step_file(number, step.name, fingerprint)
-    table = _reopened(file)
+    table = _reopened(file, fingerprint)
     found = table is not None
     progress.started(step.name, number, of, len(stage.dataset), finished=found)
     if table is None:
@@ -90,22 +91,20 @@ def _computed(step: Step, stage: Stage, file: Path, fingerprint: str, progress: 
         raise EnvironmentFailure(f"{file.parent} cannot be written ({error.strerror or error}); running again resumes") from error
     finally:
         temporary.unlink(missing_ok=True)
-    reopened = _reopened(file)
+    reopened = _reopened(file, fingerprint)
     if reopened is None:
         raise BugError(f"{file} was written and cannot be read")
     return reopened
 
 
-def _reopened(file: Path) -> Dataset | None:
+def _reopened(file: Path, fingerprint: str) -> Dataset | None:
     """The table that an earlier run left, if there is one and it is whole."""
     if not file.exists():
         return None
-    from datasets import Dataset  # noqa: PLC0415  (opened late)
-
     try:
-        return Dataset.from_file(str(file))
-    except (OSError, ValueError) as error:
-        logger.warning("{} is damaged and will be made again ({})", file, error)
+        return open_arrow(file, fingerprint)
+    except DataError as error:
+        logger.warning("{} It is made again.", error)
         return None
 
 
