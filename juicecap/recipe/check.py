@@ -113,7 +113,10 @@ def _export(recipe: Recipe, found: _Findings) -> None:
         found.problems.append(recipe.source.problem(trail, f"export_path: {path} is a folder; give the path of a file"))
     elif recipe.dataset_path and os.path.realpath(path) == os.path.realpath(data):
         found.problems.append(recipe.source.problem(trail, f"export_path: {path} is the dataset; the run would overwrite it"))
-    for name, folder in (("export_path", path.parent), ("work_dir", recipe.work_dir)):
+    folders = {"export_path": path.parent}
+    if recipe.source.values.get("work_dir"):  # else it lies beside the export
+        folders["work_dir"] = recipe.work_dir
+    for name, folder in folders.items():
         blocking = next((each for each in (folder, *folder.parents) if each.exists() and not each.is_dir()), None)
         if blocking:
             found.problems.append(recipe.source.problem((name,), f"{name}: {blocking} is a file, not a folder"))
@@ -126,7 +129,7 @@ def _unseen(recipe: Recipe, format_: str, sight: Sight) -> Iterator[str]:
     elif not sight.readable:
         yield f"the rows of {path} were not looked at; only those of .jsonl, .json, .csv and .tsv files are"
     elif not sight.complete:
-        yield f"only the first {sight.rows:,} rows of {path} were looked at, for lack of time"
+        yield f"only {_first(sight.rows)} of {path} could be looked at in the time there was"
 
 
 def _columns(recipe: Recipe, sight: Sight, found: _Findings) -> None:
@@ -143,7 +146,7 @@ def _columns(recipe: Recipe, sight: Sight, found: _Findings) -> None:
             if sight.complete or sight.fixed:
                 found.problems.append(replace(problem, hint=hint))
             else:
-                message = f"{problem.message}, as far as the first {sight.rows:,} rows go"
+                message = f"{problem.message}, going by {_first(sight.rows)}"
                 found.warnings.append(replace(problem, message=message, hint=hint))
         present.update(dict.fromkeys(step.op.columns_written()))
 
@@ -160,6 +163,10 @@ def _trail(recipe: Recipe, step: Step, parameter: str) -> tuple[str | int, ...]:
 def _lacks(step: Step, parameter: str, column: str, present: dict[str, None]) -> str:
     have = ", ".join(list(present)[:8]) + (", …" if len(present) > 8 else "")
     return f"{step.name}: the data has no column {column!r}, which {parameter} names; it has {have}"
+
+
+def _first(rows: int) -> str:
+    return "the first row" if rows == 1 else f"the first {rows:,} rows"
 
 
 def _media_warning(media: MediaCount) -> Problem:

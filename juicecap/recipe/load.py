@@ -106,22 +106,17 @@ def _keys(source: Source, found: Findings) -> RecipeKeys:
     values, misfits = schema.parse(RecipeKeys, written)
     found.problems += [source.problem((key,), sentence) for key, sentence in misfits]
     limit = source.values.get("max_rejected")
-    if limit is not None:
-        if _is_limit(limit):
-            values["max_rejected"] = limit
-        else:
-            message = f"max_rejected must be a share from 0.0 to 1.0 or a number of samples, not {limit!r}"
-            found.problems.append(source.problem(("max_rejected",), message))
+    if _is_limit(limit):
+        values["max_rejected"] = limit
+    elif limit is not None:
+        message = f"max_rejected must be a share from 0.0 to 1.0 or a number of samples, not {limit!r}"
+        found.problems.append(source.problem(("max_rejected",), message))
     keys = RecipeKeys(**values)
     for key in ("text_keys", *COLUMNS_AND_TOKENS, "export_path"):
         if key in values and (not values[key] or "" in _listed(values[key])):
             found.problems.append(source.problem((key,), f"{key} must not be empty"))
     _executor(source, keys, found)
-    for key, reason in IGNORED.items():
-        if getattr(keys, key) != getattr(RecipeKeys, key):
-            found.notices[f"{key!r} has no effect: {reason}"] = None
-    if source.values.get("export_path") is None:
-        found.notices[f"export_path is not set: the captions go to {keys.export_path}"] = None
+    _say_ignored(source, keys, found)
     return keys
 
 
@@ -138,6 +133,14 @@ def _is_limit(value: Any) -> bool:
     if isinstance(value, bool):
         return False
     return (isinstance(value, int) and value >= 0) or (isinstance(value, float) and 0 <= value <= 1)
+
+
+def _say_ignored(source: Source, keys: RecipeKeys, found: Findings) -> None:
+    for key, reason in IGNORED.items():
+        if getattr(keys, key) != getattr(RecipeKeys, key):
+            found.notices[f"{key!r} has no effect: {reason}"] = None
+    if source.values.get("export_path") is None:
+        found.notices[f"export_path is not set: the captions go to {keys.export_path}"] = None
 
 
 def _executor(source: Source, keys: RecipeKeys, found: Findings) -> None:

@@ -76,25 +76,23 @@ def _explained(error: yaml.MarkedYAMLError, text: str) -> NotYaml:
     mark = error.problem_mark or error.context_mark
     if mark is None:
         return NotYaml(f"not valid YAML: {error.problem}")
-    line = lines_of(text)[mark.line]
-    place = (mark.line + 1, mark.column + 1)
+    line, problem, begin = lines_of(text)[mark.line], error.problem or "", error.context_mark
     tab = re.match(r" *\t", line)
     if tab:
         return NotYaml("a tab in the indentation", mark.line + 1, tab.end(), "YAML is indented with spaces")
-    problem = error.problem or error.context or ""
-    if error.context_mark and re.search("end of stream|stream end", problem):
-        begin = error.context_mark
+    if begin and re.search("end of stream|stream end", problem):
         return NotYaml(f"not valid YAML: the recipe ends {error.context} that begins here", begin.line + 1, begin.column + 1)
-    if re.search(r"expected <block end>, but found '(<block|\?|-)", problem):
-        return NotYaml("not valid YAML: the indentation of this line fits none above it", *place)
-    if problem == "but found another document":
-        return NotYaml("a second YAML document begins here; a recipe is one", *place, "remove the line '---'")
-    if problem == "mapping values are not allowed here":
-        return NotYaml("not valid YAML: a second ':' in one entry", *place, "a text that holds ': ' needs quotes")
-    if "cannot start any token" in problem:
-        return NotYaml(
-            f"not valid YAML: a value cannot begin with {line[mark.column]!r}", *place, "a text that does needs quotes"
-        )
-    context = f" {error.context}" if error.context and error.context != problem else ""
-    since = f", which begins in line {error.context_mark.line + 1}" if context and error.context_mark else ""
-    return NotYaml(f"not valid YAML: {problem}{context}{since}", *place)
+    for pattern, message, hint in _PLAIN_WORDS:
+        if re.search(pattern, problem):
+            return NotYaml(message.format(char=line[mark.column : mark.column + 1]), mark.line + 1, mark.column + 1, hint)
+    since = f" {error.context}, which begins in line {begin.line + 1}" if begin else ""
+    return NotYaml(f"not valid YAML: {problem}{since}", mark.line + 1, mark.column + 1)
+
+
+_PLAIN_WORDS = (
+    ("another document", "a second YAML document begins here; a recipe is one", "remove the line '---'"),
+    ("mapping values are not allowed", "not valid YAML: a second ':' in one entry", "a text that holds ': ' needs quotes"),
+    ("cannot start any token", "not valid YAML: a value cannot begin with {char!r}", "a text that does needs quotes"),
+    (r"expected <block end>, but found '(<block|\?|-)", "not valid YAML: the indentation of this line fits none above it", ""),
+)
+"""What PyYAML says, and what it means in a recipe: (pattern, message, hint)."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -19,7 +19,7 @@ def recipe_text(*, data: str = "clips.jsonl", export: str = "out/captions.jsonl"
     return f"dataset_path: {data}\nexport_path: {export}\nprocess:\n{ops}"
 
 
-def write_rows(path: str, *rows: dict[str, object]) -> None:
+def write_rows(path: str, *rows: Mapping[str, object]) -> None:
     Path(path).write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
@@ -28,7 +28,7 @@ def problems_of(recipe: Recipe) -> str:
 
 
 @pytest.fixture
-def clips(load: Load) -> None:
+def clips(load: Load) -> None:  # noqa: ARG001  (it makes the working directory)
     """Two rows, the media of both at hand."""
     Path("videos").mkdir()
     Path("videos/a.mp4").touch()
@@ -91,7 +91,7 @@ def test_a_dataset_that_is_not_there(data: str, report: str, load: Load) -> None
 recipe.yaml:2:14: export_path: out/captions.jsnl cannot be written: the suffix '.jsnl' is unknown. Use one of: csv, json, jsonl, parquet.
     2 | export_path: out/captions.jsnl
       |              ^^^^^^^^^^^^^^^^^
-   did you mean '.jsonl'?""",
+   did you mean '.jsonl'?""",  # noqa: E501  (the report's own lines)
         ),
         (
             "./clips.jsonl",
@@ -138,7 +138,9 @@ def test_export_type_stands_in_for_the_suffix(load: Load) -> None:
 @pytest.mark.usefixtures("clips")
 def test_a_work_dir_that_is_a_file(load: Load) -> None:
     assert problems_of(load(recipe_text() + "work_dir: clips.jsonl\n")) == (
-        "recipe.yaml:5:11: work_dir: clips.jsonl is a file, not a folder\n    5 | work_dir: clips.jsonl\n      |           ^^^^^^^^^^^"
+        "recipe.yaml:5:11: work_dir: clips.jsonl is a file, not a folder\n"
+        "    5 | work_dir: clips.jsonl\n"
+        "      |           ^^^^^^^^^^^"
     )
 
 
@@ -149,7 +151,7 @@ def test_a_column_that_the_data_lacks(load: Load) -> None:
 recipe.yaml:5:19: video_captioning_from_vlm_mapper: the data has no column 'txt', which prompt_key names; it has videos, text, caption
     5 |       prompt_key: txt
       |                   ^^^
-   did you mean 'text'?"""
+   did you mean 'text'?"""  # noqa: E501  (the report's own lines)
     )
 
 
@@ -160,7 +162,7 @@ def test_a_column_that_the_recipe_names_for_all_ops_is_reported_there(load: Load
 recipe.yaml:5:12: video_captioning_from_vlm_mapper: the data has no column 'video', which video_key names; it has videos, text, caption
     5 | video_key: video
       |            ^^^^^
-   did you mean 'videos'?"""
+   did you mean 'videos'?"""  # noqa: E501  (the report's own lines)
     )
 
 
@@ -180,20 +182,26 @@ def test_a_column_that_an_earlier_op_writes_is_there_for_later_ops_only(load: Lo
     writer, reader = OPS + "      caption_field: captions_of\n", "  - label_filter: {label_key: captions_of}\n"
     assert problems_of(load(recipe_text(ops=writer + reader))) == ""
     assert problems_of(load(recipe_text(ops=reader + writer))).startswith(
-        "recipe.yaml:4:30: label_filter: the data has no column 'captions_of', which label_key names"
+        "recipe.yaml:4:31: label_filter: the data has no column 'captions_of', which label_key names"
     )
 
 
 def test_missing_media_are_a_warning(load: Load) -> None:
     Path("a.mp4").touch()
     Path("folder.mp4").mkdir()
-    rows = [{"videos": ["a.mp4", "b.mp4"]}, {"videos": "folder.mp4"}, {"videos": 7}, {"text": "none"}, {"videos": ["a.mp4"]}]
+    rows: list[Mapping[str, object]] = [
+        {"videos": ["a.mp4", "b.mp4"]},
+        {"videos": "folder.mp4"},
+        {"videos": 7},
+        {"text": "none"},
+        {"videos": ["a.mp4"]},
+    ]
     write_rows("clips.jsonl", *rows)
     report = check(load(recipe_text()))
     assert report.problems == ()
     assert [str(each) for each in report.warnings] == [
-        f"3 of 5 entries looked at in column 'videos' cannot be used; the first: clips.jsonl:1: {Path.cwd()}/b.mp4 does not exist. "
-        "A run rejects such samples."
+        "3 of 5 entries looked at in column 'videos' cannot be used; "
+        f"the first: clips.jsonl:1: {Path.cwd()}/b.mp4 does not exist. A run rejects such samples."
     ]
 
 
@@ -224,10 +232,10 @@ def test_what_there_is_no_time_for_is_said_and_proves_nothing(load: Load) -> Non
     report = check(load(recipe_text(ops=OPS + "      prompt_key: prompt\n")), budget=0)
     assert report.problems == ()
     assert (report.looked_at_rows, report.all_rows_looked_at) == (1, False)
-    assert report.unseen == ("only the first 1 rows of clips.jsonl were looked at, for lack of time",)
+    assert report.unseen == ("only the first row of clips.jsonl could be looked at in the time there was",)
     assert report.warnings[0].message == (
-        "video_captioning_from_vlm_mapper: the data has no column 'prompt', which prompt_key names; it has videos, as far as the first "
-        "1 rows go"
+        "video_captioning_from_vlm_mapper: the data has no column 'prompt', which prompt_key names; it has videos, "
+        "going by the first row"
     )
     assert report.warnings[0].line == 5
 

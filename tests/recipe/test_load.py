@@ -287,7 +287,8 @@ def test_a_broken_recipe_is_told_where_what_and_what_next(name: str, complain: C
     assert complain(text) == report
 
 
-def test_a_missing_parameter_is_reported_at_the_ops_name(complain: Complain, label_filter: None) -> None:
+@pytest.mark.usefixtures("label_filter")
+def test_a_missing_parameter_is_reported_at_the_ops_name(complain: Complain) -> None:
     assert complain(HEAD + "  - label_filter:\n") == (
         """\
 recipe.yaml:4:5: label_filter needs the parameter 'label_key'

@@ -73,12 +73,14 @@ def test_the_resolved_recipe_has_what_was_set(load: Load) -> None:
         ("zzz=1", "--set zzz=1: 'zzz' is neither a key of a recipe nor an op of this one"),
         (
             "video_captioning_from_vml_mapper.seed=1",
-            "--set video_captioning_from_vml_mapper.seed=1: 'video_captioning_from_vml_mapper' is neither a key of a recipe nor an op of "
+            "--set video_captioning_from_vml_mapper.seed=1: 'video_captioning_from_vml_mapper' is neither "
+            "a key of a recipe nor an op of "
             "this one; did you mean 'video_captioning_from_vlm_mapper'?",
         ),
         (
             "text_length_filter.min_len=4",
-            "--set text_length_filter.min_len=4: 'text_length_filter' stands in process 2 times; say process.0.text_length_filter or "
+            "--set text_length_filter.min_len=4: 'text_length_filter' stands in process 2 times; "
+            "say process.0.text_length_filter or "
             "process.2.text_length_filter",
         ),
         (
@@ -92,7 +94,8 @@ def test_the_resolved_recipe_has_what_was_set(load: Load) -> None:
         ),
         (
             "process.0.text_lenght_filter.min_len=4",
-            "--set process.0.text_lenght_filter.min_len=4: process.0 has no 'text_lenght_filter'; did you mean 'text_length_filter'?",
+            "--set process.0.text_lenght_filter.min_len=4: process.0 has no "
+            "'text_lenght_filter'; did you mean 'text_length_filter'?",
         ),
         ("export_path.x=4", "--set export_path.x=4: export_path is 'out/captions.jsonl', which has no parts"),
         ("np.x=4", "--set np.x=4: the recipe has no 'np' to set a part of"),
@@ -116,7 +119,8 @@ def test_an_override_that_leads_nowhere_is_a_wrong_command(override: str, senten
         ("np=many", "--set np=many: np must be int > 0, not 'many'"),
         (
             "video_captioning_from_vlm_mapper.caption_nmu=3",
-            "--set video_captioning_from_vlm_mapper.caption_nmu=3: video_captioning_from_vlm_mapper has no parameter 'caption_nmu'\n"
+            "--set video_captioning_from_vlm_mapper.caption_nmu=3: "
+            "video_captioning_from_vlm_mapper has no parameter 'caption_nmu'\n"
             "   did you mean 'caption_num'?  (juicecap ops video_captioning_from_vlm_mapper)",
         ),
         (
@@ -131,11 +135,13 @@ def test_an_override_that_leads_nowhere_is_a_wrong_command(override: str, senten
         ),
         (
             "turbo=true",
-            "--set turbo=true: 'turbo' is a key of Data-Juicer's that juicecap does not take\n   there is no slower mode to leave",
+            "--set turbo=true: 'turbo' is a key of Data-Juicer's that juicecap does not take\n"
+            "   there is no slower mode to leave",
         ),
         (
             "dataset=a",
-            "--set dataset=a: 'dataset' is a key of Data-Juicer's that juicecap does not take\n   give one file, folder or Hub name as dataset_path",
+            "--set dataset=a: 'dataset' is a key of Data-Juicer's that juicecap does not take\n"
+            "   give one file, folder or Hub name as dataset_path",
         ),
     ],
 )

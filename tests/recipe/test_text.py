@@ -121,7 +121,8 @@ recipe.yaml:1:7: not valid YAML: chr() arg not in range(0x110000)
     ),
     "a list": (
         "- np: 3\n",
-        "recipe.yaml:1:1: the recipe is a list, not a mapping of keys\n   it holds keys such as dataset_path, export_path and process",
+        "recipe.yaml:1:1: the recipe is a list, not a mapping of keys\n"
+        "   it holds keys such as dataset_path, export_path and process",
     ),
     "a megabyte": ("#" * 1_000_001, "recipe.yaml: is larger than 1,000,000 bytes; that is no recipe"),
     "a key of several words in brackets": (
