@@ -45,8 +45,15 @@ class _Findings:
 def check(recipe: Recipe, *, budget: float = BUDGET) -> Report:
     """Compare the recipe with its data and with what is on the disk. Nothing is written."""
     found = _Findings()
-    format_ = _dataset(recipe, found)
-    _export(recipe, found)
+    format_ = None
+    try:
+        format_ = _dataset(recipe, found)
+    except (OSError, ValueError) as error:  # no permission, a name too long, a NUL in it
+        found.problems.append(recipe.source.problem(("dataset_path",), f"dataset_path cannot be looked at: {_reason(error)}"))
+    try:
+        _export(recipe, found)
+    except (OSError, ValueError) as error:
+        found.problems.append(recipe.source.problem(("export_path",), f"export_path cannot be looked at: {_reason(error)}"))
     sight = Sight(complete=False)
     if format_ is not None:
         try:
@@ -64,6 +71,10 @@ def check(recipe: Recipe, *, budget: float = BUDGET) -> Report:
         all_rows_looked_at=sight.complete,
         unseen=tuple(found.unseen),
     )
+
+
+def _reason(error: OSError | ValueError) -> str:
+    return getattr(error, "strerror", None) or str(error)
 
 
 def _dataset(recipe: Recipe, found: _Findings) -> str | None:
@@ -108,10 +119,10 @@ def _export(recipe: Recipe, found: _Findings) -> None:
     except DataError as error:
         hint = suggestion(path.suffix, [f".{each}" for each in export.FORMATS])
         found.problems.append(recipe.source.problem(trail, f"export_path: {error}", hint=hint))
-    data = Path(recipe.dataset_path)
+    data = recipe.dataset_path
     if path.is_dir():
         found.problems.append(recipe.source.problem(trail, f"export_path: {path} is a folder; give the path of a file"))
-    elif recipe.dataset_path and os.path.realpath(path) == os.path.realpath(data):
+    elif os.path.exists(data) and os.path.realpath(path) == os.path.realpath(data):
         found.problems.append(recipe.source.problem(trail, f"export_path: {path} is the dataset; the run would overwrite it"))
     folders = {"export_path": path.parent}
     if recipe.source.values.get("work_dir"):  # else it lies beside the export
@@ -126,6 +137,8 @@ def _unseen(recipe: Recipe, format_: str, sight: Sight) -> Iterator[str]:
     path = recipe.dataset_path
     if format_ == "hub":
         yield f"{path} was not looked at: no such path is here, so it is taken for a dataset on the Hub"
+    elif format_ == "folder":
+        yield f"the videos of {path} were not looked at"
     elif not sight.readable:
         yield f"the rows of {path} were not looked at; only those of .jsonl, .json, .csv and .tsv files are"
     elif not sight.complete:
@@ -134,7 +147,10 @@ def _unseen(recipe: Recipe, format_: str, sight: Sight) -> Iterator[str]:
 
 def _columns(recipe: Recipe, sight: Sight, found: _Findings) -> None:
     """Columns that an op needs and that neither the data has nor an earlier op writes."""
-    if not sight.readable or not sight.rows:
+    if sight.readable and sight.complete and not sight.columns:
+        message = f"dataset_path: {recipe.dataset_path} has no rows"
+        found.problems.append(recipe.source.problem(("dataset_path",), message))
+    if not sight.columns:
         return
     present = dict(sight.columns)
     for step in recipe.steps:

@@ -18,7 +18,7 @@ from juicecap.recipe import data_juicer
 from juicecap.recipe.keys import IGNORED, RecipeKeys
 from juicecap.recipe.model import Recipe
 from juicecap.recipe.overrides import apply_overrides
-from juicecap.recipe.problems import Problem, failure, suggestion
+from juicecap.recipe.problems import Problem, failure, shown, suggestion
 from juicecap.recipe.source import Source
 from juicecap.recipe.steps import Findings, steps_of
 from juicecap.recipe.text import parse, read
@@ -61,12 +61,13 @@ def load_recipe(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> 
     wrong = [*problems, *(each for each in found.problems if each.line is None or (each.line, each.column) not in unreadable)]
     if wrong:
         raise failure(wrong, source.text)
+    export_path = Path(keys.export_path)
     return Recipe(
         path=Path(file),
         project_name=keys.project_name,
         dataset_path=keys.dataset_path,
-        export_path=Path(keys.export_path),
-        work_dir=Path(keys.work_dir) if keys.work_dir else Path(f"{Path(keys.export_path).with_suffix('')}.run"),
+        export_path=export_path,
+        work_dir=Path(keys.work_dir) if keys.work_dir else export_path.parent / f"{export_path.stem}.run",
         steps=tuple(steps),
         custom_operator_paths=_listed(keys.custom_operator_paths),
         text_keys=_listed(keys.text_keys),
@@ -109,7 +110,7 @@ def _keys(source: Source, found: Findings) -> RecipeKeys:
     if _is_limit(limit):
         values["max_rejected"] = limit
     elif limit is not None:
-        message = f"max_rejected must be a share from 0.0 to 1.0 or a number of samples, not {limit!r}"
+        message = f"max_rejected must be a share from 0.0 to 1.0 or a number of samples, not {shown(limit)}"
         found.problems.append(source.problem(("max_rejected",), message))
     keys = RecipeKeys(**values)
     for key in ("text_keys", *COLUMNS_AND_TOKENS, "export_path"):

@@ -10,7 +10,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from juicecap.errors import RecipeError, UsageError
-from juicecap.recipe.problems import suggestion
+from juicecap.recipe.problems import shown, suggestion
 from juicecap.recipe.source import Source
 from juicecap.recipe.text import Trail, parse
 
@@ -23,10 +23,11 @@ def apply_overrides(source: Source, overrides: Sequence[str], known_keys: Collec
     """
     for option in overrides:
         key, equals, value = option.partition("=")
-        if not equals or not key.strip():
+        words = key.strip().split(".")
+        if not equals or not all(words):
             raise UsageError(f"--set takes KEY=VALUE, such as np=4, not {option!r}")
-        trail = _trail(source, key.strip().split("."), known_keys, option)
-        source.set(trail, _value(option, value), option)
+        trail = _trail(source, words, known_keys, option)
+        source.set(trail, _value(option, value.strip()), option)
 
 
 def _value(option: str, text: str) -> Any:
@@ -79,9 +80,13 @@ def _step(source: Source, trail: Trail, word: str, option: str, *, is_last: bool
             return int(word)
         raise UsageError(f"--set {option}: {where} is a list of {len(parent)}, counted from 0; it has no {word!r}")
     if not isinstance(parent, dict):
-        raise UsageError(f"--set {option}: {where} is {parent!r}, which has no parts")
+        raise UsageError(f"--set {option}: {where} is {shown(parent)}, which has no parts")
     key: str | int = int(word) if word.isdecimal() and int(word) in parent else word
-    if key not in parent and not is_last:
+    if is_last:
+        return key
+    if parent.get(key) is None and len(trail) >= 3:  # a mapping among an op's parameters
+        source.set((*trail, key), {}, option)
+    elif key not in parent:
         raise UsageError(f"--set {option}: {where} has no {word!r}{_or_near(word, parent)}")
     return key
 

@@ -21,6 +21,9 @@ from juicecap.errors import RecipeError
 WIDEST = 120
 """Characters of a line that are shown; a longer one is cut around the place."""
 
+LONGEST_VALUE = 60
+"""Characters of a value that a message repeats."""
+
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 """What a terminal might obey instead of showing it."""
 
@@ -71,6 +74,14 @@ def failure(problems: Sequence[Problem], text: str) -> RecipeError:
     return RecipeError(render(problems, text), in_order(problems))
 
 
+def shown(value: object) -> str:
+    """A value in a message, as YAML would have it and not too long."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    text = repr(value)
+    return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}…"
+
+
 def near(word: object, words: Iterable[str]) -> str | None:
     """The one of `words` that `word` may be a misspelling of."""
     found = difflib.get_close_matches(str(word), [each for each in words if each != word], n=1, cutoff=0.6)
@@ -84,13 +95,14 @@ def suggestion(word: object, words: Iterable[str], otherwise: str = "") -> str:
 
 
 def _block(problem: Problem, lines: Sequence[str]) -> list[str]:
-    block = [str(problem)]
+    block = [_CONTROL.sub("\ufffd", str(problem))]
     if problem.line and problem.column and problem.length and problem.line <= len(lines):
-        shown, start = _cut(_CONTROL.sub("\ufffd", lines[problem.line - 1]), problem.column - 1)
-        marked = shown[start : start + problem.length]
-        before = "".join("\t" if char == "\t" else " " * _width(char) for char in shown[:start])
-        block.append(f"{problem.line:>5} | {shown}")
-        block.append(f"{'':>5} | {before}{'^' * max(1, sum(map(_width, marked)))}")
+        line, start = _cut(_CONTROL.sub("\ufffd", lines[problem.line - 1]), problem.column - 1)
+        marked = line[start : start + problem.length]
+        before = "".join("\t" if char == "\t" else " " * _width(char) for char in line[:start])
+        margin = max(5, len(str(problem.line)))
+        block.append(f"{problem.line:>{margin}} | {line}")
+        block.append(f"{'':>{margin}} | {before}{'^' * max(1, sum(map(_width, marked)))}")
     if problem.hint:
         block.append(f"   {problem.hint}")
     return block
@@ -101,9 +113,9 @@ def _cut(line: str, start: int) -> tuple[str, int]:
     if len(line) <= WIDEST:
         return line, start
     first = 0 if start < WIDEST * 2 // 3 else start - WIDEST // 3
-    shown = line[first : first + WIDEST]
+    middle = line[first : first + WIDEST]
     left, right = "…" if first else "", "…" if first + WIDEST < len(line) else ""
-    return f"{left}{shown}{right}", start - first + len(left)
+    return f"{left}{middle}{right}", start - first + len(left)
 
 
 def _width(char: str) -> int:

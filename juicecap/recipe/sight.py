@@ -61,7 +61,7 @@ def look(recipe: Recipe, format_: str, budget: float) -> Sight:
         DataError: a row cannot be read.
     """
     if format_ == "folder":  # of videos: they are there, and it has no other column
-        return Sight(rows=1, columns={recipe.video_key: None}, complete=True, readable=True, fixed=True)
+        return Sight(columns={recipe.video_key: None}, complete=True, readable=True, fixed=True)
     if format_ not in READERS:
         return Sight()
     deadline = time.monotonic() + budget

@@ -45,7 +45,9 @@ class Source:
             return Problem(file=f"--set {place}", message=message, hint=hint)
         if place is None:
             return Problem(file=self.file, message=message, hint=hint)
-        return Problem(file=self.file, line=place.line, column=place.column, length=place.length, message=message, hint=hint)
+        return Problem(
+            file=self.file, line=place.line, column=place.column, length=max(1, place.length), message=message, hint=hint
+        )
 
     def set(self, trail: Trail, value: Any, option: str) -> None:
         """Put a value at `trail`, whose parent exists, in place of what was there."""

@@ -12,7 +12,7 @@ from juicecap.ops import catalog, schema
 from juicecap.ops.base import Op
 from juicecap.ops.run_options import IGNORED, RunOptions
 from juicecap.recipe.model import Step
-from juicecap.recipe.problems import Problem, suggestion
+from juicecap.recipe.problems import Problem, shown, suggestion
 from juicecap.recipe.source import Source
 from juicecap.recipe.text import Place, Trail
 
@@ -66,7 +66,7 @@ def _block(source: Source, index: int, item: Any, found: Findings) -> _Block | N
     if isinstance(item, str):
         return _Block(source, index, item, {})
     if not isinstance(item, dict) or not item:
-        message = f"an item of process is an op's name and its parameters, not {item!r}"
+        message = f"an item of process is an op's name and its parameters, not {shown(item)}"
         found.problems.append(source.problem(trail, message))
         return None
     name, *others = item
@@ -78,7 +78,7 @@ def _block(source: Source, index: int, item: Any, found: Findings) -> _Block | N
     if block is None:
         block = {}
     if not isinstance(block, dict):
-        message = f"the parameters of {name} must be written as 'name: value', not {block!r}"
+        message = f"the parameters of {name} must be written as 'name: value', not {shown(block)}"
         found.problems.append(source.problem((*trail, name), message))
         return None
     return _Block(source, index, str(name), block)

@@ -70,6 +70,20 @@ recipe.yaml:1:15: dataset_path is one path; juicecap does not mix datasets by we
       |               ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^""",
         ),
         (
+            '"a\\0b"',
+            """\
+recipe.yaml:1:15: dataset_path: a\ufffdb does not exist. Give a dataset file, a folder, or a Hub name such as org/name.
+    1 | dataset_path: "a\\0b"
+      |               ^^^^^^""",
+        ),
+        (
+            "a" * 70 * 70,
+            f"""\
+recipe.yaml:1:15: dataset_path cannot be looked at: File name too long
+    1 | dataset_path: {"a" * 106}…
+      |               {"^" * 107}""",
+        ),
+        (
             "",
             """\
 recipe.yaml:1:1: dataset_path is missing: a dataset file, a folder of videos, or the name of a dataset on the Hub
@@ -222,6 +236,28 @@ def test_csv_and_json_are_looked_into(load: Load) -> None:
         assert f"{Path.cwd()}/{name} does not exist" in report.warnings[0].message
 
 
+def test_a_dataset_without_rows_is_a_problem(load: Load) -> None:
+    Path("clips.jsonl").write_text("\n")
+    assert problems_of(load(recipe_text())) == (
+        "recipe.yaml:1:15: dataset_path: clips.jsonl has no rows\n"
+        "    1 | dataset_path: clips.jsonl\n"
+        "      |               ^^^^^^^^^^^"
+    )
+
+
+@pytest.mark.usefixtures("clips")
+@pytest.mark.parametrize(
+    ("export", "message"),
+    [
+        ('"a\\0b.jsonl"', "export_path cannot be looked at: embedded null byte"),
+        ("a" * 300 + ".jsonl", "export_path cannot be looked at: File name too long"),
+        (".", "export_path: . cannot be written: the suffix '' is unknown. Use one of: csv, json, jsonl, parquet."),
+    ],
+)
+def test_an_export_path_that_no_system_takes(export: str, message: str, load: Load) -> None:
+    assert [each.message for each in check(load(recipe_text(export=export))).problems][:1] == [message]
+
+
 def test_a_broken_row_is_a_problem(load: Load) -> None:
     Path("clips.jsonl").write_text('{"videos": []}\n{"videos": [}\n')
     assert problems_of(load(recipe_text())).startswith("clips.jsonl:2: not valid JSON")
@@ -267,7 +303,8 @@ def test_what_is_not_looked_into_is_said(load: Load) -> None:
 @pytest.mark.usefixtures("clips")
 def test_a_folder_of_videos_has_one_column(load: Load) -> None:
     ops = OPS + "      prompt_key: prompt\n"
-    assert problems_of(load(recipe_text(data="videos"))) == ""
+    report = check(load(recipe_text(data="videos")))
+    assert (report.problems, report.looked_at_rows, report.unseen) == ((), 0, ("the videos of videos were not looked at",))
     assert "has no column 'prompt', which prompt_key names; it has videos" in problems_of(
         load(recipe_text(data="videos", ops=ops))
     )

@@ -142,6 +142,13 @@ recipe.yaml:4:5: an item of process is an op's name and its parameters, not 7
     4 |   - 7
       |     ^""",
     ),
+    "an item of null": (
+        HEAD + "  -\n",
+        """\
+recipe.yaml:4:4: an item of process is an op's name and its parameters, not null
+    4 |   -
+      |    ^""",
+    ),
     "an empty item": (
         HEAD + "  - {}\n",
         """\

@@ -32,7 +32,8 @@ process:
         ("video_captioning_from_vlm_mapper.prompt=a=b", 1, "prompt", "a=b"),
         ("video_captioning_from_vlm_mapper.prompt='3'", 1, "prompt", "3"),
         ("video_captioning_from_vlm_mapper.sampling_params={temperature: 0.5}", 1, "sampling_params", {"temperature": 0.5}),
-        ("video_key=clips", 1, "video_key", "clips"),
+        ("video_captioning_from_vlm_mapper.sampling_params.top_k=4", 1, "sampling_params", {"top_k": 4}),
+        ("video_key= clips", 1, "video_key", "clips"),
     ],
 )
 def test_a_parameter_is_set(override: str, index: int, parameter: str, value: object, load: Load) -> None:
@@ -66,6 +67,7 @@ def test_the_resolved_recipe_has_what_was_set(load: Load) -> None:
     [
         ("np", "--set takes KEY=VALUE, such as np=4, not 'np'"),
         ("=4", "--set takes KEY=VALUE, such as np=4, not '=4'"),
+        ("process..x=4", "--set takes KEY=VALUE, such as np=4, not 'process..x=4'"),
         (
             "exprt_path=x",
             "--set exprt_path=x: 'exprt_path' is neither a key of a recipe nor an op of this one; did you mean 'export_path'?",
@@ -117,6 +119,15 @@ def test_an_override_that_leads_nowhere_is_a_wrong_command(override: str, senten
     ("override", "report"),
     [
         ("np=many", "--set np=many: np must be int > 0, not 'many'"),
+        (
+            "max_rejected=true",
+            "--set max_rejected=true: max_rejected must be a share from 0.0 to 1.0 or a number of samples, not true",
+        ),
+        (
+            "process.2.text_length_filter.lens.min=3",
+            "--set process.2.text_length_filter.lens.min=3: text_length_filter has no parameter 'lens'\n"
+            "   (juicecap ops text_length_filter)",
+        ),
         (
             "video_captioning_from_vlm_mapper.caption_nmu=3",
             "--set video_captioning_from_vlm_mapper.caption_nmu=3: "
