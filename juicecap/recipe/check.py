@@ -22,6 +22,9 @@ from juicecap.recipe.sight import MediaCount, Sight, look
 BUDGET = 0.2
 """Seconds in which rows are read and their media looked for."""
 
+SHOWN_COLUMNS = 8
+"""Columns that a message lists."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
@@ -93,18 +96,21 @@ def _dataset(recipe: Recipe, found: _Findings) -> str | None:
     try:
         format_ = source.format_of(path, Options(suffixes=recipe.suffixes))
     except DataError as error:
-        siblings = os.listdir(folder) if folder.is_dir() else []
-        close = near(Path(path).name, siblings)
-        hint = f"did you mean {str(folder / close)!r}?" if close else ""
+        hint = _near_path(Path(path))
         found.problems.append(recipe.source.problem(trail, f"dataset_path: {error}", hint=hint))
         return None
     if format_ == "hub" and folder.is_dir():
         message = f"dataset_path: {path} does not exist, and no dataset on the Hub is meant, since {folder} is a folder here"
-        close = near(Path(path).name, os.listdir(folder))
-        hint = f"did you mean {str(folder / close)!r}?" if close else ""
+        hint = _near_path(Path(path))
         found.problems.append(recipe.source.problem(trail, message, hint=hint))
         return None
     return format_
+
+
+def _near_path(path: Path) -> str:
+    siblings = [each.name for each in path.parent.iterdir()] if path.parent.is_dir() else []
+    close = near(path.name, siblings)
+    return f"did you mean {str(path.parent / close)!r}?" if close else ""
 
 
 def _export(recipe: Recipe, found: _Findings) -> None:
@@ -177,7 +183,7 @@ def _trail(recipe: Recipe, step: Step, parameter: str) -> tuple[str | int, ...]:
 
 
 def _lacks(step: Step, parameter: str, column: str, present: dict[str, None]) -> str:
-    have = ", ".join(list(present)[:8]) + (", …" if len(present) > 8 else "")
+    have = ", ".join(list(present)[:SHOWN_COLUMNS]) + (", …" if len(present) > SHOWN_COLUMNS else "")
     return f"{step.name}: the data has no column {column!r}, which {parameter} names; it has {have}"
 
 

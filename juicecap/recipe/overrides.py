@@ -84,7 +84,7 @@ def _step(source: Source, trail: Trail, word: str, option: str, *, is_last: bool
     key: str | int = int(word) if word.isdecimal() and int(word) in parent else word
     if is_last:
         return key
-    if parent.get(key) is None and len(trail) >= 3:  # a mapping among an op's parameters
+    if parent.get(key) is None and len(trail) >= len(("process", "index", "op")):  # a mapping among parameters
         source.set((*trail, key), {}, option)
     elif key not in parent:
         raise UsageError(f"--set {option}: {where} has no {word!r}{_or_near(word, parent)}")

@@ -65,4 +65,4 @@ def label_filter() -> Iterator[None]:
     """The op `label_filter`, for one test."""
     registry.register(LabelFilter)
     yield
-    del registry._registered[LabelFilter.name]  # noqa: SLF001  (there is no other way to forget an op)
+    del registry._registered[LabelFilter.name]

@@ -28,7 +28,7 @@ def problems_of(recipe: Recipe) -> str:
 
 
 @pytest.fixture
-def clips(load: Load) -> None:  # noqa: ARG001  (it makes the working directory)
+def clips(load: Load) -> None:
     """Two rows, the media of both at hand."""
     Path("videos").mkdir()
     Path("videos/a.mp4").touch()

@@ -423,7 +423,7 @@ def test_loading_and_checking_opens_no_heavy_library(tmp_path: Path) -> None:
         "print(sorted({'datasets', 'torch', 'numpy', 'av', 'pyarrow', 'transformers'} & set(sys.modules)))"
     )
     root = Path(__file__).parents[2]
-    done = subprocess.run(  # noqa: S603  (our own interpreter)
+    done = subprocess.run(
         [sys.executable, "-c", program], cwd=tmp_path, env={"PYTHONPATH": str(root)}, capture_output=True, text=True, check=True
     )
     assert done.stdout == "[]\n"
