@@ -18,7 +18,7 @@ from transformers import LogitsProcessorList
 
 from juicecap.errors import SampleError
 from juicecap.vlm.base import Answer, Failure, ModelSettings, Outcome, Prepared, Sampling
-from juicecap.vlm.hf.inputs import batched, encode, shape_key
+from juicecap.vlm.hf.inputs import PER_TOKEN, batched, encode, shape_key
 from juicecap.vlm.hf.load import Loaded, load
 from juicecap.vlm.hf.sampler import PresencePenalty, SeededSampler
 from juicecap.media.sampling import FrameSampling
@@ -131,6 +131,8 @@ class HFBackend:
             for name, tensor in batched([row for _, row in members], model.generation_config.pad_token_id).items()
         }
         prompt_length = inputs["input_ids"].shape[1]
+        if candidates > 1:
+            inputs = self._read_once(inputs, candidates)
         processors = LogitsProcessorList()
         if sampling.presence_penalty:
             processors.append(PresencePenalty(sampling.presence_penalty, prompt_length))
@@ -144,7 +146,6 @@ class HFBackend:
         sequences = model.generate(
             **inputs,
             max_new_tokens=sampling.max_tokens,
-            num_return_sequences=candidates,
             repetition_penalty=sampling.repetition_penalty,
             logits_processor=processors,
             **options,
@@ -154,6 +155,27 @@ class HFBackend:
             self._outcome(prepared, row, tokens[place * candidates : (place + 1) * candidates])
             for place, (prepared, row) in enumerate(members)
         ]
+
+    def _read_once(self, inputs: Row, candidates: int) -> dict[str, Any]:
+        """Let the model read each prompt once for all of its candidates: the inputs to go on from there.
+
+        `generate` with `num_return_sequences` would read it, frames included, once for each candidate. Here all of the prompt
+        but its last token goes through the model, and what it remembers (the key-value cache, and the offset that Qwen's
+        models keep for positions in time and space) is repeated, candidates side by side.
+        """
+        model = self._ready.model
+        aligned = {name for name in inputs if name in PER_TOKEN}
+        begun = model(
+            **{name: tensor[:, :-1] if name in aligned else tensor for name, tensor in inputs.items()},
+            use_cache=True,
+            logits_to_keep=1,
+        )
+        begun.past_key_values.batch_repeat_interleave(candidates)
+        inner = getattr(model, "model", None)
+        if getattr(inner, "rope_deltas", None) is not None:
+            inner.rope_deltas = inner.rope_deltas.repeat_interleave(candidates, dim=0)
+        repeated = {name: inputs[name].repeat_interleave(candidates, dim=0) for name in aligned}
+        return {**repeated, "past_key_values": begun.past_key_values}
 
     def _outcome(self, prepared: Prepared, row: Row, candidates: list[list[int]]) -> Outcome:
         return Outcome(

@@ -15,7 +15,8 @@ from juicecap.vlm.hf.load import Loaded
 CLOCK = 1000
 """Ticks per second in which frame times are told to processors, which know a frame rate and frame numbers only."""
 
-_PADDED = {"input_ids", "attention_mask", "mm_token_type_ids", "token_type_ids", "position_ids"}
+PER_TOKEN = {"input_ids", "attention_mask", "mm_token_type_ids", "token_type_ids"}
+"""Tensors of shape (rows, prompt length)."""
 
 
 def encode(loaded: Loaded, prepared: Prepared) -> dict[str, torch.Tensor]:
@@ -80,7 +81,7 @@ def batched(rows: Sequence[dict[str, torch.Tensor]], pad_id: int) -> dict[str, t
     joined = {}
     for name in rows[0]:
         parts = [row[name] for row in rows]
-        if name in _PADDED:
+        if name in PER_TOKEN:
             filler = pad_id if name == "input_ids" else 0
             parts = [torch.nn.functional.pad(part, (longest - part.shape[-1], 0), value=filler) for part in parts]
         joined[name] = torch.cat(parts)
@@ -89,7 +90,7 @@ def batched(rows: Sequence[dict[str, torch.Tensor]], pad_id: int) -> dict[str, t
 
 def shape_key(row: dict[str, torch.Tensor]) -> tuple[object, ...]:
     """Equal for requests whose tensors can stand in one batch."""
-    return tuple((name, tuple(tensor.shape[1:]) if name not in _PADDED else ()) for name, tensor in sorted(row.items()))
+    return tuple((name, tuple(tensor.shape[1:]) if name not in PER_TOKEN else ()) for name, tensor in sorted(row.items()))
 
 
 def _at_least_two(picture: Picture) -> Picture:
