@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, get_type_hints
 
 import docstring_parser
 from jsonargparse import ArgumentError, ArgumentParser
 
 from juicecap.ops.base import Deduplicator, Filter, Mapper, Op, Selector
+from juicecap.ops.types import type_name
 
 
 @dataclass(frozen=True)
@@ -51,29 +51,13 @@ def parameters(kind: type) -> tuple[Parameter, ...]:
     return tuple(sorted(found, key=lambda parameter: parameter.inherited))
 
 
-def type_name(hint: Any) -> str:
-    """A type in the words of a recipe: `int > 0`, `bool or null`, `'a' | 'b'`."""
-    if hint is type(None):
-        return "null"
-    if hasattr(hint, "_expression"):  # a restricted number of jsonargparse, such as PositiveInt: "v>0"
-        bounds = re.sub(r"v(<=|>=|<|>)", r"\1 ", hint._expression)  # noqa: SLF001
-        return f"{hint._type.__name__} {bounds}"  # noqa: SLF001
-    if get_origin(hint) in (list, dict, tuple):
-        return str(get_origin(hint).__name__)
-    arguments = get_args(hint)
-    if get_origin(hint) is Literal:
-        return " | ".join(map(str, arguments))
-    if arguments:
-        return " or ".join(type_name(each) for each in arguments)
-    return str(getattr(hint, "__name__", hint))
-
-
 def parse(kind: type, values: Mapping[str, Any]) -> tuple[dict[str, Any], list[tuple[str, str]]]:
     """Check known parameters against their types, each by itself, so that every problem is found at once.
 
     Returns the values, converted, and (parameter, sentence) pairs for those that do not fit. Aliases are resolved.
     """
     known = {name: each for each in parameters(kind) for name in (each.name, *each.aliases)}
+    hints = get_type_hints(kind)
     parsed: dict[str, Any] = {}
     problems = []
     for key, value in values.items():
@@ -82,16 +66,30 @@ def parse(kind: type, values: Mapping[str, Any]) -> tuple[dict[str, Any], list[t
             problems.append((key, f"{key} is another name of {parameter.name!r}, which is set as well"))
             continue
         try:
-            parsed[parameter.name] = _parser(kind).parse_object({parameter.name: value}, defaults=False)[parameter.name]
+            parsed[parameter.name] = _converted(hints[parameter.name], value)
         except (ArgumentError, TypeError, ValueError):
             problems.append((key, f"{key} must be {parameter.type}, not {value!r}"))
     return parsed, problems
 
 
+def _converted(hint: Any, value: Any) -> Any:
+    """The value as a parameter of this type; jsonargparse knows what fits.
+
+    A text stays as it is where a text fits: jsonargparse would read "null" as null. Null fits only where the type says so.
+    """
+    accepted = get_args(hint) or (hint,)
+    if isinstance(value, str) and str in accepted:
+        return value
+    if value is None and type(None) not in accepted:
+        raise TypeError("null does not fit")
+    return _parser(hint).parse_object({"value": value}, defaults=False)["value"]
+
+
 @functools.cache
-def _parser(kind: type) -> ArgumentParser:
+def _parser(hint: Any) -> ArgumentParser:
+    """A parser of one value. Whole classes are not handed to jsonargparse: it would run their `TYPE_CHECKING` imports."""
     parser = ArgumentParser(exit_on_error=False)
-    parser.add_class_arguments(kind, fail_untyped=True)
+    parser.add_argument("--value", type=hint)
     return parser
 
 

@@ -1,0 +1,137 @@
+"""The command line as a user meets it: output, exit codes, no tracebacks."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from juicecap import __version__
+from juicecap.cli import VERBS, main
+
+ROOT = Path(__file__).parent.parent.parent
+HEAVY = ("torch", "transformers", "vllm", "ray", "datasets", "av", "numpy", "pyarrow")
+
+
+def command(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "juicecap", *arguments], cwd=cwd, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Path:
+    (tmp_path / "data.jsonl").write_text('{"text": "a text that is long enough"}\n{"text": "short"}\n', encoding="utf-8")
+    path = tmp_path / "recipe.yaml"
+    path.write_text(
+        f"dataset_path: {tmp_path}/data.jsonl\nexport_path: {tmp_path}/out.jsonl\nprocess:\n  - text_length_filter:\n      min_len: 10\n",
+        encoding="utf-8",
+    )
+    return path
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("ops",), ("ops", "text_length_filter"), ("check", "recipes/video_caption.yaml")])
+def test_no_heavy_library_is_imported_before_it_is_needed(arguments: tuple[str, ...]) -> None:
+    code = f"import sys; from juicecap.cli import main\ntry: main({list(arguments)!r})\nexcept SystemExit: pass\n"
+    code += f"print([name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stderr.strip() == "[]"
+
+
+def test_importing_juicecap_imports_nothing_else() -> None:
+    code = f"import sys, juicecap, juicecap.ops; print([name for name in {HEAVY!r} if name in sys.modules])"
+    assert subprocess.check_output([sys.executable, "-c", code], cwd=ROOT, text=True).strip() == "[]"
+
+
+def test_run_says_what_came_of_it(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", str(recipe)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:3] == [
+        "in        2 samples",
+        "          - text_length_filter: 1 filtered",
+        "kept      1 sample, 1 filtered, 0 rejected",
+    ]
+    assert lines[-1] == f"output    {recipe.parent}/out.jsonl  (1 rows)"
+    assert json.loads((recipe.parent / "out.jsonl").read_text()) == {"text": "a text that is long enough"}
+
+
+def test_set_and_limit(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", str(recipe), "--set", "text_length_filter.min_len=2", "--limit", "1"]) == 0
+    assert capsys.readouterr().out.splitlines()[0] == "in        1 sample"
+
+
+def test_a_problem_stops_the_run_before_anything_is_written(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    recipe.write_text(recipe.read_text().replace("min_len", "min_length"), encoding="utf-8")
+    assert main(["run", str(recipe)]) == 1
+    error = capsys.readouterr().err
+    assert f"{recipe}:5:7: text_length_filter has no parameter 'min_length'" in error
+    assert "did you mean 'min_len'?" in error
+    assert sorted(path.name for path in recipe.parent.iterdir()) == ["data.jsonl", "recipe.yaml"]
+
+
+def test_rejections_give_exit_code_3_and_their_file(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (recipe.parent / "data.jsonl").write_text('{"text": "a text that is long enough"}\n{"text": 7}\n', encoding="utf-8")
+    assert main(["run", str(recipe)]) == 3
+    printed = capsys.readouterr().out
+    assert f"rejected  {recipe.parent}/out.run/rejected.jsonl" in printed
+    assert "more samples were rejected than max_rejected allows" in printed
+    (line,) = (recipe.parent / "out.run" / "rejected.jsonl").read_text().splitlines()
+    assert json.loads(line)["code"] == "BAD_TEXT"
+
+
+def test_check_says_that_all_is_well(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", str(recipe)]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == f"{recipe}: no problems (1 ops, 2 rows looked at)"
+
+
+def test_ops_lists_by_family(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["ops"]) == 0
+    printed = capsys.readouterr().out
+    assert printed.index("filters") < printed.index("video_duration_filter") < printed.index("mappers")
+    assert main(["ops", "text_length_filter"]) == 0
+    assert "  min_len: int >= 0, default 10\n      Fewest characters that pass." in capsys.readouterr().out
+
+
+def test_an_unknown_op_is_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["ops", "text_lenght_filter"]) == 1
+    assert capsys.readouterr().err == (
+        "there is no op 'text_lenght_filter'; did you mean 'text_length_filter'?  (juicecap ops lists all)\n"
+    )
+
+
+@pytest.mark.parametrize("arguments", [(), ("fly",), ("run",), ("run", "x.yaml", "--limit", "0")])
+def test_wrong_usage_has_exit_code_2(arguments: tuple[str, ...]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments)
+    assert stopped.value.code == 2
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--version"])
+    assert capsys.readouterr().out == f"juicecap {__version__}\n"
+
+
+def test_a_closed_pipe_is_no_error() -> None:
+    done = subprocess.run(
+        f"{sys.executable} -m juicecap ops | head -n 1", shell=True, cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "filters\n"
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_help_without_a_traceback(verb: str) -> None:
+    done = command(verb, "--help")
+    assert done.returncode == 0
+    assert "Traceback" not in done.stderr
+
+
+def test_an_interrupted_run_says_how_to_go_on(recipe: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("juicecap.runner.run", interrupted)
+    assert main(["run", str(recipe)]) == 130
+    assert "run the same command again to go on" in capsys.readouterr().err
