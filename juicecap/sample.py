@@ -25,6 +25,8 @@ FATE = "__juicecap_fate__"
 
 HIDDEN = (ORIGIN, FATE)
 
+_SHOWN = 80
+
 
 def samples_of(batch: Batch) -> list[Sample]:
     """Turn a batch into its samples, in order."""
@@ -48,9 +50,16 @@ def sample_name(sample: Sample, media_keys: Sequence[str] = ("videos", "images")
         return str(origin["id"])
     for key in media_keys:
         value = sample.get(key)
-        if value:
-            return str(value if isinstance(value, str) else value[0])
+        first = value[0] if isinstance(value, list | tuple) and value else value
+        if first:
+            return first if isinstance(first, str) else shown(first)
     return "a sample without media"
+
+
+def shown(value: object) -> str:
+    """A value in a message: as Python writes it, cut where it is long."""
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
 
 
 def media_paths(sample: Sample, key: str) -> list[str]:
@@ -67,12 +76,12 @@ def media_paths(sample: Sample, key: str) -> list[str]:
     if isinstance(value, str):
         value = _listed(value)
     if not isinstance(value, list | tuple):
-        raise SampleError("BAD_MEDIA_COLUMN", f"column {key!r} holds {value!r}, not a path or a list of paths")
+        raise SampleError("BAD_MEDIA_COLUMN", f"column {key!r} holds {shown(value)}, not a path or a list of paths")
     folder = (sample.get(ORIGIN) or {}).get("folder") or ""
     paths = []
     for entry in value:
         if not isinstance(entry, str) or not entry:
-            raise SampleError("BAD_MEDIA_COLUMN", f"column {key!r} holds {entry!r} where a path should be")
+            raise SampleError("BAD_MEDIA_COLUMN", f"column {key!r} holds {shown(entry)} where a path should be")
         paths.append(os.path.join(folder, entry))
     return paths
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from juicecap.ops.catalog import BUILTIN, find, names
+from juicecap.ops.catalog import BUILTIN, find, load_builtin, names
 
 if TYPE_CHECKING:
     from juicecap.ops.filter.text_length_filter import TextLengthFilter
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _CLASSES = {reference.partition(":")[2]: name for name, reference in BUILTIN.items()}
 
-__all__ = [  # a test holds it equal to the catalog's classes
+__all__ = [  # the catalog's classes (a test holds that) and the look-up by name
     "TextLengthFilter",
     "VideoCaptioningFromVLMMapper",
     "VideoDurationFilter",
@@ -31,5 +31,5 @@ __all__ = [  # a test holds it equal to the catalog's classes
 
 def __getattr__(name: str) -> Any:
     if name in _CLASSES:
-        return find(_CLASSES[name])
+        return load_builtin(_CLASSES[name])
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

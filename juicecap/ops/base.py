@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, get_type_hints
 
 from juicecap.data.lines import write_lines
-from juicecap.errors import SampleError, SettingsError
+from juicecap.errors import BugError, SampleError, SettingsError
 from juicecap.ops.fate import Fate, Usage
 from juicecap.ops.table import kept, rejections, step_table
+from juicecap.ops.types import fits, type_name
 from juicecap.sample import Batch, Sample, batch_of, media_paths, samples_of
 from juicecap.vlm import core
 from juicecap.vlm.base import Outcome, Request, digest_of
@@ -62,7 +63,7 @@ class Op(ABC):
             cls.name = cls.__module__.rpartition(".")[2]
 
     def __post_init__(self) -> None:
-        found = [*_range_problems(self), *self.problems()]
+        found = _type_problems(self) or [*_token_problems(self), *self.problems()]
         if found:
             raise SettingsError(self.name, found)
 
@@ -105,7 +106,7 @@ class Op(ABC):
 
     @abstractmethod
     def settle(self, sample: Sample, outcomes: Sequence[Outcome]) -> Sequence[Sample] | None:
-        """What the sample becomes, given the outcomes of its requests in order: samples, or None to drop it.
+        """What the sample becomes, given the outcomes of its requests in order: samples, or nothing to drop it.
 
         Raises:
             SampleError: the sample is to be rejected.
@@ -135,12 +136,11 @@ class Op(ABC):
         usage = _usage(outcomes)
         try:
             for outcome in outcomes:
-                if outcome.failure:
-                    raise SampleError(outcome.failure.code, outcome.failure.message, retryable=outcome.failure.retryable)
+                outcome.raise_failure()
             outputs = self.settle(sample, outcomes)
         except SampleError as error:
             return Fate(kind="rejected", sample=sample, failure=error, usage=usage)
-        if outputs is None:
+        if not outputs:
             return Fate(kind="filtered", sample=sample, usage=usage)
         return Fate(kind="kept", sample=sample, outputs=tuple(outputs), usage=usage)
 
@@ -212,7 +212,7 @@ class Mapper(Op):
 
     @abstractmethod
     def process(self, sample: Sample, outcomes: Sequence[Outcome]) -> Sequence[Sample]:
-        """The samples that the sample becomes (at least one). It is the op's own copy and may be changed.
+        """The samples that the sample becomes; none drops it. It is the op's own copy and may be changed.
 
         Raises:
             SampleError: the sample is to be rejected.
@@ -241,13 +241,20 @@ class Filter(Op):
         return [sample] if self.keep(sample) else None
 
 
+Choice = bool | SampleError
+"""Whether a sample stays, or why that cannot be said."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class WholeDatasetOp(Op):
     """An op that sees the whole dataset before it decides; `choose` runs once, `settle` only reads the decision."""
 
     @abstractmethod
-    def choose(self, samples: Iterable[Sample]) -> list[bool]:
-        """For each sample of the dataset, in order, whether it stays. `samples` can be iterated more than once."""
+    def choose(self, samples: Iterable[Sample]) -> list[Choice]:
+        """For each sample of the dataset, in order, whether it stays, or why that cannot be said.
+
+        `samples` can be iterated more than once.
+        """
 
     def fates(self, batch: Batch) -> list[Fate]:
         """Apply the op to a batch, taken as the whole dataset."""
@@ -255,10 +262,14 @@ class WholeDatasetOp(Op):
 
     def chooser(self, samples: Iterable[Sample]) -> Callable[[Batch], list[Fate]]:
         """See `Op.chooser`."""
-        chosen = iter(self.choose(samples))
+        choices = iter(self.choose(samples))
 
         def fates(batch: Batch) -> list[Fate]:
-            return [_stays_or_goes(sample, stays=next(chosen)) for sample in samples_of(batch)]
+            rows = samples_of(batch)
+            chosen = list(itertools.islice(choices, len(rows)))
+            if len(chosen) < len(rows):
+                raise BugError(f"{self.name} chose among fewer samples than the dataset has")
+            return [_chosen_fate(sample, choice) for sample, choice in zip(rows, chosen, strict=True)]
 
         return fates
 
@@ -268,8 +279,10 @@ class WholeDatasetOp(Op):
         return [sample]
 
 
-def _stays_or_goes(sample: Sample, *, stays: bool) -> Fate:
-    return Fate(kind="kept", sample=sample, outputs=(sample,)) if stays else Fate(kind="filtered", sample=sample)
+def _chosen_fate(sample: Sample, choice: Choice) -> Fate:
+    if isinstance(choice, SampleError):
+        return Fate(kind="rejected", sample=sample, failure=choice)
+    return Fate(kind="kept", sample=sample, outputs=(sample,)) if choice else Fate(kind="filtered", sample=sample)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -278,14 +291,22 @@ class Deduplicator(WholeDatasetOp):
 
     @abstractmethod
     def signature(self, sample: Sample) -> str:
-        """Equal for samples that are duplicates of each other."""
+        """Equal for samples that are duplicates of each other.
 
-    def choose(self, samples: Iterable[Sample]) -> list[bool]:
+        Raises:
+            SampleError: that cannot be said; the sample is rejected.
+        """
+
+    def choose(self, samples: Iterable[Sample]) -> list[Choice]:
         """Keep a sample whose signature has not been met before."""
         seen: set[str] = set()
-        chosen = []
+        chosen: list[Choice] = []
         for sample in samples:
-            signature = self.signature(sample)
+            try:
+                signature = self.signature(sample)
+            except SampleError as error:
+                chosen.append(error)
+                continue
             chosen.append(signature not in seen)
             seen.add(signature)
         return chosen
@@ -306,17 +327,22 @@ def _usage(outcomes: Sequence[Outcome]) -> Usage:
     )
 
 
-def _range_problems(op: Op) -> list[tuple[str, str]]:
-    """Values outside of the range that a field's type names (`PositiveInt` and the like); recipes and Python alike."""
-    found = []
-    for name, hint in get_type_hints(type(op)).items():
-        allowed = [kind for kind in getattr(hint, "__args__", (hint,)) if hasattr(kind, "_restrictions")]
-        value = getattr(op, name, None)
-        if not allowed or value is None:
-            continue
-        try:
-            allowed[0](value)
-        except (TypeError, ValueError):
-            bounds = allowed[0]._expression.replace("v", "")  # noqa: SLF001  (jsonargparse keeps it there)
-            found.append((name, f"{name} must be {bounds}, not {value!r}"))
-    return found
+def _type_problems(op: Op) -> list[tuple[str, str]]:
+    """Values that are not of their field's type; a recipe's values were converted before, Python's come as they are."""
+    hints = get_type_hints(type(op))
+    values = {each.name: getattr(op, each.name) for each in fields(op)}
+    return [
+        (name, f"{name} must be {type_name(hints[name])}, not {value!r}")
+        for name, value in values.items()
+        if not fits(value, hints[name])
+    ]
+
+
+def _token_problems(op: Op) -> list[tuple[str, str]]:
+    """Special tokens that could not be told from each other in a text."""
+    values = {each.name: getattr(op, each.name) for each in fields(Op) if each.name.endswith("_special_token")}
+    return [
+        (name, f"{name} {token!r} is empty or part of another special token")
+        for name, token in values.items()
+        if any(token in other for key, other in values.items() if key != name)
+    ]

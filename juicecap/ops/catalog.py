@@ -51,7 +51,7 @@ def find(name: str) -> type[Op]:
     sources: list[Callable[[], type[Op] | None]] = [
         lambda: registry.registered().get(name),
         lambda: registry.load_entry_point(name),
-        lambda: _load(BUILTIN[name]) if name in BUILTIN else None,
+        lambda: load_builtin(name) if name in BUILTIN else None,
     ]
     for source in sources:
         found = source()
@@ -61,7 +61,8 @@ def find(name: str) -> type[Op]:
     raise UnknownOp(name, near[0] if near else None)
 
 
-def _load(reference: str) -> type[Op]:
-    module, _, attribute = reference.partition(":")
+def load_builtin(name: str) -> type[Op]:
+    """The class of a built-in op."""
+    module, _, attribute = BUILTIN[name].partition(":")
     loaded: type[Op] = getattr(importlib.import_module(module), attribute)
     return loaded

@@ -25,8 +25,11 @@ class Tokens:
         return re.compile("|".join(map(re.escape, every)))
 
     def stripped(self, text: str) -> str:
-        """The text without special tokens and the spaces around it."""
-        return self.pattern().sub("", text).strip()
+        """The text without special tokens (nor any that its pieces would make when they close up) and the spaces around it."""
+        pattern = self.pattern()
+        while pattern.search(text):
+            text = pattern.sub("", text)
+        return text.strip()
 
 
 @dataclass(frozen=True)
@@ -58,5 +61,6 @@ def split_chunks(text: str, videos: Sequence[str], tokens: Tokens) -> list[Chunk
 
 
 def one_chunk(text: str, videos: Sequence[str], tokens: Tokens) -> Chunk:
-    """All videos as one chunk, whatever tokens the text has."""
-    return Chunk((tokens.video,) * len(videos), tokens.stripped(text), tuple(videos))
+    """All videos as one chunk, however many video tokens the text has; its image and audio tokens stay, in front."""
+    others = [token for token in tokens.pattern().findall(text) if token in (tokens.image, tokens.audio)]
+    return Chunk((*others, *(tokens.video,) * len(videos)), tokens.stripped(text), tuple(videos))

@@ -56,6 +56,8 @@ class ModelOptions:
         elif self._backend() not in BACKENDS:
             where = "enable_vllm" if self.enable_vllm else "backend"
             found.append((where, f"backend {self._backend()!r} is not there yet; the backends are {', '.join(BACKENDS)}"))
+        if not _is_plain_data(self.model_params):
+            found.append(("model_params", "model_params must be plain values, as a recipe can hold them (dtype: bfloat16)"))
         return found + self.frame_sampling().problems()
 
     def model_state(self) -> str:
@@ -94,3 +96,11 @@ class ModelOptions:
 
     def _backend(self) -> str:
         return "vllm" if self.enable_vllm else self.backend
+
+
+def _is_plain_data(params: dict[str, Any] | None) -> bool:
+    try:
+        canonical_json(params)
+    except (TypeError, ValueError):
+        return False
+    return True

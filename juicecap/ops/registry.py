@@ -17,6 +17,7 @@ An installed package offers its ops as entry points of the group `juicecap.ops`:
 from __future__ import annotations
 
 import functools
+import hashlib
 import importlib.metadata
 import importlib.util
 import inspect
@@ -26,7 +27,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from juicecap.errors import DataError
+from juicecap.errors import DataError, EnvironmentFailure
 
 if TYPE_CHECKING:
     from juicecap.ops.base import Op
@@ -58,11 +59,18 @@ def entry_points() -> Mapping[str, importlib.metadata.EntryPoint]:
 
 
 def load_entry_point(name: str) -> type[Op] | None:
-    """Import the op that an installed package offers under `name`, if one does."""
+    """Import the op that an installed package offers under `name`, if one does.
+
+    Raises:
+        EnvironmentFailure: the package cannot be imported.
+    """
     point = entry_points().get(name)
     if point is None:
         return None
-    op: type[Op] = point.load()
+    try:
+        op: type[Op] = point.load()
+    except Exception as error:  # foreign code may raise anything
+        raise EnvironmentFailure(f"the op {name} ({point.value}) cannot be imported: {type(error).__name__}: {error}") from error
     op.name = name
     return op
 
@@ -82,7 +90,8 @@ def load_files(paths: list[str]) -> None:
 def _run(file: Path) -> None:
     if not file.is_file():
         raise DataError(f"custom_operator_paths: {file} does not exist")
-    name = f"juicecap_custom_{file.stem}"
+    place = hashlib.blake2b(str(file.resolve()).encode(), digest_size=4).hexdigest()
+    name = f"juicecap_custom_{file.stem}_{place}"  # two folders may each have a file of this name
     spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None:
         raise DataError(f"custom_operator_paths: {file} is not a Python file")
@@ -91,6 +100,7 @@ def _run(file: Path) -> None:
     try:
         spec.loader.exec_module(module)
     except Exception as error:  # foreign code may raise anything
+        del sys.modules[name]
         raise DataError(f"custom_operator_paths: {file} fails with {type(error).__name__}: {error}") from error
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import itertools
 from collections.abc import Callable, Sequence
 
 Shingles = Callable[[str], list[str]]
@@ -47,7 +48,7 @@ def _digest(data: bytes) -> bytes:
 
 def _words(text: str) -> list[str]:
     words = text.lower().split(" ")
-    return [f"{left} {right}" for left, right in zip(words, words[1:], strict=False)]
+    return [f"{left} {right}" for left, right in itertools.pairwise(words)]
 
 
 def _characters(text: str) -> list[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from juicecap.data.columns import with_columns
 from juicecap.data.exact_json import encode_batch
@@ -26,7 +26,7 @@ Watcher = Callable[[Sequence[Fate]], None]
 class BatchOp(Protocol):
     """What this module needs of an op."""
 
-    default_batch_size: int
+    default_batch_size: ClassVar[int]
 
     def columns_written(self) -> Mapping[str, Any]:
         """See `ops.base.Op`."""

@@ -19,7 +19,7 @@ def videos_pass(sample: Sample, video_key: str, any_or_all: AnyOrAll, passes: Ca
     Raises:
         SampleError: a video cannot be probed.
     """
-    from juicecap.media.probe import probe  # noqa: PLC0415  (opens av)
+    from juicecap.media.probe import probe  # opens av
 
     verdicts = [passes(probe(path)) for path in media_paths(sample, video_key)]
     if not verdicts:

@@ -1,0 +1,1 @@
+"""From a request to a vision-language model to its outcome; see `core`."""

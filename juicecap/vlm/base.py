@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, Protocol
 
+from juicecap.errors import SampleError
 from juicecap.media.sampling import FrameSampling
 
 Role = Literal["system", "user", "assistant"]
@@ -134,6 +135,15 @@ class Outcome:
     revision: str = ""
     frame_times: tuple[tuple[float, ...], ...] = ()
     unreadable: int = 0
+
+    def raise_failure(self) -> None:
+        """Do nothing if there are answers.
+
+        Raises:
+            SampleError: there are none; it has the failure's code and message.
+        """
+        if self.failure:
+            raise SampleError(self.failure.code, self.failure.message, retryable=self.failure.retryable)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -37,7 +37,7 @@ def ask(requests: Sequence[Request]) -> list[Outcome]:
 
 def close() -> None:
     """Close all engines and stop the loop. The next `ask` starts afresh."""
-    global _running  # noqa: PLW0603  (the one loop of this process)
+    global _running
     with _lock:
         core, _running = _running, None
     if core:
@@ -48,7 +48,7 @@ class _Core:
     """The loop's thread and what lives on it."""
 
     def __init__(self) -> None:
-        from juicecap.vlm.pictures import load_picture  # noqa: PLC0415  (opens av)
+        from juicecap.vlm.pictures import load_picture  # opens av
 
         self._load_picture = load_picture
         self.loop = asyncio.new_event_loop()
@@ -85,7 +85,8 @@ class _Core:
         try:
             digests = {part.value: await self._shared(shared, part.value, content_digest, part.value) for part in media}
             pictures = [
-                await self._shared(shared, (part, request.frames), self._load_picture, part, request.frames, backend) for part in media
+                await self._shared(shared, (part, request.frames), self._load_picture, part, request.frames, backend)
+                for part in media
             ]
         except SampleError as error:
             return Outcome(failure=Failure(code=error.code, message=error.message, retryable=error.retryable))
@@ -104,10 +105,12 @@ class _Core:
     async def _engine(self, settings: ModelSettings) -> Backend:
         if settings not in self._engines:
             self._engines[settings] = self.loop.create_task(_opened(settings))
+        opening = self._engines[settings]
         try:
-            return await self._engines[settings]
+            return await opening
         except BaseException:
-            self._engines.pop(settings, None)
+            if self._engines.get(settings) is opening:  # the next request tries again
+                del self._engines[settings]
             raise
 
     def stop(self) -> None:

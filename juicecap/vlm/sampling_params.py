@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from juicecap.vlm.base import Sampling
@@ -12,15 +13,16 @@ ALIASES = {"max_new_tokens": "max_tokens", "stop_strings": "stop"}
 CANDIDATE_TEMPERATURE, CANDIDATE_TOP_P = 0.7, 0.9
 """What is taken when several candidates are asked and no temperature is given: they would all be alike at 0."""
 
-_RANGES = {
+_LARGEST_PRESENCE_PENALTY = 2
+_RANGES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "temperature": ("a number >= 0", lambda value: _number(value) and value >= 0),
     "top_p": ("a number > 0 and <= 1", lambda value: _number(value) and 0 < value <= 1),
     "top_k": ("an integer >= 0 (0 is off)", lambda value: _integer(value) and value >= -1),
     "min_p": ("a number >= 0 and <= 1", lambda value: _number(value) and 0 <= value <= 1),
     "max_tokens": ("an integer > 0", lambda value: _integer(value) and value > 0),
     "repetition_penalty": ("a number > 0", lambda value: _number(value) and value > 0),
-    "presence_penalty": ("a number from -2 to 2", lambda value: _number(value) and -2 <= value <= 2),
-    "stop": ("a text or a list of texts", lambda value: isinstance(value, str) or _texts(value)),
+    "presence_penalty": ("a number from -2 to 2", lambda value: _number(value) and abs(value) <= _LARGEST_PRESENCE_PENALTY),
+    "stop": ("a text or a list of texts", lambda value: _texts([value]) or _texts(value)),
 }
 
 
@@ -79,7 +81,7 @@ def _unknown(name: str) -> str:
 
 
 def _number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _integer(value: object) -> bool:

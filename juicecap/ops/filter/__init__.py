@@ -1,0 +1,1 @@
+"""Ops that keep a sample as it is or drop it."""

@@ -9,7 +9,7 @@ from jsonargparse.typing import NonNegativeInt
 
 from juicecap.errors import SampleError
 from juicecap.ops.base import Filter
-from juicecap.sample import Sample
+from juicecap.sample import Sample, shown
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,5 +31,5 @@ class TextLengthFilter(Filter):
         """Whether the text's length is in the range."""
         text = sample.get(self.text_key)
         if text is not None and not isinstance(text, str):
-            raise SampleError("BAD_TEXT", f"column {self.text_key!r} holds {text!r}, not a text")
-        return self.min_len <= len(text or "") <= self.max_len
+            raise SampleError("BAD_TEXT", f"column {self.text_key!r} holds {shown(text)}, not a text")
+        return bool(self.min_len <= len(text or "") <= self.max_len)

@@ -50,4 +50,5 @@ class VideoResolutionFilter(Filter):
         return videos_pass(sample, self.video_key, self.any_or_all, self._passes)
 
     def _passes(self, video: VideoInfo) -> bool:
-        return self.min_width <= video.width <= self.max_width and self.min_height <= video.height <= self.max_height
+        wide_enough = self.min_width <= video.width <= self.max_width
+        return bool(wide_enough and self.min_height <= video.height <= self.max_height)

@@ -1,0 +1,1 @@
+"""Ops that turn a sample into one or more samples."""

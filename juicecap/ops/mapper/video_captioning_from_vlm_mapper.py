@@ -9,7 +9,7 @@ import json
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, NamedTuple
 
 from jsonargparse.typing import PositiveInt
 
@@ -19,7 +19,7 @@ from juicecap.ops.base import Mapper
 from juicecap.ops.chunks import Chunk, Tokens, one_chunk, split_chunks
 from juicecap.ops.model_options import ModelOptions
 from juicecap.ops.similarity import most_similar
-from juicecap.sample import Sample, media_paths, sample_name
+from juicecap.sample import Sample, media_paths, sample_name, shown
 from juicecap.vlm.base import Answer, Message, Outcome, Part, Request
 
 DEFAULT_PROMPT = "\nDescribe the input video in 1-2 sentences.\n"
@@ -42,6 +42,14 @@ PROVENANCE = [
     }
 ]
 """One entry per captioned video. `sampling` is JSON, `frame_times` are seconds, `source` names the input sample."""
+
+
+class Candidate(NamedTuple):
+    """A caption that a video may get: its number among the answers, and its text without special tokens."""
+
+    number: int
+    text: str
+    answer: Answer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,11 +132,14 @@ class VideoCaptioningFromVLMMapper(ModelOptions, Mapper):
                 raise SampleError("NO_VIDEO", f"column {self.video_key!r} holds no video")
             return originals
         references = [chunk.text for chunk in chunks for _ in chunk.videos]
-        chosen = [self._choose(outcome, reference) for outcome, reference in zip(outcomes, references, strict=True)]
-        rounds = min(map(len, chosen))
-        return originals + [
-            self._captioned(sample, chunks, outcomes, [candidates[index] for candidates in chosen]) for index in range(rounds)
-        ]
+        candidates = [self._candidates(outcome) for outcome in outcomes]
+        if self.keep_candidate_mode == "all":
+            rounds = [each for each in zip(*candidates, strict=True) if all(candidate.text for candidate in each)]
+        else:
+            rounds = [tuple(map(self._choose, candidates, references, outcomes))]
+        if not rounds:
+            raise SampleError("EMPTY_ANSWER", "the model's answer is empty")
+        return originals + [self._captioned(sample, chunks, outcomes, chosen) for chosen in rounds]
 
     @property
     def _keeps_original(self) -> bool:
@@ -147,7 +158,7 @@ class VideoCaptioningFromVLMMapper(ModelOptions, Mapper):
         if not videos:
             return []
         if text is not None and not isinstance(text, str):
-            raise SampleError("BAD_TEXT", f"column {self.text_key!r} holds {text!r}, not a text")
+            raise SampleError("BAD_TEXT", f"column {self.text_key!r} holds {shown(text)}, not a text")
         text = text or ""
         named = text.count(self.video_special_token)
         if not self.legacy_split_by_text_token or not named:
@@ -171,24 +182,26 @@ class VideoCaptioningFromVLMMapper(ModelOptions, Mapper):
             return own
         return DEFAULT_PROMPT if self.prompt is None else self.prompt
 
-    def _choose(self, outcome: Outcome, reference: str) -> list[tuple[int, Answer]]:
-        """The candidates of one video that stay, with their numbers; empty answers are none."""
-        candidates = [(index, answer) for index, answer in enumerate(outcome.answers) if answer.text]
+    def _candidates(self, outcome: Outcome) -> list[Candidate]:
+        tokens = self._tokens
+        return [Candidate(index, tokens.stripped(answer.text), answer) for index, answer in enumerate(outcome.answers)]
+
+    def _choose(self, candidates: list[Candidate], reference: str, outcome: Outcome) -> Candidate:
+        """The candidate of one video that stays; an empty one never does."""
+        candidates = [each for each in candidates if each.text]
         if not candidates:
             raise SampleError("EMPTY_ANSWER", "the model's answer is empty")
-        if self.keep_candidate_mode == "all":
-            return candidates
         if self.keep_candidate_mode == "random_any":
-            return [random.Random(outcome.seed).choice(candidates)]  # noqa: S311  (a draw, not a secret)
+            return random.Random(outcome.seed).choice(candidates)  # noqa: S311  (a draw, not a secret)
         if not reference:
             say_once(f"{self.name}: some samples have no text to compare captions with; their first candidate is taken")
-            return candidates[:1]
-        return [candidates[most_similar(reference, [answer.text for _, answer in candidates])]]
+            return candidates[0]
+        return candidates[most_similar(reference, [each.text for each in candidates])]
 
     def _captioned(
-        self, sample: Sample, chunks: list[Chunk], outcomes: Sequence[Outcome], chosen: list[tuple[int, Answer]]
+        self, sample: Sample, chunks: list[Chunk], outcomes: Sequence[Outcome], chosen: Sequence[Candidate]
     ) -> Sample:
-        captions = [self._tokens.stripped(answer.text) for _, answer in chosen]
+        captions = [candidate.text for candidate in chosen]
         new = dict(sample)
         if self._rewrites:
             left = iter(captions)
@@ -199,12 +212,12 @@ class VideoCaptioningFromVLMMapper(ModelOptions, Mapper):
             new[self.caption_field] = captions
         if self.provenance_field:
             entries = [
-                self._origin(sample, outcome, index, answer) for outcome, (index, answer) in zip(outcomes, chosen, strict=True)
+                self._origin(sample, outcome, candidate) for outcome, candidate in zip(outcomes, chosen, strict=True)
             ]
             new[self.provenance_field] = [*(sample.get(self.provenance_field) or []), *entries]
         return new
 
-    def _origin(self, sample: Sample, outcome: Outcome, index: int, answer: Answer) -> dict[str, Any]:
+    def _origin(self, sample: Sample, outcome: Outcome, candidate: Candidate) -> dict[str, Any]:
         return {
             "op": self.name,
             "model": self.hf_model,
@@ -212,11 +225,11 @@ class VideoCaptioningFromVLMMapper(ModelOptions, Mapper):
             "prompt": self._prompt(sample),
             "system_prompt": self.system_prompt,
             "sampling": json.dumps(asdict(self.token_sampling(self.caption_num))),
-            "seed": answer.seed,
-            "candidate": index,
-            "finish_reason": answer.finish_reason,
+            "seed": candidate.answer.seed,
+            "candidate": candidate.number,
+            "finish_reason": candidate.answer.finish_reason,
             "prompt_tokens": outcome.prompt_tokens,
-            "completion_tokens": answer.tokens,
+            "completion_tokens": candidate.answer.tokens,
             "frame_times": [round(time, 3) for times in outcome.frame_times for time in times],
             "source": sample_name(sample, self.media_keys()),
         }

@@ -1,0 +1,1 @@
+"""Ops that pick samples by comparing them with all others."""

@@ -17,11 +17,11 @@ import torch
 from transformers import LogitsProcessorList
 
 from juicecap.errors import SampleError
+from juicecap.media.sampling import FrameSampling
 from juicecap.vlm.base import Answer, Failure, ModelSettings, Outcome, Prepared, Sampling
 from juicecap.vlm.hf.inputs import PER_TOKEN, batched, encode, shape_key
 from juicecap.vlm.hf.load import Loaded, load
-from juicecap.vlm.hf.sampler import PresencePenalty, SeededSampler
-from juicecap.media.sampling import FrameSampling
+from juicecap.vlm.hf.sampler import PresencePenalty, RepetitionPenalty, SeededSampler
 
 UNKNOWN_PROCESSOR_PIXELS = 1024 * 1024
 """Pixels per frame that are handed to a processor which scales by rules that juicecap does not know."""
@@ -111,8 +111,9 @@ class HFBackend:
 
     def _narrowed(self, members: list[tuple[Prepared, Row]]) -> list[Outcome]:
         try:
-            return self._generate(members)
-        except Exception as error:  # a foreign model's door; torch.OutOfMemoryError among others
+            outcomes: list[Outcome] = self._generate(members)
+            return outcomes
+        except Exception as error:  # noqa: BLE001  (a foreign model's door; torch.OutOfMemoryError among others)
             if len(members) == 1:
                 code = "OUT_OF_MEMORY" if isinstance(error, torch.OutOfMemoryError) else "GENERATE_FAILED"
                 text = f"the model fails with {type(error).__name__}: {error}"
@@ -134,19 +135,20 @@ class HFBackend:
         if candidates > 1:
             inputs = self._read_once(inputs, candidates)
         processors = LogitsProcessorList()
+        if sampling.repetition_penalty != 1.0:
+            processors.append(RepetitionPenalty(sampling.repetition_penalty, inputs["attention_mask"]))
         if sampling.presence_penalty:
             processors.append(PresencePenalty(sampling.presence_penalty, prompt_length))
         options: dict[str, Any] = {"do_sample": False}
         if sampling.temperature > 0:
             seeds = [prepared.seed + index for prepared, _ in members for index in range(candidates)]
-            processors.append(SeededSampler(sampling, seeds, model.device))
+            processors.append(SeededSampler(sampling, seeds))
             options = {"do_sample": True, "temperature": 1.0, "top_k": 0, "top_p": 1.0}  # neutral: the sampler does it all
         if sampling.stop:
             options |= {"stop_strings": list(sampling.stop), "tokenizer": loaded.processor.tokenizer}
         sequences = model.generate(
             **inputs,
             max_new_tokens=sampling.max_tokens,
-            repetition_penalty=sampling.repetition_penalty,
             logits_processor=processors,
             **options,
         )
@@ -171,7 +173,7 @@ class HFBackend:
             logits_to_keep=1,
         )
         begun.past_key_values.batch_repeat_interleave(candidates)
-        inner = getattr(model, "model", None)
+        inner: Any = getattr(model, "model", None)
         if getattr(inner, "rope_deltas", None) is not None:
             inner.rope_deltas = inner.rope_deltas.repeat_interleave(candidates, dim=0)
         repeated = {name: inputs[name].repeat_interleave(candidates, dim=0) for name in aligned}
@@ -190,16 +192,14 @@ class HFBackend:
         )
 
     def _read(self, tokens: list[int], sampling: Sampling, seed: int) -> Answer:
-        ends = self._ready.model.generation_config.eos_token_id
-        ends = set(ends if isinstance(ends, list) else [ends])
-        end = next((place for place, token in enumerate(tokens) if token in ends), None)
-        said = tokens if end is None else tokens[:end]
-        text: str = self._ready.processor.tokenizer.decode(said, skip_special_tokens=True)
+        config = self._ready.model.generation_config
+        ends = {config.pad_token_id, *(config.eos_token_id if isinstance(config.eos_token_id, list) else [config.eos_token_id])}
+        end = next((place for place, token in enumerate(tokens) if token in ends), len(tokens))
+        text: str = self._ready.processor.tokenizer.decode(tokens[:end], skip_special_tokens=True)
         cut = min((place for stop in sampling.stop if (place := text.find(stop)) >= 0), default=None)
-        finished = end is not None or cut is not None
         return Answer(
             text=text[:cut].strip(),
-            finish_reason="stop" if finished else "length",
-            tokens=len(said) + (end is not None),
+            finish_reason="stop" if end < len(tokens) or cut is not None else "length",
+            tokens=end + (end < len(tokens) and cut is None),  # with its end token; behind a stop text there is only padding
             seed=seed,
         )

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub.errors import LocalEntryNotFoundError
 from transformers import AutoModelForImageTextToText, AutoProcessor, GenerationConfig
 from transformers.utils import logging
 
@@ -51,10 +52,15 @@ def load(settings: ModelSettings) -> Loaded:
             model = AutoModelForImageTextToText.from_pretrained(source, dtype=dtype, use_safetensors=True, **params)
     except torch.OutOfMemoryError as error:
         raise EnvironmentFailure(f"{settings.model} does not fit into the GPU's memory") from error
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except Exception as error:  # a foreign loader's door: damaged files and wrong parameters raise whatever they meet
+        if _is_offline(error):
+            text = f"{settings.model} is not on this machine, and the Hugging Face hub cannot be reached"
+            raise EnvironmentFailure(text) from error
         raise ModelError(f"{settings.model} cannot be loaded as a vision-language model: {_first_line(error)}") from error
     if not hasattr(processor, "tokenizer"):
         raise ModelError(f"{settings.model} has no processor that reads pictures; name a vision-language model")
+    if not processor.chat_template:
+        raise ModelError(f"{settings.model} has no chat template; name a model that was trained to follow instructions")
     _forget_generation_defaults(model, processor)
     revision = _revision(source, model)
     facts = ["hf", settings.model, revision, str(model.dtype), settings.params, digest_of(str(processor.chat_template))]
@@ -100,7 +106,7 @@ def _budgets(processor: Any) -> dict[str, PixelBudget]:
     """Budgets of the Qwen-VL family's processors (2, 2.5, 3), recognised by how they cut pictures into patches."""
     found = {}
     for kind in ("image", "video"):
-        part = getattr(processor, f"{kind}_processor", None)
+        part: Any = getattr(processor, f"{kind}_processor", None)
         size = getattr(part, "size", None) or {}
         if not all(getattr(part, name, None) for name in ("patch_size", "merge_size", "temporal_patch_size")):
             continue
@@ -116,6 +122,15 @@ def _budgets(processor: Any) -> dict[str, PixelBudget]:
             frame_tokens=part.max_video_tokens if whole and part.cap_pixels_per_frame else None,
         )
     return found
+
+
+def _is_offline(error: BaseException | None) -> bool:
+    """Whether the hub was asked for a file that is not in the cache, and did not answer."""
+    while error is not None:
+        if isinstance(error, LocalEntryNotFoundError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _first_line(error: Exception) -> str:

@@ -23,19 +23,41 @@ class SeededSampler(LogitsProcessor):
     `seeds` has one seed for each row of the batch, candidates of a request side by side.
     """
 
-    def __init__(self, sampling: Sampling, seeds: list[int], device: torch.device) -> None:
-        self._sampling = sampling
-        self._generators = [torch.Generator(device=device).manual_seed(seed) for seed in seeds]
+    def __init__(self, sampling: Sampling, seeds: list[int]) -> None:
+        self._sampling, self._seeds = sampling, seeds
+        self._generators: list[torch.Generator] = []
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         """`scores` (rows, vocabulary) to scores with one finite entry in each row, at the token that was drawn."""
         del input_ids
+        if not self._generators:  # scores come on the device of the model's last layer, which is known only now
+            self._generators = [torch.Generator(scores.device).manual_seed(seed) for seed in self._seeds]
         logits = warp(scores.float(), self._sampling)
         noise = torch.empty_like(logits)
-        for row, generator in enumerate(self._generators):
-            noise[row].exponential_(generator=generator)
+        for row, generator in zip(noise, self._generators, strict=True):
+            row.exponential_(generator=generator)
+        noise.clamp_min_(torch.finfo(noise.dtype).tiny)  # a zero would draw a token that was cut
         drawn = (logits - noise.log()).argmax(dim=-1, keepdim=True)
         return torch.full_like(scores, -torch.inf).scatter_(1, drawn, 0.0)
+
+
+class RepetitionPenalty(LogitsProcessor):
+    """Divides the positive and multiplies the negative logits of all tokens met so far, prompt included (Keskar et al. 2019).
+
+    The library's own one also counts the padding in front of a shorter prompt, so that its answer would depend on its
+    neighbours. `mask` (rows, prompt length) is 0 there.
+    """
+
+    def __init__(self, penalty: float, mask: torch.Tensor) -> None:
+        self._penalty, self._mask = penalty, mask.bool()
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        """(rows, length) ids and (rows, vocabulary) scores to scores."""
+        length = self._mask.shape[1]
+        met = torch.zeros_like(scores, dtype=torch.bool)
+        met.scatter_(1, input_ids[:, length:], torch.ones_like(input_ids[:, length:], dtype=torch.bool))
+        met |= torch.zeros_like(scores).scatter_add_(1, input_ids[:, :length], self._mask.to(scores.dtype)) > 0
+        return torch.where(met, torch.where(scores > 0, scores / self._penalty, scores * self._penalty), scores)
 
 
 class PresencePenalty(LogitsProcessor):

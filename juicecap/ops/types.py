@@ -1,0 +1,67 @@
+"""Types of an op's fields: what they are called in a recipe, and whether a value is of them.
+
+Recipes are parsed by `schema`, which also converts; ops that are made in Python are checked by `fits`, so that a setting
+that cannot work is told when the op is made and not in the middle of a dataset.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Literal, get_args, get_origin
+
+
+def type_name(hint: Any) -> str:
+    """A type in the words of a recipe: `int > 0`, `bool or null`, `rewrite | keep_origin`."""
+    if hint is type(None):
+        return "null"
+    if _is_restricted(hint):
+        bounds = re.sub(r"v(<=|>=|<|>)", r"\1 ", hint._expression)  # noqa: SLF001  ("v>0"; jsonargparse keeps it there)
+        return f"{_base(hint).__name__} {bounds}"
+    if get_origin(hint) in (list, dict, tuple):
+        return str(get_origin(hint).__name__)
+    arguments = get_args(hint)
+    if get_origin(hint) is Literal:
+        return " | ".join(map(str, arguments))
+    if arguments:
+        return " or ".join(type_name(each) for each in arguments)
+    return str(getattr(hint, "__name__", hint))
+
+
+def fits(value: object, hint: Any) -> bool:
+    """Whether a value is of a type; items of lists and dicts are not looked at, and unknown kinds of types fit anything."""
+    if hint is None or hint is type(None):
+        return value is None
+    if _is_restricted(hint):
+        return _is_plain(value, _base(hint)) and _is_in_range(value, hint)
+    origin = get_origin(hint)
+    if origin is Literal:
+        return any(value == each and type(value) is type(each) for each in get_args(hint))
+    if origin in (list, dict, tuple):
+        return isinstance(value, origin)
+    if get_args(hint):
+        return any(fits(value, each) for each in get_args(hint))
+    return _is_plain(value, hint) if hint in (bool, int, float, str) else True
+
+
+def _is_restricted(hint: Any) -> bool:
+    """Whether it is one of jsonargparse's numbers in a range, such as `PositiveInt`."""
+    return hasattr(hint, "_expression")
+
+
+def _base(hint: Any) -> type:
+    return int if issubclass(hint, int) else float
+
+
+def _is_in_range(value: object, hint: Any) -> bool:
+    try:
+        hint(value)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_plain(value: object, kind: type) -> bool:
+    """As `isinstance`, but a bool is no number, and an int is a float as well."""
+    if isinstance(value, bool):
+        return kind is bool
+    return isinstance(value, int | float if kind is float else kind)
