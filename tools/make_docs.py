@@ -144,10 +144,11 @@ def index() -> str:
         groups.setdefault(family(find(name)), []).append(f"- [`{name}`]({name}.md): {summary(find(name))}")
     body = "\n\n".join(f"## {kind.capitalize()}\n\n" + "\n".join(lines) for kind, lines in sorted(groups.items()))
     options = ", ".join(f"`{each.name}`" for each in parameters(RunOptions))
-    return (
-        f"{PRELUDE}\n\n# Ops\n\nEach page has the op's parameters, an example and what it promises. `juicecap ops` lists the ops, "
-        f"`juicecap ops NAME` shows one. Every op also takes the [column names and special tokens]({SHARED}) and {options}.\n\n{body}\n"
+    words = (
+        "Each page has the op's parameters, an example and what it promises. `juicecap ops` lists the ops, `juicecap ops NAME` "
+        f"shows one. Every op also takes the [column names and special tokens]({SHARED}) and {options}."
     )
+    return f"{PRELUDE}\n\n# Ops\n\n{words}\n\n{body}\n"
 
 
 def skeleton(name: str) -> str:

@@ -1,0 +1,247 @@
+"""The documentation says what the code does."""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import json
+import re
+import sys
+from dataclasses import fields
+from pathlib import Path
+from types import ModuleType
+
+import make_docs
+import make_readme_picture
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+import juicecap
+from juicecap import cli, load_recipe
+from juicecap.cli import VERBS
+from juicecap.ops import catalog, registry, schema
+from juicecap.ops.table import Counts
+from juicecap.recipe.keys import RecipeKeys
+from juicecap.report.summary import summary
+from juicecap.runner import RunResult, StepResult
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+OP_PAGES = sorted(path for path in ROOT.glob("docs/ops/*.md") if path.name != "README.md")
+NEEDS_A_MODEL = ("VideoCaptioningFromVLMMapper", 'run("recipes/video_caption.yaml"')
+_FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    """The code blocks of a page in one language."""
+    return [body for found, body in _FENCE.findall(page.read_text(encoding="utf-8")) if found == language]
+
+
+def prose(page: Path) -> str:
+    """A page without its code blocks."""
+    return _FENCE.sub("", page.read_text(encoding="utf-8"))
+
+
+def named(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
+
+
+def all_blocks(language: str, pages: list[Path] = PAGES) -> list[object]:
+    return [
+        pytest.param(page, body, id=f"{named(page)}-{number}")
+        for page in pages
+        for number, body in enumerate(blocks(page, language))
+    ]
+
+
+def module_of(source: str, name: str, file: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The source, written to a file and imported under a name."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(source, encoding="utf-8")
+    spec = importlib.util.spec_from_file_location(name, file)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, name, module)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory with the recipes in it; registered ops are forgotten afterwards."""
+    (tmp_path / "recipes").symlink_to(ROOT / "recipes")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(registry, "_registered", dict(registry.registered()))
+    return tmp_path
+
+
+def test_each_op_has_its_page_and_each_page_its_op() -> None:
+    assert [page.stem for page in OP_PAGES] == sorted(catalog.BUILTIN)
+    for page in OP_PAGES:
+        assert page.read_text(encoding="utf-8").startswith(f"# {page.stem}\n")
+
+
+def test_generated_parts_are_current() -> None:
+    assert make_docs.problems(ROOT) == []
+
+
+def test_the_generator_tells_a_stale_part_and_the_page_of_no_op(tmp_path: Path) -> None:
+    for path, text in make_docs.wanted(ROOT).items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(text, encoding="utf-8")
+    assert make_docs.problems(tmp_path) == []
+    page = tmp_path / "docs" / "ops" / "text_length_filter.md"
+    page.write_text(page.read_text(encoding="utf-8").replace("| `10` |", "| `11` |"), encoding="utf-8")
+    (tmp_path / "docs" / "ops" / "video_duration_filter.md").unlink()
+    (tmp_path / "docs" / "ops" / "gone_filter.md").write_text("# gone_filter\n", encoding="utf-8")
+    assert make_docs.problems(tmp_path) == [
+        "docs/ops/gone_filter.md is the page of no op",
+        "docs/ops/text_length_filter.md is out of date: run python tools/make_docs.py",
+        "docs/ops/video_duration_filter.md is missing: run python tools/make_docs.py and complete it",
+    ]
+
+
+@pytest.mark.parametrize("page", OP_PAGES, ids=named)
+def test_an_ops_page_has_an_example_that_loads(page: Path, workplace: Path) -> None:
+    examples = [yaml.safe_load(body) for body in blocks(page, "yaml")]
+    assert any(page.stem in item for example in examples for item in example)
+    for example in examples:
+        text = yaml.safe_dump({"export_path": "out.jsonl", "process": example})
+        (workplace / "recipe.yaml").write_text(text, encoding="utf-8")
+        assert [step.name for step in load_recipe("recipe.yaml").steps] == [name for item in example for name in item]
+
+
+@pytest.mark.parametrize(("page", "body"), all_blocks("yaml", [page for page in PAGES if page not in OP_PAGES]))
+def test_a_recipe_in_the_docs_loads(page: Path, body: str, workplace: Path) -> None:
+    written = yaml.safe_load(body)
+    assert "process" in written
+    for number, source in enumerate(each for each in blocks(page, "python") if "@register" in each):
+        (workplace / "my_ops").mkdir(exist_ok=True)
+        (workplace / "my_ops" / f"op_{number}.py").write_text(source, encoding="utf-8")
+    (workplace / "recipe.yaml").write_text(body, encoding="utf-8")
+    recipe = load_recipe("recipe.yaml")
+    assert [{step.name: dict(step.settings)} for step in recipe.steps] == [
+        {name: block or {} for name, block in item.items()} for item in written["process"]
+    ]
+
+
+@pytest.mark.parametrize(("page", "body"), all_blocks("python"))
+def test_python_in_the_docs_works(page: Path, body: str, workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    compile(body, named(page), "exec")
+    if page.name == "CONTRIBUTING.md" or any(words in body for words in NEEDS_A_MODEL):
+        return  # its op is tried below; tests of the op and of the runner use the model
+    module_of(body, "snippet_of_the_docs", workplace / "snippet.py", monkeypatch)
+
+
+def test_the_op_of_the_contributing_guide_passes_its_test(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source, line, test = blocks(ROOT / "CONTRIBUTING.md", "python")
+    module_of(source, "juicecap.ops.mapper.single_line_mapper", workplace / "single_line_mapper.py", monkeypatch)
+    added: dict[str, dict[str, str]] = {}
+    exec(line, added)
+    for name, reference in added["BUILTIN"].items():
+        monkeypatch.setitem(catalog.BUILTIN, name, reference)
+    op = catalog.find("single_line_mapper")
+    assert op.name == "single_line_mapper"
+    assert [(each.name, each.help) for each in schema.parameters(op) if not each.inherited] == [
+        ("separator", "What stands where a line ended.")
+    ]
+    assert (
+        "| `separator` | str | ` ` | What stands where a line ended. |"
+        in make_docs.wanted(ROOT)[Path("docs/ops/single_line_mapper.md")]
+    )
+    tests = vars(module_of(test, "test_single_line_mapper", workplace / "test_single_line_mapper.py", monkeypatch))
+    tried = [function for name, function in tests.items() if name.startswith("test_")]
+    for function in tried:
+        function()
+    assert len(tried) == 2
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_links_and_images_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", prose(page)):
+        if "://" in target:
+            continue
+        path, _, anchor = target.partition("#")
+        file = page.parent / path if path else page
+        assert file.exists(), target
+        if anchor:
+            headings = re.findall(r"^#+ (.*)$", prose(file), re.MULTILINE)
+            assert anchor in [re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings], target
+
+
+def test_the_readme_opens_with_its_two_commands() -> None:
+    assert blocks(ROOT / "README.md", "")[:2] == [
+        'pip install -e ".[hf]" && juicecap run recipes/video_caption.yaml\n',
+        'pip install -e ".[dev]" && pytest\n',
+    ]
+
+
+def test_the_summary_in_the_readme_is_one_that_a_run_prints() -> None:
+    [shown] = [body for body in blocks(ROOT / "README.md", "text") if body.startswith("in ")]
+    counts = Counts(10, 10, 0, 0, 10, captions=10, truncated=0, prompt_tokens=1000, completion_tokens=110)
+    printed = summary(
+        RunResult(
+            samples=10,
+            steps=(StepResult(op="an_op", counts=counts, seconds=1.0, finished_before=False),),
+            exported=10,
+            export_path=load_recipe(ROOT / "recipes" / "video_caption.yaml").export_path,
+            work_dir=Path("out"),
+            seconds=1.0,
+            too_many_rejected=False,
+            notices=(),
+        )
+    )
+    assert [line for line in shown.splitlines() if line != "…"] == [
+        line for line in printed.splitlines() if not line.startswith(("captions", "time"))
+    ]
+
+
+def test_the_readmes_picture_shows_the_clip_and_its_caption() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    truth = json.loads((ROOT / "tests" / "demo_clips.json").read_text(encoding="utf-8"))
+    caption = truth[make_readme_picture.CLIP]["caption"]
+    assert f"![{caption}](docs/images/{make_readme_picture.PICTURE.name})" in readme
+    assert f'"videos": ["{make_readme_picture.CLIP}"], "text": "<__dj__video> {caption} <|__dj__eoc|>"' in readme
+    assert make_readme_picture.PICTURE.stat().st_size < 60_000
+    drawn = np.asarray(make_readme_picture.draw().convert("RGB"), int)
+    with Image.open(make_readme_picture.PICTURE) as kept:
+        assert kept.size == (drawn.shape[1], drawn.shape[0])
+        assert np.abs(np.asarray(kept.convert("RGB"), int) - drawn).mean() < 3
+
+
+def test_each_recipe_stands_in_the_readme() -> None:
+    found = re.findall(r"\(recipes/([\w-]+)\.yaml\)", (ROOT / "README.md").read_text(encoding="utf-8"))
+    assert sorted(found) == sorted(path.stem for path in (ROOT / "recipes").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_verbs_in_the_docs_exist(page: Path) -> None:
+    code = [*blocks(page, ""), *blocks(page, "text"), *re.findall(r"`([^`\n]+)`", prose(page))]
+    assert set(re.findall(r"(?<![\w/.-])juicecap ([a-z]+)", "\n".join(code))) <= set(VERBS)
+
+
+def test_all_verbs_are_documented() -> None:
+    text = (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8")
+    assert [verb for verb in VERBS if f"juicecap {verb}" not in text] == []
+
+
+def test_recipe_keys_in_the_docs_are_those_that_are_known() -> None:
+    tables = re.findall(r"<!-- (keys|ignored keys) -->(.*?)<!-- end of", (ROOT / "docs" / "recipes.md").read_text(), re.DOTALL)
+    rows = [key for _, table in tables for key in re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)]
+    assert sorted(rows) == sorted(each.name for each in fields(RecipeKeys))
+
+
+def test_codes_in_the_docs_are_those_that_the_code_gives() -> None:
+    listed = (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8").partition("### Codes")[2].partition("\n## ")[0]
+    source = "".join(path.read_text(encoding="utf-8") for path in Path(juicecap.__file__).parent.rglob("*.py"))
+    raised = re.findall(r"(?:(?:Sample|Media)Error\(\s*|code = |code=| else )\"([A-Z_]{6,})\"", source)
+    assert sorted(set(re.findall(r"^\| `([A-Z_]+)` \|", listed, re.MULTILINE))) == sorted(set(raised))
+
+
+def test_exit_codes_in_the_docs_are_those_of_the_command_line() -> None:
+    documented = (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8").partition("## Exit codes")[2].partition("\n## ")[0]
+    promised = " ".join((inspect.getdoc(cli) or "").partition("Exit codes")[2].split())
+    assert re.findall(r"^\| (\d+) \|", documented, re.MULTILINE) == re.findall(r"[:;] (\d+) ", promised)
