@@ -20,7 +20,7 @@ ANSWERS = {
     "adaptive_batch_size": "the output and the speed do not depend on one; batch_size can be set in an op's block",
     "auto": _ANALYSIS,
     "auto_num": _ANALYSIS,
-    "auto_op_parallelism": "juicecap does not split ops over processes; np says how many processes compute",
+    "auto_op_parallelism": "juicecap does not split ops over processes",
     "backup_count": _LOGS,
     "cache_compress": "what juicecap keeps is not compressed",
     "checkpoint": _CHECKPOINT,

@@ -45,8 +45,6 @@ class RecipeKeys:
 
     work_dir: str | None = None
     """Run folder; null: the export path without its suffix, and `.run`."""
-    np: PositiveInt = 1
-    """Processes for ops that compute on the CPU. The output does not depend on it."""
     seed: int = 0
     """Seed of the ops that have one and do not set it."""
     max_rejected: float | int = 0.05
@@ -57,11 +55,13 @@ class RecipeKeys:
     """Suffixes of the files that are taken from a folder; empty: those of videos."""
     export_type: Literal["csv", "json", "jsonl", "parquet"] | None = None
     """Format of the export; null: by the suffix of `export_path`."""
-    export_shard_size: NonNegativeInt = 0
-    """Bytes in a file of a sharded export; 0: one file."""
     executor_type: str = "default"
     """Who runs the ops; `default`: this process."""
 
+    np: PositiveInt = 4
+    """No effect."""
+    export_shard_size: NonNegativeInt = 0
+    """No effect."""
     skip_op_error: bool = True
     """No effect."""
     keep_stats_in_res_ds: bool = False
@@ -85,7 +85,9 @@ class RecipeKeys:
 IGNORED = {
     "ds_cache_dir": "what a run keeps lies in its work_dir",
     "export_in_parallel": "an export is written in one pass",
+    "export_shard_size": "an export is one file",
     "keep_stats_in_res_ds": "filters add no columns to the result",
+    "np": "decoding uses every core, and the other ops run in this process",
     "op_fusion": "ops are not fused",
     "open_tracer": "the run folder keeps what each op left",
     "ray_address": "there is no Ray runner yet",

@@ -50,14 +50,12 @@ class Recipe:
     audio_special_token: str
     eoc_special_token: str
 
-    np: int
     seed: int
     max_rejected: float | int
     """A share of the samples if a float, a number of samples if an int."""
     use_cache: bool
     suffixes: tuple[str, ...]
     export_type: str | None
-    export_shard_size: int
 
     notices: tuple[str, ...]
     """What is ignored or assumed, a sentence each, to be said once."""

@@ -1,6 +1,6 @@
 """`--set KEY=VALUE`: values given on the command line in place of the recipe's.
 
-KEY is a key of the recipe (`np`), a path through it (`process.0.video_duration_filter.min_duration`), or begins with the name of
+KEY is a key of the recipe (`seed`), a path through it (`process.0.video_duration_filter.min_duration`), or begins with the name of
 an op that stands in `process` once (`video_duration_filter.min_duration`). VALUE is YAML.
 """
 
@@ -25,7 +25,7 @@ def apply_overrides(source: Source, overrides: Sequence[str], known_keys: Collec
         key, equals, value = option.partition("=")
         words = key.strip().split(".")
         if not equals or not all(words):
-            raise UsageError(f"--set takes KEY=VALUE, such as np=4, not {option!r}")
+            raise UsageError(f"--set takes KEY=VALUE, such as seed=4, not {option!r}")
         trail = _trail(source, words, known_keys, option)
         source.set(trail, _value(option, value.strip()), option)
 

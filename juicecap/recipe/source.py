@@ -19,7 +19,7 @@ class Source:
     keys: dict[Trail, Place] = field(default_factory=dict)
     places: dict[Trail, Place] = field(default_factory=dict)
     overridden: dict[Trail, str] = field(default_factory=dict)
-    """What an option of the command line set, and its text: `np=4`."""
+    """What an option of the command line set, and its text: `seed=4`."""
 
     def place(self, trail: Trail, at: Literal["key", "value"]) -> Place | str | None:
         """Where the key or the value at `trail` was set; what is not written is placed at the key around it.

@@ -75,7 +75,7 @@ def _run_steps(recipe: Recipe, source: Dataset, folder: RunFolder, progress: Pro
     finished: list[Finished] = []
     for number, step in enumerate(recipe.steps, start=1):
         try:
-            done = run_step(step, number, len(recipe.steps), stage, folder, progress)
+            done = run_step(step, number, len(recipe.steps), stage, folder, progress, use_cache=recipe.use_cache)
         except JuicecapError as error:
             logger.error("{}: {}", step.name, error)
             raise

@@ -48,12 +48,14 @@ class Finished:
     result: StepResult
 
 
-def run_step(step: Step, number: int, of: int, stage: Stage, folder: RunFolder, progress: Progress) -> Finished:
-    """Run one op over a dataset, or take the table that an earlier run left."""
+def run_step(
+    step: Step, number: int, of: int, stage: Stage, folder: RunFolder, progress: Progress, *, use_cache: bool
+) -> Finished:
+    """Run one op over a dataset, or (with `use_cache`) take the table that an earlier run left."""
     began = time.monotonic()
     fingerprint = _fingerprint(step.op, stage)
     file = folder.step_file(number, step.name, fingerprint)
-    table = _reopened(file, fingerprint)
+    table = _reopened(file, fingerprint) if use_cache else None
     found = table is not None
     progress.started(step.name, number, of, len(stage.dataset), finished=found)
     if table is None:

@@ -318,8 +318,8 @@ def test_everything_of_a_recipe_arrives(load: Load) -> None:
         + OP
         + "      caption_num: 3\n      video_key: clips\n      batch_size: 4\n"
         + "  - text_length_filter\n"
-        + "video_key: videos_here\neoc_special_token: <eoc>\ntext_keys: [caption, other]\nseed: 7\nmax_rejected: 3\nnp: 2\n"
-        + "suffixes: .mp4\nexport_type: json\nexport_shard_size: 1000\nuse_cache: false\nproject_name: mine\n"
+        + "video_key: videos_here\neoc_special_token: <eoc>\ntext_keys: [caption, other]\nseed: 7\nmax_rejected: 3\n"
+        + "suffixes: .mp4\nexport_type: json\nuse_cache: false\nproject_name: mine\n"
     )
     captioning, length = recipe.steps
     assert (captioning.name, captioning.line, captioning.column, captioning.index) == (
@@ -341,8 +341,8 @@ def test_everything_of_a_recipe_arrives(load: Load) -> None:
     )
     assert recipe.work_dir == Path("out/captions.run")
     assert (recipe.text_keys, recipe.text_key, recipe.video_key) == (("caption", "other"), "caption", "videos_here")
-    assert (recipe.seed, recipe.max_rejected, recipe.np, recipe.use_cache) == (7, 3, 2, False)
-    assert (recipe.suffixes, recipe.export_type, recipe.export_shard_size) == ((".mp4",), "json", 1000)
+    assert (recipe.seed, recipe.max_rejected, recipe.use_cache) == (7, 3, False)
+    assert (recipe.suffixes, recipe.export_type) == ((".mp4",), "json")
     assert (recipe.project_name, recipe.notices) == ("mine", ())
 
 
@@ -352,7 +352,7 @@ def test_what_a_recipe_does_not_say_is_at_its_default(load: Load) -> None:
     assert recipe.export_path == Path("outputs/hello_world/hello_world.jsonl")
     assert recipe.work_dir == Path("outputs/hello_world/hello_world.run")
     assert (recipe.text_keys, recipe.video_key, recipe.video_special_token) == (("text",), "videos", "<__dj__video>")
-    assert (recipe.seed, recipe.max_rejected, recipe.np, recipe.use_cache) == (0, 0.05, 1, True)
+    assert (recipe.seed, recipe.max_rejected, recipe.use_cache) == (0, 0.05, True)
     assert recipe.notices == ("export_path is not set: the captions go to ./outputs/hello_world/hello_world.jsonl",)
 
 
@@ -368,7 +368,9 @@ def test_null_for_a_column_name_means_the_recipes(load: Load) -> None:
 
 def test_options_without_effect_are_said_once(load: Load) -> None:
     text = HEAD + "  - text_length_filter: {accelerator: cuda, memory: 1}\n  - text_length_filter: {accelerator: cpu}\n"
-    assert load(text + "open_tracer: true\ntrace_num: 10\n").notices == (
+    assert load(text + "open_tracer: true\ntrace_num: 10\nnp: 8\nexport_shard_size: 1024\n").notices == (
+        "'export_shard_size' has no effect: an export is one file",
+        "'np' has no effect: decoding uses every core, and the other ops run in this process",
         "'open_tracer' has no effect: the run folder keeps what each op left",
         "text_length_filter: 'accelerator' has no effect: a model runs on the GPU if there is one",
         "text_length_filter: 'memory' has no effect: juicecap does not reserve resources",

@@ -42,9 +42,9 @@ def test_a_parameter_is_set(override: str, index: int, parameter: str, value: ob
 
 def test_a_part_of_a_mapping_is_set_and_the_rest_stays(load: Load) -> None:
     text = TWO.replace("mapper:\n", "mapper: {sampling_params: {temperature: 0.5, top_k: 3}}\n")
-    recipe = load(text, "video_captioning_from_vlm_mapper.sampling_params.top_k=4", "np=3", "np=2")
+    recipe = load(text, "video_captioning_from_vlm_mapper.sampling_params.top_k=4", "seed=3", "seed=2")
     assert recipe.steps[1].op.settings()["sampling_params"] == {"temperature": 0.5, "top_k": 4}
-    assert recipe.np == 2
+    assert recipe.seed == 2
 
 
 def test_the_resolved_recipe_has_what_was_set(load: Load) -> None:
@@ -65,9 +65,9 @@ def test_the_resolved_recipe_has_what_was_set(load: Load) -> None:
 @pytest.mark.parametrize(
     ("override", "sentence"),
     [
-        ("np", "--set takes KEY=VALUE, such as np=4, not 'np'"),
-        ("=4", "--set takes KEY=VALUE, such as np=4, not '=4'"),
-        ("process..x=4", "--set takes KEY=VALUE, such as np=4, not 'process..x=4'"),
+        ("np", "--set takes KEY=VALUE, such as seed=4, not 'np'"),
+        ("=4", "--set takes KEY=VALUE, such as seed=4, not '=4'"),
+        ("process..x=4", "--set takes KEY=VALUE, such as seed=4, not 'process..x=4'"),
         (
             "exprt_path=x",
             "--set exprt_path=x: 'exprt_path' is neither a key of a recipe nor an op of this one; did you mean 'export_path'?",
@@ -174,4 +174,4 @@ def test_a_later_block_takes_the_place_of_an_earlier_parameter(complain: Complai
 
 
 def test_setting_the_value_that_was_wrong_mends_the_recipe(load: Load) -> None:
-    assert load(TWO + "np: many\n", "np=3").np == 3
+    assert load(TWO + "seed: many\n", "seed=3").seed == 3

@@ -292,3 +292,11 @@ def test_a_folder_of_videos_is_a_dataset(job: Job) -> None:
     result = job.run(dataset_path=str(job.folder))
     assert result.samples == 9
     assert texts(job.output) == [as_text(caption) for caption in job.captions]
+
+
+def test_use_cache_false_runs_every_op_again(job: Job) -> None:
+    job.process = job.process[:1]
+    job.run()
+    listener = Listener()
+    job.run(listener, use_cache=False)
+    assert [finished for _, finished in listener.steps] == [False]
