@@ -1,0 +1,1 @@
+"""Videos and images: what they say about themselves, which frames to take, and their pixels."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,10 +10,20 @@ from dataclasses import dataclass
 import av
 import av.error
 from av.container import InputContainer
+from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from juicecap.errors import MediaError
 from juicecap.media.files import check_file
+from juicecap.media.packets import packets
+from juicecap.media.reader import FrameReader, frame_rate
+
+_OPTIONS = {"protocol_whitelist": "file"}
+
+_NOT_FILMS = ("tty",)
+"""Demuxers that make pictures of what is no video: the text files of old terminals."""
+
+_CLOCK = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,11 +42,6 @@ class VideoInfo:
     codec: str
     rotation: int
 
-    @property
-    def last(self) -> float:
-        """The time of the last frame, in seconds from the first."""
-        return max(0.0, self.duration - 1 / self.fps)
-
 
 def probe(path: str) -> VideoInfo:
     """Read a video's header.
@@ -44,89 +50,84 @@ def probe(path: str) -> VideoInfo:
         MediaError: `FILE_NOT_FOUND`, `NOT_A_FILE`, `NO_PERMISSION`, `UNREADABLE`, `NO_VIDEO_STREAM`.
     """
     with open_video(path) as (container, stream):
-        return info_of(path, container, stream)
+        return info_of(path, container, stream, FrameReader(container, stream))
 
 
 @contextmanager
 def open_video(path: str) -> Iterator[tuple[InputContainer, VideoStream]]:
-    """Open a file and its first video stream; FFmpeg's errors become `MediaError`s.
+    """Open a file and its first video stream that is not a cover picture; FFmpeg's errors become `MediaError`s.
 
-    Only plain files are opened: FFmpeg would take a name such as `http://…` or `concat:…` for a protocol.
+    Only plain files are opened, and nothing that they name: FFmpeg would take `http://…` or `concat:…` for a protocol, follow
+    a playlist, and film a text.
     """
     check_file(path)
     try:
-        container = av.open(f"file:{path}", metadata_errors="replace")
-    except (av.error.FFmpegError, OSError, ValueError) as error:
+        with av.open(f"file:{path}", metadata_errors="replace", options=_OPTIONS) as container:
+            yield container, _video_stream(path, container)
+    except (av.error.FFmpegError, UnicodeEncodeError) as error:
         raise MediaError("UNREADABLE", f"{path} is not a video that can be read ({_reason(error)})") from error
-    with container:
-        if not container.streams.video:
-            raise MediaError("NO_VIDEO_STREAM", f"{path} has no video stream")
-        stream = container.streams.video[0]
-        if stream.codec_context is None:
-            raise MediaError("UNREADABLE", f"{path} is encoded in a way that this FFmpeg cannot decode")
-        stream.thread_type = "NONE"  # clips are decoded side by side; threads inside of one would wait for each other
-        yield container, stream
 
 
-def info_of(path: str, container: InputContainer, stream: VideoStream) -> VideoInfo:
-    """The facts about an open video."""
-    context = stream.codec_context
-    if not context.width or not context.height:
-        raise MediaError("UNREADABLE", f"{path} does not say how large its pictures are")
-    rotation = _rotation(container, stream)
-    width, height = context.width, context.height
+def info_of(path: str, container: InputContainer, stream: VideoStream, reader: FrameReader) -> VideoInfo:
+    """The facts about an open video from which `reader` has not taken a frame yet."""
+    rotation = round(-reader.upcoming[1].rotation / 90) * 90 % 360 if reader.upcoming else 0
+    width, height = stream.codec_context.width, stream.codec_context.height
     if rotation in (90, 270):
         width, height = height, width
     duration = _header_duration(container, stream)
     if duration is None:
-        duration = _scan(container, stream)
-    fps = float(stream.average_rate or stream.guessed_rate or 0) or 25.0
+        duration = _measured_duration(path)
     return VideoInfo(
-        duration=max(duration, 1 / fps),
-        fps=fps,
+        duration=max(duration, 1 / reader.fps),
+        fps=reader.fps,
         width=width,
         height=height,
         frames=stream.frames or None,
-        codec=context.name,
+        codec=stream.codec_context.name,
         rotation=rotation,
     )
 
 
+def _video_stream(path: str, container: InputContainer) -> VideoStream:
+    if container.format.name in _NOT_FILMS:
+        raise MediaError("UNREADABLE", f"{path} is not a video")
+    streams = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
+    if not streams:
+        raise MediaError("NO_VIDEO_STREAM", f"{path} has no video stream")
+    stream = streams[0]
+    if stream.codec_context is None:
+        raise MediaError("UNREADABLE", f"{path} is encoded in a way that this FFmpeg cannot decode")
+    if not stream.codec_context.width or not stream.codec_context.height:
+        raise MediaError("UNREADABLE", f"{path} does not say how large its pictures are")
+    stream.thread_type = "NONE"  # clips are decoded side by side; threads inside of one would wait for each other
+    return stream
+
+
 def _header_duration(container: InputContainer, stream: VideoStream) -> float | None:
+    """The stream's own, Matroska's tag for the stream (its header counts the sound as well), or the container's."""
+    begin = float((stream.start_time or 0) * (stream.time_base or 0))
     if stream.duration and stream.time_base:
         return float(stream.duration * stream.time_base)
+    if (tagged := _CLOCK.fullmatch(stream.metadata.get("DURATION", ""))) is not None:
+        hours, minutes, seconds = tagged.groups()
+        return 3600 * int(hours) + 60 * int(minutes) + float(seconds) - begin
     if container.duration:
-        begin = float((stream.start_time or 0) * (stream.time_base or 0)) if stream.start_time else 0.0
-        return max(0.0, container.duration / av.time_base - max(0.0, begin))
+        return container.duration / av.time_base - begin
     return None
 
 
-def _scan(container: InputContainer, stream: VideoStream) -> float:
+def _measured_duration(path: str) -> float:
     """Duration by reading all packets without decoding them, for files whose header has none."""
-    first, last = None, 0.0
-    try:
-        for packet in container.demux(stream):
-            if packet.pts is not None and packet.time_base:
-                time = float(packet.pts * packet.time_base)
-                first = time if first is None else min(first, time)
-                last = max(last, time + float((packet.duration or 0) * packet.time_base))
-    except av.error.FFmpegError:
-        pass  # what could be read counts; decoding will tell what is missing
-    container.seek(0)
-    return max(0.0, last - (first or 0.0))
-
-
-def _rotation(container: InputContainer, stream: VideoStream) -> int:
-    """Clockwise degrees, a multiple of 90, as the first frame that can be decoded says them; the stream itself does not."""
-    try:
-        for packet in container.demux(stream):
-            for frame in packet.decode():
-                return round(-frame.rotation / 90) * 90 % 360
-    except av.error.FFmpegError:
-        return 0  # a damaged beginning: decoding goes on behind it and reports
-    finally:
-        container.seek(0)
-    return 0
+    first, last, count = None, 0, 0
+    with open_video(path) as (container, stream):
+        for packet in packets(container, stream):
+            count += packet.size > 0
+            if packet.pts is not None:
+                first = packet.pts if first is None else min(first, packet.pts)
+                last = max(last, packet.pts + (packet.duration or 0))
+        if first is None:
+            return count / frame_rate(stream)
+        return float((last - first) * (stream.time_base or 0))
 
 
 def _reason(error: Exception) -> str:

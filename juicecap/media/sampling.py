@@ -1,8 +1,8 @@
 """Which instants of a video the model sees. Pure functions; no file is opened here.
 
 Frames are chosen by time, not by number: `target_times` spreads instants evenly from the first frame to the last, and the
-frame that is on screen at an instant is the last one whose timestamp is not later. So constant and variable frame rates
-of the same scene give the same pictures.
+frame that is on screen at an instant is the last one whose timestamp is not later. Nothing depends on the file's frame rate,
+so constant and variable frame rates of the same scene give the same pictures.
 
 The number of frames follows Qwen's convention (`fps` times the duration, at least `min_frames`, at most `max_frames`,
 first and last frame included), see `Qwen3VLVideoProcessor.sample_frames` in transformers.
@@ -42,13 +42,10 @@ class FrameSampling:
         return found
 
 
-def window(sampling: FrameSampling, last: float) -> tuple[float, float]:
-    """The stretch (seconds) from which frames are taken, for a video whose last frame is shown at `last`.
-
-    `start` and `end` are cut to the video; a `start` behind its end gives the last frame.
-    """
-    begin = min(max(0.0, sampling.start or 0.0), last)
-    finish = last if sampling.end is None else min(max(begin, sampling.end), last)
+def window(sampling: FrameSampling, duration: float) -> tuple[float, float]:
+    """The stretch (seconds) from which frames are taken. `start` and `end` are cut to the video."""
+    begin = min(max(0.0, sampling.start or 0.0), duration)
+    finish = duration if sampling.end is None else min(max(begin, sampling.end), duration)
     return begin, finish
 
 
@@ -59,17 +56,15 @@ def frame_count(sampling: FrameSampling, seconds: float) -> int:
     return min(max(int(seconds * sampling.fps + 1e-6), sampling.min_frames), sampling.max_frames)
 
 
-def target_times(sampling: FrameSampling, *, last: float, duration: float) -> list[float]:
-    """The instants (seconds from the first frame) to look at: evenly spaced, increasing, inside of `window`.
+def target_times(sampling: FrameSampling, *, duration: float) -> list[float]:
+    """The instants (seconds from the first frame) to look at: evenly spaced, increasing, from one end of `window` to the other.
 
-    `last` is the time of the last frame, `duration` that of its end. A video with fewer frames than instants shows the
-    same frame at several of them; the decoder hands each frame over once.
+    The last frame of a video is on screen at `duration`, its end. A video with fewer frames than instants shows the same
+    frame at several of them; the decoder hands each frame over once. A `start` behind the end gives the last frame.
     """
-    begin, finish = window(sampling, last)
-    if begin == finish:
-        return [begin]
-    count = frame_count(sampling, finish - begin + (duration - last if finish >= last else 0.0))
-    if count == 1:
+    begin, finish = window(sampling, duration)
+    count = frame_count(sampling, finish - begin)
+    if begin == finish or count == 1:
         return [begin]
     step = (finish - begin) / (count - 1)
     return [begin + step * index for index in range(count - 1)] + [finish]

@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from juicecap.errors import MediaError
+
 MAX_ASPECT = 200
 
 
@@ -28,9 +30,13 @@ class PixelBudget:
     """With `whole_video`: most tokens of one frame, where the processor caps them."""
 
     def size(self, frames: int, width: int, height: int) -> tuple[int, int]:
-        """(width, height), multiples of `factor`, for `frames` pictures of `width` x `height`."""
+        """(width, height), multiples of `factor`, for `frames` pictures of `width` x `height`.
+
+        Raises:
+            MediaError: `TOO_NARROW`, which the processors refuse.
+        """
         if max(width, height) > MAX_ASPECT * min(width, height):
-            raise ValueError(f"{width}x{height} is longer than {MAX_ASPECT} times its width")
+            raise MediaError("TOO_NARROW", f"a picture of {width}x{height} is more than {MAX_ASPECT} times as long as wide")
         if not self.whole_video:
             return self._fit(1, 1, width, height, self.longest)
         frames = max(frames, self.temporal)
@@ -49,7 +55,8 @@ class PixelBudget:
         near = round(width / factor) * factor, round(height / factor) * factor
         if steps * near[0] * near[1] > longest:
             beta = math.sqrt(frames * height * width / longest)
-            return max(factor, math.floor(width / beta / factor) * factor), max(factor, math.floor(height / beta / factor) * factor)
+            fitting = math.floor(width / beta / factor) * factor, math.floor(height / beta / factor) * factor
+            return max(factor, fitting[0]), max(factor, fitting[1])
         if steps * near[0] * near[1] < self.shortest:
             beta = math.sqrt(self.shortest / (frames * height * width))
             return math.ceil(width * beta / factor) * factor, math.ceil(height * beta / factor) * factor

@@ -1,0 +1,35 @@
+"""Packets of one stream of an open file, past the places where demuxing fails."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import av.error
+from av import Packet
+from av.container import InputContainer
+from av.video.stream import VideoStream
+
+MAX_STUMBLES = 64
+"""Errors without a packet between them after which the rest of a file counts as lost; some would go on for ever."""
+
+
+def packets(
+    container: InputContainer, stream: VideoStream, stumbled: Callable[[], None] = lambda: None
+) -> Iterator[Packet[VideoStream]]:
+    """Packets from where the container stands, and at last the empty one that flushes the decoder.
+
+    `stumbled` is called for each error of the demuxer, after which it is taken up again.
+    """
+    stumbles = 0
+    while stumbles < MAX_STUMBLES:
+        try:
+            for packet in container.demux(stream):
+                stumbles = 0
+                yield packet
+            return
+        except av.error.FFmpegError:
+            stumbles += 1
+            stumbled()
+    flush: Packet[VideoStream] = Packet()
+    flush.stream = stream
+    yield flush

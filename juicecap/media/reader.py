@@ -1,0 +1,149 @@
+"""The frames of an open video with their times, in order, from wherever one asks.
+
+Damage is counted and passed over: a packet that the decoder refuses, a place where the demuxer stumbles, and what the
+file's index announces behind the point where the file ends. A frame whose errors the decoder conceals counts as read.
+
+Not covered: timestamps that start again in the middle of a file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import av.error
+from av import Packet, VideoFrame
+from av.container import InputContainer
+from av.index import IndexEntries
+from av.video.stream import VideoStream
+
+from juicecap.media.packets import packets
+
+TimedFrame = tuple[float, VideoFrame]
+
+FLUSH_TRIES = 8
+"""How often the decoder is asked for what it still holds, if it fails at the end of a file."""
+
+
+_NO_REAL_INDEX = ("asf", "mpeg", "mpegts")
+"""Formats that FFmpeg searches by trial; their index holds the places tried, key frames or not, and nothing between."""
+
+
+def frame_rate(stream: VideoStream) -> float:
+    """Frames per second, on average; 25 where nothing is known."""
+    return float(stream.average_rate or stream.guessed_rate or 0) or 25.0
+
+
+class FrameReader:
+    """Reads forward, one frame ahead: `upcoming` is the frame that comes next, None at the end.
+
+    Times are seconds from the first frame; where the beginning is damaged, from where the file says that it begins.
+    `unreadable` counts damaged packets met so far, each once.
+    """
+
+    def __init__(self, container: InputContainer, stream: VideoStream) -> None:
+        self._container, self._stream = container, stream
+        self._index: IndexEntries | tuple[()] = () if container.format.name in _NO_REAL_INDEX else stream.index_entries
+        self.base = float(stream.time_base or 0)
+        self.fps = frame_rate(stream)
+        self._damaged: set[object] = set()
+        self._latest = -1 / self.fps
+        self._origin: float | None = None
+        self._frames = self._decode(from_key_frame=False)
+        self.upcoming = next(self._frames, None)
+
+    @property
+    def unreadable(self) -> int:
+        """Damaged packets met so far."""
+        return len(self._damaged)
+
+    @property
+    def origin(self) -> float:
+        """The time in the file's own clock that is 0 here."""
+        return self._origin or 0.0
+
+    def advance(self) -> TimedFrame | None:
+        """Take the upcoming frame."""
+        taken = self.upcoming
+        self.upcoming = next(self._frames, None)
+        return taken
+
+    def indexed_key_frame(self, time: float) -> float | None:
+        """The last key frame not later than `time` that the file's index knows."""
+        position = self._index.search_timestamp(self._stamp(time)) if self._index and self.base else -1
+        return None if position < 0 else self._index[position].timestamp * self.base - self.origin
+
+    def index_reaches(self, time: float) -> bool:
+        """Whether the index knows the file up to `time`; some grow while the file is read."""
+        return bool(self._index) and self._index[len(self._index) - 1].timestamp >= self._stamp(time)
+
+    def seek(self, time: float) -> bool:
+        """Go to a key frame at or before `time`, as the file knows it; `upcoming` tells where that led.
+
+        False if the file cannot be sought in; then nothing has changed.
+        """
+        return self._go_to(time, from_key_frame=True)
+
+    def rewind(self) -> bool:
+        """Go to the beginning; False as with `seek`."""
+        return self._go_to(-1.0, from_key_frame=False)
+
+    def _go_to(self, time: float, *, from_key_frame: bool) -> bool:
+        if not self.base:
+            return False
+        try:
+            self._container.seek(self._stamp(time), stream=self._stream, backward=True)
+        except av.error.FFmpegError:
+            return False
+        self._frames = self._decode(from_key_frame=from_key_frame)
+        self.upcoming = next(self._frames, None)
+        return True
+
+    def _stamp(self, time: float) -> int:
+        return round((time + self.origin) / self.base)
+
+    def _decode(self, *, from_key_frame: bool) -> Iterator[TimedFrame]:
+        """Frames from where the container stands.
+
+        After a seek to an arbitrary packet (MPEG-TS) some decoders make grey frames up until a key frame comes.
+        """
+        waiting, last = from_key_frame, None
+        for packet in packets(self._container, self._stream, self._note_stumble):
+            if packet.size:
+                last = packet.dts
+                waiting = waiting and not packet.is_keyframe
+            else:
+                self._note_missing(last)
+            if not waiting:
+                for frame in self._frames_of(packet):
+                    yield self._time_of(frame), frame
+
+    def _note_stumble(self) -> None:
+        self._damaged.add(("stumble", len(self._damaged)))
+
+    def _note_missing(self, last: int | None) -> None:
+        """Count what the index has behind the last packet of a file that was cut off."""
+        position = self._index.search_timestamp(last, any_frame=True) if self._index and last is not None else -1
+        if position >= 0:
+            self._damaged.update(("missing", index) for index in range(position + 1, len(self._index)))
+
+    def _frames_of(self, packet: Packet[VideoStream]) -> list[VideoFrame]:
+        for _ in range(1 if packet.size else FLUSH_TRIES):
+            try:
+                return packet.decode()
+            except av.error.EOFError:
+                break
+            except av.error.FFmpegError:
+                self._damaged.add((packet.pos, packet.dts))
+        return []
+
+    def _time_of(self, frame: VideoFrame) -> float:
+        """A frame without a timestamp follows the one before it. AVI stores decoding times only; pts are guesses there."""
+        stamp = frame.dts if frame.pts is None or self._container.format.name == "avi" else frame.pts
+        if stamp is None:
+            self._latest += 1 / self.fps
+            return self._latest
+        if self._origin is None:
+            start = self._stream.start_time
+            self._origin = (start if self._damaged and start is not None else stamp) * self.base
+        self._latest = stamp * self.base - self._origin
+        return self._latest

@@ -1,0 +1,87 @@
+import random
+
+import pytest
+import torch
+from transformers import Qwen2VLImageProcessor, Qwen2VLVideoProcessor, Qwen3VLVideoProcessor
+from transformers.image_utils import SizeDict
+
+from juicecap.errors import MediaError
+from juicecap.vlm.sizes import PixelBudget
+
+SMALL, LARGE = 64 * 64, 40_000
+"""Pixel limits small enough to resize real tensors in no time."""
+
+
+def _media(seed: int, most: int = 400) -> list[tuple[int, int, int]]:
+    draw = random.Random(seed)
+    media = [(draw.randint(2, 12), draw.randint(1, most), draw.randint(1, most)) for _ in range(60)]
+    return [(frames, width, height) for frames, width, height in media if max(width, height) <= 150 * min(width, height)]
+
+
+def _resized(processor: object, frames: int, width: int, height: int, factor: int) -> tuple[int, int]:
+    """(width, height) that the processor makes of a real tensor."""
+    options = {"size": processor.size, "resample": processor.resample, "factor": factor}
+    if isinstance(processor, Qwen2VLImageProcessor):
+        done = processor.resize(torch.zeros(1, 3, height, width), **options)
+    else:
+        if isinstance(processor, Qwen3VLVideoProcessor):
+            options |= {"cap_pixels_per_frame": processor.cap_pixels_per_frame, "temporal_factor": 2}
+        done = processor.resize(torch.zeros(1, frames, 3, height, width), **options)
+    return done.shape[-1], done.shape[-2]
+
+
+def _check(processor: object, budget: PixelBudget, seed: int) -> None:
+    for frames, width, height in _media(seed):
+        chosen = budget.size(frames, width, height)
+        assert chosen == _resized(processor, frames, width, height, budget.factor), (frames, width, height)
+
+
+def test_images() -> None:
+    processor = Qwen2VLImageProcessor(patch_size=14, merge_size=2, size={"shortest_edge": SMALL, "longest_edge": LARGE})
+    _check(processor, PixelBudget(factor=28, shortest=SMALL, longest=LARGE), 1)
+
+
+def test_videos_with_a_budget_per_frame() -> None:
+    processor = Qwen2VLVideoProcessor(patch_size=14, merge_size=2, size={"shortest_edge": SMALL, "longest_edge": LARGE})
+    _check(processor, PixelBudget(factor=28, shortest=SMALL, longest=LARGE), 2)
+
+
+@pytest.mark.parametrize("tokens", [None, 3, 40])
+@pytest.mark.parametrize("limits", [(SMALL, 8 * LARGE), (SMALL, 2 * LARGE), (60_000, 3 * LARGE)])
+def test_videos_with_a_budget_for_all_frames(tokens: int | None, limits: tuple[int, int]) -> None:
+    shortest, longest = limits
+    processor = Qwen3VLVideoProcessor(
+        patch_size=16,
+        merge_size=2,
+        size=SizeDict(shortest_edge=shortest, longest_edge=longest),
+        cap_pixels_per_frame=tokens is not None,
+        max_video_tokens=tokens or 768,
+    )
+    _check(processor, PixelBudget(factor=32, shortest=shortest, longest=longest, whole_video=True, frame_tokens=tokens), 3)
+
+
+@pytest.mark.parametrize(
+    "budget",
+    [
+        PixelBudget(factor=28, shortest=SMALL, longest=LARGE),
+        PixelBudget(factor=32, shortest=SMALL, longest=8 * LARGE, whole_video=True),
+        PixelBudget(factor=32, shortest=SMALL, longest=8 * LARGE, whole_video=True, frame_tokens=40),
+        PixelBudget(factor=32, shortest=128 * 32 * 32, longest=768 * 32 * 32, whole_video=True),
+    ],
+)
+def test_a_size_that_was_chosen_is_chosen_again(budget: PixelBudget) -> None:
+    """For usual shapes and even numbers of frames; the processors themselves move on from others."""
+    for frames, width, height in _media(4, 1920):
+        if min(width, height) >= 64 and max(width, height) <= 3 * min(width, height):
+            chosen = budget.size(2 * frames, width, height)
+            assert budget.size(2 * frames, *chosen) == chosen, (frames, width, height)
+
+
+def test_one_frame_is_shown_twice_to_a_budget_for_all_frames() -> None:
+    budget = PixelBudget(factor=32, shortest=SMALL, longest=4 * LARGE, whole_video=True)
+    assert budget.size(1, 600, 400) == budget.size(2, 600, 400)
+
+
+def test_what_processors_refuse_is_an_error_of_the_sample() -> None:
+    with pytest.raises(MediaError, match="TOO_NARROW: a picture of 3x900 is more than 200 times as long as wide"):
+        PixelBudget(factor=28, shortest=SMALL, longest=LARGE).size(1, 3, 900)
