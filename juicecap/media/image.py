@@ -26,7 +26,9 @@ def read_image(path: str, size: Callable[[int, int], tuple[int, int]], *, max_pi
             if stored.width * stored.height > max_pixels:
                 raise MediaError("TOO_LARGE", f"{path} is {stored.width}x{stored.height}, more than {max_pixels} pixels")
             upright = _rgb(ImageOps.exif_transpose(stored))
-    except (UnidentifiedImageError, Image.DecompressionBombError) as error:
+    except Image.DecompressionBombError as error:  # Pillow's own limit, met before the size can be asked
+        raise MediaError("TOO_LARGE", f"{path} is too large ({error})") from error
+    except UnidentifiedImageError as error:
         raise MediaError("UNREADABLE", f"{path} is not a picture that can be read") from error
     except (OSError, SyntaxError, ValueError) as error:  # Pillow's decoders raise these on damaged data
         raise MediaError("UNDECODABLE", f"{path} is damaged ({error})") from error
@@ -34,6 +36,8 @@ def read_image(path: str, size: Callable[[int, int], tuple[int, int]], *, max_pi
 
 
 def _rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I"):  # 16 bits of grey; Pillow's conversion would make everything above 255 white
+        return Image.fromarray((np.asarray(image) >> 8).clip(0, 255).astype(np.uint8)).convert("RGB")
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         image = image.convert("RGBA")
         ground = Image.new("RGBA", image.size, "white")

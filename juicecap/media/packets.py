@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import cast
 
 import av.error
 from av import Packet
@@ -30,6 +31,8 @@ def packets(
         except av.error.FFmpegError:
             stumbles += 1
             stumbled()
-    flush: Packet[VideoStream] = Packet()
+        except IndexError:  # PyAV, at the end of a file in which a stream appeared that its header does not have
+            break
+    flush = cast("Packet[VideoStream]", Packet())
     flush.stream = stream
     yield flush

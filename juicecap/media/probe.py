@@ -20,8 +20,8 @@ from juicecap.media.reader import FrameReader, frame_rate
 
 _OPTIONS = {"protocol_whitelist": "file"}
 
-_NOT_FILMS = ("tty",)
-"""Demuxers that make pictures of what is no video: the text files of old terminals."""
+_NOT_FILMS = ("tty", "hls", "dash", "concat", "imf", "sdp")
+"""Demuxers that make a film of a text: of what it would look like on a terminal, or of the files that it names."""
 
 _CLOCK = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)")
 
@@ -104,16 +104,14 @@ def _video_stream(path: str, container: InputContainer) -> VideoStream:
 
 
 def _header_duration(container: InputContainer, stream: VideoStream) -> float | None:
-    """The stream's own, Matroska's tag for the stream (its header counts the sound as well), or the container's."""
-    begin = float((stream.start_time or 0) * (stream.time_base or 0))
+    """The stream's own, or the container's. Matroska counts from 0, and its header counts the sound as well, its tag does not."""
     if stream.duration and stream.time_base:
         return float(stream.duration * stream.time_base)
+    begin = float((stream.start_time or 0) * (stream.time_base or 0)) if "matroska" in container.format.name else 0.0
     if (tagged := _CLOCK.fullmatch(stream.metadata.get("DURATION", ""))) is not None:
         hours, minutes, seconds = tagged.groups()
         return 3600 * int(hours) + 60 * int(minutes) + float(seconds) - begin
-    if container.duration:
-        return container.duration / av.time_base - begin
-    return None
+    return container.duration / av.time_base - begin if container.duration else None
 
 
 def _measured_duration(path: str) -> float:

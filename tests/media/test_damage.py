@@ -1,0 +1,156 @@
+"""Files that were cut off or changed on the way: what can be read comes out at its right time, the rest is counted."""
+
+from contextlib import suppress
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from make_clips import number_in, packets_of, write_clip
+
+from juicecap.errors import MediaError
+from juicecap.media import packets as media_packets
+from juicecap.media.decode import Frames, decode_frames
+from juicecap.media.packets import MAX_STUMBLES
+from juicecap.media.probe import probe
+from juicecap.media.sampling import FrameSampling
+
+EVERY = FrameSampling(fps=10.0, max_frames=1000)
+
+
+def decode(path: Path, sampling: FrameSampling = EVERY) -> Frames:
+    return decode_frames(str(path), sampling, lambda _, width, height: (width, height))
+
+
+def numbers(frames: Frames) -> list[int]:
+    return [number_in(picture) for picture in frames.pixels]
+
+
+def damage(path: Path, *packets: int) -> Path:
+    """Overwrite whole packets with zeros."""
+    content = bytearray(path.read_bytes())
+    places = packets_of(path)
+    for packet in packets:
+        position, size = places[packet]
+        content[position : position + size] = bytes(size)
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mov"])
+def test_damaged_packets_are_passed_over_and_counted(tmp_path: Path, suffix: str) -> None:
+    frames = decode(damage(write_clip(tmp_path / f"clip.{suffix}", 60, gop=1), 20, 21, 40))
+    assert numbers(frames) == [number for number in range(60) if number not in (20, 21, 40)]
+    assert frames.times == pytest.approx([number / 10 for number in numbers(frames)])
+    assert frames.unreadable == 3
+
+
+def test_a_damaged_beginning_does_not_shift_the_times(tmp_path: Path) -> None:
+    frames = decode(damage(write_clip(tmp_path / "clip.mp4", 30, gop=1), 0, 1))
+    assert numbers(frames) == list(range(2, 30))
+    assert frames.times == pytest.approx([number / 10 for number in range(2, 30)])
+    assert frames.unreadable == 2
+
+
+def test_a_damaged_end_is_counted(tmp_path: Path) -> None:
+    frames = decode(damage(write_clip(tmp_path / "clip.mp4", 30, gop=1), 28, 29))
+    assert numbers(frames) == list(range(28))
+    assert frames.unreadable == 2
+
+
+def test_damage_that_is_sought_over_is_not_met(tmp_path: Path) -> None:
+    path = damage(write_clip(tmp_path / "clip.mp4", 400, gop=1), 150)
+    frames = decode(path, FrameSampling(num_frames=3))
+    assert (numbers(frames), frames.unreadable) == ([0, 200, 399], 0)
+
+
+def test_a_seek_that_ends_in_damage_still_finds_the_frame(tmp_path: Path) -> None:
+    path = damage(write_clip(tmp_path / "clip.mp4", 400, gop=1), *range(170, 190))
+    frames = decode(path, FrameSampling(num_frames=3))
+    assert numbers(frames) == [0, 200, 399]
+    assert frames.unreadable <= 20
+
+
+def test_each_damaged_packet_is_counted_once_however_often_it_is_met(tmp_path: Path) -> None:
+    path = damage(write_clip(tmp_path / "clip.mp4", 400, gop=1), *range(2, 395))
+    frames = decode(path, FrameSampling(num_frames=9))
+    assert set(numbers(frames)) <= {0, 1, 395, 396, 397, 398, 399}
+    assert frames.unreadable <= 393
+
+
+def test_every_packet_damaged(tmp_path: Path) -> None:
+    path = damage(write_clip(tmp_path / "clip.mp4", 12, gop=1), *range(12))
+    with pytest.raises(MediaError) as caught:
+        decode(path)
+    assert str(caught.value) == f"UNDECODABLE: {path}: not one frame can be decoded (12 damaged packets)"
+    assert probe(str(path)).duration == pytest.approx(1.2)
+
+
+def test_a_file_that_was_cut_off_counts_what_its_index_has_behind_the_end(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "clip.mp4", 60, gop=1, muxing={"movflags": "faststart"})
+    position, _ = packets_of(path)[35]
+    path.write_bytes(path.read_bytes()[:position])
+    frames = decode(path)
+    assert numbers(frames) == list(range(35))
+    assert frames.times == pytest.approx([number / 10 for number in range(35)])
+    assert (frames.unreadable, frames.info.frames, frames.info.duration) == (25, 60, 6.0)
+
+
+def test_few_frames_of_a_file_that_was_cut_off(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "clip.mp4", 600, muxing={"movflags": "faststart"}, b_frames=3)
+    position, _ = packets_of(path)[350]
+    path.write_bytes(path.read_bytes()[:position])
+    frames = decode(path, FrameSampling(num_frames=7))
+    assert numbers(frames)[:4] == [0, 100, 200, 300]
+    assert 345 <= numbers(frames)[-1] <= 353
+    assert frames.unreadable >= 249
+
+
+@pytest.mark.parametrize(
+    ("name", "how"),
+    [
+        ("clip.mkv", {}),
+        ("clip.webm", {"codec": "libvpx"}),
+        ("clip.ts", {}),
+        ("clip.avi", {"codec": "mpeg4"}),
+        ("clip.mp4", {"muxing": {"movflags": "frag_keyframe+empty_moov"}}),
+    ],
+)
+def test_the_first_half_of_other_files(tmp_path: Path, name: str, how: dict) -> None:
+    path = write_clip(tmp_path / name, 100, **how)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    frames = decode(path)
+    assert len(numbers(frames)) >= 15
+    assert numbers(frames) == list(range(len(numbers(frames))))
+    assert frames.times == pytest.approx([number / 10 for number in numbers(frames)])
+
+
+@pytest.mark.parametrize("name", ["clip.mp4", "clip.mkv", "clip.ts", "clip.webm", "clip.avi"])
+@pytest.mark.parametrize("seed", range(8))
+def test_flipped_bits_give_frames_or_a_media_error(tmp_path: Path, name: str, seed: int) -> None:
+    codec = {"webm": "libvpx", "avi": "mpeg4"}.get(name[5:], "libx264")
+    path = write_clip(tmp_path / name, 60, codec=codec)
+    content, draw = bytearray(path.read_bytes()), np.random.default_rng(seed)
+    for place in draw.integers(200, len(content), 20):
+        content[place] ^= 1 << int(draw.integers(8))
+    path.write_bytes(content)
+    for sampling in (EVERY, FrameSampling(num_frames=4)):
+        with suppress(MediaError):
+            frames = decode(path, sampling)
+            assert len(frames.times) == len(frames.pixels) > 0
+
+
+def test_a_demuxer_that_fails_for_ever_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Stuck:
+        tries = 0
+
+        def demux(self, stream: object) -> object:
+            self.tries += 1
+            raise av.error.InvalidDataError(1094995529, "stuck")
+            yield
+
+    stuck, stumbles = Stuck(), []
+    with av.open(str(write_clip(tmp_path / "clip.mp4"))) as container:
+        read = list(media_packets.packets(stuck, container.streams.video[0], lambda: stumbles.append(1)))
+    assert [packet.size for packet in read] == [0]
+    assert (stuck.tries, len(stumbles)) == (MAX_STUMBLES, MAX_STUMBLES)
