@@ -241,6 +241,13 @@ def test_codes_in_the_docs_are_those_that_the_code_gives() -> None:
     assert sorted(set(re.findall(r"^\| `([A-Z_]+)` \|", listed, re.MULTILINE))) == sorted(set(raised))
 
 
+@pytest.mark.parametrize("page", [*OP_PAGES, ROOT / "docs" / "python.md"], ids=named)
+def test_codes_on_other_pages_are_listed(page: Path) -> None:
+    listed = (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8").partition("### Codes")[2]
+    for code in re.findall(r"[`\"]([A-Z]{2,}(?:_[A-Z]+)+|UNREADABLE|UNDECODABLE)[`\"]", page.read_text(encoding="utf-8")):
+        assert f"| `{code}` |" in listed
+
+
 def test_exit_codes_in_the_docs_are_those_of_the_command_line() -> None:
     documented = (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8").partition("## Exit codes")[2].partition("\n## ")[0]
     promised = " ".join((inspect.getdoc(cli) or "").partition("Exit codes")[2].split())
