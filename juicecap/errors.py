@@ -27,6 +27,16 @@ class JuicecapError(Exception):
 
     exit_code = 70
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Whatever arguments the constructor takes: worker processes hand errors over by pickle."""
+        return _again, (type(self), self.args, vars(self))
+
+
+def _again(kind: type[JuicecapError], args: tuple[Any, ...], state: dict[str, Any]) -> JuicecapError:
+    error = kind.__new__(kind, *args)
+    vars(error).update(state)
+    return error
+
 
 class UsageError(JuicecapError):
     """The command line is wrong."""

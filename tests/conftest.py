@@ -1,0 +1,188 @@
+"""Small clips that the demo model captions rightly, made-up answers, and what was logged."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+from loguru import logger
+
+from juicecap import notice
+from juicecap.vlm import catalog
+from juicecap.vlm.base import Answer, Failure, ModelSettings, Outcome, Prepared
+
+DEMO = "juicecap-demo-vlm"
+
+_PATHS = {
+    "right": ((0.2, 0.5), (0.8, 0.5)),
+    "left": ((0.8, 0.5), (0.2, 0.5)),
+    "up": ((0.5, 0.8), (0.5, 0.2)),
+    "down": ((0.5, 0.2), (0.5, 0.8)),
+    "still": ((0.5, 0.5), (0.5, 0.5)),
+}
+_SCENES = [
+    ("circle", "red", "black", "right"),
+    ("square", "green", "white", "left"),
+    ("triangle", "blue", "gray", "up"),
+    ("circle", "yellow", "brown", "down"),
+    ("square", "orange", "black", "still"),
+    ("triangle", "purple", "white", "right"),
+    ("circle", "cyan", "gray", "left"),
+    ("square", "pink", "brown", "up"),
+    ("circle", "blue", "white", "down"),
+    ("square", "red", "gray", "right"),
+    ("triangle", "green", "black", "left"),
+    ("square", "yellow", "black", "down"),
+]
+
+
+@dataclass(frozen=True)
+class Clips:
+    """Clips of 64x64 pixels, 24 frames, 12 frames per second: their paths, and what is true of them."""
+
+    folder: Path
+    paths: list[str]
+    captions: list[str]
+    details: list[str]
+
+    def text(self, *numbers: int) -> str:
+        """One chunk with the captions of these clips."""
+        return "".join(f"<__dj__video> {self.captions[number]} " for number in numbers) + "<|__dj__eoc|>"
+
+
+@pytest.fixture(scope="session")
+def film() -> Callable[..., Any]:
+    """Film a scene: `film(path, shape, color, background, motion, frames=24, fps=12, size=(64, 64))`."""
+    import synthetic_clips as clips
+
+    def filmed(path: Path, *what: str, frames: int = 24, fps: int = 12, size: tuple[int, int] = (64, 64)) -> clips.Scene:
+        shape, color, background, motion = what
+        begin, end = _PATHS[motion]
+        scene = clips.Scene(
+            shape=shape,
+            color=color,
+            background=background,
+            motion=motion,
+            start=begin,
+            end=end,
+            radius=0.22,
+            color_rgb=clips.COLORS[color],
+            background_rgb=clips.BACKGROUNDS[background],
+            noise=0.0,
+        )
+        images = clips.frames(scene, clips.ClipFormat(*size, fps, frames), np.random.default_rng(0))
+        clips.encode(images, fps, path)
+        return scene
+
+    return filmed
+
+
+@pytest.fixture(scope="session")
+def clips(tmp_path_factory: pytest.TempPathFactory, film: Callable[..., Any]) -> Clips:
+    """Twelve clips, all different."""
+    import synthetic_clips
+
+    folder = tmp_path_factory.mktemp("clips")
+    paths = [str(folder / f"{number:02}.mp4") for number in range(len(_SCENES))]
+    scenes = [film(Path(path), *what) for path, what in zip(paths, _SCENES, strict=True)]
+    return Clips(
+        folder,
+        paths,
+        [synthetic_clips.caption(scene) for scene in scenes],
+        [synthetic_clips.detailed_caption(scene) for scene in scenes],
+    )
+
+
+@pytest.fixture
+def said(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """The warnings that were logged; nothing counts as said before."""
+    monkeypatch.setattr(notice, "_said", set())
+    messages: list[str] = []
+    sink = logger.add(lambda message: messages.append(message.record["message"]), level="WARNING")
+    yield messages
+    logger.remove(sink)
+
+
+@pytest.fixture
+def outcome() -> Callable[..., Outcome]:
+    """A made-up outcome: `outcome("first candidate", "second", seed=7, finish="stop")`."""
+
+    def made(*texts: str, seed: int = 7, finish: str = "stop") -> Outcome:
+        answers = tuple(
+            Answer(text=text, finish_reason=finish, tokens=len(text.split()), seed=seed + index)
+            for index, text in enumerate(texts)
+        )
+        return Outcome(answers=answers, seed=seed, prompt_tokens=100, revision="r1", frame_times=((0.0, 0.5),))
+
+    return made
+
+
+@dataclass
+class Script:
+    """A backend without a model: answers with what its request shows, and notes what it is asked.
+
+    A request whose text part is a key of `answers` gets those; `trouble`, if set, is raised by the next `open`.
+    """
+
+    answers: dict[str, Sequence[str] | Failure] = field(default_factory=dict)
+    trouble: BaseException | None = None
+    opened: list[ModelSettings] = field(default_factory=list)
+    closed: list[ModelSettings] = field(default_factory=list)
+    batches: list[list[Prepared]] = field(default_factory=list)
+    model: str = ""
+
+    def answer(self, prepared: Prepared) -> Outcome:
+        """What the backend says to one request."""
+        asked = [part.value for message in prepared.request.messages for part in message.parts if part.kind == "text"][-1]
+        texts = self.answers.get(asked, [f"{asked} {number}" for number in range(prepared.request.candidates)])
+        if isinstance(texts, Failure):
+            return Outcome(failure=texts, seed=prepared.seed)
+        answers = tuple(
+            Answer(text=text, finish_reason="stop", tokens=1, seed=prepared.seed + index) for index, text in enumerate(texts)
+        )
+        return Outcome(answers=answers, seed=prepared.seed, prompt_tokens=5, revision="scripted")
+
+
+_numbers = itertools.count()
+
+
+@pytest.fixture
+def script(monkeypatch: pytest.MonkeyPatch) -> Script:
+    """Stands in for the transformers backend, for models that no test before has named (`script.model`)."""
+    known = Script(model=f"scripted-{next(_numbers)}")
+
+    class Backend:
+        def __init__(self, settings: ModelSettings) -> None:
+            self.settings = settings
+
+        async def open(self) -> None:
+            trouble, known.trouble = known.trouble, None
+            if trouble:
+                raise trouble
+            known.opened.append(self.settings)
+
+        def identity(self) -> str:
+            return self.settings.model.partition("-")[0]
+
+        def frame_size(self, kind: str, frames: int, width: int, height: int, sampling: object) -> tuple[int, int]:
+            return 16, 16
+
+        async def generate(self, batch: Sequence[Prepared]) -> list[Outcome]:
+            known.batches.append(list(batch))
+            return [known.answer(each) for each in batch]
+
+        async def close(self) -> None:
+            known.closed.append(self.settings)
+
+    module = ModuleType("scripted_backend")
+    module.Backend = Backend
+    monkeypatch.setitem(sys.modules, "scripted_backend", module)
+    monkeypatch.setitem(catalog.BACKENDS, "hf", catalog._Entry("scripted_backend", "Backend", (), "hf"))
+    return known

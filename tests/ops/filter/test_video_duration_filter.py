@@ -1,0 +1,78 @@
+"""Videos are kept by their duration."""
+
+from __future__ import annotations
+
+import pytest
+
+from juicecap.errors import SettingsError
+from juicecap.ops import VideoDurationFilter
+
+LOOK = ("circle", "red", "black", "right")
+
+
+@pytest.fixture(scope="module")
+def one(tmp_path_factory, film) -> str:
+    """A clip of one second."""
+    path = tmp_path_factory.mktemp("one") / "one.mp4"
+    film(path, *LOOK, frames=12)
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def two(clips) -> str:
+    """A clip of two seconds."""
+    return clips.paths[0]
+
+
+def kept(samples, **settings):
+    return VideoDurationFilter(**settings)({"videos": samples})["videos"]
+
+
+def test_the_ends_of_the_range_pass(one, two):
+    assert kept([[one], [two]], min_duration=1.0, max_duration=2.0) == [[one], [two]]
+    assert kept([[one], [two]], min_duration=1.1) == [[two]]
+    assert kept([[one], [two]], max_duration=1.9) == [[one]]
+
+
+def test_all_pass_by_default(one, two):
+    assert kept([[one], [two], [one, two]]) == [[one], [two], [one, two]]
+
+
+def test_any_or_all(one, two):
+    samples = [[one, two], [one, one], [two, two]]
+    assert kept(samples, min_duration=1.5) == [[one, two], [two, two]]
+    assert kept(samples, min_duration=1.5, any_or_all="all") == [[two, two]]
+
+
+@pytest.mark.parametrize("rule", ["any", "all"])
+def test_a_sample_without_videos_passes(rule):
+    assert kept([None, []], min_duration=5, any_or_all=rule) == [None, []]
+
+
+def test_a_column_of_ones_own(one, two):
+    op = VideoDurationFilter(min_duration=1.5, video_key="clip")
+    assert op({"clip": [one, two]}) == {"clip": [two]}
+    assert op.media_columns() == ("clip",)
+
+
+def test_a_video_that_cannot_be_read_is_rejected_alone(one):
+    fates = VideoDurationFilter().fates({"videos": [["none.mp4"], [one]]})
+    assert [fate.kind for fate in fates] == ["rejected", "kept"]
+    assert fates[0].failure.code == "FILE_NOT_FOUND"
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        (
+            {"min_duration": 3, "max_duration": 2},
+            ("min_duration", "min_duration (3) is larger than max_duration (2): nothing can pass"),
+        ),
+        ({"max_duration": -1.0}, ("max_duration", "max_duration must be float >= 0, not -1.0")),
+        ({"any_or_all": "some"}, ("any_or_all", "any_or_all must be any | all, not 'some'")),
+    ],
+)
+def test_settings_that_cannot_work(settings, problem):
+    with pytest.raises(SettingsError) as caught:
+        VideoDurationFilter(**settings)
+    assert caught.value.problems == [problem]
