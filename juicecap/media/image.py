@@ -21,18 +21,28 @@ def read_image(path: str, size: Callable[[int, int], tuple[int, int]], *, max_pi
             checked before the pixels are decoded) or `UNDECODABLE`.
     """
     check_file(path)
+    upright = _upright(path, max_pixels)
+    return np.asarray(upright.resize(size(*upright.size), Image.Resampling.BICUBIC))
+
+
+def _upright(path: str, max_pixels: int) -> Image.Image:
     try:
         with Image.open(path) as stored:
-            if stored.width * stored.height > max_pixels:
-                raise MediaError("TOO_LARGE", f"{path} is {stored.width}x{stored.height}, more than {max_pixels} pixels")
-            upright = _rgb(ImageOps.exif_transpose(stored))
+            _check_size(path, stored, max_pixels)
+            return _rgb(ImageOps.exif_transpose(stored))
+    except MediaError:
+        raise
     except Image.DecompressionBombError as error:  # Pillow's own limit, met before the size can be asked
         raise MediaError("TOO_LARGE", f"{path} is too large ({error})") from error
     except UnidentifiedImageError as error:
         raise MediaError("UNREADABLE", f"{path} is not a picture that can be read") from error
-    except (OSError, SyntaxError, ValueError) as error:  # Pillow's decoders raise these on damaged data
+    except Exception as error:  # a foreign decoder's door: Pillow's plugins raise all sorts of errors on damaged data
         raise MediaError("UNDECODABLE", f"{path} is damaged ({error})") from error
-    return np.asarray(upright.resize(size(*upright.size), Image.Resampling.BICUBIC))
+
+
+def _check_size(path: str, stored: Image.Image, max_pixels: int) -> None:
+    if stored.width * stored.height > max_pixels:
+        raise MediaError("TOO_LARGE", f"{path} is {stored.width}x{stored.height}, more than {max_pixels} pixels")
 
 
 def _rgb(image: Image.Image) -> Image.Image:

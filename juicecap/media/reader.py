@@ -8,6 +8,7 @@ Not covered: timestamps that start again in the middle of a file.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import av.error
@@ -22,7 +23,6 @@ TimedFrame = tuple[float, VideoFrame]
 
 FLUSH_TRIES = 8
 """How often the decoder is asked for what it still holds, if it fails at the end of a file."""
-
 
 _NO_REAL_INDEX = ("asf", "mpeg", "mpegts")
 """Formats that FFmpeg searches by trial; their index holds the places tried, key frames or not, and nothing between."""
@@ -106,10 +106,10 @@ class FrameReader:
 
         After a seek to an arbitrary packet (MPEG-TS) some decoders make grey frames up until a key frame comes.
         """
-        waiting, last = from_key_frame, None
+        waiting, last = from_key_frame, -math.inf
         for packet in packets(self._container, self._stream, self._note_stumble):
             if packet.size:
-                last = packet.dts
+                last = max(stamp for stamp in (last, packet.pts, packet.dts) if stamp is not None)
                 waiting = waiting and not packet.is_keyframe
             else:
                 self._note_missing(last)
@@ -120,11 +120,14 @@ class FrameReader:
     def _note_stumble(self) -> None:
         self._damaged.add(("stumble", len(self._damaged)))
 
-    def _note_missing(self, last: int | None) -> None:
+    def _note_missing(self, last: float) -> None:
         """Count what the index has behind the last packet of a file that was cut off."""
-        position = self._index.search_timestamp(last, any_frame=True) if self._index and last is not None else -1
-        if position >= 0:
-            self._damaged.update(("missing", index) for index in range(position + 1, len(self._index)))
+        if last == -math.inf:
+            return  # sought to behind the cut: what was there before it is not known here
+        for position in range(len(self._index) - 1, -1, -1):
+            if self._index[position].timestamp <= last:
+                break
+            self._damaged.add(("missing", position))
 
     def _frames_of(self, packet: Packet[VideoStream]) -> list[VideoFrame]:
         for _ in range(1 if packet.size else FLUSH_TRIES):

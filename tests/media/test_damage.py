@@ -106,6 +106,14 @@ def test_few_frames_of_a_file_that_was_cut_off(tmp_path: Path) -> None:
     assert frames.unreadable >= 249
 
 
+def test_a_seek_behind_the_cut_counts_no_more_than_is_missing(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "clip.mp4", 600, gop=1, muxing={"movflags": "faststart"})
+    position, _ = packets_of(path)[350]
+    path.write_bytes(path.read_bytes()[:position])
+    frames = decode(path, FrameSampling(num_frames=3))
+    assert (numbers(frames), frames.unreadable) == ([0, 300, 349], 250)
+
+
 @pytest.mark.parametrize(
     ("name", "how"),
     [

@@ -41,6 +41,7 @@ CLIPS = {
     "hevc.mp4": {"codec": "libx265", "gop": 8},
     "b-frames.mov": {"b_frames": 3},
     "b-frames.mkv": {"gop": 12, "b_frames": 3},
+    "key-at-the-end.mkv": {"gop": 59, "b_frames": 3, "options": {"preset": "veryfast", "sc_threshold": "0"}},
     "late.mkv": {"start": 5.0},
     "variable.mkv": {"stamps": IRREGULAR, "gop": 4},
     "vp8.webm": {"codec": "libvpx"},

@@ -154,6 +154,14 @@ def test_flipped_bits_give_pixels_or_a_media_error(tmp_path: Path, suffix: str, 
         assert read_image(str(path), lambda *_: (8, 8)).shape == (8, 8, 3)
 
 
+def test_whatever_a_decoder_raises_is_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pillow's plugins raise RuntimeError, NotImplementedError and more; which ones depends on how they were built."""
+    path = tmp_path / "a.png"
+    Image.fromarray(corners(*GREYS, 96, 64)).save(path)
+    monkeypatch.setattr(Image.Image, "convert", lambda *_: 1 / 0)
+    assert refusal(path) == f"UNDECODABLE: {path} is damaged (division by zero)"
+
+
 def test_too_large_is_told_from_the_header(tmp_path: Path) -> None:
     """Half of the pixels are missing, and nobody notices."""
     path = tmp_path / "a.png"
