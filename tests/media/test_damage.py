@@ -103,7 +103,7 @@ def test_few_frames_of_a_file_that_was_cut_off(tmp_path: Path) -> None:
     frames = decode(path, FrameSampling(num_frames=7))
     assert numbers(frames)[:4] == [0, 100, 200, 300]
     assert 345 <= numbers(frames)[-1] <= 353
-    assert frames.unreadable >= 249
+    assert 240 <= frames.unreadable <= 251  # the index tells decoding times: those near the cut may be counted as read
 
 
 def test_a_seek_behind_the_cut_counts_no_more_than_is_missing(tmp_path: Path) -> None:
