@@ -34,7 +34,7 @@ def make_backend(settings: ModelSettings) -> Backend:
         module = importlib.import_module(entry.module)
     except ModuleNotFoundError as error:
         if error.name and error.name.partition(".")[0] in entry.libraries:
-            raise MissingLibrary(error.name, entry.extra) from error
+            raise MissingLibrary(error.name.partition(".")[0], entry.extra) from error
         raise
     backend: Backend = getattr(module, entry.attribute)(settings)
     return backend

@@ -69,9 +69,13 @@ class HFBackend:
             scale = (sampling.min_pixels / pixels) ** 0.5
         if budget is None:
             return max(2, round(width * scale)), max(2, round(height * scale))
-        if most:
-            budget = replace(budget, longest=min(budget.longest, most * (frames if budget.whole_video else 1)))
-        return budget.size(frames, max(1, round(width * scale)), max(1, round(height * scale)))
+        width, height = max(1, round(width * scale)), max(1, round(height * scale))
+        size = budget.size(frames, width, height)
+        if most and size[0] * size[1] > most:  # rounding, or what the processor takes at least: the recipe's word counts
+            limit = most * (frames if budget.whole_video else 1)
+            strict = replace(budget, longest=limit, shortest=min(budget.shortest, limit), frame_tokens=None)
+            size = strict.size(frames, width, height)
+        return size
 
     @property
     def _ready(self) -> Loaded:

@@ -1,0 +1,102 @@
+"""Parameters of ops that ask a model, and the requests that they become."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from juicecap.errors import SettingsError
+from juicecap.media.sampling import FrameSampling
+from juicecap.ops import VideoCaptioningFromVLMMapper
+from juicecap.vlm.base import Message, ModelSettings, Part, Request, Sampling
+
+MESSAGES = [Message("user", (Part("video", "a.mp4"), Part("text", "P")))]
+
+
+def problems(**settings) -> list[tuple[str, str]]:
+    with pytest.raises(SettingsError) as caught:
+        VideoCaptioningFromVLMMapper(**settings)
+    return caught.value.problems
+
+
+def test_every_parameter_arrives_in_the_request():
+    op = VideoCaptioningFromVLMMapper(
+        hf_model="org/model",
+        model_params={"revision": "abc", "dtype": "bfloat16"},
+        sampling_params={"temperature": 0.3, "stop": "END"},
+        fps=1.5,
+        num_frames=6,
+        min_frames=2,
+        max_frames=9,
+        start=0.5,
+        end=3.0,
+        min_pixels=1024,
+        max_pixels=4096,
+        seed=11,
+    )
+    assert op.question(MESSAGES, 4) == Request(
+        model=ModelSettings(backend="hf", model="org/model", params='{"dtype":"bfloat16","revision":"abc"}'),
+        messages=tuple(MESSAGES),
+        frames=FrameSampling(
+            fps=1.5, num_frames=6, min_frames=2, max_frames=9, start=0.5, end=3.0, min_pixels=1024, max_pixels=4096
+        ),
+        sampling=Sampling(temperature=0.3, stop=("END",)),
+        candidates=4,
+        seed=11,
+    )
+
+
+def test_params_say_the_same_in_any_order():
+    one, two = ({"a": 1, "b": 2}, {"b": 2, "a": 1})
+    first, second = (VideoCaptioningFromVLMMapper(model_params=params).question(MESSAGES, 1).model for params in (one, two))
+    assert first == second
+    assert first.engine_params() == json.loads(first.params) == one
+
+
+@pytest.mark.parametrize(
+    ("settings", "found"),
+    [
+        (
+            {"sampling_params": {"temprature": 1}},
+            [("sampling_params", "sampling_params has no parameter 'temprature'; did you mean 'temperature'?")],
+        ),
+        (
+            {"min_frames": 9, "max_frames": 4},
+            [("min_frames", "min_frames (9) is larger than max_frames (4)")],
+        ),
+        ({"start": 3.0, "end": 2.0}, [("end", "end (2.0) is not later than start (3.0)")]),
+        ({"min_pixels": 9, "max_pixels": 4}, [("min_pixels", "min_pixels (9) is larger than max_pixels (4)")]),
+        (
+            {"enable_vllm": True, "backend": "openai"},
+            [("enable_vllm", "enable_vllm is true and backend is openai: choose one")],
+        ),
+        (
+            {"model_params": {"dtype": object}},
+            [("model_params", "model_params must be plain values, as a recipe can hold them (dtype: bfloat16)")],
+        ),
+        ({"fps": 0}, [("fps", "fps must be float > 0, not 0")]),
+        ({"seed": -1}, [("seed", "seed must be int >= 0, not -1")]),
+        ({"backend": "tgi"}, [("backend", "backend must be hf | vllm | openai, not 'tgi'")]),
+    ],
+)
+def test_what_contradicts_itself(settings, found):
+    assert problems(**settings) == found
+
+
+def test_enable_vllm_is_backend_vllm(monkeypatch):
+    from juicecap.vlm import catalog
+
+    monkeypatch.setitem(catalog.BACKENDS, "vllm", catalog.BACKENDS["hf"])
+    one = VideoCaptioningFromVLMMapper(enable_vllm=True).question(MESSAGES, 1).model
+    assert one == VideoCaptioningFromVLMMapper(backend="vllm").question(MESSAGES, 1).model
+    assert one.backend == "vllm"
+
+
+def test_a_backend_that_is_not_there_is_told_at_the_parameter_that_asks_for_it(monkeypatch):
+    from juicecap.vlm import catalog
+
+    monkeypatch.setattr("juicecap.ops.model_options.BACKENDS", {"hf": catalog.BACKENDS["hf"]})
+    sentence = "backend 'vllm' is not there yet; the backends are hf"
+    assert problems(enable_vllm=True) == [("enable_vllm", sentence)]
+    assert problems(backend="vllm") == [("backend", sentence)]

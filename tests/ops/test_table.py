@@ -1,0 +1,166 @@
+"""A step's table: rows, fates, counts and rejections of an op over a dataset."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+from datasets import Dataset, Features, List, Value
+
+from juicecap.errors import SampleError
+from juicecap.ops.base import Mapper
+from juicecap.ops.fate import FATE_COLUMN, Fate, Usage, rejection, rows_of, visible
+from juicecap.ops.table import Counts, counts, kept, rejections, step_table
+from juicecap.sample import FATE, ORIGIN
+
+
+@dataclass(frozen=True, kw_only=True)
+class HalveMapper(Mapper):
+    """Halves even numbers, in two rows; drops 0; rejects odd ones."""
+
+    def columns_written(self):
+        return {"half": "int", "note": "text"}
+
+    def process(self, sample, outcomes):
+        if sample["n"] % 2:
+            raise SampleError("ODD", f"{sample['n']} is odd")
+        return [sample, {**sample, "half": sample["n"] // 2}] if sample["n"] else []
+
+
+def table_of(numbers, **options):
+    return step_table(HalveMapper(), Dataset.from_dict({"n": numbers}), **options)
+
+
+def test_rows_and_fates_in_the_order_of_the_input():
+    table = table_of([4, 3, 0, 2], batch_size=2)
+    assert table["n"][:] == [4, 4, 3, 0, 2, 2]
+    assert table["half"][:] == [None, 2, None, None, None, 1]
+    fates = table[FATE][:]
+    assert [(fate["kind"], fate["first"]) for fate in fates] == [
+        ("kept", True),
+        ("kept", False),
+        ("rejected", True),
+        ("filtered", True),
+        ("kept", True),
+        ("kept", False),
+    ]
+    assert (fates[2]["code"], fates[2]["message"], fates[2]["retryable"]) == ("ODD", "3 is odd", False)
+    assert (fates[0]["code"], fates[0]["when"]) == (None, None)
+    assert list(fates[0]) == list(FATE_COLUMN)
+
+
+def test_what_goes_on():
+    assert kept(table_of([4, 3, 0, 2])).to_dict() == {
+        "n": [4, 4, 2, 2],
+        "half": [None, 2, None, 1],
+        "note": [None] * 4,
+    }
+
+
+def test_a_table_of_which_all_is_kept():
+    assert kept(table_of([4]))["n"][:] == [4, 4]
+
+
+def test_declared_types_hold_whatever_the_rows_say():
+    table = table_of([1, 3])
+    assert table.features["half"] == Value("int64")
+    assert table.features["note"] == Value("string")
+    assert table.features["n"] == Value("int64")
+
+
+def test_an_empty_dataset_gets_the_columns():
+    empty = Dataset.from_dict({"n": []}, features=Features({"n": Value("int64")}))
+    table = step_table(HalveMapper(), empty)
+    assert table.column_names == ["n", "half", "note", FATE]
+    assert len(table) == 0
+    assert kept(table).to_dict() == {"n": [], "half": [], "note": []}
+    assert counts(table) == Counts(0, 0, 0, 0, 0, 0, 0, 0, 0)
+    assert list(rejections(table, "x", ())) == []
+
+
+def test_counts(outcome):
+    table = table_of([4, 3, 0, 2, 5])
+    assert counts(table) == Counts(
+        taken=5, kept=2, filtered=1, rejected=2, given=4, captions=0, truncated=0, prompt_tokens=0, completion_tokens=0
+    )
+
+
+def test_usage_is_counted_once_for_each_sample():
+    usage = Usage(captions=3, truncated=1, prompt_tokens=70, completion_tokens=30)
+    fates = [
+        Fate(kind="kept", sample={"n": 1}, outputs=({"n": 1}, {"n": 1}), usage=usage),
+        Fate(kind="rejected", sample={"n": 2}, failure=SampleError("X", "x"), usage=Usage(captions=1, prompt_tokens=5)),
+    ]
+    table = Dataset.from_list(rows_of(fates, ["n"]))
+    found = counts(table)
+    assert (found.captions, found.truncated, found.prompt_tokens, found.completion_tokens) == (4, 1, 75, 30)
+
+
+def test_a_watcher_is_told_every_batch():
+    told = []
+    table_of([4, 3, 0], batch_size=2, watcher=lambda fates: told.append([fate.kind for fate in fates]))
+    assert told == [["kept", "rejected"], ["filtered"]]
+
+
+def test_rejections_are_named_by_their_media():
+    ds = Dataset.from_dict({"n": [4, 3], "videos": [["a.mp4"], ["b.mp4"]]})
+    (record,) = rejections(step_table(HalveMapper(), ds), "halve_mapper", ("videos",))
+    assert (record["id"], record["op"], record["code"]) == ("b.mp4", "halve_mapper", "ODD")
+    assert record["sample"] == {"n": 3, "videos": ["b.mp4"], "half": None, "note": None}
+
+
+class TestMissingKeys:
+    """A table cannot tell a missing key from null; the origin can."""
+
+    ORIGIN_OF = staticmethod(lambda *missing: {"id": "x.jsonl:1", "folder": "/d", "missing": list(missing)})
+
+    def dataset(self, *rows):
+        features = Features(
+            {
+                "n": Value("int64"),
+                "label": Value("string"),
+                ORIGIN: {"id": Value("string"), "folder": Value("string"), "missing": List(Value("string"))},
+            }
+        )
+        return Dataset.from_list(list(rows), features=features)
+
+    def test_a_column_that_an_output_lacks_is_noted(self):
+        ds = self.dataset({"n": 4, "label": None, ORIGIN: self.ORIGIN_OF("label")})
+        first, second = kept(step_table(HalveMapper(), ds))
+        assert first[ORIGIN] == self.ORIGIN_OF("label", "half", "note")
+        assert second[ORIGIN] == self.ORIGIN_OF("label", "note")
+        assert visible(first) == {"n": 4}
+        assert visible(second) == {"n": 4, "half": 2}
+
+    def test_null_that_was_written_stays(self):
+        ds = self.dataset({"n": 4, "label": None, ORIGIN: self.ORIGIN_OF()})
+        assert visible(kept(step_table(HalveMapper(), ds))[0]) == {"n": 4, "label": None}
+
+    def test_a_later_step_does_not_note_it_twice(self):
+        ds = self.dataset({"n": 4, "label": "a", ORIGIN: self.ORIGIN_OF()})
+        twice = kept(step_table(HalveMapper(), kept(step_table(HalveMapper(), ds))))
+        assert twice[0][ORIGIN]["missing"] == ["half", "note"]
+
+    def test_a_rejected_sample_is_written_as_its_user_knows_it(self):
+        ds = self.dataset({"n": 3, "label": None, ORIGIN: self.ORIGIN_OF("label")})
+        (record,) = rejections(step_table(HalveMapper(), ds), "halve_mapper", ("videos",))
+        assert record["id"] == "x.jsonl:1"
+        assert record["sample"] == {"n": 3}
+
+
+def test_a_rejection_holds_enough_to_try_again():
+    row = {"videos": ["a.mp4"], FATE: {"code": "C", "message": "m", "retryable": True, "when": "now", "kind": "rejected"}}
+    assert rejection(row, "op", ("videos",)) == {
+        "id": "a.mp4",
+        "op": "op",
+        "code": "C",
+        "message": "m",
+        "retryable": True,
+        "when": "now",
+        "sample": {"videos": ["a.mp4"]},
+    }
+
+
+def test_only_a_rejected_sample_has_a_failure_to_name():
+    with pytest.raises(ValueError, match="not rejected"):
+        Fate(kind="kept", sample={}).named_failure(())

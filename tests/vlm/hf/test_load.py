@@ -1,0 +1,182 @@
+"""Loading a model, what is said where it cannot be loaded, and what is read off its processor."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from juicecap.errors import EnvironmentFailure, ModelError
+from juicecap.vlm.base import ModelSettings
+from juicecap.vlm.hf.load import _budgets, _forget_generation_defaults, load
+from juicecap.vlm.models import model_source, model_state
+from juicecap.vlm.sizes import PixelBudget
+
+DEMO = "juicecap-demo-vlm"
+
+
+@pytest.fixture(scope="module")
+def demo():
+    return load(ModelSettings(model=DEMO))
+
+
+@pytest.fixture
+def copy(tmp_path) -> Path:
+    """A copy of the demo model to do harm to."""
+    return Path(shutil.copytree(model_source(DEMO), tmp_path / "model"))
+
+
+@pytest.fixture
+def offline(monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+
+
+def complaint(model, **params) -> str:
+    with pytest.raises(ModelError) as caught:
+        load(ModelSettings(model=str(model), params=json.dumps(params)))
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_the_demo_model_on_a_cpu(demo):
+    if not torch.cuda.is_available():
+        assert demo.model.dtype == torch.float32
+    assert not demo.model.training
+    assert len(demo.revision) == 12
+    assert len(demo.identity) == 32
+
+
+def test_parameters_reach_the_model(demo):
+    other = load(ModelSettings(model=DEMO, params='{"dtype":"bfloat16","attn_implementation":"eager"}'))
+    assert other.model.dtype == torch.bfloat16
+    assert other.model.config._attn_implementation == "eager"
+    assert other.identity != demo.identity
+    assert other.revision == demo.revision
+
+
+def test_the_budgets_of_the_demo_processor(demo):
+    sizes = {kind: getattr(demo.processor, f"{kind}_processor") for kind in ("image", "video")}
+    assert demo.budgets == {
+        "image": PixelBudget(
+            factor=16,
+            shortest=sizes["image"].size["shortest_edge"],
+            longest=sizes["image"].size["longest_edge"],
+        ),
+        "video": PixelBudget(
+            factor=16,
+            shortest=sizes["video"].size["shortest_edge"],
+            longest=sizes["video"].size["longest_edge"],
+            whole_video=True,
+            frame_tokens=sizes["video"].max_video_tokens,
+        ),
+    }
+
+
+def test_processors_of_other_families_have_no_budget():
+    plain = SimpleNamespace(size={"height": 224, "width": 224})
+    odd = SimpleNamespace(size={"height": 1, "width": 1}, patch_size=14, merge_size=2, temporal_patch_size=2)
+    assert _budgets(SimpleNamespace(image_processor=plain, video_processor=odd)) == {}
+    assert _budgets(SimpleNamespace()) == {}
+
+
+def test_of_the_models_own_generation_settings_only_the_special_tokens_stay(copy, demo):
+    file = copy / "generation_config.json"
+    own = {"do_sample": True, "temperature": 5.0, "top_k": 3, "max_new_tokens": 2, "eos_token_id": [2, 1]}
+    file.write_text(json.dumps(own))
+    config = load(ModelSettings(model=str(copy))).model.generation_config
+    assert config.to_diff_dict().keys() <= {"eos_token_id", "pad_token_id", "bos_token_id", "transformers_version"}
+    assert (config.eos_token_id, config.pad_token_id) == ([2, 1], 0)
+
+
+@pytest.mark.parametrize(
+    ("own", "tokenizer", "found"),
+    [
+        ((7, 8), (1, 2), (7, 8)),
+        ((None, None), (1, 2), (1, 2)),
+        (([7, 9], None), (1, None), ([7, 9], 7)),
+        ((7, None), (1, None), (7, 7)),
+    ],
+)
+def test_end_and_padding(own, tokenizer, found):
+    model = SimpleNamespace(generation_config=SimpleNamespace(eos_token_id=own[0], pad_token_id=own[1], bos_token_id=None))
+    processor = SimpleNamespace(tokenizer=SimpleNamespace(eos_token_id=tokenizer[0], pad_token_id=tokenizer[1]))
+    _forget_generation_defaults(model, processor)
+    assert (model.generation_config.eos_token_id, model.generation_config.pad_token_id) == found
+
+
+def test_another_template_or_other_weights_are_another_engine(copy, demo):
+    before = load(ModelSettings(model=str(copy)))
+    assert before.revision == demo.revision
+    (copy / "chat_template.jinja").write_text((copy / "chat_template.jinja").read_text() + " ")
+    template = load(ModelSettings(model=str(copy)))
+    assert template.identity != before.identity
+    weights = bytearray((copy / "model.safetensors").read_bytes())
+    weights[-1] ^= 1
+    (copy / "model.safetensors").write_bytes(weights)
+    assert load(ModelSettings(model=str(copy))).revision != template.revision
+
+
+class TestComplaints:
+    def test_a_name_that_is_no_model(self):
+        assert complaint("nothing at all").startswith("nothing at all cannot be loaded as a vision-language model: Repo id must ")
+
+    def test_a_folder_without_a_model(self, tmp_path):
+        assert complaint(tmp_path).startswith(f"{tmp_path} cannot be loaded as a vision-language model: Unrecognized ")
+
+    def test_a_model_that_sees_nothing(self, copy):
+        config = json.loads((copy / "config.json").read_text())
+        (copy / "config.json").write_text(json.dumps({**config, "model_type": "bert"}))
+        assert f"{copy} cannot be loaded as a vision-language model: Unrecognized configuration class" in complaint(copy)
+
+    def test_damaged_weights(self, copy):
+        weights = (copy / "model.safetensors").read_bytes()
+        (copy / "model.safetensors").write_bytes(weights[: len(weights) // 2])
+        assert complaint(copy).startswith(f"{copy} cannot be loaded as a vision-language model: Error while deserializing")
+
+    def test_no_chat_template(self, copy):
+        (copy / "chat_template.jinja").unlink()
+        assert complaint(copy) == f"{copy} has no chat template; name a model that was trained to follow instructions"
+
+    def test_a_parameter_that_the_model_does_not_know(self):
+        assert complaint(DEMO, dtipe="float32").endswith("got an unexpected keyword argument 'dtipe'")
+        assert complaint(DEMO, dtype="float7").endswith("has no attribute 'float7'")
+
+    def test_a_hub_that_does_not_answer_is_no_fault_of_the_recipe(self, offline):
+        with pytest.raises(EnvironmentFailure) as caught:
+            load(ModelSettings(model="juicecap-tests/no-such-model"))
+        assert str(caught.value) == (
+            "juicecap-tests/no-such-model is not on this machine, and the Hugging Face hub cannot be reached"
+        )
+
+    def test_no_memory(self, monkeypatch):
+        def full(*_, **__):
+            raise torch.OutOfMemoryError("full")
+
+        monkeypatch.setattr("juicecap.vlm.hf.load.AutoModelForImageTextToText.from_pretrained", full)
+        with pytest.raises(EnvironmentFailure) as caught:
+            load(ModelSettings(model=DEMO))
+        assert str(caught.value) == f"{DEMO} does not fit into the GPU's memory"
+
+
+class TestNames:
+    def test_the_demo_model_is_said_to_be_one(self, said):
+        for _ in range(2):
+            assert Path(model_source(DEMO)).is_dir()
+        assert len(said) == 1
+        assert said[0].startswith(f"{DEMO} is a demonstration model of 1.5 M parameters")
+
+    def test_other_names_stay(self, said):
+        assert model_source("org/name") == "org/name"
+        assert said == []
+
+    def test_a_local_models_state(self, copy):
+        before = model_state(str(copy))
+        (copy / "extra.json").write_text("{}")
+        assert before
+        assert model_state(str(copy)) != before
+        assert model_state(DEMO)
+        assert model_state("org/on-the-hub") == ""

@@ -1,0 +1,174 @@
+"""The core, with a scripted backend: order, sharing, failures of single requests, engines."""
+
+from __future__ import annotations
+
+import importlib
+import shutil
+import threading
+from dataclasses import replace
+
+import pytest
+
+from juicecap.errors import EnvironmentFailure, MissingLibrary
+from juicecap.media.sampling import FrameSampling
+from juicecap.vlm import catalog, core, pictures
+from juicecap.vlm.base import Failure, Message, ModelSettings, Part, Request
+
+
+@pytest.fixture
+def ask_for(script):
+    """A request: `ask_for(path, text, model_suffix, frames)`."""
+
+    def made(path: str, text: str = "P", suffix: str = "", frames: int | None = 2, **more) -> Request:
+        return Request(
+            model=ModelSettings(model=script.model + suffix),
+            messages=(Message("user", (Part("video", path), Part("text", text))),),
+            frames=FrameSampling(num_frames=frames),
+            **more,
+        )
+
+    return made
+
+
+def said(outcomes):
+    return [[answer.text for answer in each.answers] or each.failure.code for each in outcomes]
+
+
+def test_outcomes_stand_in_the_order_of_the_requests(clips, script, ask_for):
+    requests = [ask_for(clips.paths[0], "a"), ask_for(clips.paths[1], "b", candidates=2), ask_for(clips.paths[0], "c")]
+    assert said(core.ask(requests)) == [["a 0"], ["b 0", "b 1"], ["c 0"]]
+    assert len(script.batches) == 1
+    assert core.ask([]) == []
+
+
+def test_requests_of_two_models_keep_their_places(clips, script, ask_for):
+    requests = [ask_for(clips.paths[0], text, suffix) for text, suffix in (("a", ""), ("b", "-x"), ("c", ""), ("d", "-x"))]
+    assert said(core.ask(requests)) == [["a 0"], ["b 0"], ["c 0"], ["d 0"]]
+    assert [settings.model for settings in script.opened] == [script.model, f"{script.model}-x"]
+
+
+def test_an_engine_is_opened_once_and_shared(clips, script, ask_for):
+    for _ in range(2):
+        core.ask([ask_for(clips.paths[0])])
+    assert len(script.opened) == 1
+
+
+def test_other_parameters_are_another_engine(clips, script, ask_for):
+    request = ask_for(clips.paths[0])
+    core.ask([request, replace(request, model=replace(request.model, params='{"dtype":"float32"}'))])
+    assert len(script.opened) == 2
+
+
+def test_a_clip_is_decoded_once_for_all_who_ask_about_it(clips, script, ask_for, monkeypatch):
+    core.close()  # the next core takes up the counting decoder
+    decoded = []
+    real = pictures.load_picture
+    monkeypatch.setattr(pictures, "load_picture", lambda part, *rest: decoded.append(part.value) or real(part, *rest))
+    path = clips.paths[0]
+    core.ask([ask_for(path, "a"), ask_for(path, "b"), ask_for(clips.paths[1], "a"), ask_for(path, "c", frames=3)])
+    assert sorted(decoded) == [path, path, clips.paths[1]]
+    first, second, _, fourth = script.batches[0]
+    assert first.pictures[0] is second.pictures[0]
+    assert [len(each.pictures[0].pixels) for each in (first, fourth)] == [2, 3]
+    core.close()
+
+
+def test_pictures_have_the_size_that_the_backend_wants(clips, script, ask_for):
+    core.ask([ask_for(clips.paths[0], frames=4)])
+    (picture,) = script.batches[0][0].pictures
+    assert picture.pixels.shape == (4, 16, 16, 3)
+    assert picture.times == pytest.approx((0, 8 / 12, 15 / 12, 23 / 12), abs=0.1)
+    assert picture.duration == pytest.approx(2.0)
+
+
+def test_a_medium_that_fails_fails_its_request_alone(clips, script, ask_for, tmp_path):
+    bad = tmp_path / "bad.mp4"
+    bad.write_text("x")
+    media = [(str(bad), "a"), (clips.paths[0], "b"), ("none.mp4", "c"), (str(bad), "d")]
+    outcomes = core.ask([ask_for(path, text) for path, text in media])
+    assert said(outcomes) == ["UNREADABLE", ["b 0"], "FILE_NOT_FOUND", "UNREADABLE"]
+    assert outcomes[2].failure.message == "none.mp4 does not exist"
+    assert [len(batch) for batch in script.batches] == [1]
+
+
+def test_an_engines_failure_is_handed_on(clips, script, ask_for):
+    script.answers["a"] = Failure(code="X", message="m", retryable=True)
+    (outcome,) = core.ask([ask_for(clips.paths[0], "a")])
+    assert outcome.failure == Failure(code="X", message="m", retryable=True)
+
+
+def test_seeds_follow_from_content_and_question(clips, script, ask_for, tmp_path):
+    copy = shutil.copy(clips.paths[0], tmp_path / "copy.mp4")
+    first, second, third, fourth, fifth = (
+        outcome.seed
+        for outcome in core.ask(
+            [
+                ask_for(clips.paths[0]),
+                ask_for(str(copy)),
+                ask_for(clips.paths[1]),
+                ask_for(clips.paths[0], "Q"),
+                ask_for(clips.paths[0], candidates=3),
+            ]
+        )
+    )
+    assert first == second == fifth
+    assert len({first, third, fourth}) == 3
+
+
+def test_an_engine_that_cannot_open_raises_and_is_tried_again(clips, script, ask_for):
+    script.trouble = EnvironmentFailure("no memory")
+    with pytest.raises(EnvironmentFailure, match="no memory"):
+        core.ask([ask_for(clips.paths[0])])
+    assert said(core.ask([ask_for(clips.paths[0], "again")])) == [["again 0"]]
+    assert len(script.opened) == 1
+
+
+def test_closing_and_asking_again(clips, script, ask_for):
+    core.ask([ask_for(clips.paths[0])])
+    core.close()
+    core.close()
+    assert [settings.model for settings in script.closed] == [script.model]
+    assert not [thread for thread in threading.enumerate() if thread.name == "juicecap-core"]
+    assert said(core.ask([ask_for(clips.paths[0], "b")])) == [["b 0"]]
+    assert len(script.opened) == 2
+
+
+def test_several_threads_share_one_engine(clips, script, ask_for):
+    found = {}
+
+    def work(number: int) -> None:
+        found[number] = said(core.ask([ask_for(clips.paths[0], str(number))]))
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == {number: [[f"{number} 0"]] for number in range(4)}
+    assert len(script.opened) == 1
+
+
+def without(monkeypatch, missing: str) -> None:
+    def imported(name: str) -> None:
+        raise ModuleNotFoundError(f"No module named {missing!r}", name=missing)
+
+    monkeypatch.setattr(catalog, "importlib", type("Importing", (), {"import_module": staticmethod(imported)}))
+
+
+def test_a_missing_library_says_how_to_get_it(monkeypatch):
+    without(monkeypatch, "transformers.models")
+    with pytest.raises(MissingLibrary) as caught:
+        catalog.make_backend(ModelSettings(model="m"))
+    assert str(caught.value) == 'transformers is not installed. Install it with: pip install "juicecap[hf]"'
+
+
+def test_a_missing_module_of_ones_own_is_no_missing_library(monkeypatch):
+    without(monkeypatch, "juicecap.vlm.hf.gone")
+    with pytest.raises(ModuleNotFoundError):
+        catalog.make_backend(ModelSettings(model="m"))
+
+
+def test_backends_are_in_order_and_there():
+    assert list(catalog.BACKENDS) == sorted(catalog.BACKENDS)
+    for entry in catalog.BACKENDS.values():
+        assert hasattr(importlib.import_module(entry.module), entry.attribute)
