@@ -190,7 +190,7 @@ def test_the_summary_in_the_readme_is_one_that_a_run_prints() -> None:
             export_path=load_recipe(ROOT / "recipes" / "video_caption.yaml").export_path,
             work_dir=Path("out"),
             seconds=1.0,
-            too_many_rejected=False,
+            max_rejected=0.05,
             notices=(),
         )
     )

@@ -10,6 +10,7 @@ import argparse
 import importlib
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 
 import juicecap
@@ -41,6 +42,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `juicecap ops | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except Exception:  # the top of the program: whatever arrives here is a bug
+        traceback.print_exc()
+        print("juicecap: this is a bug in juicecap, please report it with the lines above", file=sys.stderr)
+        return BugError.exit_code
 
 
 def _parser(given: Sequence[str]) -> argparse.ArgumentParser:

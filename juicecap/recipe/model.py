@@ -68,9 +68,3 @@ class Recipe:
     def text_key(self) -> str:
         """The column that ops take for the text."""
         return self.text_keys[0]
-
-    def too_many(self, rejected: int, samples: int) -> bool:
-        """Whether so many rejected samples of so many are more than `max_rejected` allows."""
-        if isinstance(self.max_rejected, float):
-            return rejected > self.max_rejected * samples
-        return rejected > self.max_rejected

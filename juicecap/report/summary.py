@@ -6,24 +6,27 @@ from juicecap.runner.result import RunResult
 
 
 def summary(result: RunResult) -> str:
-    """Counts, cost, time and where things are. Samples in = filtered + rejected + those that gave the output."""
-    kept = result.steps[-1].counts.kept if result.steps else result.samples
+    """Counts, cost, time and where things are. In + added by mappers = out + filtered + rejected."""
     captions = sum(step.counts.captions for step in result.steps)
     truncated = sum(step.counts.truncated for step in result.steps)
     prompt = sum(step.counts.prompt_tokens for step in result.steps)
     completion = sum(step.counts.completion_tokens for step in result.steps)
     lines = [f"in        {_samples(result.samples)}"]
     for step in result.steps:
-        if step.counts.filtered or step.counts.rejected:
-            gone = [f"{step.counts.filtered:,} filtered"] if step.counts.filtered else []
-            gone += [f"{step.counts.rejected:,} rejected"] if step.counts.rejected else []
-            lines.append(f"          - {step.op}: {', '.join(gone)}")
-    lines.append(f"kept      {_samples(kept)}, {result.filtered:,} filtered, {result.rejected:,} rejected")
+        changes = {
+            "added": step.counts.given - step.counts.kept,
+            "filtered": step.counts.filtered,
+            "rejected": step.counts.rejected,
+        }
+        told = ", ".join(f"{count:,} {what}" for what, count in changes.items() if count)
+        if told:
+            lines.append(f"          {step.op}: {told}")
+    lines.append(f"out       {_samples(result.exported)}; {result.filtered:,} filtered, {result.rejected:,} rejected on the way")
     if captions:
         cut = f", {truncated:,} cut by max_tokens" if truncated else ""
         lines.append(f"captions  {captions:,}{cut}; {prompt:,} prompt tokens, {completion:,} completion tokens")
     lines.append(f"time      {result.seconds:.1f} s")
-    lines.append(f"output    {result.export_path}  ({result.exported:,} rows)")
+    lines.append(f"output    {result.export_path}")
     if result.rejected:
         lines.append(f"rejected  {result.work_dir / 'rejected.jsonl'}")
     if result.too_many_rejected:

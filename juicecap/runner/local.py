@@ -61,13 +61,20 @@ def run_local(recipe: Recipe, *, limit: int | None, overwrite: bool, progress: P
             export_path=recipe.export_path,
             work_dir=recipe.work_dir,
             seconds=time.monotonic() - began,
-            too_many_rejected=recipe.too_many(rejected, len(source)),
+            max_rejected=recipe.max_rejected,
             notices=recipe.notices,
         )
-        if rejected != result.rejected:
-            raise BugError(f"{result.rejected} samples were rejected but {rejected} stand in {folder.rejected}")
+        _check(result, rejected)
         folder.write_manifest(_manifest(recipe, result, started, limit))
     return result
+
+
+def _check(result: RunResult, rejected: int) -> None:
+    """The promise that no sample is lost in silence."""
+    if rejected != result.rejected:
+        raise BugError(f"{result.rejected} samples were rejected but {rejected} stand in rejected.jsonl")
+    if result.samples + result.added != result.exported + result.filtered + result.rejected:
+        raise BugError(f"the counts do not add up: {result}")
 
 
 def _run_steps(recipe: Recipe, source: Dataset, folder: RunFolder, progress: Progress) -> list[Finished]:

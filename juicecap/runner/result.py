@@ -20,7 +20,7 @@ class StepResult:
 
 @dataclass(frozen=True, kw_only=True)
 class RunResult:
-    """Samples in = what every step filtered and rejected + what the last step kept; `exported` counts what that gave."""
+    """What a run gave. `samples` + `added` = `exported` + `filtered` + `rejected`; the runner checks it."""
 
     samples: int
     steps: tuple[StepResult, ...]
@@ -28,8 +28,14 @@ class RunResult:
     export_path: Path
     work_dir: Path
     seconds: float
-    too_many_rejected: bool
+    max_rejected: float | int
+    """A share of all samples (given and added) if a float, a number if an int."""
     notices: tuple[str, ...]
+
+    @property
+    def added(self) -> int:
+        """Samples that mappers made besides those they were given."""
+        return sum(step.counts.given - step.counts.kept for step in self.steps)
 
     @property
     def rejected(self) -> int:
@@ -40,6 +46,12 @@ class RunResult:
     def filtered(self) -> int:
         """Samples dropped by filters in all steps."""
         return sum(step.counts.filtered for step in self.steps)
+
+    @property
+    def too_many_rejected(self) -> bool:
+        """Whether more samples were rejected than `max_rejected` allows."""
+        share = isinstance(self.max_rejected, float)
+        return self.rejected > self.max_rejected * (self.samples + self.added if share else 1)
 
     @property
     def exit_code(self) -> int:

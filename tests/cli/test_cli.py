@@ -49,10 +49,10 @@ def test_run_says_what_came_of_it(recipe: Path, capsys: pytest.CaptureFixture[st
     lines = capsys.readouterr().out.splitlines()
     assert lines[:3] == [
         "in        2 samples",
-        "          - text_length_filter: 1 filtered",
-        "kept      1 sample, 1 filtered, 0 rejected",
+        "          text_length_filter: 1 filtered",
+        "out       1 sample; 1 filtered, 0 rejected on the way",
     ]
-    assert lines[-1] == f"output    {recipe.parent}/out.jsonl  (1 rows)"
+    assert lines[-1] == f"output    {recipe.parent}/out.jsonl"
     assert json.loads((recipe.parent / "out.jsonl").read_text()) == {"text": "a text that is long enough"}
 
 
@@ -135,3 +135,16 @@ def test_an_interrupted_run_says_how_to_go_on(recipe: Path, monkeypatch: pytest.
     monkeypatch.setattr("juicecap.runner.run", interrupted)
     assert main(["run", str(recipe)]) == 130
     assert "run the same command again to go on" in capsys.readouterr().err
+
+
+def test_an_exception_that_nobody_expected_is_a_bug_with_code_70(
+    recipe: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ValueError("boom")
+
+    monkeypatch.setattr("juicecap.runner.run", broken)
+    assert main(["run", str(recipe)]) == 70
+    error = capsys.readouterr().err
+    assert "ValueError: boom" in error
+    assert error.splitlines()[-1] == "juicecap: this is a bug in juicecap, please report it with the lines above"

@@ -377,14 +377,6 @@ def test_options_without_effect_are_said_once(load: Load) -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("limit", "rejected", "too_many"),
-    [("0.1", 10, False), ("0.1", 11, True), ("1", 1, False), ("1", 2, True), ("1.0", 100, False), ("0", 1, True)],
-)
-def test_a_share_and_a_number_of_rejected_samples(limit: str, rejected: int, too_many: bool, load: Load) -> None:
-    assert load(f"process: []\nmax_rejected: {limit}\n").too_many(rejected, 100) is too_many
-
-
 def test_an_op_of_a_file_of_ones_own(load: Load, tmp_path: Path) -> None:
     (tmp_path / "my_ops.py").write_text(
         "from __future__ import annotations\n"

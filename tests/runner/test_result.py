@@ -1,0 +1,71 @@
+"""The arithmetic of a run's result and the lines that tell it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from juicecap.ops.table import Counts
+from juicecap.report.summary import summary
+from juicecap.runner import RunResult, StepResult
+
+
+def step(op: str, taken: int, kept: int, given: int, *, rejected: int = 0, filtered: int = 0, captions: int = 0) -> StepResult:
+    counts = Counts(
+        taken=taken,
+        kept=kept,
+        filtered=filtered,
+        rejected=rejected,
+        given=given,
+        captions=captions,
+        truncated=captions // 9,
+        prompt_tokens=100 * captions,
+        completion_tokens=10 * captions,
+    )
+    return StepResult(op=op, counts=counts, seconds=1.0, finished_before=False)
+
+
+def result(max_rejected: float = 0.05) -> RunResult:
+    steps = (
+        step("video_duration_filter", 10, 9, 9, rejected=1),
+        step("video_captioning_from_vlm_mapper", 9, 9, 18, captions=9),
+        step("text_length_filter", 18, 16, 16, filtered=2),
+    )
+    return RunResult(
+        samples=10,
+        steps=steps,
+        exported=16,
+        export_path=Path("out/captions.jsonl"),
+        work_dir=Path("out/captions.run"),
+        seconds=12.34,
+        max_rejected=max_rejected,
+        notices=(),
+    )
+
+
+def test_what_came_in_and_was_added_went_out_or_is_accounted_for() -> None:
+    made = result()
+    assert (made.samples, made.added, made.exported, made.filtered, made.rejected) == (10, 9, 16, 2, 1)
+
+
+@pytest.mark.parametrize(
+    ("allowed", "code"), [(1 / 19, 0), (0.05, 3), (1, 0), (0, 3), (0.0, 3), (1.0, 0)]
+)
+def test_max_rejected_is_a_share_of_all_samples_or_a_number(allowed: float, code: int) -> None:
+    assert result(allowed).exit_code == code
+
+
+def test_the_summary() -> None:
+    assert summary(result()) == (
+        "in        10 samples\n"
+        "          video_duration_filter: 1 rejected\n"
+        "          video_captioning_from_vlm_mapper: 9 added\n"
+        "          text_length_filter: 2 filtered\n"
+        "out       16 samples; 2 filtered, 1 rejected on the way\n"
+        "captions  9, 1 cut by max_tokens; 900 prompt tokens, 90 completion tokens\n"
+        "time      12.3 s\n"
+        "output    out/captions.jsonl\n"
+        "rejected  out/captions.run/rejected.jsonl\n"
+        "more samples were rejected than max_rejected allows; the output is written, the exit code is 3"
+    )
