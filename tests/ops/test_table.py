@@ -91,7 +91,9 @@ def test_usage_is_counted_once_for_each_sample():
         Fate(kind="kept", sample={"n": 1}, outputs=({"n": 1}, {"n": 1}), usage=usage),
         Fate(kind="rejected", sample={"n": 2}, failure=SampleError("X", "x"), usage=Usage(captions=1, prompt_tokens=5)),
     ]
-    table = Dataset.from_list(rows_of(fates, ["n"]))
+    rows = rows_of(fates, ["n"])
+    assert [(row[FATE]["first"], row[FATE]["captions"]) for row in rows] == [(True, 3), (False, 0), (True, 1)]
+    table = Dataset.from_list(rows)
     found = counts(table)
     assert (found.captions, found.truncated, found.prompt_tokens, found.completion_tokens) == (4, 1, 75, 30)
 

@@ -15,6 +15,7 @@ from PIL import Image
 from juicecap.media.sampling import FrameSampling
 from juicecap.vlm import core
 from juicecap.vlm.base import Message, ModelSettings, Part, Prepared, Request, Sampling
+from juicecap.vlm.hf import backend as backend_module
 from juicecap.vlm.hf.backend import UNKNOWN_PROCESSOR_PIXELS, HFBackend
 from juicecap.vlm.pictures import load_picture
 
@@ -171,6 +172,16 @@ class TestOutcomes:
         sampling = Sampling(repetition_penalty=1.3, max_tokens=16)
         requests = [asked(clips.paths[0], "Why?", sampling=sampling), asked(clips.paths[1], PROMPT * 3, sampling=sampling)]
         assert core.ask(requests) == [core.ask([request])[0] for request in requests]
+
+    def test_padding_is_no_part_of_the_prompt(self, engine, six, monkeypatch):
+        masks = []
+        real = backend_module.RepetitionPenalty
+        monkeypatch.setattr(backend_module, "RepetitionPenalty", lambda penalty, mask: masks.append(mask) or real(penalty, mask))
+        longer = replace(asked("x", PROMPT * 3), sampling=Sampling(repetition_penalty=1.3), candidates=1)
+        batch = [replace(six[0], request=replace(six[0].request, sampling=longer.sampling)), replace(six[1], request=longer)]
+        outcomes = generated(engine, batch)
+        assert masks[0].sum(1).tolist() == [outcome.prompt_tokens for outcome in outcomes]
+        assert outcomes[0].prompt_tokens < outcomes[1].prompt_tokens == masks[0].shape[1]
 
     def test_the_models_own_generation_settings_are_not_consulted(self, clips, tmp_path):
         from juicecap.vlm.models import model_source
