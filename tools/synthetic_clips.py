@@ -252,6 +252,7 @@ def encode(images: Iterable[np.ndarray], fps: int, path: Path, *, crf: int = 23,
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=fps, options={"crf": str(crf), "preset": preset})
         stream.pix_fmt = "yuv420p"
+        stream.thread_count = 1  # the same bytes each time
         for index, image in enumerate(images):
             if index == 0:
                 stream.height, stream.width = image.shape[:2]

@@ -1,4 +1,4 @@
-"""Train the demo model: a real Qwen3-VL of 1.4 M parameters that captions the scenes of `synthetic_clips`.
+"""Train the demo model: a real Qwen3-VL of 1.55 M parameters that captions the scenes of `synthetic_clips`.
 
     python tools/train_demo_vlm.py --out juicecap/assets/demo_vlm
 

@@ -5,9 +5,9 @@ The keys are those of `data_juicer/config/config.py` of release 1.6; those that 
 
 from __future__ import annotations
 
-_ANALYSIS = "juicecap has no analyzer; the run's report shows what each op kept, dropped and rejected"
-_MINING = "juicecap has no insight mining; the run's report shows what each op kept, dropped and rejected"
-_CHECKPOINT = "finished ops and answers are always kept in the run folder; running again resumes"
+_ANALYSIS = "juicecap has no analyzer; the run's summary and manifest.json tell what each op kept, dropped and rejected"
+_MINING = "juicecap has no insight mining; the run's summary and manifest.json tell what each op kept, dropped and rejected"
+_CHECKPOINT = "finished ops are always kept in the run folder; running again resumes"
 _EVENTS = "a run always writes log.jsonl into its run folder"
 _LOGS = "juicecap does not rotate logs; each run has its own log.jsonl"
 _PARTITION = "juicecap does not partition a dataset; rows stream through the ops"
@@ -17,7 +17,7 @@ _STEPS = "the run folder keeps what each op left in steps/"
 _TRACER = "juicecap has no tracer; the run folder keeps what each op left in steps/"
 
 ANSWERS = {
-    "adaptive_batch_size": "the output and the speed do not depend on one; batch_size can be set in an op's block",
+    "adaptive_batch_size": "batch_size can be set in an op's block; the output does not depend on it",
     "auto": _ANALYSIS,
     "auto_num": _ANALYSIS,
     "auto_op_parallelism": "juicecap does not split ops over processes",
@@ -57,7 +57,7 @@ ANSWERS = {
     "percentiles": _ANALYSIS,
     "preserve_intermediate_data": _STEPS,
     "read_options": "juicecap reads files as they are written; there is nothing to pass on",
-    "resource_optimization": "juicecap does not size itself; max_in_flight of a captioning op bounds what is under way",
+    "resource_optimization": "juicecap does not size itself; batch_size in an op's block bounds what is under way",
     "save_stats_in_one_file": _ANALYSIS,
     "trace_keys": _TRACER,
     "turbo": "there is no slower mode to leave",
