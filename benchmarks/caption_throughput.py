@@ -20,6 +20,7 @@ from pathlib import Path
 
 import torch
 from common import DEMO_MODEL, conclude, film
+from datasets import Dataset, disable_progress_bars
 
 from juicecap.media.decode import decode_frames
 from juicecap.media.sampling import FrameSampling
@@ -35,6 +36,7 @@ SAMPLING = {"temperature": 0.7, "top_p": 0.9, "max_tokens": 64}
 
 
 def main() -> None:
+    disable_progress_bars()
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--backend", choices=["hf"], default="hf")
     parser.add_argument("--clips", type=int, default=64)
@@ -77,14 +79,13 @@ def _compare(paths: list[str], options: argparse.Namespace) -> None:
     wall = sum(own_seconds)
     shares = {name: seconds / wall for name, seconds in clocks.items()}
     print("juicecap's time: " + ", ".join(f"{name} {share:.0%}" for name, share in sorted(shares.items())))
-    print("(decoding runs on several threads at once, so its share can exceed what it adds to the wall time)")
+    print("(decoding runs beside the rest and on several threads, so the shares can add up to more than the whole)")
     conclude(ratio=own / loop, loop=loop, juicecap=own, **shares)
     core.close()
 
 
 def _juicecap(op: VideoCaptioningFromVLMMapper, paths: list[str], batch_size: int) -> None:
-    for start in range(0, len(paths), batch_size):
-        op({"videos": [[path] for path in paths[start : start + batch_size]]})
+    op.run(Dataset.from_dict({"videos": [[path] for path in paths]}), batch_size=batch_size)
 
 
 def _usual_loop(op: VideoCaptioningFromVLMMapper, loaded: Loaded, paths: list[str], candidates: int) -> None:
@@ -98,7 +99,11 @@ def _usual_loop(op: VideoCaptioningFromVLMMapper, loaded: Loaded, paths: list[st
         for _ in range(candidates):
             with torch.inference_mode():
                 tokens = loaded.model.generate(
-                    **row, do_sample=True, temperature=sampling.temperature, top_p=sampling.top_p, max_new_tokens=sampling.max_tokens
+                    **row,
+                    do_sample=True,
+                    temperature=sampling.temperature,
+                    top_p=sampling.top_p,
+                    max_new_tokens=sampling.max_tokens,
                 )
             loaded.processor.decode(tokens[0, row["input_ids"].shape[1] :], skip_special_tokens=True)
 

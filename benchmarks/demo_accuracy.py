@@ -45,11 +45,7 @@ def main() -> None:
 
 def _share(filmed: list[Clip], prompt: str | None, key: str, model: str) -> float:
     said = _captions(filmed, prompt, model)
-    wrong = [
-        (clip, answer)
-        for clip, answer in zip(filmed, said, strict=True)
-        if answer != clips.video_answers(clip.scene)[key]
-    ]
+    wrong = [(clip, answer) for clip, answer in zip(filmed, said, strict=True) if answer != clips.video_answers(clip.scene)[key]]
     for clip, answer in wrong[:5]:
         print(f"  {clip.path.name}: {answer!r}, not {clips.video_answers(clip.scene)[key]!r}")
     return 1 - len(wrong) / len(filmed)

@@ -21,7 +21,7 @@ _HOMES = {
 
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
-        import importlib  # noqa: PLC0415  (importing juicecap imports nothing else)
+        import importlib
 
         module, attribute = _HOMES[name]
         return getattr(importlib.import_module(module), attribute)

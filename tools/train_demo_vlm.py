@@ -73,7 +73,12 @@ SIZES = [(64, 64), (80, 80), (64, 80), (80, 64), (64, 96), (96, 64), (64, 112), 
 """(height, width) that `FRAME_PIXELS` gives for the sizes and aspect ratios of `clips.random_size`."""
 
 PARAPHRASES = {
-    clips.SHORT_PROMPT: ["\n" + clips.SHORT_PROMPT + "\n", clips.SHORT_PROMPT, "Describe the video.", "What happens in the video?"],
+    clips.SHORT_PROMPT: [
+        "\n" + clips.SHORT_PROMPT + "\n",
+        clips.SHORT_PROMPT,
+        "Describe the video.",
+        "What happens in the video?",
+    ],
     clips.DETAIL_PROMPT: [clips.DETAIL_PROMPT, "Describe the video in detail."],
     clips.IMAGE_PROMPT: [clips.IMAGE_PROMPT, "Describe the image."],
 }
@@ -184,7 +189,7 @@ def _initialise(model: Qwen3VLForConditionalGeneration) -> None:
     table.data.copy_(0.7 * grid.reshape(table.shape))
 
 
-def _attention_in_one_call(self, hidden_states, cu_seqlens, position_embeddings=None, max_seqlen=None, **_):
+def _attention_in_one_call(self, hidden_states, cu_seqlens, position_embeddings=None, **_):
     """The vision tower's attention for slices of one size: one call for all of them instead of one for each."""
     total, slices = hidden_states.shape[0], cu_seqlens.shape[0] - 1
     query, key, value = self.qkv(hidden_states).reshape(total, 3, self.num_heads, -1).permute(1, 0, 2, 3).unbind(0)
@@ -351,7 +356,9 @@ def _vision_loss(heads, tokens, scenes, rows, columns):
     y = (torch.arange(rows) + 0.5) / rows
     x = (torch.arange(columns) + 0.5) / columns
     centre = torch.tensor([scene.start for scene in scenes])
-    near = (x[None, None, :] - centre[:, 0, None, None]).abs() * columns + (y[None, :, None] - centre[:, 1, None, None]).abs() * rows
+    near = (x[None, None, :] - centre[:, 0, None, None]).abs() * columns + (
+        y[None, :, None] - centre[:, 1, None, None]
+    ).abs() * rows
     here = (near.flatten(1) < 1.5).long()
     ninth = torch.tensor([int(scene.start[1] * 3) * 3 + int(scene.start[0] * 3) for scene in scenes])
     loss = functional.cross_entropy(heads["here"](tokens).flatten(0, 1), here.flatten())
@@ -458,7 +465,9 @@ def train_language(model, batches: Iterator[Batch], steps: int, rate: float, nam
         seen.append(1 - wrong.float().mean().item())
         if step % 50 == 0 or step == steps - 1:
             whole = sum(seen[-50:]) / len(seen[-50:])
-            print(f"{name} {step} loss {each.mean().item():.4f} whole answers {whole:.3f} {time.time() - started:.0f}s", flush=True)
+            print(
+                f"{name} {step} loss {each.mean().item():.4f} whole answers {whole:.3f} {time.time() - started:.0f}s", flush=True
+            )
         if step % 500 == 499 or step == steps - 1:
             save()
 

@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `juicecap ops | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except Exception:  # the top of the program: whatever arrives here is a bug
+    except Exception:  # noqa: BLE001  (the top of the program: whatever arrives here is a bug)
         traceback.print_exc()
         print("juicecap: this is a bug in juicecap, please report it with the lines above", file=sys.stderr)
         return BugError.exit_code

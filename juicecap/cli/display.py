@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from types import TracebackType
+from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
@@ -38,7 +39,7 @@ class LiveProgress:
         self._rejected = self._samples = 0
         self._name, self._began = "", 0.0
 
-    def __enter__(self) -> LiveProgress:
+    def __enter__(self) -> Self:
         self._bars.start()
         return self
 

@@ -31,7 +31,7 @@ def main(options: argparse.Namespace) -> int:
     logger.remove()
     with LiveProgress() as progress:
         logger.add(progress.write, level="WARNING", format="{message}", colorize=False)
-        from juicecap.runner import run  # noqa: PLC0415  (opens `datasets`; a wrong recipe is told without it)
+        from juicecap.runner import run
 
         result = run(recipe, limit=options.limit, overwrite=options.overwrite, progress=progress)
     print(summary(result))

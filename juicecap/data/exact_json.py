@@ -54,7 +54,7 @@ def to_text(value: Any) -> str | None:
 def _feature_class() -> Any:
     from datasets import Json
 
-    class ExactJson(Json):  # type: ignore[misc]  # datasets is not typed
+    class ExactJson(Json):  # type: ignore[misc]  # datasets is not typed  # noqa: PLW1641  (features are not hashed)
         # Pickled and hashed as a call, because a class made inside a function cannot be found by its name.
         def __reduce__(self) -> tuple[Any, tuple[()]]:
             return exact_json, ()
@@ -65,7 +65,7 @@ def _feature_class() -> Any:
         def encode_example(self, example_data: Any) -> str | None:
             return to_text(example_data)
 
-        def decode_example(self, example_data: Any, token_per_repo_id: Any = None) -> Any:
+        def decode_example(self, example_data: Any, token_per_repo_id: Any = None) -> Any:  # noqa: ARG002  (the signature is that of datasets)
             try:
                 return None if example_data is None else json.loads(example_data)
             except ValueError:

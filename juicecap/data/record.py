@@ -55,7 +55,7 @@ def parse_object(text: str, where: str) -> dict[str, Any]:
     try:
         values, end = decode_object(text, start, where)
         if rest := text[end:].lstrip(JSON_SPACE):
-            raise json.JSONDecodeError("Extra data", text, len(text) - len(rest))
+            raise json.JSONDecodeError("Extra data", text, len(text) - len(rest))  # noqa: TRY301  (caught here on purpose)
     except json.JSONDecodeError as error:
         raise not_json(where, f"{error.msg} at column {error.pos + 1}") from None
     return values

@@ -41,7 +41,7 @@ def fingerprint_of(*ingredients: object) -> str:
 
 def absolute(path: str | Path) -> Path:
     """The path from the root, without `..`; links are not followed, so that media are sought beside the link."""
-    return Path(os.path.abspath(path))  # noqa: PTH100 - Path.resolve would follow links
+    return Path(os.path.abspath(path))
 
 
 def file_key(path: Path) -> list[object]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import itertools
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, get_type_hints
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, get_type_hints
 from juicecap.data.lines import write_lines
 from juicecap.errors import BugError, SampleError, SettingsError
 from juicecap.ops.fate import Fate, Usage
-from juicecap.ops.table import kept, rejections, step_table
+from juicecap.ops.table import Applier, kept, rejections, step_table
 from juicecap.ops.types import fits, type_name
 from juicecap.sample import Batch, Sample, batch_of, media_paths, samples_of
 from juicecap.vlm import core
@@ -57,6 +57,8 @@ class Op(ABC):
     """Raised when the same settings give another output, so that finished steps are not taken for current ones."""
     default_batch_size: ClassVar[int] = 1000
     """Samples in a batch where the recipe does not say."""
+    asks_model: ClassVar[bool] = False
+    """Whether samples raise requests: then the next batch is looked at while one is answered."""
 
     def __init_subclass__(cls) -> None:
         if "name" not in cls.__dict__:
@@ -112,12 +114,15 @@ class Op(ABC):
             SampleError: the sample is to be rejected.
         """
 
-    def fates(self, batch: Batch) -> list[Fate]:
-        """Apply the op to a batch; one fate for each sample, in order."""
+    def fates(self, batch: Batch, upcoming: Batch | None = None) -> list[Fate]:
+        """Apply the op to a batch; one fate for each sample, in order.
+
+        `upcoming` is the batch that comes next, if that is known: an engine's answers are awaited while its media are read.
+        """
         samples = samples_of(batch)
         plans = [self._plan(sample) for sample in samples]
-        questions = [plan for plan in plans if not isinstance(plan, SampleError)]
-        answered = iter(core.ask(list(itertools.chain.from_iterable(questions))) if any(questions) else ())
+        later = [self._plan(sample) for sample in samples_of(upcoming or {})]
+        answered = iter(core.ask(questions, _questions(later)) if (questions := _questions(plans)) else ())
         fates = []
         for sample, plan in zip(samples, plans, strict=True):
             if isinstance(plan, SampleError):
@@ -171,7 +176,9 @@ class Op(ABC):
             SampleError: a sample failed and `rejected` is None; the message names it.
         """
         watcher = self._raise_failure if rejected is None else None
-        table = step_table(self, dataset, batch_size=batch_size, watcher=watcher, load_from_cache_file=False)
+        fingerprint = digest_of([dataset._fingerprint, self.fingerprint()])  # noqa: SLF001  (there is no public name for it)
+        options = {"load_from_cache_file": False, "new_fingerprint": fingerprint}
+        table = step_table(self, dataset, batch_size=batch_size, watcher=watcher, **options)
         failed = rejections(table, self.name, self.media_keys())
         if rejected is None:
             return kept(table)
@@ -186,8 +193,8 @@ class Op(ABC):
             if fate.failure:
                 raise fate.named_failure(self.media_keys()) from fate.failure
 
-    def chooser(self, samples: Iterable[Sample]) -> Callable[[Batch], list[Fate]]:
-        """What turns each batch of the dataset `samples`, met in order, into fates."""
+    def chooser(self, samples: Iterable[Sample]) -> Applier:
+        """What turns each batch of the dataset `samples`, met in order and with the batch behind it, into fates."""
         del samples
         return self.fates
 
@@ -256,15 +263,16 @@ class WholeDatasetOp(Op):
         `samples` can be iterated more than once.
         """
 
-    def fates(self, batch: Batch) -> list[Fate]:
+    def fates(self, batch: Batch, upcoming: Batch | None = None) -> list[Fate]:
         """Apply the op to a batch, taken as the whole dataset."""
-        return self.chooser(samples_of(batch))(batch)
+        return self.chooser(samples_of(batch))(batch, upcoming)
 
-    def chooser(self, samples: Iterable[Sample]) -> Callable[[Batch], list[Fate]]:
+    def chooser(self, samples: Iterable[Sample]) -> Applier:
         """See `Op.chooser`."""
         choices = iter(self.choose(samples))
 
-        def fates(batch: Batch) -> list[Fate]:
+        def fates(batch: Batch, upcoming: Batch | None) -> list[Fate]:
+            del upcoming
             rows = samples_of(batch)
             chosen = list(itertools.islice(choices, len(rows)))
             if len(chosen) < len(rows):
@@ -315,6 +323,10 @@ class Deduplicator(WholeDatasetOp):
 @dataclass(frozen=True, kw_only=True)
 class Selector(WholeDatasetOp):
     """Base of ops that pick samples by comparing them with all others (the best N, a spread, …)."""
+
+
+def _questions(plans: Iterable[Sequence[Request] | SampleError]) -> list[Request]:
+    return [request for plan in plans if not isinstance(plan, SampleError) for request in plan]
 
 
 def _usage(outcomes: Sequence[Outcome]) -> Usage:

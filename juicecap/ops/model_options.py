@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from jsonargparse.typing import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
@@ -18,6 +18,8 @@ from juicecap.vlm.sampling_params import parse_sampling
 @dataclass(frozen=True, kw_only=True)
 class ModelOptions:
     """Which model, how it samples tokens and how it sees a video. Mixed into ops; the fields are recipe parameters."""
+
+    asks_model: ClassVar[bool] = True
 
     hf_model: str = "Qwen/Qwen3-VL-8B-Instruct"
     """Hub id or local folder of the model, or juicecap-demo-vlm for the bundled demonstration model."""

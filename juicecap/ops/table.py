@@ -6,6 +6,7 @@ here: the dataset brings its own `map`.
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,9 @@ from juicecap.sample import FATE, Batch, Sample, batch_of
 if TYPE_CHECKING:
     from datasets import Dataset
 
+Applier = Callable[[Batch, Batch | None], list[Fate]]
+"""(batch, the batch that comes next if it is known) to a fate for each sample of the first."""
+
 Watcher = Callable[[Sequence[Fate]], None]
 """Told the fates of each batch as they are known; for progress."""
 
@@ -27,11 +31,12 @@ class BatchOp(Protocol):
     """What this module needs of an op."""
 
     default_batch_size: ClassVar[int]
+    asks_model: ClassVar[bool]
 
     def columns_written(self) -> Mapping[str, Any]:
         """See `ops.base.Op`."""
 
-    def chooser(self, samples: Iterable[Sample]) -> Callable[[Batch], list[Fate]]:
+    def chooser(self, samples: Iterable[Sample]) -> Applier:
         """See `ops.base.Op`."""
 
 
@@ -66,10 +71,11 @@ def step_table(
     columns = [name for name in features if name != FATE]
     if not len(dataset):  # `map` would leave the columns as they are
         return type(dataset).from_dict({name: [] for name in features}, features=features)
-    apply = op.chooser(dataset)
+    apply, size = op.chooser(dataset), batch_size or op.default_batch_size
+    following = itertools.islice(dataset.iter(size), 1, None) if op.asks_model else iter(())
 
     def step(batch: Batch) -> Batch:
-        fates = apply(batch)
+        fates = apply(batch, next(following, None))
         if watcher:
             watcher(fates)
         return encode_batch(batch_of(rows_of(fates, columns), features), features)
@@ -77,7 +83,7 @@ def step_table(
     return dataset.map(
         step,
         batched=True,
-        batch_size=batch_size or op.default_batch_size,
+        batch_size=size,
         features=features,
         remove_columns=dataset.column_names,
         **map_options,

@@ -1,7 +1,7 @@
 """`--set KEY=VALUE`: values given on the command line in place of the recipe's.
 
-KEY is a key of the recipe (`seed`), a path through it (`process.0.video_duration_filter.min_duration`), or begins with the name of
-an op that stands in `process` once (`video_duration_filter.min_duration`). VALUE is YAML.
+KEY is a key of the recipe (`seed`), a path through it (`process.0.video_duration_filter.min_duration`), or begins with the name
+of an op that stands in `process` once (`video_duration_filter.min_duration`). VALUE is YAML.
 """
 
 from __future__ import annotations

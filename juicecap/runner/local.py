@@ -137,7 +137,7 @@ def _logging_to(folder: RunFolder) -> Iterator[None]:
 @contextmanager
 def _quiet_datasets() -> Iterator[None]:
     """A run has a progress display of its own."""
-    from datasets.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars  # noqa: PLC0415
+    from datasets.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
     before = are_progress_bars_disabled()
     disable_progress_bars()

@@ -144,4 +144,3 @@ def sum_counts(results: Sequence[StepResult]) -> dict[str, Any]:
     """Totals of a run for its manifest."""
     names = ("filtered", "rejected", "captions", "truncated", "prompt_tokens", "completion_tokens")
     return {name: sum(getattr(result.counts, name) for result in results) for name in names}
-

@@ -4,7 +4,10 @@ The loop runs in a background thread, so that ops are plain synchronous function
 `Dataset.map`, inside a notebook's running loop. Engines are opened at first need, shared by all ops with equal settings,
 and closed by `close` or at exit. Ops hold none of this.
 
-Not covered yet: the window over several batches, the journal, decoding in worker processes.
+While a batch is answered, the media of the batch that will be asked next are decoded, if `ask` is told about it: at most two
+batches of frames are in memory.
+
+Not covered yet: a window that does not stop at the end of a batch, the journal, decoding in worker processes.
 """
 
 from __future__ import annotations
@@ -25,14 +28,16 @@ from juicecap.vlm.catalog import make_backend
 T = TypeVar("T")
 
 
-def ask(requests: Sequence[Request]) -> list[Outcome]:
+def ask(requests: Sequence[Request], upcoming: Sequence[Request] = ()) -> list[Outcome]:
     """Answer requests, in order; a request that fails has an outcome that says so.
+
+    `upcoming` are requests that the next call will probably ask; their media are decoded meanwhile.
 
     Raises:
         JuicecapError: an engine cannot be opened, or died.
     """
     core = _core()
-    return core.call(core.ask(requests))
+    return core.call(core.ask(requests, upcoming))
 
 
 def close() -> None:
@@ -55,6 +60,7 @@ class _Core:
         self.pid = os.getpid()
         self._workers = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="juicecap-media")
         self._engines: dict[ModelSettings, asyncio.Task[Backend]] = {}
+        self._ahead: dict[Request, asyncio.Task[Prepared | Outcome]] = {}
         self._thread = threading.Thread(target=self.loop.run_forever, name="juicecap-core", daemon=True)
         self._thread.start()
 
@@ -62,26 +68,40 @@ class _Core:
         """Run a coroutine on the loop and wait for it."""
         return asyncio.run_coroutine_threadsafe(work, self.loop).result()
 
-    async def ask(self, requests: Sequence[Request]) -> list[Outcome]:
+    async def ask(self, requests: Sequence[Request], upcoming: Sequence[Request]) -> list[Outcome]:
         """See `ask`."""
-        outcomes: list[Outcome | None] = [None] * len(requests)
+        ready = await asyncio.gather(*self._preparing(requests))
+        self._look_ahead(upcoming)
+        outcomes = {place: each for place, each in enumerate(ready) if isinstance(each, Outcome)}
         for settings in dict.fromkeys(request.model for request in requests):
-            places = [place for place, request in enumerate(requests) if request.model == settings]
+            batch = {
+                place: each for place, each in enumerate(ready) if isinstance(each, Prepared) and each.request.model == settings
+            }
             backend = await self._engine(settings)
-            answers = await self._ask_one(backend, [requests[place] for place in places])
-            for place, answer in zip(places, answers, strict=True):
-                outcomes[place] = answer
-        return [outcome for outcome in outcomes if outcome is not None]
+            outcomes |= zip(batch, await backend.generate(list(batch.values())), strict=True)
+        return [outcomes[place] for place in range(len(requests))]
 
-    async def _ask_one(self, backend: Backend, requests: Sequence[Request]) -> list[Outcome]:
+    def _preparing(self, requests: Sequence[Request]) -> list[asyncio.Task[Prepared | Outcome]]:
+        """A task for each request: the one that looked ahead, or a new one."""
         shared: dict[object, asyncio.Future[Any]] = {}
-        prepared = await asyncio.gather(*(self._prepare(backend, request, shared) for request in requests))
-        answered = iter(await backend.generate([each for each in prepared if isinstance(each, Prepared)]))
-        return [next(answered) if isinstance(each, Prepared) else each for each in prepared]
+        tasks: dict[Request, asyncio.Task[Prepared | Outcome]] = {}
+        for request in requests:
+            if request not in tasks:
+                tasks[request] = (
+                    self._ahead.pop(request) if request in self._ahead else self.loop.create_task(self._prepare(request, shared))
+                )
+        return [tasks[request] for request in requests]
 
-    async def _prepare(self, backend: Backend, request: Request, shared: dict[object, asyncio.Future[Any]]) -> Prepared | Outcome:
+    def _look_ahead(self, upcoming: Sequence[Request]) -> None:
+        """Begin with the requests of the next call. What an earlier look ahead began in vain is given up."""
+        given_up, self._ahead = self._ahead, {}
+        for task in given_up.values():
+            task.cancel()
+        self._ahead = dict(zip(upcoming, self._preparing(upcoming), strict=True))
+
+    async def _prepare(self, request: Request, shared: dict[object, asyncio.Future[Any]]) -> Prepared | Outcome:
         """Digest and decode the request's media, each file once for all requests that share it."""
-        media = request.media()
+        backend, media = await self._engine(request.model), request.media()
         try:
             digests = {part.value: await self._shared(shared, part.value, content_digest, part.value) for part in media}
             pictures = [
@@ -93,9 +113,7 @@ class _Core:
         seed = request.derived_seed(request.key(digests, backend.identity()))
         return Prepared(request=request, pictures=tuple(pictures), seed=seed)
 
-    async def _shared(
-        self, shared: dict[object, asyncio.Future[Any]], key: object, work: Callable[..., T], *arguments: Any
-    ) -> T:
+    async def _shared(self, shared: dict[object, asyncio.Future[Any]], key: object, work: Callable[..., T], *arguments: Any) -> T:
         """Run `work` on a worker thread, or wait for it where it runs already."""
         if key not in shared:
             shared[key] = self.loop.run_in_executor(self._workers, work, *arguments)
@@ -122,6 +140,7 @@ class _Core:
             self._workers.shutdown(wait=False, cancel_futures=True)
 
     async def _close(self) -> None:
+        self._look_ahead(())
         engines, self._engines = list(self._engines.values()), {}
         for engine in engines:
             if engine.done() and not engine.cancelled() and engine.exception() is None:

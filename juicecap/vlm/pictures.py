@@ -20,6 +20,4 @@ def load_picture(part: Part, sampling: FrameSampling, backend: Backend) -> Pictu
     frames = decode_frames(
         part.value, sampling, lambda count, width, height: backend.frame_size("video", count, width, height, sampling)
     )
-    return Picture(
-        pixels=frames.pixels, times=frames.times, duration=frames.info.duration, unreadable=frames.unreadable
-    )
+    return Picture(pixels=frames.pixels, times=frames.times, duration=frames.info.duration, unreadable=frames.unreadable)

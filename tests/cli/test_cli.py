@@ -25,13 +25,16 @@ def recipe(tmp_path: Path) -> Path:
     (tmp_path / "data.jsonl").write_text('{"text": "a text that is long enough"}\n{"text": "short"}\n', encoding="utf-8")
     path = tmp_path / "recipe.yaml"
     path.write_text(
-        f"dataset_path: {tmp_path}/data.jsonl\nexport_path: {tmp_path}/out.jsonl\nprocess:\n  - text_length_filter:\n      min_len: 10\n",
+        f"dataset_path: {tmp_path}/data.jsonl\nexport_path: {tmp_path}/out.jsonl\n"
+        "process:\n  - text_length_filter:\n      min_len: 10\n",
         encoding="utf-8",
     )
     return path
 
 
-@pytest.mark.parametrize("arguments", [("--help",), ("ops",), ("ops", "text_length_filter"), ("check", "recipes/video_caption.yaml")])
+@pytest.mark.parametrize(
+    "arguments", [("--help",), ("ops",), ("ops", "text_length_filter"), ("check", "recipes/video_caption.yaml")]
+)
 def test_no_heavy_library_is_imported_before_it_is_needed(arguments: tuple[str, ...]) -> None:
     code = f"import sys; from juicecap.cli import main\ntry: main({list(arguments)!r})\nexcept SystemExit: pass\n"
     code += f"print([name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)"
@@ -128,7 +131,9 @@ def test_every_verb_has_help_without_a_traceback(verb: str) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_an_interrupted_run_says_how_to_go_on(recipe: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_interrupted_run_says_how_to_go_on(
+    recipe: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 

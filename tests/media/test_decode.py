@@ -72,9 +72,7 @@ def numbers(frames: Frames) -> list[int]:
 @pytest.fixture(scope="module")
 def clips(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("clips")
-    return {
-        name: write_clip(folder / name, len(IRREGULAR) if "stamps" in how else 60, **how) for name, how in CLIPS.items()
-    }
+    return {name: write_clip(folder / name, len(IRREGULAR) if "stamps" in how else 60, **how) for name, how in CLIPS.items()}
 
 
 @pytest.mark.parametrize("name", CLIPS)

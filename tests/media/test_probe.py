@@ -14,9 +14,7 @@ from juicecap.media.sampling import FrameSampling
 
 def test_all_facts(tmp_path: Path) -> None:
     path = write_clip(tmp_path / "clip.mp4", 45, fps=15)
-    assert probe(str(path)) == VideoInfo(
-        duration=3.0, fps=15.0, width=96, height=64, frames=45, codec="h264", rotation=0
-    )
+    assert probe(str(path)) == VideoInfo(duration=3.0, fps=15.0, width=96, height=64, frames=45, codec="h264", rotation=0)
 
 
 def test_webm_does_not_count_its_frames(tmp_path: Path) -> None:

@@ -49,6 +49,22 @@ def test_rows_and_fates_in_the_order_of_the_input():
     assert list(fates[0]) == list(FATE_COLUMN)
 
 
+@pytest.mark.parametrize(("asks", "seen"), [(True, [([1, 2], [3, 4]), ([3, 4], [5]), ([5], None)]), (False, None)])
+def test_an_op_that_asks_a_model_is_told_the_next_batch(asks, seen):
+    calls = []
+
+    @dataclass(frozen=True, kw_only=True)
+    class Looking(HalveMapper):
+        asks_model = asks
+
+        def fates(self, batch, upcoming=None):
+            calls.append((batch["n"], upcoming and upcoming["n"]))
+            return super().fates(batch, upcoming)
+
+    step_table(Looking(), Dataset.from_dict({"n": [1, 2, 3, 4, 5]}), batch_size=2)
+    assert calls == (seen or [([1, 2], None), ([3, 4], None), ([5], None)])
+
+
 def test_what_goes_on():
     assert kept(table_of([4, 3, 0, 2])).to_dict() == {
         "n": [4, 4, 2, 2],

@@ -269,7 +269,9 @@ def test_the_manifest_tells_what_was_run(job: Job) -> None:
     assert (manifest["samples"], manifest["exported"], manifest["captions"], manifest["rejected"]) == (9, 9, 9, 0)
     assert [step["op"] for step in manifest["steps"]] == [next(iter(item)) for item in job.process]
     assert manifest["completion_tokens"] == sum(
-        entry["completion_tokens"] for line in job.output.read_text().splitlines() for entry in json.loads(line)["caption_provenance"]
+        entry["completion_tokens"]
+        for line in job.output.read_text().splitlines()
+        for entry in json.loads(line)["caption_provenance"]
     )
     assert yaml.safe_load((job.work_dir / "recipe.yaml").read_text())["process"] == job.process
 

@@ -73,6 +73,25 @@ def test_a_clip_is_decoded_once_for_all_who_ask_about_it(clips, script, ask_for,
     core.close()
 
 
+def test_what_is_asked_next_is_decoded_ahead_and_only_once(clips, script, ask_for, monkeypatch):
+    core.close()  # the next core takes up the counting decoder
+    decoded = []
+    real = pictures.load_picture
+    monkeypatch.setattr(pictures, "load_picture", lambda part, *rest: decoded.append(part.value) or real(part, *rest))
+    now, later, never = (ask_for(path) for path in clips.paths[:3])
+    core.ask([now], upcoming=[later, now])
+    assert said(core.ask([later], upcoming=[never])) == [["P 0"]]
+    assert said(core.ask([now])) == [["P 0"]]
+    assert decoded.count(clips.paths[1]) == 1
+    assert [[each.request for each in batch] for batch in script.batches] == [[now], [later], [now]]
+    core.close()
+
+
+def test_a_medium_that_fails_ahead_fails_its_request_when_it_is_asked(clips, script, ask_for):
+    assert said(core.ask([ask_for(clips.paths[0])], upcoming=[ask_for("none.mp4"), ask_for(clips.paths[1])])) == [["P 0"]]
+    assert said(core.ask([ask_for("none.mp4"), ask_for(clips.paths[1])])) == ["FILE_NOT_FOUND", ["P 0"]]
+
+
 def test_pictures_have_the_size_that_the_backend_wants(clips, script, ask_for):
     core.ask([ask_for(clips.paths[0], frames=4)])
     (picture,) = script.batches[0][0].pictures

@@ -13,8 +13,7 @@ if TYPE_CHECKING:
 
 def write(dataset: Dataset, stream: BinaryIO) -> None:
     """Write all rows."""
-    for sample in samples(dataset):
-        stream.write(json_text(written_keys(sample), sample).encode() + b"\n")
+    stream.writelines(json_text(written_keys(sample), sample).encode() + b"\n" for sample in samples(dataset))
 
 
 def count(path: Path) -> int:

@@ -37,4 +37,4 @@ def open_dataset(path: str, options: Options) -> Dataset:
         raise DataError(
             f"{path} on the Hub cannot be read: {reason_of(error)}. Try datasets.load_dataset({path!r}, split='train')."
         ) from error
-    return with_origin(dataset, path, "", [path, dataset._fingerprint], options)
+    return with_origin(dataset, path, "", [path, dataset._fingerprint], options)  # noqa: SLF001  (datasets has no public name for it)

@@ -43,7 +43,7 @@ def with_origin(dataset: Dataset, name: str, folder: str, key: Iterable[object],
             write_arrow(path, origin_features().arrow_schema, origin_batches(name, folder, len(dataset)))
         dataset = concatenate_datasets([dataset, open_arrow(path, fingerprint)], axis=1)
     info = DatasetInfo(features=exact(dataset.features))
-    return Dataset(dataset.data, info=info, indices_table=dataset._indices, fingerprint=fingerprint)
+    return Dataset(dataset.data, info=info, indices_table=dataset._indices, fingerprint=fingerprint)  # noqa: SLF001  (datasets has no public name for it)
 
 
 def keeps_origin(features: Features, name: str) -> bool:

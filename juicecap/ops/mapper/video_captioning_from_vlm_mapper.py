@@ -198,22 +198,16 @@ class VideoCaptioningFromVLMMapper(ModelOptions, Mapper):
             return candidates[0]
         return candidates[most_similar(reference, [each.text for each in candidates])]
 
-    def _captioned(
-        self, sample: Sample, chunks: list[Chunk], outcomes: Sequence[Outcome], chosen: Sequence[Candidate]
-    ) -> Sample:
+    def _captioned(self, sample: Sample, chunks: list[Chunk], outcomes: Sequence[Outcome], chosen: Sequence[Candidate]) -> Sample:
         captions = [candidate.text for candidate in chosen]
         new = dict(sample)
         if self._rewrites:
             left = iter(captions)
-            new[self.text_key] = "".join(
-                chunk.rewritten([next(left) for _ in chunk.videos], self._tokens) for chunk in chunks
-            )
+            new[self.text_key] = "".join(chunk.rewritten([next(left) for _ in chunk.videos], self._tokens) for chunk in chunks)
         if self.caption_field:
             new[self.caption_field] = captions
         if self.provenance_field:
-            entries = [
-                self._origin(sample, outcome, candidate) for outcome, candidate in zip(outcomes, chosen, strict=True)
-            ]
+            entries = [self._origin(sample, outcome, candidate) for outcome, candidate in zip(outcomes, chosen, strict=True)]
             new[self.provenance_field] = [*(sample.get(self.provenance_field) or []), *entries]
         return new
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import json
 from pathlib import Path
 
@@ -24,7 +24,7 @@ def write(tmp_path: Path, table: pa.Table, **options: int) -> str:
 
 
 def test_types_and_values_are_kept(tmp_path: Path) -> None:
-    when = datetime.datetime(2024, 1, 2, 3, 4, 5, 678)
+    when = dt.datetime(2024, 1, 2, 3, 4, 5, 678)
     table = pa.table(
         {
             "u": pa.array([2**64 - 1, None], pa.uint64()),

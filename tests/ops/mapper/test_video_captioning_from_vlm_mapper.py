@@ -225,9 +225,13 @@ class TestTexts:
     def test_fewer_tokens_leave_the_last_videos_alone_and_that_is_said_once(self, clips, said):
         for _ in range(2):
             assert self.rewritten(clips, "<__dj__video>", 0, 1) == [clips.text(0)]
-        assert said.count(
-            "video_captioning_from_vlm_mapper: some samples have more videos than video tokens; their last videos are left alone"
-        ) == 1
+        assert (
+            said.count(
+                "video_captioning_from_vlm_mapper: some samples have more videos than video tokens; "
+                "their last videos are left alone"
+            )
+            == 1
+        )
 
     def test_legacy_split_off_takes_all_videos(self, outcome):
         op = mapper(legacy_split_by_text_token=False, keep_original_sample=False)

@@ -24,9 +24,7 @@ PROMPT = "\nDescribe the input video in 1-2 sentences.\n"
 
 
 def asked(path: str, text: str = PROMPT, kind: str = "video", **more) -> Request:
-    return Request(
-        model=ModelSettings(model=DEMO), messages=(Message("user", (Part(kind, path), Part("text", text))),), **more
-    )
+    return Request(model=ModelSettings(model=DEMO), messages=(Message("user", (Part(kind, path), Part("text", text))),), **more)
 
 
 def texts(outcomes) -> list[str]:
@@ -77,9 +75,7 @@ class TestBatches:
         model = engine._ready.model
         real = model.generate
         monkeypatch.setattr(model, "generate", lambda **inputs: calls.append(len(inputs["input_ids"])) or real(**inputs))
-        batch = [
-            replace(each, request=replace(each.request, candidates=3, sampling=Sampling(temperature=0.01))) for each in six
-        ]
+        batch = [replace(each, request=replace(each.request, candidates=3, sampling=Sampling(temperature=0.01))) for each in six]
         outcomes = generated(engine, batch)
         assert calls == [18]
         assert [len(outcome.answers) for outcome in outcomes] == [3] * 6
