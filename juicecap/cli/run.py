@@ -3,31 +3,24 @@
 from __future__ import annotations
 
 import argparse
-import sys
 
 from loguru import logger
 
+from juicecap.cli import recipe as recipe_arguments
 from juicecap.cli.display import LiveProgress
-from juicecap.recipe import check, load_recipe
-from juicecap.recipe.problems import render
 from juicecap.report.summary import summary
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
-    parser.add_argument("recipe", help="the recipe, a YAML file")
-    parser.add_argument("--set", dest="overrides", metavar="KEY=VALUE", action="append", default=[], help="change a value")
+    recipe_arguments.add_arguments(parser)
     parser.add_argument("--limit", type=_positive, metavar="N", help="take the first N samples only")
     parser.add_argument("--overwrite", action="store_true", help="replace an output that another run wrote")
 
 
 def main(options: argparse.Namespace) -> int:
     """Run the recipe; the exit code is the run's."""
-    recipe = load_recipe(options.recipe, options.overrides)
-    report = check(recipe)
-    if report.problems:
-        print(render(report.problems, recipe.source.text), file=sys.stderr)
-        return 1
+    recipe, _ = recipe_arguments.checked(options)
     logger.remove()
     with LiveProgress() as progress:
         logger.add(progress.write, level="WARNING", format="{message}", colorize=False)

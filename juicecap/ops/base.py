@@ -4,8 +4,8 @@ An op is frozen settings: a keyword-only dataclass whose fields are its recipe p
 raises (`requests`) and, once the answers are there, what becomes of the sample (`settle`). Each sample of a batch meets
 exactly one `Fate`; nothing but this module turns a failed sample into one, and it does so for that sample alone.
 
-There is one base for each family: `Mapper` (sample to samples) and `Filter` (keep or drop) work batch by batch,
-`Deduplicator` and `Selector` look at the whole dataset first.
+There is one base for each family. `Mapper` (sample to samples) and `Filter` (keep or drop) are here and work batch by batch;
+`Deduplicator` and `Selector`, which look at the whole dataset first, are in `whole_dataset.py`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, get_type_hints
 
 from juicecap.data.lines import write_lines
-from juicecap.errors import BugError, SampleError, SettingsError
+from juicecap.errors import SampleError, SettingsError
+from juicecap.ops.columns_and_tokens import ColumnsAndTokens
 from juicecap.ops.fate import Fate, Usage
 from juicecap.ops.table import Applier, kept, rejections, step_table
 from juicecap.ops.types import fits, type_name
@@ -31,25 +32,11 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Op(ABC):
-    """Base of all ops: the column names and special tokens that every op takes."""
+class Op(ColumnsAndTokens, ABC):
+    """Base of all ops."""
 
     text_key: str = "text"
     """Column that holds the text."""
-    video_key: str = "videos"
-    """Column that holds the paths of the videos."""
-    image_key: str = "images"
-    """Column that holds the paths of the images."""
-    audio_key: str = "audios"
-    """Column that holds the paths of the audio files."""
-    video_special_token: str = "<__dj__video>"
-    """Token that stands for a video in the text."""
-    image_special_token: str = "<__dj__image>"
-    """Token that stands for an image in the text."""
-    audio_special_token: str = "<__dj__audio>"
-    """Token that stands for an audio file in the text."""
-    eoc_special_token: str = "<|__dj__eoc|>"
-    """Token that ends a chunk of the text."""
 
     name: ClassVar[str] = ""
     """Name in recipes: the name of the file that defines the op, unless the class or `register` says otherwise."""
@@ -246,83 +233,6 @@ class Filter(Op):
         """See `Op.settle`."""
         del outcomes
         return [sample] if self.keep(sample) else None
-
-
-Choice = bool | SampleError
-"""Whether a sample stays, or why that cannot be said."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class WholeDatasetOp(Op):
-    """An op that sees the whole dataset before it decides; `choose` runs once, `settle` only reads the decision."""
-
-    @abstractmethod
-    def choose(self, samples: Iterable[Sample]) -> list[Choice]:
-        """For each sample of the dataset, in order, whether it stays, or why that cannot be said.
-
-        `samples` can be iterated more than once.
-        """
-
-    def fates(self, batch: Batch, upcoming: Batch | None = None) -> list[Fate]:
-        """Apply the op to a batch, taken as the whole dataset."""
-        return self.chooser(samples_of(batch))(batch, upcoming)
-
-    def chooser(self, samples: Iterable[Sample]) -> Applier:
-        """See `Op.chooser`."""
-        choices = iter(self.choose(samples))
-
-        def fates(batch: Batch, upcoming: Batch | None) -> list[Fate]:
-            del upcoming
-            rows = samples_of(batch)
-            chosen = list(itertools.islice(choices, len(rows)))
-            if len(chosen) < len(rows):
-                raise BugError(f"{self.name} chose among fewer samples than the dataset has")
-            return [_chosen_fate(sample, choice) for sample, choice in zip(rows, chosen, strict=True)]
-
-        return fates
-
-    def settle(self, sample: Sample, outcomes: Sequence[Outcome]) -> Sequence[Sample] | None:
-        """One sample alone is always chosen; see `chooser`."""
-        del outcomes
-        return [sample]
-
-
-def _chosen_fate(sample: Sample, choice: Choice) -> Fate:
-    if isinstance(choice, SampleError):
-        return Fate(kind="rejected", sample=sample, failure=choice)
-    return Fate(kind="kept", sample=sample, outputs=(sample,)) if choice else Fate(kind="filtered", sample=sample)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Deduplicator(WholeDatasetOp):
-    """Base of ops that keep the first of all samples with the same signature."""
-
-    @abstractmethod
-    def signature(self, sample: Sample) -> str:
-        """Equal for samples that are duplicates of each other.
-
-        Raises:
-            SampleError: that cannot be said; the sample is rejected.
-        """
-
-    def choose(self, samples: Iterable[Sample]) -> list[Choice]:
-        """Keep a sample whose signature has not been met before."""
-        seen: set[str] = set()
-        chosen: list[Choice] = []
-        for sample in samples:
-            try:
-                signature = self.signature(sample)
-            except SampleError as error:
-                chosen.append(error)
-                continue
-            chosen.append(signature not in seen)
-            seen.add(signature)
-        return chosen
-
-
-@dataclass(frozen=True, kw_only=True)
-class Selector(WholeDatasetOp):
-    """Base of ops that pick samples by comparing them with all others (the best N, a spread, …)."""
 
 
 def _questions(plans: Iterable[Sequence[Request] | SampleError]) -> list[Request]:

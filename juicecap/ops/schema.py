@@ -15,8 +15,9 @@ from typing import Any, get_args, get_type_hints
 import docstring_parser
 from jsonargparse import ArgumentError, ArgumentParser
 
-from juicecap.ops.base import Deduplicator, Filter, Mapper, Op, Selector
+from juicecap.ops.base import Filter, Mapper, Op
 from juicecap.ops.types import type_name
+from juicecap.ops.whole_dataset import Deduplicator, Selector
 
 
 @dataclass(frozen=True)

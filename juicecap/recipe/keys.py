@@ -10,9 +10,11 @@ from typing import Any, Literal
 
 from jsonargparse.typing import NonNegativeInt, PositiveInt
 
+from juicecap.ops.columns_and_tokens import ColumnsAndTokens
+
 
 @dataclass(frozen=True, kw_only=True)
-class RecipeKeys:
+class RecipeKeys(ColumnsAndTokens):
     """What may stand at the top level of a recipe."""
 
     project_name: str = "hello_world"
@@ -28,20 +30,6 @@ class RecipeKeys:
 
     text_keys: str | list[str] = "text"
     """Column that holds the text; of several the first."""
-    video_key: str = "videos"
-    """Column that holds the paths of the videos."""
-    image_key: str = "images"
-    """Column that holds the paths of the images."""
-    audio_key: str = "audios"
-    """Column that holds the paths of the audio files."""
-    video_special_token: str = "<__dj__video>"
-    """Token that stands for a video in the text."""
-    image_special_token: str = "<__dj__image>"
-    """Token that stands for an image in the text."""
-    audio_special_token: str = "<__dj__audio>"
-    """Token that stands for an audio file in the text."""
-    eoc_special_token: str = "<|__dj__eoc|>"
-    """Token that ends a chunk of the text."""
 
     work_dir: str | None = None
     """Run folder; null: the export path without its suffix, and `.run`."""

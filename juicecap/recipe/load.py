@@ -14,6 +14,7 @@ from typing import Any
 
 from juicecap.errors import DataError
 from juicecap.ops import catalog, registry, schema
+from juicecap.ops.columns_and_tokens import ColumnsAndTokens
 from juicecap.recipe import data_juicer
 from juicecap.recipe.keys import IGNORED, RecipeKeys
 from juicecap.recipe.model import Recipe
@@ -23,15 +24,7 @@ from juicecap.recipe.source import Source
 from juicecap.recipe.steps import Findings, steps_of
 from juicecap.recipe.text import parse, read
 
-COLUMNS_AND_TOKENS = (
-    "video_key",
-    "image_key",
-    "audio_key",
-    "video_special_token",
-    "image_special_token",
-    "audio_special_token",
-    "eoc_special_token",
-)
+COLUMNS_AND_TOKENS = tuple(each.name for each in fields(ColumnsAndTokens))
 """Keys that a recipe sets for all of its ops; `text_keys` is the ops' `text_key`."""
 
 KNOWN = tuple(each.name for each in fields(RecipeKeys))

@@ -18,7 +18,8 @@ from jsonargparse.typing import PositiveInt
 from juicecap import load_dataset
 from juicecap.errors import BugError, MediaError, SampleError, SettingsError
 from juicecap.ops import TextLengthFilter, VideoCaptioningFromVLMMapper, VideoDurationFilter
-from juicecap.ops.base import Deduplicator, Filter, Mapper, Selector
+from juicecap.ops.base import Filter, Mapper
+from juicecap.ops.whole_dataset import Deduplicator, Selector
 from juicecap.sample import ORIGIN
 
 ROOT = Path(__file__).parents[2]

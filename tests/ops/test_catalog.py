@@ -13,7 +13,8 @@ import pytest
 
 import juicecap.ops
 from juicecap.ops import catalog, registry
-from juicecap.ops.base import Deduplicator, Filter, Mapper, Selector
+from juicecap.ops.base import Filter, Mapper
+from juicecap.ops.whole_dataset import Deduplicator, Selector
 
 ROOT = Path(__file__).parents[2]
 FAMILIES = {"mapper": Mapper, "filter": Filter, "deduplicator": Deduplicator, "selector": Selector}

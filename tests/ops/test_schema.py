@@ -8,8 +8,9 @@ from dataclasses import dataclass, field, fields
 import pytest
 
 from juicecap.ops import catalog, schema
-from juicecap.ops.base import Deduplicator, Filter, Op
+from juicecap.ops.base import Filter, Op
 from juicecap.ops.run_options import IGNORED, RunOptions
+from juicecap.ops.whole_dataset import Deduplicator
 from juicecap.sample import Sample
 
 BUILTIN = [catalog.find(name) for name in catalog.BUILTIN]

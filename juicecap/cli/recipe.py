@@ -1,0 +1,27 @@
+"""What the verbs that take a recipe share: its arguments, and reading and checking it."""
+
+from __future__ import annotations
+
+import argparse
+
+from juicecap.recipe import Recipe, Report, check, load_recipe
+from juicecap.recipe.problems import failure
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the recipe and its overrides."""
+    parser.add_argument("recipe", help="the recipe, a YAML file")
+    parser.add_argument("--set", dest="overrides", metavar="KEY=VALUE", action="append", default=[], help="change a value")
+
+
+def checked(options: argparse.Namespace) -> tuple[Recipe, Report]:
+    """Load the recipe and look at its data.
+
+    Raises:
+        RecipeError: something is wrong; every problem is in its text.
+    """
+    recipe = load_recipe(options.recipe, options.overrides)
+    report = check(recipe)
+    if report.problems:
+        raise failure(report.problems, recipe.source.text)
+    return recipe, report

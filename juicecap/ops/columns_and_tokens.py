@@ -1,0 +1,25 @@
+"""The column names and special tokens that a recipe sets for all of its ops, and each op may set for itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class ColumnsAndTokens:
+    """Names and defaults are Data-Juicer's."""
+
+    video_key: str = "videos"
+    """Column that holds the paths of the videos."""
+    image_key: str = "images"
+    """Column that holds the paths of the images."""
+    audio_key: str = "audios"
+    """Column that holds the paths of the audio files."""
+    video_special_token: str = "<__dj__video>"
+    """Token that stands for a video in the text."""
+    image_special_token: str = "<__dj__image>"
+    """Token that stands for an image in the text."""
+    audio_special_token: str = "<__dj__audio>"
+    """Token that stands for an audio file in the text."""
+    eoc_special_token: str = "<|__dj__eoc|>"
+    """Token that ends a chunk of the text."""

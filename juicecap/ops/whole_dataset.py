@@ -1,0 +1,91 @@
+"""Ops that see the whole dataset before they decide about a sample: deduplicators and selectors."""
+
+from __future__ import annotations
+
+import itertools
+from abc import abstractmethod
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from juicecap.errors import BugError, SampleError
+from juicecap.ops.base import Op
+from juicecap.ops.fate import Fate
+from juicecap.ops.table import Applier
+from juicecap.sample import Batch, Sample, samples_of
+from juicecap.vlm.base import Outcome
+
+Choice = bool | SampleError
+"""Whether a sample stays, or why that cannot be said."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WholeDatasetOp(Op):
+    """An op that sees the whole dataset before it decides; `choose` runs once, `settle` only reads the decision."""
+
+    @abstractmethod
+    def choose(self, samples: Iterable[Sample]) -> list[Choice]:
+        """For each sample of the dataset, in order, whether it stays, or why that cannot be said.
+
+        `samples` can be iterated more than once.
+        """
+
+    def fates(self, batch: Batch, upcoming: Batch | None = None) -> list[Fate]:
+        """Apply the op to a batch, taken as the whole dataset."""
+        return self.chooser(samples_of(batch))(batch, upcoming)
+
+    def chooser(self, samples: Iterable[Sample]) -> Applier:
+        """See `Op.chooser`."""
+        choices = iter(self.choose(samples))
+
+        def fates(batch: Batch, upcoming: Batch | None) -> list[Fate]:
+            del upcoming
+            rows = samples_of(batch)
+            chosen = list(itertools.islice(choices, len(rows)))
+            if len(chosen) < len(rows):
+                raise BugError(f"{self.name} chose among fewer samples than the dataset has")
+            return [_chosen_fate(sample, choice) for sample, choice in zip(rows, chosen, strict=True)]
+
+        return fates
+
+    def settle(self, sample: Sample, outcomes: Sequence[Outcome]) -> Sequence[Sample] | None:
+        """One sample alone is always chosen; see `chooser`."""
+        del outcomes
+        return [sample]
+
+
+def _chosen_fate(sample: Sample, choice: Choice) -> Fate:
+    if isinstance(choice, SampleError):
+        return Fate(kind="rejected", sample=sample, failure=choice)
+    return Fate(kind="kept", sample=sample, outputs=(sample,)) if choice else Fate(kind="filtered", sample=sample)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deduplicator(WholeDatasetOp):
+    """Base of ops that keep the first of all samples with the same signature."""
+
+    @abstractmethod
+    def signature(self, sample: Sample) -> str:
+        """Equal for samples that are duplicates of each other.
+
+        Raises:
+            SampleError: that cannot be said; the sample is rejected.
+        """
+
+    def choose(self, samples: Iterable[Sample]) -> list[Choice]:
+        """Keep a sample whose signature has not been met before."""
+        seen: set[str] = set()
+        chosen: list[Choice] = []
+        for sample in samples:
+            try:
+                signature = self.signature(sample)
+            except SampleError as error:
+                chosen.append(error)
+                continue
+            chosen.append(signature not in seen)
+            seen.add(signature)
+        return chosen
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selector(WholeDatasetOp):
+    """Base of ops that pick samples by comparing them with all others (the best N, a spread, …)."""
