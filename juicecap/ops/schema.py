@@ -104,7 +104,9 @@ def _field_docstrings(kind: type) -> dict[str, str]:
 
 
 def default_text(value: Any) -> str:
-    """A default as a recipe would write it."""
+    """A default as a recipe would write it; `dataclasses.MISSING` stands for a parameter that must be set."""
+    if value is dataclasses.MISSING:
+        return "none, must be set"
     if value is None:
         return "null"
     if isinstance(value, bool):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields
 
 import pytest
 
@@ -97,7 +97,15 @@ def test_what_is_parsed_makes_an_op(kind):
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(None, "null"), (True, "true"), (False, "false"), (float("inf"), ".inf"), (sys.maxsize, "no limit"), (2.0, "2.0")],
+    [
+        (None, "null"),
+        (True, "true"),
+        (False, "false"),
+        (float("inf"), ".inf"),
+        (sys.maxsize, "no limit"),
+        (2.0, "2.0"),
+        (MISSING, "none, must be set"),
+    ],
 )
 def test_defaults_as_a_recipe_writes_them(value, text):
     assert schema.default_text(value) == text
