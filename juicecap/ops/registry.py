@@ -90,6 +90,8 @@ def load_files(paths: list[str]) -> None:
 def _run(file: Path) -> None:
     if not file.is_file():
         raise DataError(f"custom_operator_paths: {file} does not exist")
+    if file.suffix != ".py":
+        raise DataError(f"custom_operator_paths: {file} is not a Python file")
     place = hashlib.blake2b(str(file.resolve()).encode(), digest_size=4).hexdigest()
     name = f"juicecap_custom_{file.stem}_{place}"  # two folders may each have a file of this name
     module = types.ModuleType(name)
