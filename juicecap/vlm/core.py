@@ -4,8 +4,8 @@ The loop runs in a background thread, so that ops are plain synchronous function
 `Dataset.map`, inside a notebook's running loop. Engines are opened at first need, shared by all ops with equal settings,
 and closed by `close` or at exit. Ops hold none of this.
 
-While a batch is answered, the media of the batch that will be asked next are decoded, if `ask` is told about it: at most two
-batches of frames are in memory.
+If `ask` is told what will be asked next, that batch's media are decoded while this one is answered, and it is answered while
+the caller does something with these answers. At most two batches of frames are in memory.
 
 Not covered yet: a window that does not stop at the end of a batch, the journal, decoding in worker processes.
 """
@@ -26,12 +26,13 @@ from juicecap.vlm.base import Backend, Failure, ModelSettings, Outcome, Prepared
 from juicecap.vlm.catalog import make_backend
 
 T = TypeVar("T")
+Answering = Callable[[Sequence[Request], asyncio.Event], Coroutine[Any, Any, list[Outcome]]]
 
 
 def ask(requests: Sequence[Request], upcoming: Sequence[Request] = ()) -> list[Outcome]:
     """Answer requests, in order; a request that fails has an outcome that says so.
 
-    `upcoming` are requests that the next call will probably ask; their media are decoded meanwhile.
+    `upcoming` are the requests of the next call, as far as they are known: work on them begins meanwhile.
 
     Raises:
         JuicecapError: an engine cannot be opened, or died.
@@ -60,7 +61,7 @@ class _Core:
         self.pid = os.getpid()
         self._workers = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="juicecap-media")
         self._engines: dict[ModelSettings, asyncio.Task[Backend]] = {}
-        self._ahead: dict[Request, asyncio.Task[Prepared | Outcome]] = {}
+        self._ahead: dict[tuple[Request, ...], _Batch] = {}
         self._thread = threading.Thread(target=self.loop.run_forever, name="juicecap-core", daemon=True)
         self._thread.start()
 
@@ -70,34 +71,34 @@ class _Core:
 
     async def ask(self, requests: Sequence[Request], upcoming: Sequence[Request]) -> list[Outcome]:
         """See `ask`."""
-        ready = await asyncio.gather(*self._preparing(requests))
+        batch = self._ahead.pop(tuple(requests), None) or _Batch(self.loop, self._answer, requests)
+        await batch.ready.wait()
         self._look_ahead(upcoming)
-        outcomes = {place: each for place, each in enumerate(ready) if isinstance(each, Outcome)}
-        for settings in dict.fromkeys(request.model for request in requests):
-            batch = {
-                place: each for place, each in enumerate(ready) if isinstance(each, Prepared) and each.request.model == settings
-            }
-            backend = await self._engine(settings)
-            outcomes |= zip(batch, await backend.generate(list(batch.values())), strict=True)
-        return [outcomes[place] for place in range(len(requests))]
-
-    def _preparing(self, requests: Sequence[Request]) -> list[asyncio.Task[Prepared | Outcome]]:
-        """A task for each request: the one that looked ahead, or a new one."""
-        shared: dict[object, asyncio.Future[Any]] = {}
-        tasks: dict[Request, asyncio.Task[Prepared | Outcome]] = {}
-        for request in requests:
-            if request not in tasks:
-                tasks[request] = (
-                    self._ahead.pop(request) if request in self._ahead else self.loop.create_task(self._prepare(request, shared))
-                )
-        return [tasks[request] for request in requests]
+        return await batch.outcomes
 
     def _look_ahead(self, upcoming: Sequence[Request]) -> None:
         """Begin with the requests of the next call. What an earlier look ahead began in vain is given up."""
-        given_up, self._ahead = self._ahead, {}
-        for task in given_up.values():
-            task.cancel()
-        self._ahead = dict(zip(upcoming, self._preparing(upcoming), strict=True))
+        for batch in self._ahead.values():
+            batch.outcomes.cancel()
+        self._ahead = {tuple(upcoming): _Batch(self.loop, self._answer, upcoming)} if upcoming else {}
+
+    async def _answer(self, requests: Sequence[Request], ready: asyncio.Event) -> list[Outcome]:
+        """Prepare all requests, say so by `ready`, and have each model's engine answer its own."""
+        shared: dict[object, asyncio.Future[Any]] = {}
+        try:
+            prepared = await asyncio.gather(*(self._prepare(request, shared) for request in requests))
+        finally:
+            ready.set()
+        outcomes = {place: each for place, each in enumerate(prepared) if isinstance(each, Outcome)}
+        for settings in dict.fromkeys(request.model for request in requests):
+            own = {
+                place: each
+                for place, each in enumerate(prepared)
+                if isinstance(each, Prepared) and each.request.model == settings
+            }
+            backend = await self._engine(settings)
+            outcomes |= zip(own, await backend.generate(list(own.values())), strict=True)
+        return [outcomes[place] for place in range(len(requests))]
 
     async def _prepare(self, request: Request, shared: dict[object, asyncio.Future[Any]]) -> Prepared | Outcome:
         """Digest and decode the request's media, each file once for all requests that share it."""
@@ -125,9 +126,9 @@ class _Core:
             self._engines[settings] = self.loop.create_task(_opened(settings))
         opening = self._engines[settings]
         try:
-            return await opening
+            return await asyncio.shield(opening)  # who gives up waiting must not stop it for others
         except BaseException:
-            if self._engines.get(settings) is opening:  # the next request tries again
+            if opening.done() and self._engines.get(settings) is opening:  # it failed: the next request tries again
                 del self._engines[settings]
             raise
 
@@ -145,6 +146,21 @@ class _Core:
         for engine in engines:
             if engine.done() and not engine.cancelled() and engine.exception() is None:
                 await engine.result().close()
+
+
+class _Batch:
+    """Requests on their way: `ready` once their media are decoded, `outcomes` at the end."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, answer: Answering, requests: Sequence[Request]) -> None:
+        self.ready = asyncio.Event()
+        self.outcomes = loop.create_task(answer(requests, self.ready))
+        self.outcomes.add_done_callback(_look_at_failure)
+
+
+def _look_at_failure(task: asyncio.Task[list[Outcome]]) -> None:
+    """A failure belongs to whoever asks; a batch that nobody asks for any more fails without a word."""
+    if not task.cancelled():
+        task.exception()
 
 
 async def _opened(settings: ModelSettings) -> Backend:

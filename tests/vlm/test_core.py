@@ -78,13 +78,20 @@ def test_what_is_asked_next_is_decoded_ahead_and_only_once(clips, script, ask_fo
     decoded = []
     real = pictures.load_picture
     monkeypatch.setattr(pictures, "load_picture", lambda part, *rest: decoded.append(part.value) or real(part, *rest))
-    now, later, never = (ask_for(path) for path in clips.paths[:3])
-    core.ask([now], upcoming=[later, now])
-    assert said(core.ask([later], upcoming=[never])) == [["P 0"]]
-    assert said(core.ask([now])) == [["P 0"]]
-    assert decoded.count(clips.paths[1]) == 1
-    assert [[each.request for each in batch] for batch in script.batches] == [[now], [later], [now]]
+    first, second, third = ([ask_for(path, text)] for path, text in zip(clips.paths, "abc", strict=False))
+    assert said(core.ask(first, upcoming=second)) == [["a 0"]]
+    assert said(core.ask(second, upcoming=third)) == [["b 0"]]
+    assert said(core.ask(third)) == [["c 0"]]
+    assert decoded == clips.paths[:3]
+    assert [[each.request for each in batch] for batch in script.batches] == [first, second, third]
     core.close()
+
+
+def test_a_look_ahead_in_vain_changes_no_answer(clips, script, ask_for):
+    first, never, second = ([ask_for(path, text)] for path, text in zip(clips.paths, "abc", strict=False))
+    assert said(core.ask(first, upcoming=never)) == [["a 0"]]
+    assert said(core.ask(second, upcoming=never)) == [["c 0"]]
+    assert said(core.ask(never)) == [["b 0"]]
 
 
 def test_a_medium_that_fails_ahead_fails_its_request_when_it_is_asked(clips, script, ask_for):
