@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
 from pathlib import Path
@@ -10,13 +11,13 @@ from pathlib import Path
 def main() -> int:
     truth = json.loads(Path("tests/demo_clips.json").read_text(encoding="utf-8"))
     rows = [json.loads(line) for line in Path(sys.argv[1]).read_text(encoding="utf-8").splitlines()]
-    said = {row["videos"][0]: row["text"] for row in rows}
-    wanted = {name: f"<__dj__video> {facts['caption']} <|__dj__eoc|>" for name, facts in truth.items()}
-    if said != wanted or list(said) != list(wanted):
+    said = [(row["videos"][0], row["text"]) for row in rows]
+    wanted = [(name, f"<__dj__video> {facts['caption']} <|__dj__eoc|>") for name, facts in truth.items()]
+    if said != wanted:
         print("the captions of the main command are not the true ones:")
-        for name, text in wanted.items():
-            if said.get(name) != text:
-                print(f"  {name}: {said.get(name)!r}, not {text!r}")
+        for entry in itertools.zip_longest(said, wanted):
+            if entry[0] != entry[1]:
+                print(f"  {entry[0]}, not {entry[1]}")
         return 1
     print(f"{len(said)} captions, each exact and in order")
     return 0

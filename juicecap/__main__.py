@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
+from juicecap.cli import entry
 
-from juicecap.cli import main
-
-sys.exit(main())
+entry()

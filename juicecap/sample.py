@@ -56,6 +56,12 @@ def sample_name(sample: Sample, media_keys: Sequence[str] = ("videos", "images")
     return "a sample without media"
 
 
+def visible(sample: Sample) -> Sample:
+    """The sample as its user knows it: no hidden columns, and no key that its source record did not have."""
+    missing = (sample.get(ORIGIN) or {}).get("missing") or ()
+    return {key: value for key, value in sample.items() if key not in HIDDEN and not (value is None and key in missing)}
+
+
 def shown(value: object) -> str:
     """A value in a message: as Python writes it, cut where it is long."""
     text = repr(value)
@@ -73,6 +79,8 @@ def media_paths(sample: Sample, key: str) -> list[str]:
     value = sample.get(key)
     if value is None or value == "":
         return []
+    if isinstance(value, os.PathLike):
+        value = [value]
     if isinstance(value, str):
         value = _listed(value)
     if not isinstance(value, list | tuple):

@@ -16,6 +16,8 @@ from collections.abc import Sequence
 import juicecap
 from juicecap.errors import BugError, JuicecapError
 
+INTERRUPTED = 130
+
 VERBS = {
     "check": "find what is wrong with a recipe before it costs anything",
     "ops": "list the ops, or show the parameters of one",
@@ -29,7 +31,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     options = _parser(given).parse_args(given)
     try:
-        return int(_verb(options.verb).main(options))
+        code = int(_verb(options.verb).main(options))
+        sys.stdout.flush()  # here, where a closed pipe is understood
+        return code
     except BugError as error:
         print(f"juicecap: this is a bug in juicecap, please report it: {error}", file=sys.stderr)
         return error.exit_code
@@ -38,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return error.exit_code
     except KeyboardInterrupt:
         print("\ninterrupted; finished steps are kept, run the same command again to go on", file=sys.stderr)
-        return 130
+        return INTERRUPTED
     except BrokenPipeError:  # `juicecap ops | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
@@ -46,6 +50,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         traceback.print_exc()
         print("juicecap: this is a bug in juicecap, please report it with the lines above", file=sys.stderr)
         return BugError.exit_code
+
+
+def entry() -> None:
+    """The program: run the command line and exit.
+
+    An interrupted program does not wait for an engine that is in the middle of an answer.
+    """
+    code = main()
+    if code == INTERRUPTED:
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def _parser(given: Sequence[str]) -> argparse.ArgumentParser:

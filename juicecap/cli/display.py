@@ -20,11 +20,19 @@ class _Rate(ProgressColumn):
         return Text(f"{speed:.1f} samples/s" if speed else "", style="dim")
 
 
+class _Console(Console):
+    """Goes on in silence if nobody reads any more: a run does not end because its progress is not watched."""
+
+    def on_broken_pipe(self) -> None:
+        """See rich's `Console`."""
+        self.quiet = True
+
+
 class LiveProgress:
     """A `runner.Progress` for people. Everything goes to stderr, so that stdout holds the summary alone."""
 
     def __init__(self) -> None:
-        self._console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self._console = _Console(stderr=True, highlight=False, soft_wrap=True)
         self._bars = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),

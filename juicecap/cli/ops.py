@@ -6,6 +6,7 @@ import argparse
 import inspect
 import textwrap
 
+from juicecap.errors import JuicecapError
 from juicecap.ops import catalog
 from juicecap.ops.base import Op
 from juicecap.ops.schema import Parameter, default_text, family, parameters
@@ -27,7 +28,11 @@ def _all() -> str:
     width = max(map(len, names))
     found: dict[str, list[str]] = {}
     for name in names:
-        op = catalog.find(name)
+        try:
+            op = catalog.find(name)
+        except JuicecapError as error:  # an installed package that is broken hides no other op
+            found.setdefault("cannot be imported", []).append(f"  {name.ljust(width)}  {error}")
+            continue
         found.setdefault(family(op), []).append(f"  {name.ljust(width)}  {_summary(op)}")
     return "\n\n".join(f"{kind}\n" + "\n".join(lines) for kind, lines in sorted(found.items()))
 

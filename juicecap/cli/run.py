@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
 from loguru import logger
 
 from juicecap.cli import recipe as recipe_arguments
 from juicecap.cli.display import LiveProgress
 from juicecap.report.summary import summary
+
+if TYPE_CHECKING:
+    from loguru import Record
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,7 +27,8 @@ def main(options: argparse.Namespace) -> int:
     recipe, _ = recipe_arguments.checked(options)
     logger.remove()
     with LiveProgress() as progress:
-        logger.add(progress.write, level="WARNING", format="{message}", colorize=False)
+        # Errors end the run and are told at its end.
+        logger.add(progress.write, level="WARNING", filter=_not_an_error, format="{message}", colorize=False)
         from juicecap.runner import run
 
         result = run(recipe, limit=options.limit, overwrite=options.overwrite, progress=progress)
@@ -36,3 +41,7 @@ def _positive(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError("must be at least 1")
     return value
+
+
+def _not_an_error(record: Record) -> bool:
+    return record["level"].name != "ERROR"

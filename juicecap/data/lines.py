@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from collections.abc import Iterable, Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from juicecap.data.atomic import replacing
 
 
+def json_text(value: Any) -> str:
+    """JSON on one line. Dates and times become ISO 8601 text, decimals their digits.
+
+    Raises:
+        TypeError: JSON has no such value.
+    """
+    return json.dumps(value, ensure_ascii=False, default=_plain)
+
+
 def write_lines(path: Path, records: Iterable[Mapping[str, Any]]) -> int:
     """Write records as UTF-8 JSON lines in place of whatever was at `path`; returns how many.
+
+    A value that JSON does not have, such as bytes, is written as Python shows it.
 
     Raises:
         DataError: the file cannot be written there.
@@ -20,6 +33,22 @@ def write_lines(path: Path, records: Iterable[Mapping[str, Any]]) -> int:
     count = 0
     with replacing(path) as stream:
         for record in records:
-            stream.write(json.dumps(record, ensure_ascii=False).encode("utf-8") + b"\n")
+            line = json.dumps(record, ensure_ascii=False, default=_plain_or_shown)
+            stream.write(line.encode("utf-8", "backslashreplace") + b"\n")
             count += 1
     return count
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, dt.datetime | dt.date | dt.time):
+        return value.isoformat()
+    if isinstance(value, Decimal | dt.timedelta):
+        return str(value)
+    raise TypeError(f"JSON has no {type(value).__name__}")
+
+
+def _plain_or_shown(value: object) -> str:
+    try:
+        return _plain(value)
+    except TypeError:
+        return repr(value)

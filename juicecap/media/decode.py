@@ -9,6 +9,7 @@ Not covered: pixels that are not square, and mirrored pictures.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -57,11 +58,16 @@ def decode_frames(path: str, sampling: FrameSampling, size: SizeRule, *, max_pix
         reader = FrameReader(container, stream)
         info = info_of(path, container, stream, reader)
         times = target_times(sampling, duration=info.duration)
-        taken = list(_distinct(Walker(reader), times, _scaler(info, size(len(times), info.width, info.height))))
+        taken = list(_distinct(Walker(reader), times, _scaler(info, size(_most(info, len(times)), info.width, info.height))))
         if not taken:
             raise MediaError("UNDECODABLE", f"{path}: not one frame can be decoded ({reader.unreadable} damaged packets)")
         pixels = np.stack([picture for _, picture in taken])
         return Frames(pixels=pixels, times=tuple(time for time, _ in taken), info=info, unreadable=reader.unreadable)
+
+
+def _most(info: VideoInfo, instants: int) -> int:
+    """Frames that can come of so many instants: those of a short or slow video are shown at several of them."""
+    return min(instants, info.frames or math.ceil(info.duration * info.fps) + 1)
 
 
 def _distinct(walker: Walker, times: list[float], scale: Scaler) -> Iterator[tuple[float, np.ndarray]]:

@@ -10,6 +10,7 @@ first and last frame included), see `Qwen3VLVideoProcessor.sample_frames` in tra
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -33,6 +34,8 @@ class FrameSampling:
     def problems(self) -> list[tuple[str, str]]:
         """What contradicts itself, as (parameter, sentence) pairs."""
         found = []
+        if not math.isfinite(self.fps):
+            found.append(("fps", f"fps must be a finite number, not {self.fps}"))
         if self.min_frames > self.max_frames:
             found.append(("min_frames", f"min_frames ({self.min_frames}) is larger than max_frames ({self.max_frames})"))
         if self.start is not None and self.end is not None and self.start >= self.end:

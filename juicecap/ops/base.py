@@ -11,6 +11,7 @@ There is one base for each family. `Mapper` (sample to samples) and `Filter` (ke
 from __future__ import annotations
 
 import itertools
+import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -23,7 +24,7 @@ from juicecap.ops.columns_and_tokens import ColumnsAndTokens
 from juicecap.ops.fate import Fate, Usage
 from juicecap.ops.table import Applier, kept, rejections, step_table
 from juicecap.ops.types import fits, type_name
-from juicecap.sample import Batch, Sample, batch_of, media_paths, samples_of
+from juicecap.sample import Batch, Sample, batch_of, media_paths, samples_of, shown
 from juicecap.vlm import core
 from juicecap.vlm.base import Outcome, Request, digest_of
 
@@ -123,18 +124,37 @@ class Op(ColumnsAndTokens, ABC):
             return self.requests(sample)
         except SampleError as error:
             return error
+        except Exception as error:  # noqa: BLE001  (the door to a user's code)
+            return self._failure_of_foreign_code(error)
 
     def _fate(self, sample: Sample, outcomes: Sequence[Outcome]) -> Fate:
         usage = _usage(outcomes)
         try:
             for outcome in outcomes:
                 outcome.raise_failure()
-            outputs = self.settle(sample, outcomes)
+            outputs = self._settled(sample, outcomes)
         except SampleError as error:
             return Fate(kind="rejected", sample=sample, failure=error, usage=usage)
         if not outputs:
             return Fate(kind="filtered", sample=sample, usage=usage)
         return Fate(kind="kept", sample=sample, outputs=tuple(outputs), usage=usage)
+
+    def _settled(self, sample: Sample, outcomes: Sequence[Outcome]) -> Sequence[Sample] | None:
+        try:
+            outputs = self.settle(sample, outcomes)
+        except SampleError:
+            raise
+        except Exception as error:
+            raise self._failure_of_foreign_code(error) from error
+        if outputs is not None and not all(isinstance(output, dict) for output in outputs):
+            raise SampleError("OP_FAILED", f"{self.name} gave {shown(outputs)}, not a list of samples")
+        return outputs
+
+    def _failure_of_foreign_code(self, error: Exception) -> SampleError:
+        """An op of a user's may raise anything, and that concerns the sample alone; an exception of a built-in op is a bug."""
+        if type(self).__module__.startswith("juicecap."):
+            raise error
+        return SampleError("OP_FAILED", f"{self.name} fails with {type(error).__name__}: {error}")
 
     def process_batched(self, batch: Batch) -> Batch:
         """Apply the op to a batch of columns, for `Dataset.map(..., batched=True)` or by hand.
@@ -163,8 +183,8 @@ class Op(ColumnsAndTokens, ABC):
             SampleError: a sample failed and `rejected` is None; the message names it.
         """
         watcher = self._raise_failure if rejected is None else None
-        fingerprint = digest_of([dataset._fingerprint, self.fingerprint()])  # noqa: SLF001  (there is no public name for it)
-        options = {"load_from_cache_file": False, "new_fingerprint": fingerprint}
+        # A fingerprint of its own: the media behind the same rows may be others than last time.
+        options = {"load_from_cache_file": False, "new_fingerprint": secrets.token_hex(16)}
         table = step_table(self, dataset, batch_size=batch_size, watcher=watcher, **options)
         failed = rejections(table, self.name, self.media_keys())
         if rejected is None:

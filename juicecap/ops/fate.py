@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from juicecap.errors import SampleError
-from juicecap.sample import FATE, HIDDEN, ORIGIN, Sample, sample_name
+from juicecap.errors import DataError, SampleError
+from juicecap.sample import FATE, HIDDEN, ORIGIN, Sample, sample_name, visible
 
 FATE_COLUMN = {
     "kind": "text",
@@ -62,10 +62,17 @@ def rows_of(fates: Iterable[Fate], columns: Sequence[str]) -> list[Sample]:
     """The rows of the step's table: each has all `columns`, and its fate.
 
     A column that a sample does not have is null and noted as missing in its origin, so that an export leaves it out.
+
+    Raises:
+        DataError: an output has a column besides these.
     """
     rows = []
     for fate in fates:
         for index, output in enumerate(fate.outputs or (fate.sample,)):
+            if undeclared := output.keys() - set(columns) - set(HIDDEN):
+                raise DataError(
+                    f"an op gave the column {min(undeclared)!r}, which its columns_written() does not declare; it would be lost"
+                )
             row = {name: output.get(name) for name in columns}
             origin, absent = output.get(ORIGIN), [name for name in columns if name not in output and name not in HIDDEN]
             if origin and absent:
@@ -90,12 +97,6 @@ def _entry(fate: Fate, *, first: bool) -> dict[str, Any]:
         "prompt_tokens": usage.prompt_tokens,
         "completion_tokens": usage.completion_tokens,
     }
-
-
-def visible(sample: Sample) -> Sample:
-    """The sample as its user knows it: no hidden columns, and no key that its source record did not have."""
-    missing = (sample.get(ORIGIN) or {}).get("missing") or ()
-    return {key: value for key, value in sample.items() if key not in HIDDEN and not (value is None and key in missing)}
 
 
 def rejection(row: Sample, op: str, media_keys: Sequence[str]) -> dict[str, Any]:

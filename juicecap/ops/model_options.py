@@ -53,6 +53,8 @@ class ModelOptions:
     def model_problems(self, candidates: int) -> list[tuple[str, str]]:
         """What contradicts itself in these parameters, as (parameter, sentence) pairs."""
         found = [("sampling_params", sentence) for sentence in parse_sampling(self.sampling_params, candidates)[1]]
+        if not self.hf_model.strip():
+            found.append(("hf_model", "hf_model is empty: name a model"))
         if self.enable_vllm and self.backend == "openai":
             found.append(("enable_vllm", "enable_vllm is true and backend is openai: choose one"))
         elif self._backend() not in BACKENDS:
@@ -69,7 +71,7 @@ class ModelOptions:
     def frame_sampling(self) -> FrameSampling:
         """How frames are sampled."""
         return FrameSampling(
-            fps=self.fps,
+            fps=float(self.fps),  # 2 and 2.0 are one question
             num_frames=self.num_frames,
             min_frames=self.min_frames,
             max_frames=self.max_frames,

@@ -42,6 +42,10 @@ def register(op: T) -> T:
 
     Registering another class under a known name replaces it, so that a file can be loaded again.
     """
+    from juicecap.ops.base import Op
+
+    if not (isinstance(op, type) and issubclass(op, Op)):
+        raise DataError(f"{op!r} is registered as an op but is none: derive it from Mapper, Filter, Deduplicator or Selector")
     op.name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", op.__name__).lower()
     _registered[op.name] = op
     return op

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from juicecap.data.columns import with_columns
+from juicecap.data.columns import features_of, with_columns
 from juicecap.data.exact_json import encode_batch
 from juicecap.ops.fate import FATE_COLUMN, Fate, rejection, rows_of
 from juicecap.sample import FATE, Batch, Sample, batch_of
@@ -67,7 +67,7 @@ def step_table(
 
     `map_options` go to `Dataset.map` (a cache file, a fingerprint). Rows stand in the order of the input.
     """
-    features = with_columns(dataset.features, {**op.columns_written(), FATE: FATE_COLUMN})
+    features = with_columns(dataset.features, {**_written(op, dataset), FATE: FATE_COLUMN})
     columns = [name for name in features if name != FATE]
     if not len(dataset):  # `map` would leave the columns as they are
         return type(dataset).from_dict({name: [] for name in features}, features=features)
@@ -88,6 +88,16 @@ def step_table(
         remove_columns=dataset.column_names,
         **map_options,
     )
+
+
+def _written(op: BatchOp, dataset: Dataset) -> dict[str, Any]:
+    """The columns that the op writes; one that exists with another type can hold both from now on."""
+    declared = op.columns_written()
+    types = features_of(declared)
+    return {
+        name: "json" if name in dataset.features and dataset.features[name] != types[name] else spec
+        for name, spec in declared.items()
+    }
 
 
 def kept(table: Dataset) -> Dataset:

@@ -57,25 +57,28 @@ class RunFolder:
         return self.steps / f"{number:02d}-{op}-{fingerprint[:16]}.arrow"
 
     def claim(self, export_path: Path, *, overwrite: bool) -> None:
-        """Make sure that an output which exists may be replaced: it is this run's own, or `overwrite` is set.
+        """Make the folder and note the output as its own. One that exists must be its own already, unless `overwrite` is set.
 
         Raises:
             UsageError: it may not.
         """
-        if overwrite or not export_path.exists():
-            return
-        if self.read_manifest().get("export_path") != os.path.abspath(export_path):
+        own, path = self._read_exports(), os.path.abspath(export_path)
+        if export_path.exists() and not overwrite and path not in own:
             raise UsageError(
                 f"{export_path} exists and was not written by this run; give another export_path, or --overwrite to replace it"
             )
+        self.create()
+        if path not in own:
+            with replacing(self.root / "exports.json") as stream:
+                stream.write(json.dumps([*own, path]).encode("utf-8") + b"\n")
 
-    def read_manifest(self) -> dict[str, Any]:
-        """The manifest of the last finished run in this folder; empty if there is none that can be read."""
+    def _read_exports(self) -> list[str]:
+        """The outputs of this folder's runs, finished or not."""
         try:
-            loaded = json.loads(self.manifest.read_text(encoding="utf-8"))
+            loaded = json.loads((self.root / "exports.json").read_text(encoding="utf-8"))
         except (OSError, ValueError):
-            return {}
-        return loaded if isinstance(loaded, dict) else {}
+            return []
+        return loaded if isinstance(loaded, list) else []
 
     def write_manifest(self, facts: Mapping[str, Any]) -> None:
         """Replace the manifest."""

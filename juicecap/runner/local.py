@@ -19,7 +19,7 @@ import juicecap
 from juicecap.data.export import write_export
 from juicecap.data.lines import write_lines
 from juicecap.data.source import open_source
-from juicecap.errors import BugError, JuicecapError
+from juicecap.errors import BugError, JuicecapError, RecipeError
 from juicecap.notice import say_once
 from juicecap.ops.table import rejections
 from juicecap.recipe import Recipe
@@ -27,6 +27,7 @@ from juicecap.runner.folder import RunFolder
 from juicecap.runner.progress import Progress
 from juicecap.runner.result import RunResult
 from juicecap.runner.steps import Finished, Stage, run_step, sum_counts
+from juicecap.sample import HIDDEN
 from juicecap.vlm.base import digest_of
 
 if TYPE_CHECKING:
@@ -38,7 +39,6 @@ def run_local(recipe: Recipe, *, limit: int | None, overwrite: bool, progress: P
     began, started = time.monotonic(), datetime.now(UTC)
     folder = RunFolder(recipe.work_dir)
     folder.claim(recipe.export_path, overwrite=overwrite)
-    folder.create()
     folder.write_recipe(recipe.resolved)
     with _logging_to(folder), _quiet_datasets():
         for notice in recipe.notices:
@@ -50,14 +50,14 @@ def run_local(recipe: Recipe, *, limit: int | None, overwrite: bool, progress: P
             suffixes=recipe.suffixes,
             limit=limit,
         )
+        _check_columns(recipe, source)
         finished = _run_steps(recipe, source, folder, progress)
         last = finished[-1].stage.dataset if finished else source
         rejected = write_lines(folder.rejected, _rejected(recipe, finished))
-        exported = write_export(last, recipe.export_path, format=recipe.export_type)
         result = RunResult(
             samples=len(source),
             steps=tuple(each.result for each in finished),
-            exported=exported,
+            exported=len(last),
             export_path=recipe.export_path,
             work_dir=recipe.work_dir,
             seconds=time.monotonic() - began,
@@ -65,8 +65,20 @@ def run_local(recipe: Recipe, *, limit: int | None, overwrite: bool, progress: P
             notices=recipe.notices,
         )
         _check(result, rejected)
+        write_export(last, recipe.export_path, format=recipe.export_type)
         folder.write_manifest(_manifest(recipe, result, started, limit))
     return result
+
+
+def _check_columns(recipe: Recipe, source: Dataset) -> None:
+    """Columns that ops need must be in the data or be written by an op before them, whatever the data's format."""
+    present = dict.fromkeys(source.column_names)
+    for step in recipe.steps:
+        for parameter, column in step.op.columns_required():
+            if column not in present:
+                have = ", ".join(name for name in present if name not in HIDDEN)
+                raise RecipeError(f"{step.name}: the data has no column {column!r}, which {parameter} names; it has {have}")
+        present.update(dict.fromkeys(step.op.columns_written()))
 
 
 def _check(result: RunResult, rejected: int) -> None:
@@ -127,7 +139,7 @@ def _versions() -> dict[str, str]:
 
 @contextmanager
 def _logging_to(folder: RunFolder) -> Iterator[None]:
-    sink = logger.add(folder.log, serialize=True, level="INFO")
+    sink = logger.add(str(folder.log).replace("{", "{{").replace("}", "}}"), serialize=True, level="INFO")
     try:
         yield
     finally:

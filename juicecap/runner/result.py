@@ -29,7 +29,7 @@ class RunResult:
     work_dir: Path
     seconds: float
     max_rejected: float | int
-    """A share of all samples (given and added) if a float, a number if an int."""
+    """A share of the input samples if a float, a number if an int."""
     notices: tuple[str, ...]
 
     @property
@@ -51,7 +51,7 @@ class RunResult:
     def too_many_rejected(self) -> bool:
         """Whether more samples were rejected than `max_rejected` allows."""
         share = isinstance(self.max_rejected, float)
-        return self.rejected > self.max_rejected * (self.samples + self.added if share else 1)
+        return self.rejected > self.max_rejected * (self.samples if share else 1)
 
     @property
     def exit_code(self) -> int:

@@ -132,7 +132,7 @@ def _file_state(path: str) -> str:
         status = os.stat(path)
     except (OSError, ValueError):
         return "absent"
-    return f"{status.st_size} {status.st_mtime_ns}"
+    return f"{status.st_size} {status.st_mtime_ns} {os.access(path, os.R_OK)}"
 
 
 def _check(op: str, counted: Counts, samples: int) -> None:

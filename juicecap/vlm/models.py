@@ -29,6 +29,8 @@ def model_state(name: str) -> str:
         return ""
     state = hashlib.blake2b(digest_size=16)
     for file in sorted(folder.iterdir()):
+        if not file.exists():  # a link that leads nowhere
+            continue
         status = file.stat()
         state.update(f"{file.name} {status.st_size} {status.st_mtime_ns};".encode())
     return state.hexdigest()

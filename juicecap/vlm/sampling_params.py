@@ -10,6 +10,7 @@ from typing import Any
 from juicecap.vlm.base import Sampling
 
 ALIASES = {"max_new_tokens": "max_tokens", "stop_strings": "stop"}
+FLOATS = ("temperature", "top_p", "min_p", "repetition_penalty", "presence_penalty")
 CANDIDATE_TEMPERATURE, CANDIDATE_TOP_P = 0.7, 0.9
 """What is taken when several candidates are asked and no temperature is given: they would all be alike at 0."""
 
@@ -32,7 +33,8 @@ def parse_sampling(params: Mapping[str, Any] | None, candidates: int) -> tuple[S
     Both libraries' spellings are known: `max_new_tokens` is `max_tokens`, `do_sample: false` is temperature 0, `top_k: -1`
     is 0.
     """
-    given, found = {}, []
+    given: dict[str, Any] = {}
+    found: list[str] = []
     for name, value in (params or {}).items():
         known = ALIASES.get(name, name)
         if name == "do_sample":
@@ -44,7 +46,7 @@ def parse_sampling(params: Mapping[str, Any] | None, candidates: int) -> tuple[S
         elif known in given:
             found.append(f"sampling_params: {name} is another name of {known}, which is set as well")
         else:
-            given[known] = value
+            given[known] = float(value) if known in FLOATS else value
     found += _resolve_greedy(params or {}, given, candidates)
     if isinstance(given.get("stop"), str):
         given["stop"] = [given["stop"]]

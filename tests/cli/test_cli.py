@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -12,6 +15,22 @@ import pytest
 from juicecap import __version__
 from juicecap.cli import VERBS, main
 
+SLOW = """
+import pathlib, threading, time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from juicecap.ops.base import Mapper
+from juicecap.ops.registry import register
+
+@register
+@dataclass(frozen=True, kw_only=True)
+class SlowMapper(Mapper):
+    '''Waits for an engine that takes its time.'''
+
+    def process(self, sample, outcomes):
+        pathlib.Path(__file__).with_name("begun").touch()
+        ThreadPoolExecutor(1).submit(time.sleep, 60).result()
+"""
 ROOT = Path(__file__).parent.parent.parent
 HEAVY = ("torch", "transformers", "vllm", "ray", "datasets", "av", "numpy", "pyarrow")
 
@@ -116,12 +135,40 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == f"juicecap {__version__}\n"
 
 
-def test_a_closed_pipe_is_no_error() -> None:
-    done = subprocess.run(
-        f"{sys.executable} -m juicecap ops | head -n 1", shell=True, cwd=ROOT, capture_output=True, text=True, check=True
+@pytest.mark.parametrize("arguments", ["ops", "check recipes/video_caption.yaml"])
+def test_a_closed_pipe_is_no_error(arguments: str) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    line = f"set -o pipefail; {sys.executable} -m juicecap {arguments} | true"
+    done = subprocess.run(["bash", "-c", line], cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_run_goes_on_if_nobody_watches_its_progress(recipe: Path) -> None:
+    line = f"{sys.executable} -m juicecap run {recipe} 2>&1 | true; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", line], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0
+    assert json.loads((recipe.parent / "out.jsonl").read_text()) == {"text": "a text that is long enough"}
+
+
+def test_an_interrupt_ends_a_run_at_once_with_code_130(tmp_path: Path) -> None:
+    operators = tmp_path / "slow.py"
+    operators.write_text(SLOW, encoding="utf-8")
+    (tmp_path / "data.jsonl").write_text('{"text": "a"}\n', encoding="utf-8")
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(
+        f"dataset_path: {tmp_path}/data.jsonl\nexport_path: {tmp_path}/out.jsonl\n"
+        f"custom_operator_paths: {operators}\nprocess: [slow_mapper]\n",
+        encoding="utf-8",
     )
-    assert done.stdout == "filters\n"
-    assert done.stderr == ""
+    run = subprocess.Popen([sys.executable, "-m", "juicecap", "run", recipe], cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    while not (tmp_path / "begun").exists():
+        assert run.poll() is None
+        time.sleep(0.05)
+    run.send_signal(signal.SIGINT)
+    _, said = run.communicate(timeout=20)
+    assert run.returncode == 130
+    assert "run the same command again to go on" in said
+    assert "Traceback" not in said
 
 
 @pytest.mark.parametrize("verb", VERBS)

@@ -16,7 +16,7 @@ from datasets import Dataset
 from jsonargparse.typing import PositiveInt
 
 from juicecap import load_dataset
-from juicecap.errors import BugError, MediaError, SampleError, SettingsError
+from juicecap.errors import BugError, DataError, MediaError, SampleError, SettingsError
 from juicecap.ops import TextLengthFilter, VideoCaptioningFromVLMMapper, VideoDurationFilter
 from juicecap.ops.base import Filter, Mapper
 from juicecap.ops.whole_dataset import Deduplicator, Selector
@@ -198,9 +198,32 @@ class TestFailures:
         TwiceMapper().settle(sample, [])
         assert sample == {"n": 2}
 
-    def test_a_bug_is_no_rejection(self):
-        with pytest.raises(KeyError, match="n"):
-            TwiceMapper().fates({"m": [1]})
+    def test_whatever_a_users_op_raises_rejects_the_sample_alone(self):
+        first, second = TwiceMapper().fates({"n": [0, None]})
+        assert first.kind == "kept"
+        assert (second.kind, second.failure.code) == ("rejected", "OP_FAILED")
+        assert second.failure.message.startswith("test_base fails with TypeError: ")
+
+    def test_an_op_that_gives_no_samples_is_told(self):
+        class Odd(TwiceMapper):
+            def process(self, sample, outcomes):
+                return {"n": 1}
+
+        (fate,) = Odd().fates({"n": [0]})
+        assert (fate.failure.code, fate.failure.message) == ("OP_FAILED", "test_base gave {'n': 1}, not a list of samples")
+
+    def test_a_bug_of_a_built_in_op_is_no_rejection(self, monkeypatch):
+        monkeypatch.setattr(TextLengthFilter, "keep", lambda self, sample: sample["m"])
+        with pytest.raises(KeyError, match="m"):
+            TextLengthFilter().fates({"text": ["a"]})
+
+    def test_a_column_that_nobody_declared_is_not_lost_in_silence(self):
+        class Undeclared(TwiceMapper):
+            def process(self, sample, outcomes):
+                return [{**sample, "score": 1}]
+
+        with pytest.raises(DataError, match="'score', which its columns_written"):
+            Undeclared().run(Dataset.from_dict({"n": [0]}))
 
 
 class TestFates:
@@ -302,7 +325,12 @@ class TestSettings:
 
     def test_without_a_word_of_ones_own(self):
         op = TextLengthFilter()
-        assert (op.outside_state(), op.columns_required(), op.columns_written(), op.media_columns()) == ("", (), {}, ())
+        assert (op.outside_state(), op.columns_required(), op.columns_written(), op.media_columns()) == (
+            "",
+            (("text_key", "text"),),
+            {},
+            (),
+        )
         assert op.requests({"text": "a"}) == ()
         assert Filter.default_batch_size == 1000
         assert VideoCaptioningFromVLMMapper.default_batch_size == 16

@@ -12,6 +12,7 @@ import pytest
 
 from juicecap.errors import DataError, EnvironmentFailure
 from juicecap.ops import TextLengthFilter, catalog, registry
+from juicecap.ops.base import Op
 
 FILE = '''
 """An op."""
@@ -86,9 +87,14 @@ def test_files_of_one_name_in_two_folders_stay_apart(tmp_path):
     [("ShoutMapper", "shout_mapper"), ("VideoFromVLMMapper", "video_from_vlm_mapper"), ("Top5Selector", "top5_selector")],
 )
 def test_names(name, registered):
-    kind = registry.register(type(name, (), {}))
+    kind = registry.register(type(name, (Op,), {}))
     assert kind.name == registered
     assert registry.registered() == {registered: kind}
+
+
+def test_a_class_that_is_no_op_is_not_registered():
+    with pytest.raises(DataError, match="is registered as an op but is none"):
+        registry.register(dict)
 
 
 def test_a_file_that_is_not_there(tmp_path):

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import os
 import shutil
+from decimal import Decimal
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import synthetic_clips as clips
 import yaml
 
 import juicecap
-from juicecap.errors import DataError, UsageError
+from juicecap.errors import DataError, RecipeError, UsageError
 from juicecap.runner import SilentProgress
 
 DEMO = "juicecap-demo-vlm"
@@ -232,7 +236,7 @@ def test_batch_size_does_not_change_the_output(job: Job) -> None:
 
 
 def test_filtered_samples_leave_and_are_counted(job: Job) -> None:
-    job.process = [{"video_resolution_filter": {"min_width": 65}}, {"whitespace_normalization_mapper": {}}]
+    job.process = [{"video_resolution_filter": {"min_width": 65}}, {"video_duration_filter": {}}]
     result = job.run()
     assert job.output.read_text() == ""
     assert (result.samples, result.filtered, result.exported, result.exit_code) == (9, 9, 0, 0)
@@ -302,3 +306,85 @@ def test_use_cache_false_runs_every_op_again(job: Job) -> None:
     listener = Listener()
     job.run(listener, use_cache=False)
     assert [finished for _, finished in listener.steps] == [False]
+
+
+def test_the_share_of_rejected_samples_is_one_of_the_input_whatever_mappers_add(job: Job) -> None:
+    job.write_rows([*job.rows(), {"id": "gone", "videos": ["gone.mp4"]}])
+    job.process = [
+        {"video_captioning_from_vlm_mapper": {"hf_model": DEMO, "caption_num": 3, "keep_candidate_mode": "all"}},
+    ]
+    result = job.run()
+    assert (result.added, result.exported, result.rejected, result.exit_code) == (27, 36, 1, 3)
+
+
+@pytest.mark.parametrize(
+    ("op", "parameter", "column"),
+    [
+        ("video_captioning_from_vlm_mapper", "video_key", "clips"),
+        ("video_captioning_from_vlm_mapper", "prompt_key", "ask"),
+        ("video_duration_filter", "video_key", "clips"),
+        ("video_resolution_filter", "video_key", "clips"),
+        ("text_length_filter", "text_key", "words"),
+    ],
+)
+def test_a_column_that_the_data_lacks_is_an_error_from_python_too(job: Job, op: str, parameter: str, column: str) -> None:
+    job.process = [{op: {parameter: column}}]
+    with pytest.raises(RecipeError, match=f"{op}: the data has no column '{column}', which {parameter} names; it has id, videos"):
+        job.run()
+    assert not job.output.exists()
+
+
+def test_a_column_that_holds_something_else_already_keeps_both(job: Job) -> None:
+    rows = [{"videos": ["0.mp4"], "caption": "old"}, {"videos": ["1.mp4"], "caption": "older"}]
+    job.write_rows(rows)
+    job.process = [
+        {
+            "video_captioning_from_vlm_mapper": {
+                "hf_model": DEMO,
+                "caption_field": "caption",
+                "provenance_field": None,
+            }
+        }
+    ]
+    (job.folder / "1.mp4").write_text("not a video", encoding="utf-8")
+    job.run()
+    assert [json.loads(line) for line in job.output.read_text().splitlines()] == [
+        {"videos": ["0.mp4"], "caption": [job.captions[0]]}
+    ]
+    assert job.rejections()[0]["sample"] == rows[1]
+
+
+def test_values_that_json_lacks_are_written_as_text(job: Job) -> None:
+    table = pa.table(
+        {
+            "videos": [["0.mp4"], ["gone.mp4"]],
+            "when": pa.array([dt.datetime(2026, 1, 2, 3, 4, 5)] * 2),
+            "price": pa.array([Decimal("1.50")] * 2),
+        }
+    )
+    pq.write_table(table, job.folder / "data.parquet")
+    job.process = job.process[:1]
+    job.run(dataset_path=str(job.folder / "data.parquet"))
+    wanted = {"when": "2026-01-02T03:04:05", "price": "1.50"}
+    assert json.loads(job.output.read_text()) == {"videos": ["0.mp4"], **wanted}
+    assert job.rejections()[0]["sample"] == {"videos": ["gone.mp4"], **wanted}
+
+
+def test_an_output_in_a_folder_with_braces(job: Job) -> None:
+    job.output = job.folder / "{2026}" / "out.jsonl"
+    job.process = job.process[:1]
+    assert job.run().exported == 9
+
+
+def test_a_run_that_died_behind_its_export_may_replace_it(job: Job) -> None:
+    job.process = job.process[:1]
+    job.run()
+    (job.work_dir / "manifest.json").unlink()
+    assert job.run().exported == 9
+
+
+def test_two_outputs_of_one_run_folder_are_both_its_own(job: Job) -> None:
+    job.process = job.process[:1]
+    for suffix in (".jsonl", ".csv", ".jsonl"):
+        job.output = job.output.with_suffix(suffix)
+        assert job.run().exported == 9

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from juicecap.data.export.rows import json_text, samples, written_keys
+from juicecap.data.export.rows import json_text, samples
 from juicecap.data.source import json_list
+from juicecap.sample import visible
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -16,7 +17,7 @@ def write(dataset: Dataset, stream: BinaryIO) -> None:
     """Write all rows."""
     before = b"[\n"
     for sample in samples(dataset):
-        stream.write(before + json_text(written_keys(sample), sample).encode())
+        stream.write(before + json_text(visible(sample), sample).encode())
         before = b",\n"
     stream.write(b"\n]\n" if before == b",\n" else b"[]\n")
 

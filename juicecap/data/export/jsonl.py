@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from juicecap.data.export.rows import json_text, samples, written_keys
+from juicecap.data.export.rows import json_text, samples
+from juicecap.sample import visible
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
 def write(dataset: Dataset, stream: BinaryIO) -> None:
     """Write all rows."""
-    stream.writelines(json_text(written_keys(sample), sample).encode() + b"\n" for sample in samples(dataset))
+    stream.writelines(json_text(visible(sample), sample).encode() + b"\n" for sample in samples(dataset))
 
 
 def count(path: Path) -> int:

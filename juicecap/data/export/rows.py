@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from juicecap.data import lines
 from juicecap.errors import DataError
-from juicecap.sample import HIDDEN, ORIGIN, Batch, Sample, sample_name, samples_of
+from juicecap.sample import HIDDEN, Batch, Sample, sample_name, samples_of
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -28,12 +28,6 @@ def samples(dataset: Dataset) -> Iterator[Sample]:
         yield from samples_of(batch)
 
 
-def written_keys(sample: Sample) -> Sample:
-    """The sample without hidden columns, and without keys that its source record did not have and nothing has filled."""
-    missing = (sample.get(ORIGIN) or {}).get("missing") or ()
-    return {name: value for name, value in sample.items() if name not in HIDDEN and not (value is None and name in missing)}
-
-
 def json_text(value: Any, sample: Sample) -> str:
     """`value` as JSON text on one line.
 
@@ -41,7 +35,7 @@ def json_text(value: Any, sample: Sample) -> str:
         DataError: JSON has no such value; names the sample.
     """
     try:
-        return json.dumps(value, ensure_ascii=False)
+        return lines.json_text(value)
     except (TypeError, ValueError) as error:
         raise DataError(
             f"{sample_name(sample)} cannot be written as text: {error}. Export to .parquet, or drop that column."

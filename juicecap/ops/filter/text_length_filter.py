@@ -27,6 +27,10 @@ class TextLengthFilter(Filter):
             return [("min_len", f"min_len ({self.min_len}) is larger than max_len ({self.max_len}): nothing can pass")]
         return []
 
+    def columns_required(self) -> tuple[tuple[str, str], ...]:
+        """See `Op.columns_required`."""
+        return (("text_key", self.text_key),)
+
     def keep(self, sample: Sample) -> bool:
         """Whether the text's length is in the range."""
         text = sample.get(self.text_key)

@@ -45,6 +45,10 @@ class VideoResolutionFilter(Filter):
         """See `Op.media_columns`."""
         return (self.video_key,)
 
+    def columns_required(self) -> tuple[tuple[str, str], ...]:
+        """See `Op.columns_required`."""
+        return (("video_key", self.video_key),)
+
     def keep(self, sample: Sample) -> bool:
         """Whether the sample's videos pass."""
         return videos_pass(sample, self.video_key, self.any_or_all, self._passes)

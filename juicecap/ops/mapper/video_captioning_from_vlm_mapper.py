@@ -90,6 +90,13 @@ class VideoCaptioningFromVLMMapper(ModelOptions, Mapper):
             found.append(
                 ("text_update_strategy", "text_update_strategy: keep_origin would throw the captions away: set caption_field")
             )
+        read = {"video_key": self.video_key, "prompt_key": self.prompt_key, "text_key": self.text_key}
+        for name in ("caption_field", "provenance_field"):
+            column = getattr(self, name)
+            clash = next((other for other, taken in read.items() if column and column == taken), None)
+            if clash:
+                found.append((name, f"{name} and {clash} both name the column {column!r}: name another"))
+            read[name] = column
         return found
 
     def media_columns(self) -> tuple[str, ...]:
@@ -178,7 +185,7 @@ class VideoCaptioningFromVLMMapper(ModelOptions, Mapper):
         own = sample.get(self.prompt_key) if self.prompt_key else None
         if self.prompt_key and self.prompt is not None:
             say_once(f"{self.name}: prompt_key and prompt are both set; prompt is used where {self.prompt_key!r} holds no text")
-        if isinstance(own, str):
+        if isinstance(own, str) and own:  # an empty cell of a CSV file is a missing value
             return own
         return DEFAULT_PROMPT if self.prompt is None else self.prompt
 

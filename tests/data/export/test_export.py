@@ -127,7 +127,7 @@ def test_a_value_that_json_cannot_hold_is_named_and_the_old_file_stays(tmp_path:
 def test_a_wrong_count_is_a_bug_and_nothing_is_exported(
     dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jsonl, "written_keys", lambda sample: {} if sample["z"] else {"a": "x"})
+    monkeypatch.setattr(jsonl, "visible", lambda sample: {} if sample["z"] else {"a": "x"})
     monkeypatch.setattr(jsonl, "json_text", lambda value, sample: json.dumps(value) if value else "")
     with pytest.raises(BugError, match="3 rows were written but 2 were read back"):
         write_export(dataset, tmp_path / "out" / "out.jsonl")
