@@ -88,7 +88,7 @@ def media_paths(sample: Sample, key: str) -> list[str]:
     folder = (sample.get(ORIGIN) or {}).get("folder") or ""
     paths = []
     for entry in value:
-        if not isinstance(entry, str) or not entry:
+        if not isinstance(entry, str | os.PathLike) or not entry:
             raise SampleError("BAD_MEDIA_COLUMN", f"column {key!r} holds {shown(entry)} where a path should be")
         paths.append(os.path.join(folder, entry))
     return paths

@@ -253,3 +253,17 @@ def test_any_name_will_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name:
     write_clip(tmp_path / "clip.mp4", 20).rename(name)
     assert numbers(decode_frames(name, FrameSampling(num_frames=2), as_stored)) == [0, 19]
     assert probe(str(tmp_path / name)).duration == 2.0
+
+
+def test_the_size_is_chosen_for_the_frames_that_there_are(tmp_path: Path) -> None:
+    asked = []
+    path = tmp_path / "short.mp4"
+    write_clip(path, 5)
+
+    def size(frames: int, width: int, height: int) -> tuple[int, int]:
+        asked.append(frames)
+        return width, height
+
+    assert len(decode_frames(str(path), FrameSampling(num_frames=100), size).pixels) == 5
+    assert len(decode_frames(str(path), FrameSampling(num_frames=3), size).pixels) == 3
+    assert asked == [5, 3]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -100,3 +101,42 @@ def test_a_backend_that_is_not_there_is_told_at_the_parameter_that_asks_for_it(m
     sentence = "backend 'vllm' is not there yet; the backends are hf"
     assert problems(enable_vllm=True) == [("enable_vllm", sentence)]
     assert problems(backend="vllm") == [("backend", sentence)]
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"fps": float("inf")}, "fps must be a finite number, not inf"),
+        ({"hf_model": " "}, "hf_model is empty: name a model"),
+        ({"caption_field": "videos"}, "caption_field and video_key both name the column 'videos': name another"),
+        ({"provenance_field": "text"}, "provenance_field and text_key both name the column 'text': name another"),
+        (
+            {"caption_field": "c", "provenance_field": "c"},
+            "provenance_field and caption_field both name the column 'c': name another",
+        ),
+    ],
+)
+def test_settings_that_cannot_be_meant(settings, sentence):
+    with pytest.raises(SettingsError) as caught:
+        VideoCaptioningFromVLMMapper(**settings)
+    assert [message for _, message in caught.value.problems] == [sentence]
+
+
+def test_whole_numbers_and_fractions_of_one_value_are_one_question():
+    whole, fraction = (
+        VideoCaptioningFromVLMMapper(fps=number, sampling_params={"temperature": number}).requests({"videos": ["a.mp4"]})
+        for number in (2, 2.0)
+    )
+    digests = {"a.mp4": "x"}
+    assert whole[0].key(digests, "e") == fraction[0].key(digests, "e")
+
+
+def test_an_empty_cell_is_no_prompt():
+    op = VideoCaptioningFromVLMMapper(prompt_key="ask", prompt="Q")
+    asked = [op.requests({"videos": ["a.mp4"], "ask": ask})[0].messages[0].parts[1].value for ask in ("", None, "Why?")]
+    assert asked == ["Q", "Q", "Why?"]
+
+
+def test_media_may_be_path_objects():
+    (request,) = VideoCaptioningFromVLMMapper().requests({"videos": Path("a.mp4")})
+    assert request.media()[0].value == "a.mp4"
