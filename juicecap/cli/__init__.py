@@ -31,9 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     options = _parser(given).parse_args(given)
     try:
-        code = int(_verb(options.verb).main(options))
-        sys.stdout.flush()  # here, where a closed pipe is understood
-        return code
+        return int(_verb(options.verb).main(options))
     except BugError as error:
         print(f"juicecap: this is a bug in juicecap, please report it: {error}", file=sys.stderr)
         return error.exit_code
@@ -44,12 +42,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("\ninterrupted; finished steps are kept, run the same command again to go on", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:  # `juicecap ops | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception:  # noqa: BLE001  (the top of the program: whatever arrives here is a bug)
         traceback.print_exc()
         print("juicecap: this is a bug in juicecap, please report it with the lines above", file=sys.stderr)
         return BugError.exit_code
+    finally:
+        _let_go_of_closed_pipes()
+
+
+def _let_go_of_closed_pipes() -> None:
+    """Write what is still buffered, here where a reader who left is no error: at the interpreter's end it would be one."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def entry() -> None:

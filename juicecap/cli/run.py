@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from loguru import logger
@@ -32,7 +33,8 @@ def main(options: argparse.Namespace) -> int:
         from juicecap.runner import run
 
         result = run(recipe, limit=options.limit, overwrite=options.overwrite, progress=progress)
-    print(summary(result))
+    with suppress(BrokenPipeError):  # the exit code is the run's, whoever reads
+        print(summary(result))
     return result.exit_code
 
 

@@ -143,10 +143,15 @@ def test_a_closed_pipe_is_no_error(arguments: str) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_a_run_goes_on_if_nobody_watches_its_progress(recipe: Path) -> None:
-    line = f"{sys.executable} -m juicecap run {recipe} 2>&1 | true; exit ${{PIPESTATUS[0]}}"
-    done = subprocess.run(["bash", "-c", line], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0
+@pytest.mark.parametrize(("allowed", "code"), [("1.0", 0), ("0.0", 3)])
+@pytest.mark.parametrize("buffered", [True, False])
+def test_a_run_goes_on_if_nobody_watches_its_progress(recipe: Path, allowed: str, code: int, buffered: bool) -> None:
+    (recipe.parent / "data.jsonl").write_text('{"text": "a text that is long enough"}\n{"text": 7}\n', encoding="utf-8")
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    environment |= {} if buffered else {"PYTHONUNBUFFERED": "1"}
+    line = f"{sys.executable} -m juicecap run {recipe} --set max_rejected={allowed} 2>&1 | true; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", line], cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == code
     assert json.loads((recipe.parent / "out.jsonl").read_text()) == {"text": "a text that is long enough"}
 
 
