@@ -8,7 +8,7 @@ Parquet files and saved datasets are not looked into.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -152,25 +152,31 @@ def _unseen(recipe: Recipe, format_: str, sight: Sight) -> Iterator[str]:
 
 
 def _columns(recipe: Recipe, sight: Sight, found: _Findings) -> None:
-    """Columns that an op needs and that neither the data has nor an earlier op writes."""
+    """Columns that are missing; only a warning where rows that were not looked at may have them."""
     if sight.readable and sight.complete and not sight.columns:
         message = f"dataset_path: {recipe.dataset_path} has no rows"
         found.problems.append(recipe.source.problem(("dataset_path",), message))
     if not sight.columns:
         return
-    present = dict(sight.columns)
+    for problem in missing_columns(recipe, sight.columns):
+        if sight.complete or sight.fixed:
+            found.problems.append(problem)
+        else:
+            message = f"{problem.message}, going by {_first(sight.rows)}"
+            found.warnings.append(replace(problem, message=message))
+
+
+def missing_columns(recipe: Recipe, columns: Iterable[str]) -> list[Problem]:
+    """A problem for each column that an op needs and that neither the data (`columns`) has nor an op before it writes."""
+    present = dict.fromkeys(columns)
+    problems = []
     for step in recipe.steps:
         for parameter, column in step.op.columns_required():
-            if column in present:
-                continue
-            problem = recipe.source.problem(_trail(recipe, step, parameter), _lacks(step, parameter, column, present))
-            hint = suggestion(column, present)
-            if sight.complete or sight.fixed:
-                found.problems.append(replace(problem, hint=hint))
-            else:
-                message = f"{problem.message}, going by {_first(sight.rows)}"
-                found.warnings.append(replace(problem, message=message, hint=hint))
+            if column not in present:
+                problem = recipe.source.problem(_trail(recipe, step, parameter), _lacks(step, parameter, column, present))
+                problems.append(replace(problem, hint=suggestion(column, present)))
         present.update(dict.fromkeys(step.op.columns_written()))
+    return problems
 
 
 def _trail(recipe: Recipe, step: Step, parameter: str) -> tuple[str | int, ...]:

@@ -7,10 +7,6 @@ from juicecap.runner.result import RunResult
 
 def summary(result: RunResult) -> str:
     """Counts, cost, time and where things are. In + added by mappers = out + filtered + rejected."""
-    captions = sum(step.counts.captions for step in result.steps)
-    truncated = sum(step.counts.truncated for step in result.steps)
-    prompt = sum(step.counts.prompt_tokens for step in result.steps)
-    completion = sum(step.counts.completion_tokens for step in result.steps)
     lines = [f"in        {_samples(result.samples)}"]
     for step in result.steps:
         changes = {
@@ -22,7 +18,9 @@ def summary(result: RunResult) -> str:
         if told:
             lines.append(f"          {step.op}: {told}")
     lines.append(f"out       {_samples(result.exported)}; {result.filtered:,} filtered, {result.rejected:,} rejected on the way")
-    if captions:
+    if captions := result.total("captions"):
+        truncated, prompt = result.total("truncated"), result.total("prompt_tokens")
+        completion = result.total("completion_tokens")
         cut = f", {truncated:,} cut by max_tokens" if truncated else ""
         lines.append(f"captions  {captions:,}{cut}; {prompt:,} prompt tokens, {completion:,} completion tokens")
     lines.append(f"time      {result.seconds:.1f} s")

@@ -17,7 +17,7 @@ from juicecap.errors import DataError, UsageError
 
 @dataclass(frozen=True)
 class RunFolder:
-    """Paths in a run folder. `create` makes it."""
+    """Paths in a run folder. `claim` makes it."""
 
     root: Path
 
@@ -41,7 +41,7 @@ class RunFolder:
         """What was run with what, and what it gave."""
         return self.root / "manifest.json"
 
-    def create(self) -> None:
+    def _create(self) -> None:
         """Make the folder.
 
         Raises:
@@ -60,14 +60,15 @@ class RunFolder:
         """Make the folder and note the output as its own. One that exists must be its own already, unless `overwrite` is set.
 
         Raises:
-            UsageError: it may not.
+            UsageError: it is not.
+            DataError: the folder cannot be made.
         """
         own, path = self._read_exports(), os.path.abspath(export_path)
         if export_path.exists() and not overwrite and path not in own:
             raise UsageError(
                 f"{export_path} exists and was not written by this run; give another export_path, or --overwrite to replace it"
             )
-        self.create()
+        self._create()
         if path not in own:
             with replacing(self.root / "exports.json") as stream:
                 stream.write(json.dumps([*own, path]).encode("utf-8") + b"\n")

@@ -32,20 +32,24 @@ class RunResult:
     """A share of the input samples if a float, a number if an int."""
     notices: tuple[str, ...]
 
+    def total(self, name: str) -> int:
+        """The sum of one of the `Counts` over all steps."""
+        return sum(getattr(step.counts, name) for step in self.steps)
+
     @property
     def added(self) -> int:
         """Samples that mappers made besides those they were given."""
-        return sum(step.counts.given - step.counts.kept for step in self.steps)
+        return self.total("given") - self.total("kept")
 
     @property
     def rejected(self) -> int:
         """Samples rejected in all steps."""
-        return sum(step.counts.rejected for step in self.steps)
+        return self.total("rejected")
 
     @property
     def filtered(self) -> int:
         """Samples dropped by filters in all steps."""
-        return sum(step.counts.filtered for step in self.steps)
+        return self.total("filtered")
 
     @property
     def too_many_rejected(self) -> bool:

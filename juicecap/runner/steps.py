@@ -7,7 +7,7 @@ import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from loguru import logger
 
@@ -138,9 +138,3 @@ def _file_state(path: str) -> str:
 def _check(op: str, counted: Counts, samples: int) -> None:
     if counted.taken != samples or counted.kept + counted.filtered + counted.rejected != samples:
         raise BugError(f"{op}: {samples} samples went in, but {counted} came out; nothing was exported")
-
-
-def sum_counts(results: Sequence[StepResult]) -> dict[str, Any]:
-    """Totals of a run for its manifest."""
-    names = ("filtered", "rejected", "captions", "truncated", "prompt_tokens", "completion_tokens")
-    return {name: sum(getattr(result.counts, name) for result in results) for name in names}
