@@ -191,7 +191,6 @@ def test_the_summary_in_the_readme_is_one_that_a_run_prints() -> None:
             work_dir=Path("out"),
             seconds=1.0,
             max_rejected=0.05,
-            notices=(),
         )
     )
     assert [line for line in shown.splitlines() if line != "…"] == [

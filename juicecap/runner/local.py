@@ -68,7 +68,6 @@ def run_local(recipe: Recipe, *, limit: int | None, overwrite: bool, progress: P
             work_dir=recipe.work_dir,
             seconds=time.monotonic() - began,
             max_rejected=recipe.max_rejected,
-            notices=recipe.notices,
         )
         _check(result, rejected)
         write_export(last, recipe.export_path, format=recipe.export_type)

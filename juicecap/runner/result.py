@@ -30,7 +30,6 @@ class RunResult:
     seconds: float
     max_rejected: float | int
     """A share of the input samples if a float, a number if an int."""
-    notices: tuple[str, ...]
 
     def total(self, name: str) -> int:
         """The sum of one of the `Counts` over all steps."""

@@ -40,7 +40,6 @@ def result(max_rejected: float = 0.05) -> RunResult:
         work_dir=Path("out/captions.run"),
         seconds=12.34,
         max_rejected=max_rejected,
-        notices=(),
     )
 
 
