@@ -23,10 +23,11 @@ from common import DEMO_MODEL, conclude, film
 from datasets import Dataset, disable_progress_bars
 
 from juicecap.media.decode import decode_frames
+from juicecap.media.picture import Picture
 from juicecap.media.sampling import FrameSampling
 from juicecap.ops import VideoCaptioningFromVLMMapper
 from juicecap.vlm import core
-from juicecap.vlm.base import Picture, Prepared, Sampling
+from juicecap.vlm.base import Prepared, Sampling
 from juicecap.vlm.hf import backend as hf_backend
 from juicecap.vlm.hf.inputs import encode
 from juicecap.vlm.hf.load import Loaded, load
@@ -92,7 +93,7 @@ def _usual_loop(op: VideoCaptioningFromVLMMapper, loaded: Loaded, paths: list[st
     """One sample, one candidate, one blocking call at a time, with transformers' own sampling."""
     sampling = Sampling(**SAMPLING)
     for path in paths:
-        frames = decode_frames(path, FrameSampling(), loaded.budgets["video"].size)
+        frames = decode_frames(path, FrameSampling(), loaded.sizes.video.size)
         request = op.requests({"videos": [path]})[0]
         picture = Picture(pixels=frames.pixels, times=frames.times, duration=frames.info.duration)
         row = encode(loaded, Prepared(request=request, pictures=(picture,), seed=0))

@@ -15,10 +15,14 @@ import pytest
 from loguru import logger
 
 from juicecap import notice
+from juicecap.media.sizes import FrameSizes, PixelBudget
 from juicecap.vlm import catalog
-from juicecap.vlm.base import Answer, Failure, ModelSettings, Outcome, Prepared
+from juicecap.vlm.base import Abilities, Answer, Failure, ModelSettings, Outcome, Prepared
 
 DEMO = "juicecap-demo-vlm"
+
+SIXTEEN = PixelBudget(factor=16, shortest=256, longest=256)
+"""Frames of 16x16 pixels, if they are square."""
 
 _PATHS = {
     "right": ((0.2, 0.5), (0.8, 0.5)),
@@ -137,6 +141,7 @@ class Script:
     closed: list[ModelSettings] = field(default_factory=list)
     batches: list[list[Prepared]] = field(default_factory=list)
     model: str = ""
+    together: int = 16
 
     def answer(self, prepared: Prepared) -> Outcome:
         """What the backend says to one request."""
@@ -171,8 +176,8 @@ def script(monkeypatch: pytest.MonkeyPatch) -> Script:
         def identity(self) -> str:
             return self.settings.model.partition("-")[0]
 
-        def frame_size(self, kind: str, frames: int, width: int, height: int, sampling: object) -> tuple[int, int]:
-            return 16, 16
+        def abilities(self) -> Abilities:
+            return Abilities(sizes=FrameSizes(video=SIXTEEN, image=SIXTEEN), together=known.together)
 
         async def generate(self, batch: Sequence[Prepared]) -> list[Outcome]:
             known.batches.append(list(batch))

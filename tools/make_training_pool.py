@@ -20,7 +20,7 @@ from train_demo_vlm import CELL, FRAME_PIXELS
 
 from juicecap.media.decode import Frames, decode_frames
 from juicecap.media.sampling import FrameSampling
-from juicecap.vlm.sizes import PixelBudget
+from juicecap.media.sizes import PixelBudget
 
 BUDGET = PixelBudget(
     factor=CELL, shortest=64 * 64, longest=64 * FRAME_PIXELS, whole_video=True, frame_tokens=FRAME_PIXELS // CELL**2

@@ -13,7 +13,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, Protocol
 
 from juicecap.errors import SampleError
+from juicecap.media.picture import Picture
 from juicecap.media.sampling import FrameSampling
+from juicecap.media.sizes import FrameSizes
 
 Role = Literal["system", "user", "assistant"]
 
@@ -56,6 +58,10 @@ class ModelSettings:
     model: str
     params: str = "{}"
     """Canonical JSON of what goes to the engine as it is (`model_params`)."""
+    api_base: str = ""
+    """Address of the server, for the backend that has one."""
+    api_key_env: str = ""
+    """Name of the environment variable that holds the server's key; never the key itself."""
 
     def engine_params(self) -> dict[str, Any]:
         """`params` as a fresh dict."""
@@ -147,25 +153,42 @@ class Outcome:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Picture:
-    """Pixels for one medium of a request: uint8 array (frames, height, width, 3), upright RGB.
-
-    `times` are seconds from the start of the video, one per frame; an image has one frame and no times.
-    """
-
-    pixels: Any
-    times: tuple[float, ...] = ()
-    duration: float = 0.0
-    unreadable: int = 0
-
-
-@dataclass(frozen=True, kw_only=True)
 class Prepared:
     """A request whose media have been decoded, in the order of `Request.media`, with its derived seed."""
 
     request: Request
     pictures: tuple[Picture, ...]
     seed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """How much may be under way at once. Whatever is None has a default that fits engine and machine. Changes no answer."""
+
+    batch_size: int | None = None
+    """Requests in one call of an engine that takes batches."""
+    in_flight: int | None = None
+    """Requests at the engine at once."""
+    frame_bytes: int | None = None
+    """Bytes of decoded frames in memory."""
+    workers: int | None = None
+    """Processes that decode."""
+    decode_seconds: float = 300.0
+    """CPU seconds that reading one medium may take."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Abilities:
+    """What an open engine wants and can do."""
+
+    sizes: FrameSizes
+    """To what size pictures are scaled while they are decoded."""
+    together: int = 1
+    """Requests in one `generate` call where nobody says otherwise. Batches are cut in the order of the requests."""
+    calls: int = 1
+    """`generate` calls that keep the engine busy when they are under way at once."""
+    takes_files: bool = False
+    """Whether videos go to the engine as files: they are probed and not decoded."""
 
 
 class Backend(Protocol):
@@ -182,8 +205,8 @@ class Backend(Protocol):
     def identity(self) -> str:
         """What this engine is, as far as it can change answers: backend, model and revision, dtype, template, parameters."""
 
-    def frame_size(self, kind: str, frames: int, width: int, height: int, sampling: FrameSampling) -> tuple[int, int]:
-        """(width, height) to which frames of an upright `width` x `height` medium are to be scaled while decoding."""
+    def abilities(self) -> Abilities:
+        """What the open engine wants and can do; the same as long as it is open."""
 
     async def generate(self, batch: Sequence[Prepared]) -> list[Outcome]:
         """Answer each request, in order. A request that fails has an outcome too; only a dead engine raises."""

@@ -54,7 +54,7 @@ class _Core:
     """The loop's thread and what lives on it."""
 
     def __init__(self) -> None:
-        from juicecap.vlm.pictures import load_picture  # opens av
+        from juicecap.media.load import load_picture  # opens av
 
         self._load_picture = load_picture
         self.loop = asyncio.new_event_loop()
@@ -106,7 +106,15 @@ class _Core:
         try:
             digests = {part.value: await self._shared(shared, part.value, content_digest, part.value) for part in media}
             pictures = [
-                await self._shared(shared, (part, request.frames), self._load_picture, part, request.frames, backend)
+                await self._shared(
+                    shared,
+                    (part, request.frames),
+                    self._load_picture,
+                    part.kind,
+                    part.value,
+                    request.frames,
+                    backend.abilities().sizes,
+                )
                 for part in media
             ]
         except SampleError as error:

@@ -10,8 +10,9 @@ from dataclasses import replace
 import pytest
 
 from juicecap.errors import EnvironmentFailure, MissingLibrary
+from juicecap.media import load as pictures
 from juicecap.media.sampling import FrameSampling
-from juicecap.vlm import catalog, core, pictures
+from juicecap.vlm import catalog, core
 from juicecap.vlm.base import Failure, Message, ModelSettings, Part, Request
 
 
@@ -63,7 +64,7 @@ def test_a_clip_is_decoded_once_for_all_who_ask_about_it(clips, script, ask_for,
     core.close()  # the next core takes up the counting decoder
     decoded = []
     real = pictures.load_picture
-    monkeypatch.setattr(pictures, "load_picture", lambda part, *rest: decoded.append(part.value) or real(part, *rest))
+    monkeypatch.setattr(pictures, "load_picture", lambda kind, path, *rest: decoded.append(path) or real(kind, path, *rest))
     path = clips.paths[0]
     core.ask([ask_for(path, "a"), ask_for(path, "b"), ask_for(clips.paths[1], "a"), ask_for(path, "c", frames=3)])
     assert sorted(decoded) == [path, path, clips.paths[1]]
@@ -77,7 +78,7 @@ def test_what_is_asked_next_is_decoded_ahead_and_only_once(clips, script, ask_fo
     core.close()  # the next core takes up the counting decoder
     decoded = []
     real = pictures.load_picture
-    monkeypatch.setattr(pictures, "load_picture", lambda part, *rest: decoded.append(part.value) or real(part, *rest))
+    monkeypatch.setattr(pictures, "load_picture", lambda kind, path, *rest: decoded.append(path) or real(kind, path, *rest))
     first, second, third = ([ask_for(path, text)] for path, text in zip(clips.paths, "abc", strict=False))
     assert said(core.ask(first, upcoming=second)) == [["a 0"]]
     assert said(core.ask(second, upcoming=third)) == [["b 0"]]

@@ -10,21 +10,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from typing import Any
 
 import torch
 from transformers import LogitsProcessorList
 
 from juicecap.errors import SampleError
-from juicecap.media.sampling import FrameSampling
-from juicecap.vlm.base import Answer, Failure, ModelSettings, Outcome, Prepared, Sampling
+from juicecap.vlm.base import Abilities, Answer, Failure, ModelSettings, Outcome, Prepared, Sampling
 from juicecap.vlm.hf.inputs import PER_TOKEN, batched, encode, shape_key
 from juicecap.vlm.hf.load import Loaded, load
 from juicecap.vlm.hf.sampler import PresencePenalty, RepetitionPenalty, SeededSampler
 
-UNKNOWN_PROCESSOR_PIXELS = 1024 * 1024
-"""Pixels per frame that are handed to a processor which scales by rules that juicecap does not know."""
+BATCH = 16
+"""Requests in one `generate`, unless the recipe sets a batch size."""
 
 Row = dict[str, torch.Tensor]
 
@@ -57,25 +55,9 @@ class HFBackend:
         """Model, weights, dtype, template and parameters, as a digest."""
         return self._ready.identity
 
-    def frame_size(self, kind: str, frames: int, width: int, height: int, sampling: FrameSampling) -> tuple[int, int]:
-        """What the model's processor would choose, within the sampling's own pixel limits."""
-        budget = self._ready.budgets.get(kind)
-        most = sampling.max_pixels or (None if budget else UNKNOWN_PROCESSOR_PIXELS)
-        pixels = width * height
-        scale = 1.0
-        if most and pixels > most:
-            scale = (most / pixels) ** 0.5
-        elif sampling.min_pixels and pixels < sampling.min_pixels:
-            scale = (sampling.min_pixels / pixels) ** 0.5
-        if budget is None:
-            return max(2, round(width * scale)), max(2, round(height * scale))
-        width, height = max(1, round(width * scale)), max(1, round(height * scale))
-        size = budget.size(frames, width, height)
-        if most and size[0] * size[1] > most:  # rounding, or what the processor takes at least: the recipe's word counts
-            limit = most * (frames if budget.whole_video else 1)
-            strict = replace(budget, longest=limit, shortest=min(budget.shortest, limit), frame_tokens=None)
-            size = strict.size(frames, width, height)
-        return size
+    def abilities(self) -> Abilities:
+        """Batches of `BATCH`; while one generates, the next is made ready."""
+        return Abilities(sizes=self._ready.sizes, together=BATCH, calls=2)
 
     @property
     def _ready(self) -> Loaded:

@@ -12,12 +12,12 @@ import pytest
 import torch
 from PIL import Image
 
+from juicecap.media.load import load_picture
 from juicecap.media.sampling import FrameSampling
 from juicecap.vlm import core
 from juicecap.vlm.base import Message, ModelSettings, Part, Prepared, Request, Sampling
 from juicecap.vlm.hf import backend as backend_module
-from juicecap.vlm.hf.backend import UNKNOWN_PROCESSOR_PIXELS, HFBackend
-from juicecap.vlm.pictures import load_picture
+from juicecap.vlm.hf.backend import HFBackend
 
 DEMO = "juicecap-demo-vlm"
 PROMPT = "\nDescribe the input video in 1-2 sentences.\n"
@@ -44,7 +44,9 @@ def engine() -> HFBackend:
 def six(clips, engine) -> list[Prepared]:
     """Six requests with seeds 0 to 5."""
     return [
-        Prepared(request=asked(path), pictures=(load_picture(Part("video", path), FrameSampling(), engine),), seed=seed)
+        Prepared(
+            request=asked(path), pictures=(load_picture("video", path, FrameSampling(), engine.abilities().sizes),), seed=seed
+        )
         for seed, path in enumerate(clips.paths[:6])
     ]
 
@@ -293,29 +295,3 @@ class TestFailures:
 
     def test_an_empty_batch(self, engine):
         assert generated(engine, []) == []
-
-
-class TestSizes:
-    @pytest.mark.parametrize("kind", ["video", "image"])
-    @pytest.mark.parametrize("frames", [1, 2, 5, 400])
-    @pytest.mark.parametrize("size", [(64, 64), (320, 180), (180, 320), (1920, 1080)])
-    def test_max_pixels_is_the_recipes_last_word(self, engine, kind, frames, size):
-        free = engine.frame_size(kind, frames, *size, FrameSampling())
-        small = engine.frame_size(kind, frames, *size, FrameSampling(max_pixels=32 * 32))
-        assert small[0] * small[1] <= min(32 * 32, free[0] * free[1])
-        assert all(side % 16 == 0 for side in (*free, *small))
-        assert engine.frame_size(kind, frames, *size, FrameSampling(max_pixels=10**8)) == free
-
-    def test_min_pixels_enlarges(self, engine):
-        small = engine.frame_size("image", 1, 64, 64, FrameSampling())
-        large = engine.frame_size("image", 1, 64, 64, FrameSampling(min_pixels=8000))
-        assert small == (64, 64)
-        assert large[0] * large[1] > 64 * 64
-
-    def test_a_processor_of_unknown_rules_gets_pictures_of_a_sane_size(self, engine, monkeypatch):
-        monkeypatch.setattr(engine, "_loaded", replace(engine._ready, budgets={}))
-        assert engine.frame_size("video", 4, 640, 360, FrameSampling()) == (640, 360)
-        width, height = engine.frame_size("video", 4, 4000, 2000, FrameSampling())
-        assert width == pytest.approx(2 * height, abs=2)
-        assert width * height == pytest.approx(UNKNOWN_PROCESSOR_PIXELS, rel=0.01)
-        assert engine.frame_size("image", 1, 4000, 2000, FrameSampling(max_pixels=5000)) == (100, 50)

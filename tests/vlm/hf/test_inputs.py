@@ -7,9 +7,11 @@ import pytest
 import torch
 
 from juicecap.errors import SampleError
-from juicecap.vlm.base import Message, ModelSettings, Part, Picture, Prepared, Request
-from juicecap.vlm.hf.inputs import batched, encode, neutralised, render, shape_key
+from juicecap.media.picture import Picture
+from juicecap.vlm.base import Message, ModelSettings, Part, Prepared, Request
+from juicecap.vlm.hf.inputs import batched, encode, shape_key
 from juicecap.vlm.hf.load import load
+from juicecap.vlm.hf.prompt import neutralised, render
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +34,7 @@ def prepared(*pictures: Picture, text: str = "P", system: str = "") -> Prepared:
 
 
 def test_the_prompt_as_the_model_reads_it(demo):
-    assert render(demo, prepared(video(2), text="What?", system="Be brief.")) == (
+    assert render(demo.processor, prepared(video(2), text="What?", system="Be brief.").request) == (
         "<|im_start|>system\nBe brief.<|im_end|>\n"
         "<|im_start|>user\n<|vision_start|><|video_pad|><|vision_end|>What?<|im_end|>\n"
         "<|im_start|>assistant\n"

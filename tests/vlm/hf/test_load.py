@@ -11,10 +11,11 @@ import pytest
 import torch
 
 from juicecap.errors import EnvironmentFailure, ModelError
+from juicecap.media.sizes import FrameSizes, PixelBudget
 from juicecap.vlm.base import ModelSettings
-from juicecap.vlm.hf.load import _budgets, _forget_generation_defaults, load
+from juicecap.vlm.hf.load import _forget_generation_defaults, load
+from juicecap.vlm.hf.processor import frame_sizes
 from juicecap.vlm.models import model_source, model_state
-from juicecap.vlm.sizes import PixelBudget
 
 DEMO = "juicecap-demo-vlm"
 
@@ -60,27 +61,27 @@ def test_parameters_reach_the_model(demo):
 
 def test_the_budgets_of_the_demo_processor(demo):
     sizes = {kind: getattr(demo.processor, f"{kind}_processor") for kind in ("image", "video")}
-    assert demo.budgets == {
-        "image": PixelBudget(
+    assert demo.sizes == FrameSizes(
+        image=PixelBudget(
             factor=16,
             shortest=sizes["image"].size["shortest_edge"],
             longest=sizes["image"].size["longest_edge"],
         ),
-        "video": PixelBudget(
+        video=PixelBudget(
             factor=16,
             shortest=sizes["video"].size["shortest_edge"],
             longest=sizes["video"].size["longest_edge"],
             whole_video=True,
             frame_tokens=sizes["video"].max_video_tokens,
         ),
-    }
+    )
 
 
 def test_processors_of_other_families_have_no_budget():
     plain = SimpleNamespace(size={"height": 224, "width": 224})
     odd = SimpleNamespace(size={"height": 1, "width": 1}, patch_size=14, merge_size=2, temporal_patch_size=2)
-    assert _budgets(SimpleNamespace(image_processor=plain, video_processor=odd)) == {}
-    assert _budgets(SimpleNamespace()) == {}
+    assert frame_sizes(SimpleNamespace(image_processor=plain, video_processor=odd)) == FrameSizes()
+    assert frame_sizes(SimpleNamespace()) == FrameSizes()
 
 
 def test_of_the_models_own_generation_settings_only_the_special_tokens_stay(copy, demo):

@@ -1,4 +1,6 @@
+import json
 import random
+from dataclasses import asdict
 
 import pytest
 import torch
@@ -6,7 +8,8 @@ from transformers import Qwen2VLImageProcessor, Qwen2VLVideoProcessor, Qwen3VLVi
 from transformers.image_utils import SizeDict
 
 from juicecap.errors import MediaError
-from juicecap.vlm.sizes import PixelBudget
+from juicecap.media.sampling import FrameSampling
+from juicecap.media.sizes import OTHERWISE, FrameSizes, PixelBudget
 
 SMALL, LARGE = 64 * 64, 40_000
 """Pixel limits small enough to resize real tensors in no time."""
@@ -85,3 +88,39 @@ def test_one_frame_is_shown_twice_to_a_budget_for_all_frames() -> None:
 def test_what_processors_refuse_is_an_error_of_the_sample() -> None:
     with pytest.raises(MediaError, match="TOO_NARROW: a picture of 3x900 is more than 200 times as long as wide"):
         PixelBudget(factor=28, shortest=SMALL, longest=LARGE).size(1, 3, 900)
+
+
+DEMO = FrameSizes(
+    video=PixelBudget(factor=16, shortest=4096, longest=524288, whole_video=True, frame_tokens=32),
+    image=PixelBudget(factor=16, shortest=4096, longest=8192),
+)
+
+
+class TestSizes:
+    @pytest.mark.parametrize("kind", ["video", "image"])
+    @pytest.mark.parametrize("frames", [1, 2, 5, 400])
+    @pytest.mark.parametrize("size", [(64, 64), (320, 180), (180, 320), (1920, 1080)])
+    def test_max_pixels_is_the_recipes_last_word(self, kind, frames, size):
+        free = DEMO.size(kind, frames, *size, FrameSampling())
+        small = DEMO.size(kind, frames, *size, FrameSampling(max_pixels=32 * 32))
+        assert small[0] * small[1] <= min(32 * 32, free[0] * free[1])
+        assert all(side % 16 == 0 for side in (*free, *small))
+        assert DEMO.size(kind, frames, *size, FrameSampling(max_pixels=10**8)) == free
+
+    def test_min_pixels_enlarges(self):
+        small = DEMO.size("image", 1, 64, 64, FrameSampling())
+        large = DEMO.size("image", 1, 64, 64, FrameSampling(min_pixels=8000))
+        assert small == (64, 64)
+        assert large[0] * large[1] > 64 * 64
+
+    def test_a_processor_of_unknown_rules_gets_pictures_of_a_sane_size(self):
+        free = FrameSizes()
+        assert free.size("video", 4, 640, 360, FrameSampling()) == (640, 360)
+        width, height = free.size("video", 4, 4000, 2000, FrameSampling())
+        assert width == pytest.approx(2 * height, abs=2)
+        assert width * height == pytest.approx(OTHERWISE, rel=0.01)
+        assert free.size("image", 1, 4000, 2000, FrameSampling(max_pixels=5000)) == (100, 50)
+
+    def test_they_travel_as_json(self):
+        for sizes in (DEMO, FrameSizes()):
+            assert FrameSizes.from_plain(json.loads(json.dumps(asdict(sizes)))) == sizes

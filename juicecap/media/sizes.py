@@ -1,4 +1,7 @@
-"""The size to which a processor of the Qwen-VL family would scale a picture, so that decoding can scale to it at once.
+"""The size to which a model's processor would scale a picture, so that decoding can scale to it at once.
+
+Exact for processors of the Qwen-VL family; other processors get pictures that are no larger than `OTHERWISE` and scale them
+by their own rules.
 
 Source of the formulas: `smart_resize` and `resize` of `Qwen2VLImageProcessor`, `Qwen2VLVideoProcessor` and
 `Qwen3VLVideoProcessor` in transformers. Tests compare them with the real processors.
@@ -7,11 +10,17 @@ Source of the formulas: `smart_resize` and `resize` of `Qwen2VLImageProcessor`, 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
 from juicecap.errors import MediaError
+from juicecap.media.sampling import FrameSampling
 
 MAX_ASPECT = 200
+
+OTHERWISE = 1024 * 1024
+"""Pixels per frame that are handed to a processor which scales by rules that juicecap does not know."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,3 +70,40 @@ class PixelBudget:
             beta = math.sqrt(self.shortest / (frames * height * width))
             return math.ceil(width * beta / factor) * factor, math.ceil(height * beta / factor) * factor
         return near
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrameSizes:
+    """What an engine wants pictures to be like: its budgets by kind, None where its rules are not known."""
+
+    video: PixelBudget | None = None
+    image: PixelBudget | None = None
+
+    def size(self, kind: str, frames: int, width: int, height: int, sampling: FrameSampling) -> tuple[int, int]:
+        """(width, height) for `frames` upright pictures of `width` x `height`, within the sampling's own pixel limits.
+
+        Raises:
+            MediaError: `TOO_NARROW`.
+        """
+        budget = self.image if kind == "image" else self.video
+        most = sampling.max_pixels or (None if budget else OTHERWISE)
+        pixels = width * height
+        scale = 1.0
+        if most and pixels > most:
+            scale = (most / pixels) ** 0.5
+        elif sampling.min_pixels and pixels < sampling.min_pixels:
+            scale = (sampling.min_pixels / pixels) ** 0.5
+        if budget is None:
+            return max(2, round(width * scale)), max(2, round(height * scale))
+        width, height = max(1, round(width * scale)), max(1, round(height * scale))
+        size = budget.size(frames, width, height)
+        if most and size[0] * size[1] > most:  # rounding, or what the processor takes at least: the recipe's word counts
+            limit = most * (frames if budget.whole_video else 1)
+            strict = replace(budget, longest=limit, shortest=min(budget.shortest, limit), frame_tokens=None)
+            size = strict.size(frames, width, height)
+        return size
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> FrameSizes:
+        """The inverse of `dataclasses.asdict`, for what has travelled as JSON."""
+        return cls(**{kind: PixelBudget(**budget) if budget else None for kind, budget in plain.items()})

@@ -1,0 +1,24 @@
+"""Pixels of one medium, with their times: what travels from the decoders to the engines."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """Pixels for one medium of a request: uint8 array (frames, height, width, 3), upright RGB.
+
+    `times` are seconds from the start of the video, one per frame; an image has one frame and no times. `duration` is that of
+    the video in seconds; `unreadable` counts damaged packets that were passed over. A medium of which an engine takes the
+    file itself has no frames.
+    """
+
+    pixels: np.ndarray
+    times: tuple[float, ...] = ()
+    duration: float = 0.0
+    unreadable: int = 0
