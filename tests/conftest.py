@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -128,25 +130,38 @@ def outcome() -> Callable[..., Outcome]:
     return made
 
 
+def prompt_of(prepared: Prepared) -> str:
+    """The last text of a request."""
+    return [part.value for message in prepared.request.messages for part in message.parts if part.kind == "text"][-1]
+
+
 @dataclass
 class Script:
     """A backend without a model: answers with what its request shows, and notes what it is asked.
 
-    A request whose text part is a key of `answers` gets those; `trouble`, if set, is raised by the next `open`.
+    A request whose text part is a key of `answers` gets those (an exception there is raised); one whose text is a key of
+    `gates` is answered once that is set; `trouble`, if set, is raised by the next `open`.
     """
 
-    answers: dict[str, Sequence[str] | Failure] = field(default_factory=dict)
+    answers: dict[str, Sequence[str] | Failure | BaseException] = field(default_factory=dict)
     trouble: BaseException | None = None
     opened: list[ModelSettings] = field(default_factory=list)
     closed: list[ModelSettings] = field(default_factory=list)
     batches: list[list[Prepared]] = field(default_factory=list)
     model: str = ""
     together: int = 16
+    calls: int = 1
+    takes_files: bool = False
+    gates: dict[str, threading.Event] = field(default_factory=dict)
+    under_way: int = 0
+    most_under_way: int = 0
 
     def answer(self, prepared: Prepared) -> Outcome:
         """What the backend says to one request."""
-        asked = [part.value for message in prepared.request.messages for part in message.parts if part.kind == "text"][-1]
+        asked = prompt_of(prepared)
         texts = self.answers.get(asked, [f"{asked} {number}" for number in range(prepared.request.candidates)])
+        if isinstance(texts, BaseException):
+            raise texts
         if isinstance(texts, Failure):
             return Outcome(failure=texts, seed=prepared.seed)
         answers = tuple(
@@ -177,11 +192,19 @@ def script(monkeypatch: pytest.MonkeyPatch) -> Script:
             return self.settings.model.partition("-")[0]
 
         def abilities(self) -> Abilities:
-            return Abilities(sizes=FrameSizes(video=SIXTEEN, image=SIXTEEN), together=known.together)
+            sizes = FrameSizes(video=SIXTEEN, image=SIXTEEN)
+            return Abilities(sizes=sizes, together=known.together, calls=known.calls, takes_files=known.takes_files)
 
         async def generate(self, batch: Sequence[Prepared]) -> list[Outcome]:
             known.batches.append(list(batch))
-            return [known.answer(each) for each in batch]
+            known.under_way += 1
+            known.most_under_way = max(known.most_under_way, known.under_way)
+            try:
+                for gate in [known.gates[text] for text in map(prompt_of, batch) if text in known.gates]:
+                    assert await asyncio.to_thread(gate.wait, 30)
+                return [known.answer(each) for each in batch]
+            finally:
+                known.under_way -= 1
 
         async def close(self) -> None:
             known.closed.append(self.settings)

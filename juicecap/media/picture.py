@@ -22,3 +22,10 @@ class Picture:
     times: tuple[float, ...] = ()
     duration: float = 0.0
     unreadable: int = 0
+
+
+def without_frames(duration: float) -> Picture:
+    """What stands for a video whose file goes to the engine as it is."""
+    import numpy as np
+
+    return Picture(pixels=np.empty((0, 0, 0, 3), np.uint8), duration=duration)

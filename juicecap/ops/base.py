@@ -13,20 +13,21 @@ from __future__ import annotations
 import itertools
 import secrets
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, get_type_hints
 
 from juicecap.data.lines import write_lines
 from juicecap.errors import SampleError, SettingsError
+from juicecap.ops.asking import answered
 from juicecap.ops.columns_and_tokens import ColumnsAndTokens
 from juicecap.ops.fate import Fate, Usage
-from juicecap.ops.table import Applier, kept, rejections, step_table
+from juicecap.ops.run_options import is_run_only
+from juicecap.ops.table import kept, rejections, step_table
 from juicecap.ops.types import fits, type_name
 from juicecap.sample import Batch, Sample, batch_of, media_paths, samples_of, shown
-from juicecap.vlm import core
-from juicecap.vlm.base import Outcome, Request, digest_of
+from juicecap.vlm.base import Limits, Outcome, Request, digest_of
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -45,8 +46,6 @@ class Op(ColumnsAndTokens, ABC):
     """Raised when the same settings give another output, so that finished steps are not taken for current ones."""
     default_batch_size: ClassVar[int] = 1000
     """Samples in a batch where the recipe does not say."""
-    asks_model: ClassVar[bool] = False
-    """Whether samples raise requests: then the next batch is looked at while one is answered."""
 
     def __init_subclass__(cls) -> None:
         if "name" not in cls.__dict__:
@@ -78,8 +77,8 @@ class Op(ColumnsAndTokens, ABC):
         return {}
 
     def settings(self) -> dict[str, Any]:
-        """The settings by name, as plain data."""
-        return {each.name: getattr(self, each.name) for each in fields(self)}
+        """The settings by name that can change the output, as plain data."""
+        return {each.name: getattr(self, each.name) for each in fields(self) if not is_run_only(each)}
 
     def fingerprint(self) -> str:
         """A hash of the op's name, version and settings."""
@@ -102,22 +101,27 @@ class Op(ColumnsAndTokens, ABC):
             SampleError: the sample is to be rejected.
         """
 
-    def fates(self, batch: Batch, upcoming: Batch | None = None) -> list[Fate]:
-        """Apply the op to a batch; one fate for each sample, in order.
+    def limits(self, batch_size: int | None = None) -> Limits:
+        """How much may be under way at an engine at once, for an op that asks a model."""
+        return Limits(batch_size=batch_size)
 
-        `upcoming` is the batch that comes next, if that is known: an engine's answers are awaited while its media are read.
+    def fates(self, batch: Batch) -> list[Fate]:
+        """Apply the op to a batch; one fate for each sample, in order."""
+        return list(self.stream(samples_of(batch)))
+
+    def stream(self, samples: Iterable[Sample], batch_size: int | None = None) -> Generator[Fate, None, None]:
+        """Apply the op to samples; one fate for each, in order.
+
+        An op that asks a model takes samples far ahead of the fates it gives, so that the engine never waits.
         """
-        samples = samples_of(batch)
-        plans = [self._plan(sample) for sample in samples]
-        later = [self._plan(sample) for sample in samples_of(upcoming or {})]
-        answered = iter(core.ask(questions, _questions(later)) if (questions := _questions(plans)) else ())
-        fates = []
-        for sample, plan in zip(samples, plans, strict=True):
-            if isinstance(plan, SampleError):
-                fates.append(Fate(kind="rejected", sample=sample, failure=plan))
+        if type(self).requests is Op.requests:
+            yield from (self._fate(sample, []) for sample in samples)
+            return
+        for sample, outcomes in answered(samples, self._plan, self.limits(batch_size)):
+            if isinstance(outcomes, SampleError):
+                yield Fate(kind="rejected", sample=sample, failure=outcomes)
             else:
-                fates.append(self._fate(sample, list(itertools.islice(answered, len(plan)))))
-        return fates
+                yield self._fate(sample, outcomes)
 
     def _plan(self, sample: Sample) -> Sequence[Request] | SampleError:
         try:
@@ -200,11 +204,6 @@ class Op(ColumnsAndTokens, ABC):
             if fate.failure:
                 raise fate.named_failure(self.media_keys()) from fate.failure
 
-    def chooser(self, samples: Iterable[Sample]) -> Applier:
-        """What turns each batch of the dataset `samples`, met in order and with the batch behind it, into fates."""
-        del samples
-        return self.fates
-
     def media_keys(self) -> tuple[str, ...]:
         """The columns by whose media a sample without an origin is named."""
         return (self.video_key, self.image_key)
@@ -253,10 +252,6 @@ class Filter(Op):
         """See `Op.settle`."""
         del outcomes
         return [sample] if self.keep(sample) else None
-
-
-def _questions(plans: Iterable[Sequence[Request] | SampleError]) -> list[Request]:
-    return [request for plan in plans if not isinstance(plan, SampleError) for request in plan]
 
 
 def _usage(outcomes: Sequence[Outcome]) -> Usage:

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 from jsonargparse.typing import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 from juicecap.media.sampling import FrameSampling
-from juicecap.vlm.base import Message, ModelSettings, Request, Sampling, canonical_json
-from juicecap.vlm.catalog import BACKENDS
+from juicecap.ops.run_options import RUN_ONLY
+from juicecap.vlm.base import Limits, Message, ModelSettings, Request, Sampling, canonical_json
 from juicecap.vlm.models import model_state
-from juicecap.vlm.sampling_params import parse_sampling
+from juicecap.vlm.sampling_params import lacks, parse_sampling
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelOptions:
     """Which model, how it samples tokens and how it sees a video. Mixed into ops; the fields are recipe parameters."""
-
-    asks_model: ClassVar[bool] = True
 
     hf_model: str = "Qwen/Qwen3-VL-8B-Instruct"
     """Hub id or local folder of the model, or juicecap-demo-vlm for the bundled demonstration model."""
@@ -28,9 +27,13 @@ class ModelOptions:
     enable_vllm: bool = False
     """The same as backend: vllm."""
     model_params: dict[str, Any] | None = field(default=None, hash=False)
-    """Passed to from_pretrained or to the engine as they are, such as dtype or revision."""
+    """Passed to from_pretrained or to the engine as they are, such as dtype or tensor_parallel_size."""
+    api_base: str | None = None
+    """Address of the server, for backend: openai; null: OpenAI's own."""
+    api_key_env: str | None = None
+    """Name of the environment variable that holds the server's key; null: OPENAI_API_KEY, if it is set."""
     sampling_params: dict[str, Any] | None = field(default=None, hash=False)
-    """How tokens are drawn: temperature, top_p, top_k, min_p, max_tokens, repetition_penalty, presence_penalty, stop."""
+    """How tokens are drawn: temperature, top_p, top_k, min_p, max_tokens, repetition_penalty, presence_penalty, stop, seed."""
     fps: PositiveFloat = 2.0
     """Frames taken per second of video."""
     num_frames: PositiveInt | None = None
@@ -49,24 +52,61 @@ class ModelOptions:
     """Larger frames are reduced to this many pixels; null: as the model's processor does."""
     seed: NonNegativeInt = 0
     """Seed of everything that is drawn."""
+    max_in_flight: PositiveInt | None = field(default=None, metadata=RUN_ONLY)
+    """Requests at the engine at once; null: as many as keep it busy. The output does not depend on it."""
+    decode_workers: PositiveInt | None = field(default=None, metadata=RUN_ONLY)
+    """Processes that decode videos; null: one for each core. The output does not depend on it."""
+    decode_seconds: PositiveFloat = field(default=300.0, metadata=RUN_ONLY)
+    """CPU seconds that reading one video may take; by the clock ten times as many."""
+    frame_memory_mb: PositiveInt | None = field(default=None, metadata=RUN_ONLY)
+    """Megabytes of decoded frames in memory at once; null: an eighth of the machine's memory."""
 
     def model_problems(self, candidates: int) -> list[tuple[str, str]]:
         """What contradicts itself in these parameters, as (parameter, sentence) pairs."""
-        found = [("sampling_params", sentence) for sentence in parse_sampling(self.sampling_params, candidates)[1]]
+        found = []
         if not self.hf_model.strip():
             found.append(("hf_model", "hf_model is empty: name a model"))
         if self.enable_vllm and self.backend == "openai":
             found.append(("enable_vllm", "enable_vllm is true and backend is openai: choose one"))
-        elif self._backend() not in BACKENDS:
-            where = "enable_vllm" if self.enable_vllm else "backend"
-            found.append((where, f"backend {self._backend()!r} is not there yet; the backends are {', '.join(BACKENDS)}"))
+        found += self._server_problems() + self._sampling_problems(candidates)
         if not _is_plain_data(self.model_params):
             found.append(("model_params", "model_params must be plain values, as a recipe can hold them (dtype: bfloat16)"))
         return found + self.frame_sampling().problems()
 
+    def _sampling_problems(self, candidates: int) -> list[tuple[str, str]]:
+        sampling, sentences = parse_sampling(self.sampling_params, candidates)
+        if not sentences:
+            sentences = [f"sampling_params: {lack}" for lack in lacks(self._backend(), sampling)]
+        own = (self.sampling_params or {}).get("seed")
+        if not sentences and own is not None and self.seed not in (0, own):
+            sentences = [f"sampling_params: seed is {own} and the op's seed is {self.seed}: set one of them"]
+        return [("sampling_params", sentence) for sentence in sentences]
+
+    def _server_problems(self) -> list[tuple[str, str]]:
+        found = [
+            (name, f"{name} is for backend: openai, and the backend is {self._backend()}")
+            for name in ("api_base", "api_key_env")
+            if getattr(self, name) is not None and self._backend() != "openai"
+        ]
+        if self.api_base is not None and not re.fullmatch(r"https?://[^\s/]+.*", self.api_base):
+            found.append(("api_base", f"api_base must be an address such as http://localhost:8000/v1, not {self.api_base!r}"))
+        if self.api_key_env is not None and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", self.api_key_env):
+            found.append(("api_key_env", "api_key_env must be the name of an environment variable, not the key itself"))
+        return found
+
     def model_state(self) -> str:
         """What `Op.outside_state` says for an op that asks this model."""
-        return model_state(self.hf_model)
+        return "" if self._backend() == "openai" else model_state(self.hf_model)
+
+    def limits(self, batch_size: int | None = None) -> Limits:
+        """See `Op.limits`."""
+        return Limits(
+            batch_size=batch_size,
+            in_flight=self.max_in_flight,
+            frame_bytes=self.frame_memory_mb and self.frame_memory_mb * 2**20,
+            workers=self.decode_workers,
+            decode_seconds=self.decode_seconds,
+        )
 
     def frame_sampling(self) -> FrameSampling:
         """How frames are sampled."""
@@ -89,13 +129,17 @@ class ModelOptions:
         """A request with these parameters."""
         return Request(
             model=ModelSettings(
-                backend=self._backend(), model=self.hf_model, params=canonical_json(dict(self.model_params or {}))
+                backend=self._backend(),
+                model=self.hf_model,
+                params=canonical_json(dict(self.model_params or {})),
+                api_base=self.api_base or "",
+                api_key_env=self.api_key_env or "",
             ),
             messages=tuple(messages),
             frames=self.frame_sampling(),
             sampling=self.token_sampling(candidates),
             candidates=candidates,
-            seed=self.seed,
+            seed=(self.sampling_params or {}).get("seed", self.seed),
         )
 
     def _backend(self) -> str:

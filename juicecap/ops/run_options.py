@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import Field, dataclass
+from typing import Any
 
 from jsonargparse.typing import PositiveInt
 
@@ -13,6 +14,15 @@ class RunOptions:
 
     batch_size: PositiveInt | None = None
     """Samples in a batch; null: the op's own default. The output does not depend on it."""
+
+
+RUN_ONLY = {"run_only": True}
+"""Metadata of an op's field that says how the op is run: the output does not depend on it, so neither does the fingerprint."""
+
+
+def is_run_only(setting: Field[Any]) -> bool:
+    """Whether a field of an op has the metadata `RUN_ONLY`."""
+    return setting.metadata == RUN_ONLY
 
 
 IGNORED = {

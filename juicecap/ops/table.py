@@ -8,20 +8,18 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from juicecap.data.columns import features_of, with_columns
 from juicecap.data.exact_json import encode_batch
 from juicecap.ops.fate import FATE_COLUMN, Fate, rejection, rows_of
-from juicecap.sample import FATE, Batch, Sample, batch_of
+from juicecap.sample import FATE, Batch, Sample, batch_of, samples_of
 
 if TYPE_CHECKING:
     from datasets import Dataset
-
-Applier = Callable[[Batch, Batch | None], list[Fate]]
-"""(batch, the batch that comes next if it is known) to a fate for each sample of the first."""
 
 Watcher = Callable[[Sequence[Fate]], None]
 """Told the fates of each batch as they are known; for progress."""
@@ -31,13 +29,23 @@ class BatchOp(Protocol):
     """What this module needs of an op."""
 
     default_batch_size: ClassVar[int]
-    asks_model: ClassVar[bool]
 
     def columns_written(self) -> Mapping[str, Any]:
         """See `ops.base.Op`."""
 
-    def chooser(self, samples: Iterable[Sample]) -> Applier:
+    def stream(self, samples: Iterable[Sample], batch_size: int | None = None) -> Generator[Fate, None, None]:
         """See `ops.base.Op`."""
+
+
+class _Rows:
+    """The rows of a dataset; can be iterated more than once."""
+
+    def __init__(self, dataset: Dataset, size: int) -> None:
+        self._dataset, self._size = dataset, size
+
+    def __iter__(self) -> Iterator[Sample]:
+        for batch in self._dataset.iter(self._size):
+            yield from samples_of(batch)
 
 
 @dataclass(frozen=True)
@@ -71,23 +79,26 @@ def step_table(
     columns = [name for name in features if name != FATE]
     if not len(dataset):  # `map` would leave the columns as they are
         return type(dataset).from_dict({name: [] for name in features}, features=features)
-    apply, size = op.chooser(dataset), batch_size or op.default_batch_size
-    following = itertools.islice(dataset.iter(size), 1, None) if op.asks_model else iter(())
+    size = batch_size or op.default_batch_size
+    fates = op.stream(_Rows(dataset, size), batch_size)
 
-    def step(batch: Batch) -> Batch:
-        fates = apply(batch, next(following, None))
+    def step(indices: list[int]) -> Batch:
+        chosen = list(itertools.islice(fates, len(indices)))
         if watcher:
-            watcher(fates)
-        return encode_batch(batch_of(rows_of(fates, columns), features), features)
+            watcher(chosen)
+        return encode_batch(batch_of(rows_of(chosen, columns), features), features)
 
-    return dataset.map(
-        step,
-        batched=True,
-        batch_size=size,
-        features=features,
-        remove_columns=dataset.column_names,
-        **map_options,
-    )
+    with closing(fates):
+        return dataset.map(
+            step,
+            with_indices=True,
+            input_columns=[],  # the op reads the rows itself, ahead of the map
+            batched=True,
+            batch_size=size,
+            features=features,
+            remove_columns=dataset.column_names,
+            **map_options,
+        )
 
 
 def _written(op: BatchOp, dataset: Dataset) -> dict[str, Any]:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
 from abc import abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
 
 from juicecap.errors import BugError, SampleError
 from juicecap.ops.base import Op
 from juicecap.ops.fate import Fate
-from juicecap.ops.table import Applier
-from juicecap.sample import Batch, Sample, samples_of
+from juicecap.sample import Sample
 from juicecap.vlm.base import Outcome
 
 Choice = bool | SampleError
@@ -29,26 +27,18 @@ class WholeDatasetOp(Op):
         `samples` can be iterated more than once.
         """
 
-    def fates(self, batch: Batch, upcoming: Batch | None = None) -> list[Fate]:
-        """Apply the op to a batch, taken as the whole dataset."""
-        return self.chooser(samples_of(batch))(batch, upcoming)
-
-    def chooser(self, samples: Iterable[Sample]) -> Applier:
-        """See `Op.chooser`."""
+    def stream(self, samples: Iterable[Sample], batch_size: int | None = None) -> Generator[Fate, None, None]:
+        """Apply the op to samples, taken as the whole dataset; they are iterated more than once."""
+        del batch_size
         choices = iter(self.choose(samples))
-
-        def fates(batch: Batch, upcoming: Batch | None) -> list[Fate]:
-            del upcoming
-            rows = samples_of(batch)
-            chosen = list(itertools.islice(choices, len(rows)))
-            if len(chosen) < len(rows):
+        for sample in samples:
+            choice = next(choices, None)
+            if choice is None:
                 raise BugError(f"{self.name} chose among fewer samples than the dataset has")
-            return [_chosen_fate(sample, choice) for sample, choice in zip(rows, chosen, strict=True)]
-
-        return fates
+            yield _chosen_fate(sample, choice)
 
     def settle(self, sample: Sample, outcomes: Sequence[Outcome]) -> Sequence[Sample] | None:
-        """One sample alone is always chosen; see `chooser`."""
+        """One sample alone is always chosen; see `stream`."""
         del outcomes
         return [sample]
 

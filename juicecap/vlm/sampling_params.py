@@ -30,8 +30,8 @@ _RANGES: dict[str, tuple[str, Callable[[Any], bool]]] = {
 def parse_sampling(params: Mapping[str, Any] | None, candidates: int) -> tuple[Sampling, list[str]]:
     """The sampling that `params` ask for, with juicecap's defaults, and a sentence for each thing that is wrong.
 
-    Both libraries' spellings are known: `max_new_tokens` is `max_tokens`, `do_sample: false` is temperature 0, `top_k: -1`
-    is 0.
+    A seed is checked and not part of the result. Both libraries' spellings are known: `max_new_tokens` is `max_tokens`,
+    `do_sample: false` is temperature 0, `top_k: -1` is 0.
     """
     given: dict[str, Any] = {}
     found: list[str] = []
@@ -39,7 +39,10 @@ def parse_sampling(params: Mapping[str, Any] | None, candidates: int) -> tuple[S
         known = ALIASES.get(name, name)
         if name == "do_sample":
             continue
-        if known not in _RANGES:
+        if name == "seed":
+            if not _integer(value) or value < 0:
+                found.append(f"sampling_params: seed must be an integer >= 0, not {value!r}")
+        elif known not in _RANGES:
             found.append(_unknown(name))
         elif not _RANGES[known][1](value):
             found.append(f"sampling_params: {name} must be {_RANGES[known][0]}, not {value!r}")
@@ -53,6 +56,17 @@ def parse_sampling(params: Mapping[str, Any] | None, candidates: int) -> tuple[S
     given["stop"] = tuple(given.get("stop", ()))
     given["top_k"] = max(0, given.get("top_k", 0))
     return Sampling(**given), found
+
+
+def lacks(backend: str, sampling: Sampling) -> list[str]:
+    """A sentence for each parameter that is set and that the backend does not have."""
+    neutral = Sampling()
+    return [
+        f"{name} is not part of OpenAI's API; if the server knows it, send it with model_params: "
+        f"{{extra_body: {{{name}: {getattr(sampling, name)}}}}}"
+        for name in ("top_k", "min_p", "repetition_penalty")
+        if backend == "openai" and getattr(sampling, name) != getattr(neutral, name)
+    ]
 
 
 def _resolve_greedy(params: Mapping[str, Any], given: dict[str, Any], candidates: int) -> list[str]:
@@ -75,8 +89,6 @@ def _resolve_greedy(params: Mapping[str, Any], given: dict[str, Any], candidates
 def _unknown(name: str) -> str:
     if name in ("n", "num_return_sequences", "best_of"):
         return f"sampling_params: {name} is not set here; caption_num is the number of candidates"
-    if name == "seed":
-        return "sampling_params: seed is not set here; the op has a parameter seed"
     near = difflib.get_close_matches(name, [*_RANGES, *ALIASES, "do_sample"], n=1, cutoff=0.6)
     hint = f"; did you mean {near[0]!r}?" if near else f" (known: {', '.join(_RANGES)})"
     return f"sampling_params has no parameter {name!r}{hint}"

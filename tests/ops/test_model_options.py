@@ -10,7 +10,7 @@ import pytest
 from juicecap.errors import SettingsError
 from juicecap.media.sampling import FrameSampling
 from juicecap.ops import VideoCaptioningFromVLMMapper
-from juicecap.vlm.base import Message, ModelSettings, Part, Request, Sampling
+from juicecap.vlm.base import Limits, Message, ModelSettings, Part, Request, Sampling
 
 MESSAGES = [Message("user", (Part("video", "a.mp4"), Part("text", "P")))]
 
@@ -94,13 +94,63 @@ def test_enable_vllm_is_backend_vllm(monkeypatch):
     assert one.backend == "vllm"
 
 
-def test_a_backend_that_is_not_there_is_told_at_the_parameter_that_asks_for_it(monkeypatch):
-    from juicecap.vlm import catalog
+def test_a_server_and_its_key_arrive_in_the_request():
+    op = VideoCaptioningFromVLMMapper(backend="openai", api_base="http://localhost:8000/v1", api_key_env="MY_KEY", hf_model="m")
+    settings = op.question(MESSAGES, 1).model
+    assert settings == ModelSettings(backend="openai", model="m", api_base="http://localhost:8000/v1", api_key_env="MY_KEY")
 
-    monkeypatch.setattr("juicecap.ops.model_options.BACKENDS", {"hf": catalog.BACKENDS["hf"]})
-    sentence = "backend 'vllm' is not there yet; the backends are hf"
-    assert problems(enable_vllm=True) == [("enable_vllm", sentence)]
-    assert problems(backend="vllm") == [("backend", sentence)]
+
+@pytest.mark.parametrize(
+    ("settings", "name", "sentence"),
+    [
+        ({"api_base": "http://x"}, "api_base", "api_base is for backend: openai, and the backend is hf"),
+        ({"api_key_env": "K", "enable_vllm": True}, "api_key_env", "api_key_env is for backend: openai, and the backend is vllm"),
+        (
+            {"backend": "openai", "api_base": "localhost:8000"},
+            "api_base",
+            "api_base must be an address such as http://localhost:8000/v1, not 'localhost:8000'",
+        ),
+        (
+            {"backend": "openai", "api_key_env": "sk-secret"},
+            "api_key_env",
+            "api_key_env must be the name of an environment variable, not the key itself",
+        ),
+        (
+            {"backend": "openai", "sampling_params": {"top_k": 20}},
+            "sampling_params",
+            "sampling_params: top_k is not part of OpenAI's API; if the server knows it, send it with model_params: "
+            "{extra_body: {top_k: 20}}",
+        ),
+        (
+            {"seed": 3, "sampling_params": {"seed": 4}},
+            "sampling_params",
+            "sampling_params: seed is 4 and the op's seed is 3: set one of them",
+        ),
+    ],
+)
+def test_what_does_not_fit_the_backend(settings, name, sentence):
+    assert problems(**settings) == [(name, sentence)]
+
+
+@pytest.mark.parametrize("backend", ["hf", "vllm", "openai"])
+@pytest.mark.parametrize("candidates", [1, 4])
+def test_the_defaults_are_valid_on_every_backend(backend, candidates):
+    VideoCaptioningFromVLMMapper(backend=backend, caption_num=candidates)
+    VideoCaptioningFromVLMMapper(backend=backend, sampling_params={"top_k": -1, "min_p": 0, "repetition_penalty": 1})
+
+
+def test_a_seed_among_the_sampling_parameters_is_the_ops_seed():
+    assert VideoCaptioningFromVLMMapper(sampling_params={"seed": 4}).question(MESSAGES, 1).seed == 4
+    assert VideoCaptioningFromVLMMapper(sampling_params={"seed": 4}, seed=4).question(MESSAGES, 1).seed == 4
+
+
+def test_how_an_op_is_run_is_no_part_of_its_fingerprint_nor_of_its_questions():
+    plain = VideoCaptioningFromVLMMapper()
+    op = VideoCaptioningFromVLMMapper(max_in_flight=3, decode_workers=2, decode_seconds=9.0, frame_memory_mb=7)
+    assert op.fingerprint() == plain.fingerprint() != VideoCaptioningFromVLMMapper(seed=1).fingerprint()
+    assert op.question(MESSAGES, 1) == plain.question(MESSAGES, 1)
+    assert op.limits(5) == Limits(batch_size=5, in_flight=3, frame_bytes=7 * 2**20, workers=2, decode_seconds=9.0)
+    assert plain.limits() == Limits()
 
 
 @pytest.mark.parametrize(

@@ -49,20 +49,19 @@ def test_rows_and_fates_in_the_order_of_the_input():
     assert list(fates[0]) == list(FATE_COLUMN)
 
 
-@pytest.mark.parametrize(("asks", "seen"), [(True, [([1, 2], [3, 4]), ([3, 4], [5]), ([5], None)]), (False, None)])
-def test_an_op_that_asks_a_model_is_told_the_next_batch(asks, seen):
-    calls = []
+def test_samples_are_read_ahead_of_the_batches_and_each_once():
+    read = []
 
     @dataclass(frozen=True, kw_only=True)
-    class Looking(HalveMapper):
-        asks_model = asks
+    class Reading(HalveMapper):
+        def stream(self, samples, batch_size=None):
+            noted = list(samples)
+            read.append([sample["n"] for sample in noted])
+            yield from super().stream(noted, batch_size)
 
-        def fates(self, batch, upcoming=None):
-            calls.append((batch["n"], upcoming and upcoming["n"]))
-            return super().fates(batch, upcoming)
-
-    step_table(Looking(), Dataset.from_dict({"n": [1, 2, 3, 4, 5]}), batch_size=2)
-    assert calls == (seen or [([1, 2], None), ([3, 4], None), ([5], None)])
+    table = step_table(Reading(), Dataset.from_dict({"n": [2, 4, 6]}), batch_size=1)
+    assert read == [[2, 4, 6]]
+    assert kept(table)["half"][:] == [None, 1, None, 2, None, 3]
 
 
 def test_what_goes_on():

@@ -5,12 +5,12 @@ from __future__ import annotations
 import importlib
 import shutil
 import threading
+import time
 from dataclasses import replace
 
 import pytest
 
 from juicecap.errors import EnvironmentFailure, MissingLibrary
-from juicecap.media import load as pictures
 from juicecap.media.sampling import FrameSampling
 from juicecap.vlm import catalog, core
 from juicecap.vlm.base import Failure, Message, ModelSettings, Part, Request
@@ -58,46 +58,6 @@ def test_other_parameters_are_another_engine(clips, script, ask_for):
     request = ask_for(clips.paths[0])
     core.ask([request, replace(request, model=replace(request.model, params='{"dtype":"float32"}'))])
     assert len(script.opened) == 2
-
-
-def test_a_clip_is_decoded_once_for_all_who_ask_about_it(clips, script, ask_for, monkeypatch):
-    core.close()  # the next core takes up the counting decoder
-    decoded = []
-    real = pictures.load_picture
-    monkeypatch.setattr(pictures, "load_picture", lambda kind, path, *rest: decoded.append(path) or real(kind, path, *rest))
-    path = clips.paths[0]
-    core.ask([ask_for(path, "a"), ask_for(path, "b"), ask_for(clips.paths[1], "a"), ask_for(path, "c", frames=3)])
-    assert sorted(decoded) == [path, path, clips.paths[1]]
-    first, second, _, fourth = script.batches[0]
-    assert first.pictures[0] is second.pictures[0]
-    assert [len(each.pictures[0].pixels) for each in (first, fourth)] == [2, 3]
-    core.close()
-
-
-def test_what_is_asked_next_is_decoded_ahead_and_only_once(clips, script, ask_for, monkeypatch):
-    core.close()  # the next core takes up the counting decoder
-    decoded = []
-    real = pictures.load_picture
-    monkeypatch.setattr(pictures, "load_picture", lambda kind, path, *rest: decoded.append(path) or real(kind, path, *rest))
-    first, second, third = ([ask_for(path, text)] for path, text in zip(clips.paths, "abc", strict=False))
-    assert said(core.ask(first, upcoming=second)) == [["a 0"]]
-    assert said(core.ask(second, upcoming=third)) == [["b 0"]]
-    assert said(core.ask(third)) == [["c 0"]]
-    assert decoded == clips.paths[:3]
-    assert [[each.request for each in batch] for batch in script.batches] == [first, second, third]
-    core.close()
-
-
-def test_a_look_ahead_in_vain_changes_no_answer(clips, script, ask_for):
-    first, never, second = ([ask_for(path, text)] for path, text in zip(clips.paths, "abc", strict=False))
-    assert said(core.ask(first, upcoming=never)) == [["a 0"]]
-    assert said(core.ask(second, upcoming=never)) == [["c 0"]]
-    assert said(core.ask(never)) == [["b 0"]]
-
-
-def test_a_medium_that_fails_ahead_fails_its_request_when_it_is_asked(clips, script, ask_for):
-    assert said(core.ask([ask_for(clips.paths[0])], upcoming=[ask_for("none.mp4"), ask_for(clips.paths[1])])) == [["P 0"]]
-    assert said(core.ask([ask_for("none.mp4"), ask_for(clips.paths[1])])) == ["FILE_NOT_FOUND", ["P 0"]]
 
 
 def test_pictures_have_the_size_that_the_backend_wants(clips, script, ask_for):
@@ -158,6 +118,26 @@ def test_closing_and_asking_again(clips, script, ask_for):
     assert not [thread for thread in threading.enumerate() if thread.name == "juicecap-core"]
     assert said(core.ask([ask_for(clips.paths[0], "b")])) == [["b 0"]]
     assert len(script.opened) == 2
+
+
+def test_closing_while_somebody_waits_says_so(clips, script, ask_for):
+    script.gates["a"] = threading.Event()
+    request = ask_for(clips.paths[0], "a")
+    failed = []
+
+    def ask() -> None:
+        with pytest.raises(EnvironmentFailure) as caught:
+            core.ask([request])
+        failed.append(caught.value)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    while not script.batches:
+        time.sleep(0.01)
+    core.close()
+    asking.join()
+    script.gates["a"].set()
+    assert str(failed[0]) == "the engines were closed while requests were under way; running again resumes"
 
 
 def test_several_threads_share_one_engine(clips, script, ask_for):

@@ -71,7 +71,7 @@ def test_what_is_asked_for(params, candidates, sampling):
             "3 candidates at temperature 0 are all alike: set a temperature above 0, or caption_num 1",
         ),
         ({"n": 3}, 1, "sampling_params: n is not set here; caption_num is the number of candidates"),
-        ({"seed": 3}, 1, "sampling_params: seed is not set here; the op has a parameter seed"),
+        ({"seed": -3}, 1, "sampling_params: seed must be an integer >= 0, not -3"),
         ({"max_token": 3}, 1, "sampling_params has no parameter 'max_token'; did you mean 'max_tokens'?"),
         (
             {"xyz": 3},

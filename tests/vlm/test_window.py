@@ -1,0 +1,233 @@
+"""The sliding window: order, no barrier, groups, bounds; with a scripted backend."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+
+import pytest
+from conftest import prompt_of
+
+from juicecap.errors import EnvironmentFailure, SampleError
+from juicecap.media.sampling import FrameSampling
+from juicecap.ops.asking import answered
+from juicecap.vlm import core, window
+from juicecap.vlm.base import Limits, Message, ModelSettings, Part, Request
+
+
+@pytest.fixture
+def plan(clips, script):
+    """Plans a sample: {"text": prompt, "videos": paths or none for a sample that asks nothing}."""
+
+    def planned(sample) -> list[Request]:
+        if "error" in sample:
+            return SampleError("ODD", sample["error"])
+        return [
+            Request(
+                model=ModelSettings(model=script.model),
+                messages=(Message("user", (Part("video", path), Part("text", sample["text"]))),),
+                frames=FrameSampling(num_frames=2),
+            )
+            for path in sample.get("videos", clips.paths[:1])
+        ]
+
+    return planned
+
+
+def asked(*texts: str) -> list[dict]:
+    return [{"text": text} for text in texts]
+
+
+def texts_of(results) -> list[object]:
+    return [
+        outcomes.code if isinstance(outcomes, SampleError) else [outcome.answers[0].text for outcome in outcomes]
+        for _, outcomes in results
+    ]
+
+
+def batches(script) -> list[list[str]]:
+    return [[prompt_of(each) for each in batch] for batch in script.batches]
+
+
+def test_each_sample_gets_its_own_outcomes_in_order(script, plan, clips):
+    samples = [
+        {"text": "a"},
+        {"error": "bad"},
+        {"text": "b", "videos": clips.paths[:3]},
+        {"text": "c", "videos": []},
+        {"text": "d"},
+    ]
+    results = list(answered(iter(samples), plan, Limits()))
+    assert [sample for sample, _ in results] == samples
+    assert texts_of(results) == [["a 0"], "ODD", ["b 0"] * 3, [], ["d 0"]]
+
+
+def test_while_the_first_sample_waits_the_others_are_answered(script, plan):
+    """No barrier: three times as many samples as a batch has go to the engine and come back while the head is stuck."""
+    script.together, script.calls = 1, 2
+    script.gates["slow"] = threading.Event()
+    planned = []
+
+    def noted(sample):
+        planned.append(sample["text"])
+        return plan(sample)
+
+    class Samples:
+        """Opens the gate only when the last sample has been taken and the one before it was answered."""
+
+        def __iter__(self):
+            yield from asked("slow", *map(str, range(48)))
+            while ["47"] not in batches(script):
+                threading.Event().wait(0.01)
+            script.gates["slow"].set()
+
+    results = list(answered(Samples(), noted, Limits()))
+    assert texts_of(results) == [["slow 0"], *([f"{number} 0"] for number in range(48))]
+    assert planned[0] == "slow"
+
+
+def test_groups_are_cut_by_order_and_the_last_is_not_waited_for(script, plan):
+    script.together = 3
+    list(answered(asked(*"abcdefgh"), plan, Limits()))
+    assert batches(script) == [["a", "b", "c"], ["d", "e", "f"], ["g", "h"]]
+
+
+def test_a_batch_size_is_the_engines(script, plan):
+    list(answered(asked(*"abcd"), plan, Limits(batch_size=3)))
+    list(answered(asked(*"efgh"), plan, Limits(in_flight=2)))
+    assert batches(script) == [["a", "b", "c"], ["d"], ["e", "f"], ["g", "h"]]
+
+
+def test_a_sample_that_fails_does_not_move_the_cuts(script, plan):
+    script.together = 2
+    samples = [{"text": "a"}, {"text": "b", "videos": ["none.mp4"]}, {"text": "c"}, {"text": "d"}]
+    results = list(answered(samples, plan, Limits()))
+    assert batches(script) == [["a"], ["c", "d"]]
+    assert results[1][1][0].failure.code == "FILE_NOT_FOUND"
+
+
+def test_an_engine_that_batches_by_itself_gets_so_many_requests_at_once(script, plan):
+    script.together, script.calls = 1, 5
+    script.gates["a"] = threading.Event()
+
+    def samples():
+        yield from asked("a", *map(str, range(30)))
+        script.gates["a"].set()
+
+    list(answered(samples(), plan, Limits()))
+    assert script.most_under_way <= 5
+    script.most_under_way = 0
+    list(answered(asked(*map(str, range(30))), plan, Limits(in_flight=1)))
+    assert script.most_under_way == 1
+    assert [len(batch) for batch in script.batches] == [1] * 61
+
+
+def test_samples_without_requests_do_not_stop_the_stream(script, plan, monkeypatch):
+    monkeypatch.setattr(window, "MOST_SAMPLES", 8)
+    samples = [{"text": str(number), "videos": None} if number % 4 else {"text": str(number)} for number in range(40)]
+    for sample in samples:
+        if sample.get("videos", 0) is None:
+            sample["videos"] = []
+    results = list(answered(samples, plan, Limits()))
+    assert texts_of(results) == [[] if number % 4 else [f"{number} 0"] for number in range(40)]
+
+
+def test_the_window_is_bounded(script, plan, monkeypatch):
+    monkeypatch.setattr(window, "MOST_REQUESTS", 20)
+    script.together = 4
+    taken = []
+
+    def samples():
+        for number in range(200):
+            taken.append(number)
+            yield {"text": str(number)}
+
+    for place, _ in enumerate(answered(samples(), plan, Limits())):
+        assert len(taken) <= place + 1 + 20 + window.MOST_SAMPLES
+        if place == 0:
+            break
+    assert len(taken) < 200
+
+
+def test_a_clip_that_many_ask_about_is_decoded_once(script, plan, clips, monkeypatch):
+    core.close()
+    decoded = counted_decoding(monkeypatch)
+    path, other = clips.paths[:2]
+    script.together = 4
+    samples = [{"text": text, "videos": [path]} for text in "ab"] + [{"text": "c", "videos": [path, other]}]
+    list(answered(samples, plan, Limits()))
+    assert sorted(decoded) == sorted([path, other])
+    first, second, third, fourth = script.batches[0]
+    assert first.pictures[0] is second.pictures[0] is third.pictures[0]
+    assert fourth.pictures[0] is not first.pictures[0]
+    core.close()
+
+
+def test_frames_are_let_go(script, plan, clips, monkeypatch):
+    core.close()
+    decoded = counted_decoding(monkeypatch)
+    script.together = 1
+    for _ in range(2):
+        list(answered([{"text": "a", "videos": clips.paths[:1]}], plan, Limits()))
+    assert decoded == clips.paths[:1] * 2
+    core.close()
+
+
+def counted_decoding(monkeypatch) -> list[str]:
+    from juicecap.media import pool
+
+    decoded: list[str] = []
+    real = pool.DecodePool.picture
+
+    async def picture(self, kind, path, *rest):
+        decoded.append(path)
+        return await real(self, kind, path, *rest)
+
+    monkeypatch.setattr(pool.DecodePool, "picture", picture)
+    return decoded
+
+
+def test_where_the_engine_takes_files_they_are_probed_and_not_decoded(script, plan, clips, tmp_path):
+    script.takes_files = True
+    text = tmp_path / "text.mp4"
+    text.write_text("no video")
+    samples = [{"text": "a", "videos": clips.paths[:1]}, {"text": "b", "videos": [str(text)]}]
+    results = list(answered(samples, plan, Limits()))
+    assert [outcomes[0].failure and outcomes[0].failure.code for _, outcomes in results] == [None, "UNREADABLE"]
+    (picture,) = script.batches[0][0].pictures
+    assert picture.pixels.shape == (0, 0, 0, 3)
+    assert picture.duration == pytest.approx(2.0)
+
+
+def test_an_engine_that_dies_ends_the_stream_behind_what_was_answered(script, plan):
+    script.together = 1
+    script.answers["c"] = EnvironmentFailure("the server is gone")
+    stream, got = answered(asked(*"abcd"), plan, Limits()), []
+    with pytest.raises(EnvironmentFailure, match="the server is gone"):
+        got.extend(outcomes[0].answers[0].text for _, outcomes in stream)
+    assert got == ["a 0", "b 0"][: len(got)]
+
+
+def test_a_bug_of_a_backend_is_not_swallowed(script, plan):
+    script.answers["a"] = ZeroDivisionError("oops")
+    with pytest.raises(ZeroDivisionError, match="oops"):
+        list(answered(asked("a"), plan, Limits()))
+
+
+def test_leaving_early_gives_up_what_is_under_way(script, plan):
+    script.together = 1
+    stream = answered(asked(*map(str, range(100))), plan, Limits(in_flight=1))
+    assert next(stream)[1][0].answers[0].text == "0 0"
+    stream.close()
+    assert texts_of(answered(asked("z"), plan, Limits())) == [["z 0"]]
+    assert len(script.batches) < 100
+
+
+@pytest.mark.parametrize("size", [1, 3, 16])
+@pytest.mark.parametrize("workers", [1, 3])
+def test_seeds_depend_neither_on_the_batch_nor_on_the_workers(script, plan, clips, size, workers):
+    samples = [{"text": "p", "videos": [path]} for path in clips.paths[:5]]
+    seeds = [outcomes[0].seed for _, outcomes in answered(samples, plan, Limits(batch_size=size, workers=workers))]
+    alone = [core.ask([replace(plan(sample)[0], candidates=2)])[0].seed for sample in samples]
+    assert seeds == alone
+    assert len(set(seeds)) == 5
