@@ -20,6 +20,8 @@ class _Entry:
 
 BACKENDS: dict[str, _Entry] = {
     "hf": _Entry("juicecap.vlm.hf.backend", "HFBackend", ("torch", "torchvision", "transformers", "accelerate"), "hf"),
+    "openai": _Entry("juicecap.vlm.openai.backend", "OpenAIBackend", ("openai",), "openai"),
+    "vllm": _Entry("juicecap.vlm.vllm.backend", "VLLMBackend", ("vllm", "torch", "torchvision", "transformers"), "vllm"),
 }
 
 

@@ -1,0 +1,125 @@
+"""Answering requests by a server that speaks OpenAI's chat interface.
+
+A request becomes a body (`transports`), goes out as often as candidates and the server's abilities require (`asking`), each time
+with retries (`retry`, `breaker`) over one connection pool (`server`), and what comes back becomes an outcome (`answers`,
+`refusals`). How the server takes videos is found out once, when it is opened (`opening`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+
+from juicecap.errors import ModelError, SampleError
+from juicecap.media.sizes import FrameSizes
+from juicecap.vlm.base import Abilities, Failure, ModelSettings, Outcome, Prepared, digest_of
+from juicecap.vlm.openai import refusals
+from juicecap.vlm.openai.answers import outcome
+from juicecap.vlm.openai.asking import Asking
+from juicecap.vlm.openai.breaker import Breaker
+from juicecap.vlm.openai.opening import Found, find_out
+from juicecap.vlm.openai.options import options_of
+from juicecap.vlm.openai.retry import Patience, Persistent
+from juicecap.vlm.openai.server import CallFailed, Server
+from juicecap.vlm.openai.transports import compose
+
+IN_FLIGHT, FILES_IN_FLIGHT = 32, 8
+"""Requests at the server at once; files are held in memory whole."""
+
+ALL_REFUSED = 16
+"""If this many requests have been refused in the same words and none was answered, the rest would be refused as well."""
+
+
+class OpenAIBackend:
+    """See `vlm.base.Backend`. `patience` and `breaker` are set by tests."""
+
+    def __init__(self, settings: ModelSettings, *, patience: Patience | None = None, breaker: Breaker | None = None) -> None:
+        self._settings = settings
+        self._options = options_of(settings)
+        self._server: Server | None = None
+        self._asking: Asking | None = None
+        self._found: Found | None = None
+        self._patience = patience or Patience(max_attempts=self._options.max_attempts)
+        self._breaker = breaker or Breaker(self._options.place)
+        self._running: set[asyncio.Task[Outcome]] = set()
+        self._refused: Counter[str] | None = Counter()
+        """How often which refusal was heard; None once a request was answered."""
+
+    async def open(self) -> None:
+        """Find out whether the server is there, knows key and model, and how it takes a video."""
+        self._server = Server(self._options)
+        persistent = Persistent(self._server, self._patience, self._breaker)
+        try:
+            self._found = found = await find_out(self._server, self._patience, self._settings, self._options)
+        except BaseException:
+            await self._server.close()
+            raise
+        self._asking = Asking(persistent, self._settings.model, self._options, extended=found.extended, limit=found.limit)
+
+    def identity(self) -> str:
+        """Server, model, transport and what is added to each request, as a digest. The server's chat template is not known."""
+        return digest_of(["openai", self._options.place, self._settings.model, self._ready.transport, self._options.extra_body])
+
+    def abilities(self) -> Abilities:
+        """Pictures of any size; many calls at once."""
+        files = self._ready.transport == "file"
+        return Abilities(sizes=FrameSizes(), calls=FILES_IN_FLIGHT if files else IN_FLIGHT, takes_files=files)
+
+    async def generate(self, batch: Sequence[Prepared]) -> list[Outcome]:
+        """Answer each request, in order.
+
+        Raises:
+            EnvironmentFailure: the server is gone, or refuses key or model by now.
+            ModelError: it refuses everything.
+        """
+        tasks = [asyncio.create_task(self._answer(prepared)) for prepared in batch]
+        self._running.update(tasks)
+        try:
+            return list(await asyncio.gather(*tasks))
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            self._running.difference_update(tasks)
+
+    async def close(self) -> None:
+        """Give up what is under way and close all connections."""
+        running = list(self._running)
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+        if self._server:
+            await self._server.close()
+
+    @property
+    def _ready(self) -> Found:
+        assert self._found is not None, "open() comes first"
+        return self._found
+
+    async def _answer(self, prepared: Prepared) -> Outcome:
+        request, transport = prepared.request, self._ready.transport
+        assert self._asking is not None
+        if transport == "file" and (request.frames.start is not None or request.frames.end is not None):
+            raise ModelError("with transport file the server chooses the frames, so start and end cannot be kept: leave them out")
+        try:
+            composed = await asyncio.to_thread(compose, prepared, transport)
+            replies = await self._asking.candidates(composed, request.sampling, request.candidates, prepared.seed)
+        except SampleError as error:
+            failure = Failure(code=error.code, message=error.message, retryable=error.retryable)
+            return Outcome(failure=failure, seed=prepared.seed)
+        except CallFailed as failed:
+            if ending := refusals.fatal(failed, self._options, self._settings.model):
+                raise ending from None
+            failure = refusals.failure_of(failed)
+            self._count(failure)
+            return Outcome(failure=failure, seed=prepared.seed)
+        self._refused = None
+        return outcome(prepared, replies)
+
+    def _count(self, failure: Failure) -> None:
+        if self._refused is None or failure.code != "REQUEST_REFUSED":
+            return
+        self._refused[failure.message] += 1
+        if self._refused[failure.message] >= ALL_REFUSED:
+            raise refusals.all_refused(self._options, ALL_REFUSED, failure)

@@ -1,0 +1,126 @@
+"""What the settings say about a server, checked before anything is sent to it."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import os
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
+from urllib.parse import urlsplit, urlunsplit
+
+from juicecap.errors import EnvironmentFailure, ModelError
+from juicecap.vlm.base import ModelSettings
+
+Transport = Literal["frames", "images", "file"]
+"""How a video travels: a list of frames with their times, pictures one by one, or the file itself."""
+
+DEFAULT_BASE = "https://api.openai.com/v1"
+DEFAULT_KEY_NAME = "OPENAI_API_KEY"
+NO_KEY = "EMPTY"
+"""What is sent to a server that wants no key."""
+
+TIMEOUT, MAX_ATTEMPTS = 300.0, 6
+
+_KNOWN = ("transport", "timeout", "max_attempts", "extra_body")
+_OURS = (
+    "model", "messages", "n", "seed", "stream", "temperature", "top_p", "presence_penalty", "stop", "max_tokens",
+    "max_completion_tokens",
+)  # fmt: skip
+"""Fields of a request that follow from the recipe; `extra_body` may not contradict it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Where requests go, and how."""
+
+    base: str
+    """The server's address, without a slash at its end."""
+    place: str
+    """The same for people and for keys of requests: without a name and password."""
+    key: str = field(repr=False)
+    key_name: str
+    transport: Transport | None
+    """None: the first one that the server takes."""
+    timeout: float
+    """Seconds for one attempt, from the connection to the last byte of the answer."""
+    max_attempts: int
+    extra_body: dict[str, Any]
+    """Merged into the body of every request."""
+
+
+def options_of(settings: ModelSettings) -> Options:
+    """The settings, checked, with their defaults.
+
+    Raises:
+        ModelError: they can never work.
+        EnvironmentFailure: the key's variable is not set.
+    """
+    params = settings.engine_params()
+    if problems := [*_unknown(params), *_wrong(params)]:
+        raise ModelError("model_params: " + "; ".join(problems))
+    base = (settings.api_base or DEFAULT_BASE).strip().rstrip("/").removesuffix("/chat/completions")
+    transport = params.get("transport", "auto")
+    return Options(
+        base=base,
+        place=_shown(base),
+        key=_key(settings),
+        key_name=settings.api_key_env or DEFAULT_KEY_NAME,
+        transport=None if transport == "auto" else transport,
+        timeout=float(params.get("timeout", TIMEOUT)),
+        max_attempts=params.get("max_attempts", MAX_ATTEMPTS),
+        extra_body=params.get("extra_body") or {},
+    )
+
+
+def _unknown(params: dict[str, Any]) -> list[str]:
+    found = []
+    for name in params:
+        if name not in _KNOWN:
+            near = difflib.get_close_matches(name, _KNOWN, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(_KNOWN)}; other fields go into extra_body"
+            found.append(f"the openai backend has no parameter {name!r} ({hint})")
+    return found
+
+
+def _wrong(params: dict[str, Any]) -> list[str]:
+    found = []
+    transports = ("auto", *get_args(Transport))
+    if (transport := params.get("transport", "auto")) not in transports:
+        found.append(f"transport must be one of {', '.join(transports)}, not {transport!r}")
+    timeout = params.get("timeout", TIMEOUT)
+    if not isinstance(timeout, int | float) or isinstance(timeout, bool) or not 0 < timeout < math.inf:
+        found.append(f"timeout must be a number of seconds above 0, not {timeout!r}")
+    attempts = params.get("max_attempts", MAX_ATTEMPTS)
+    if not isinstance(attempts, int) or isinstance(attempts, bool) or attempts < 1:
+        found.append(f"max_attempts must be an integer above 0, not {attempts!r}")
+    extra = params.get("extra_body") or {}
+    if not isinstance(extra, dict):
+        found.append(f"extra_body must be a mapping, not {extra!r}")
+    else:
+        found += [f"extra_body must not set {name}, which follows from the recipe" for name in _OURS if name in extra]
+    return found
+
+
+def _shown(base: str) -> str:
+    try:
+        parts = urlsplit(base)
+        fitting = parts.scheme in ("http", "https") and parts.hostname
+    except ValueError:
+        fitting = None
+    if not fitting:
+        raise ModelError(f"api_base must be an address such as http://localhost:8000/v1, not {base!r}")
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+def _key(settings: ModelSettings) -> str:
+    name = settings.api_key_env or DEFAULT_KEY_NAME
+    key = os.environ.get(name, "").strip()
+    if not key and settings.api_base and not settings.api_key_env:
+        return NO_KEY
+    if not key:
+        source = ", which api_key_env names," if settings.api_key_env else ""
+        raise EnvironmentFailure(f"the environment variable {name}{source} is not set: put the server's key into it")
+    if not (key.isascii() and key.isprintable() and " " not in key):
+        raise EnvironmentFailure(f"the environment variable {name} holds something that cannot be a key: check its spelling")
+    return key

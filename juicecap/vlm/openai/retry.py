@@ -1,0 +1,78 @@
+"""A request is tried again when that may help: after 408, 409, 429, 5xx, broken connections, timeouts and unreadable answers.
+
+The wait before attempt k + 1 is drawn evenly from 0 to `first_wait` times 2 to the k ("full jitter"), at most `longest_wait`.
+Where the server says how long to wait (`Retry-After`), every request to it waits that long, since the others would be turned away
+as well. Any other refusal is final.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from juicecap.vlm.openai.breaker import Breaker
+from juicecap.vlm.openai.options import MAX_ATTEMPTS
+from juicecap.vlm.openai.server import CallFailed, Server
+
+
+@dataclass(frozen=True, kw_only=True)
+class Patience:
+    """How often and how long, in seconds."""
+
+    max_attempts: int = MAX_ATTEMPTS
+    first_wait: float = 2.0
+    longest_wait: float = 60.0
+    longest_retry_after: float = 600.0
+    """A server that asks for a longer pause than this is not waited for."""
+
+
+class Persistent:
+    """A server that is asked again."""
+
+    def __init__(self, server: Server, patience: Patience, breaker: Breaker) -> None:
+        self._server = server
+        self._patience = patience
+        self._breaker = breaker
+        self._random = random.Random()  # noqa: S311  (its own, so that nobody else's draws change)
+        self._not_before = 0.0
+
+    async def chat(self, body: dict[str, Any]) -> dict[str, Any]:
+        """See `Server.chat`.
+
+        Raises:
+            CallFailed: the request is refused, or all attempts failed (`transient`).
+            EnvironmentFailure: the server is gone.
+        """
+        async with self._breaker.passage() as probe:
+            for attempt in range(1 if probe else self._patience.max_attempts):
+                await self._wait(attempt)
+                try:
+                    answer = await self._server.chat(body)
+                except CallFailed as failed:
+                    last = failed
+                    if not failed.transient:
+                        self._breaker.answered()
+                        raise
+                    self._breaker.attempt_failed(str(failed), silent=failed.silent)
+                    self._breaker.check()
+                    if failed.wait is not None and failed.wait > self._patience.longest_retry_after:
+                        break
+                    self._not_before = max(self._not_before, time.monotonic() + (failed.wait or 0.0))
+                else:
+                    self._breaker.answered()
+                    return answer
+            self._breaker.given_up(str(last))
+            self._breaker.check()
+            raise last
+
+    async def _wait(self, attempt: int) -> None:
+        """Wait before attempt number `attempt`, counted from 0."""
+        asked = self._not_before - time.monotonic()
+        if attempt or asked > 0:
+            most = min(self._patience.longest_wait, self._patience.first_wait * 2 ** max(0, attempt - 1))
+            await asyncio.sleep(max(0.0, asked) + self._random.uniform(0, most))
+            if attempt:
+                self._breaker.check()
