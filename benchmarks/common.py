@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
+import subprocess
 import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,6 +46,57 @@ def film(folder: Path, count: int, seed: int, *, backwards: bool = False) -> lis
         clips.encode(list(images)[::-1] if backwards else images, form.fps, path)
         made.append(Clip(path, scene.backwards() if backwards else scene))
     return made
+
+
+def cpu_seconds() -> float:
+    """CPU seconds of this process and all that it started, ended ones included (Linux)."""
+    children, seconds = defaultdict(list), {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+            except OSError:  # it ended just now
+                continue
+            children[int(fields[1])].append(int(entry.name))
+            seconds[int(entry.name)] = sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
+    waiting, total = [os.getpid()], 0.0
+    while waiting:
+        process = waiting.pop()
+        total += seconds[process]
+        waiting += children[process]
+    return total
+
+
+@contextmanager
+def vllm_server(model: str, *options: str) -> Iterator[str]:
+    """A vLLM server for a local model on a free port of this machine; gives its address."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", model, "--served-model-name", DEMO_MODEL]
+    command += ["--host", "127.0.0.1", "--port", str(port), "--max-model-len", "2048", "--enforce-eager", "--dtype", "float32"]
+    command += ["--trust-request-mm-kwargs", "--limit-mm-per-prompt", '{"video": 1, "image": 64}', *options]
+    with tempfile.TemporaryFile() as log:
+        server = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+        try:
+            _wait_for(f"http://127.0.0.1:{port}/health", server, log)
+            yield f"http://127.0.0.1:{port}/v1"
+        finally:
+            server.terminate()
+            server.wait(timeout=60)
+
+
+def _wait_for(address: str, server: subprocess.Popen, log) -> None:
+    for _ in range(600):
+        if server.poll() is not None:
+            log.seek(0)
+            raise SystemExit(f"the server did not start:\n{log.read().decode(errors='replace')[-2000:]}")
+        try:
+            urllib.request.urlopen(address, timeout=1)
+            return
+        except (urllib.error.URLError, TimeoutError, ConnectionError):
+            time.sleep(0.5)
+    raise SystemExit("the server does not answer")
 
 
 def conclude(**figures: float) -> None:
