@@ -8,50 +8,74 @@ from typing import Any
 import torch
 
 from juicecap.errors import SampleError
+from juicecap.media.picture import Picture
 from juicecap.vlm.base import Prepared
 from juicecap.vlm.frame_times import at_least_two, video_metadata
 from juicecap.vlm.hf.load import Loaded
-from juicecap.vlm.hf.prompt import render
+from juicecap.vlm.hf.prompt import frames_as_images, render
+
+Row = dict[str, torch.Tensor]
 
 PER_TOKEN = {"input_ids", "attention_mask", "mm_token_type_ids", "token_type_ids"}
 """Tensors of shape (rows, prompt length)."""
 
+PER_IMAGE = {"pixel_values": 5, "pixel_attention_mask": 4}
+"""Tensors whose second dimension counts the images of a row or the tiles of an image, if they have so many dimensions and the
+model can tell which of them are padding."""
 
-def encode(loaded: Loaded, prepared: Prepared) -> dict[str, torch.Tensor]:
+SPACING = "second_per_grid_ts"
+"""Seconds between the temporal patches of each video (Qwen2.5-VL)."""
+
+
+def encode(loaded: Loaded, prepared: Prepared) -> Row:
     """Tensors of one request, with a leading dimension of 1 where the model has a batch dimension.
 
     Raises:
         SampleError: `PROCESSOR_FAILED`.
     """
-    pictures = iter(prepared.pictures)
-    videos, images, metadata = [], [], []
-    for part in prepared.request.media():
-        picture = next(pictures)
+    processor, request = loaded.processor, prepared.request
+    as_images = frames_as_images(processor, request)
+    videos: list[Picture] = []
+    images: list[torch.Tensor] = []
+    counts: list[int] = []
+    for part, picture in zip(request.media(), prepared.pictures, strict=True):
         if part.kind == "image":
-            images.append(torch.from_numpy(picture.pixels[0].copy()).permute(2, 0, 1))
+            images.append(_frames(picture)[0])
+        elif as_images:
+            images += _frames(picture)
+            counts.append(len(picture.pixels))
         else:
-            picture = at_least_two(picture)
-            videos.append(torch.from_numpy(picture.pixels).permute(0, 3, 1, 2))
-            metadata.append(video_metadata(picture))
+            videos.append(at_least_two(picture))
     options: dict[str, Any] = {}
     if images:
-        options["images"] = images
-        options["images_kwargs"] = {"do_resize": loaded.sizes.image is None}
+        options["images"] = [images]  # of one prompt: some processors cut a lone image into tiles
+        options["images_kwargs"] = {"do_resize": False} if loaded.sizes.image else {}
     if videos:
-        options["videos"] = videos
+        options["videos"] = [_frames(picture) for picture in videos]
         options["videos_kwargs"] = {
-            "video_metadata": metadata,
+            "video_metadata": [video_metadata(picture) for picture in videos],
             "do_sample_frames": False,
-            "do_resize": loaded.sizes.video is None,
+            **({"do_resize": False} if loaded.sizes.video else {}),
         }
     try:
-        return dict(loaded.processor(text=[render(loaded.processor, prepared.request)], return_tensors="pt", **options))
+        text = render(processor, request, counts if as_images else None)
+        begin = processor.tokenizer.bos_token
+        if begin and text.startswith(begin):  # the template wrote it: the tokenizer must not write it again
+            options["add_special_tokens"] = False
+        row = dict(processor(text=[text], return_tensors="pt", **options))
     except Exception as error:  # a foreign processor's door: whatever it raises concerns this sample alone
         raise SampleError("PROCESSOR_FAILED", f"the model's processor fails with {type(error).__name__}: {error}") from error
+    if SPACING in row:
+        step = processor.video_processor.temporal_patch_size
+        row[SPACING] = torch.tensor([step * _spacing(picture.times) for picture in videos])
+    return {name: tensor if name == SPACING else _as_wanted(tensor, loaded) for name, tensor in row.items()}
 
 
-def batched(rows: Sequence[dict[str, torch.Tensor]], pad_id: int) -> dict[str, torch.Tensor]:
-    """One batch: token rows padded on the left to the longest, everything else joined along the first dimension."""
+def batched(rows: Sequence[Row], pad_id: int) -> Row:
+    """One batch: token rows padded on the left to the longest, everything else joined along the first dimension.
+
+    Where the rows differ in their number of images or tiles, those that are missing are zeros, as the processors do it.
+    """
     longest = max(row["input_ids"].shape[1] for row in rows)
     joined = {}
     for name in rows[0]:
@@ -59,10 +83,43 @@ def batched(rows: Sequence[dict[str, torch.Tensor]], pad_id: int) -> dict[str, t
         if name in PER_TOKEN:
             filler = pad_id if name == "input_ids" else 0
             parts = [torch.nn.functional.pad(part, (longest - part.shape[-1], 0), value=filler) for part in parts]
+        elif name in _growing(rows[0]):
+            most = max(part.shape[1] for part in parts)
+            parts = [_with_more(part, most - part.shape[1]) for part in parts]
         joined[name] = torch.cat(parts)
     return joined
 
 
-def shape_key(row: dict[str, torch.Tensor]) -> tuple[object, ...]:
+def shape_key(row: Row) -> tuple[object, ...]:
     """Equal for requests whose tensors can stand in one batch."""
-    return tuple((name, tuple(tensor.shape[1:]) if name not in PER_TOKEN else ()) for name, tensor in sorted(row.items()))
+    growing = _growing(row)
+    shapes = {name: tuple(tensor.shape[2 if name in growing else 1 :]) for name, tensor in row.items() if name not in PER_TOKEN}
+    return tuple(sorted(row)), tuple(sorted(shapes.items()))
+
+
+def _frames(picture: Picture) -> torch.Tensor:
+    """(frames, 3, height, width). The decoder's memory is only read, so that its being read-only does no harm."""
+    pixels = picture.pixels if picture.pixels.flags.writeable else picture.pixels.copy()
+    return torch.from_numpy(pixels).permute(0, 3, 1, 2)
+
+
+def _spacing(times: Sequence[float]) -> float:
+    """Mean seconds from frame to frame."""
+    return (times[-1] - times[0]) / (len(times) - 1)
+
+
+def _as_wanted(tensor: torch.Tensor, loaded: Loaded) -> torch.Tensor:
+    return tensor.to(loaded.model.dtype) if tensor.is_floating_point() else tensor
+
+
+def _growing(row: Row) -> set[str]:
+    """Those of the row's tensors that may be given more images or tiles than they have."""
+    if not row.keys() & {"pixel_attention_mask", "image_sizes"}:
+        return set()
+    return {name for name, dimensions in PER_IMAGE.items() if name in row and row[name].dim() == dimensions}
+
+
+def _with_more(tensor: torch.Tensor, missing: int) -> torch.Tensor:
+    if not missing:
+        return tensor
+    return torch.cat([tensor, tensor.new_zeros(tensor.shape[0], missing, *tensor.shape[2:])], dim=1)

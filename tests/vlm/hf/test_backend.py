@@ -16,7 +16,7 @@ from juicecap.media.load import load_picture
 from juicecap.media.sampling import FrameSampling
 from juicecap.vlm import core
 from juicecap.vlm.base import Message, ModelSettings, Part, Prepared, Request, Sampling
-from juicecap.vlm.hf import backend as backend_module
+from juicecap.vlm.hf import generate as generate_module
 from juicecap.vlm.hf.backend import HFBackend
 
 DEMO = "juicecap-demo-vlm"
@@ -64,7 +64,7 @@ class Spy:
 
         def watched(members):
             self.sizes.append(len(members))
-            if error and (poison & {prepared.seed for prepared, _ in members} or len(members) > most):
+            if error and (poison & {member.prepared.seed for member in members} or len(members) > most):
                 raise error
             return real(members)
 
@@ -79,7 +79,7 @@ class TestBatches:
         monkeypatch.setattr(model, "generate", lambda **inputs: calls.append(len(inputs["input_ids"])) or real(**inputs))
         batch = [replace(each, request=replace(each.request, candidates=3, sampling=Sampling(temperature=0.01))) for each in six]
         outcomes = generated(engine, batch)
-        assert calls == [18]
+        assert calls == [6, 18]  # the prompts, once each, and then all answers
         assert [len(outcome.answers) for outcome in outcomes] == [3] * 6
         assert [[answer.seed for answer in outcome.answers] for outcome in outcomes] == [[n, n + 1, n + 2] for n in range(6)]
 
@@ -173,8 +173,8 @@ class TestOutcomes:
 
     def test_padding_is_no_part_of_the_prompt(self, engine, six, monkeypatch):
         masks = []
-        real = backend_module.RepetitionPenalty
-        monkeypatch.setattr(backend_module, "RepetitionPenalty", lambda penalty, mask: masks.append(mask) or real(penalty, mask))
+        real = generate_module.RepetitionPenalty
+        monkeypatch.setattr(generate_module, "RepetitionPenalty", lambda penalty, mask: masks.append(mask) or real(penalty, mask))
         longer = replace(asked("x", PROMPT * 3), sampling=Sampling(repetition_penalty=1.3), candidates=1)
         batch = [replace(six[0], request=replace(six[0].request, sampling=longer.sampling)), replace(six[1], request=longer)]
         outcomes = generated(engine, batch)

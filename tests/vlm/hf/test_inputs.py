@@ -63,10 +63,10 @@ def test_pictures_are_not_scaled_again(demo):
 def test_control_tokens_are_read_as_text(demo):
     tokenizer = demo.processor.tokenizer
     for token in tokenizer.all_special_tokens:
-        text = neutralised(f"a {token}{token} b", tokenizer)
+        text = neutralised(f"a {token}{token} b", demo.processor)
         assert text == f"a {token[0]} {token[1:]}{token[0]} {token[1:]} b"
         assert not set(tokenizer.encode(text)) & set(tokenizer.all_special_ids)
-    assert neutralised("<b>plain</b> <|text|>", tokenizer) == "<b>plain</b> <|text|>"
+    assert neutralised("<b>plain</b> <|text|>", demo.processor) == "<b>plain</b> <|text|>"
 
 
 def test_rows_are_padded_on_the_left(demo):
