@@ -48,8 +48,10 @@ def encode(loaded: Loaded, prepared: Prepared) -> Row:
             videos.append(at_least_two(picture))
     options: dict[str, Any] = {}
     if images:
-        options["images"] = [images]  # of one prompt: some processors cut a lone image into tiles
+        options["images"] = [images]  # of one prompt: processors treat several images otherwise than a lone one
         options["images_kwargs"] = {"do_resize": False} if loaded.sizes.image else {}
+        if as_images and hasattr(processor.image_processor, "do_image_splitting"):
+            options["images_kwargs"]["do_image_splitting"] = False  # a frame in 17 tiles would be 17 times as long
     if videos:
         options["videos"] = [_frames(picture) for picture in videos]
         options["videos_kwargs"] = {
@@ -98,7 +100,7 @@ def shape_key(row: Row) -> tuple[object, ...]:
 
 
 def _frames(picture: Picture) -> torch.Tensor:
-    """(frames, 3, height, width). The decoder's memory is only read, so that its being read-only does no harm."""
+    """(frames, 3, height, width). Tensors of memory that must not be written to are unknown to torch: that is copied."""
     pixels = picture.pixels if picture.pixels.flags.writeable else picture.pixels.copy()
     return torch.from_numpy(pixels).permute(0, 3, 1, 2)
 
