@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import threading
+import weakref
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from juicecap.media.load import load_picture
 from juicecap.media.sampling import FrameSampling
 from juicecap.vlm import core
 from juicecap.vlm.base import Message, ModelSettings, Part, Prepared, Request, Sampling
+from juicecap.vlm.hf import backend as backend_module
 from juicecap.vlm.hf import generate as generate_module
 from juicecap.vlm.hf.backend import HFBackend
 
@@ -118,6 +121,42 @@ class TestBatches:
         together = core.ask(requests)
         assert texts(together) == [clips.captions[0], "red", clips.captions[1]]
         assert [core.ask([request])[0] for request in requests] == together
+
+
+class TestThreads:
+    def test_the_next_batch_is_made_ready_while_one_generates(self, engine, six, clips, monkeypatch):
+        second_is_ready, waited = threading.Event(), []
+        generate, encode = engine._generate, backend_module.encode
+
+        def slow(members):
+            waited.append(second_is_ready.wait(20))
+            return generate(members)
+
+        def watched(loaded, prepared):
+            row = encode(loaded, prepared)
+            if prepared.seed == 5:
+                second_is_ready.set()
+            return row
+
+        async def both():
+            return await asyncio.gather(engine.generate(six[:3]), engine.generate(six[3:]))
+
+        monkeypatch.setattr(engine, "_generate", slow)
+        monkeypatch.setattr(backend_module, "encode", watched)
+        first, second = asyncio.run(both())
+        assert texts(first + second) == clips.captions[:6]
+        assert waited == [True, True]
+
+    def test_the_model_is_touched_by_one_thread(self, engine, six, monkeypatch):
+        names = []
+        hook = engine._ready.model.register_forward_hook(lambda *_: names.append(threading.current_thread().name))
+
+        async def many():
+            await asyncio.gather(*(engine.generate([each]) for each in six))
+
+        asyncio.run(many())
+        hook.remove()
+        assert {name.rpartition("_")[0] for name in names} == {"juicecap-hf-model"}
 
 
 class TestOutcomes:
@@ -286,6 +325,21 @@ class TestFailures:
         spy = Spy(engine, monkeypatch, torch.OutOfMemoryError("full"), most=2)
         assert texts(generated(engine, six)) == clips.captions[:6]
         assert spy.sizes == [6, 3, 1, 2, 3, 1, 2]
+
+    def test_the_tensors_of_a_call_that_failed_are_gone_at_the_next(self, engine, six, clips, monkeypatch):
+        model, pixels, alive = engine._ready.model, [], []
+        real = model.generate
+
+        def full(**inputs):
+            alive.append(sum(each() is not None for each in pixels))
+            pixels.append(weakref.ref(inputs["pixel_values_videos"]))
+            if len(inputs["input_ids"]) > 2:
+                raise torch.OutOfMemoryError("full")
+            return real(**inputs)
+
+        monkeypatch.setattr(model, "generate", full)
+        assert texts(generated(engine, six)) == clips.captions[:6]
+        assert alive == [0] * 7
 
     def test_a_request_that_never_fits_is_rejected_alone(self, engine, six, clips, monkeypatch):
         Spy(engine, monkeypatch, torch.OutOfMemoryError("full"), {3})
