@@ -19,7 +19,7 @@ from av.video.reformatter import Interpolation, VideoReformatter
 
 from juicecap.errors import MediaError
 from juicecap.media.probe import VideoInfo, info_of, open_video
-from juicecap.media.reader import FrameReader
+from juicecap.media.reader import FrameReader, TimedFrame
 from juicecap.media.sampling import FrameSampling, target_times
 from juicecap.media.walk import Walker
 
@@ -27,6 +27,14 @@ SizeRule = Callable[[int, int, int], tuple[int, int]]
 """(frames, width, height) of the upright video to the (width, height) that is wanted."""
 
 Scaler = Callable[[VideoFrame], np.ndarray]
+
+Allocate = Callable[[int, int, int], np.ndarray]
+"""(count, height, width) to room for so many frames: uint8 (count, height, width, 3), writable."""
+
+
+def in_memory(count: int, height: int, width: int) -> np.ndarray:
+    """Room for frames in this process."""
+    return np.empty((count, height, width, 3), np.uint8)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,10 +50,13 @@ class Frames:
     unreadable: int
 
 
-def decode_frames(path: str, sampling: FrameSampling, size: SizeRule, *, max_pixels: int = 64_000_000) -> Frames:
-    """Decode the frames of `path` that `sampling` asks for, scaled to `size`.
+def decode_frames(
+    path: str, sampling: FrameSampling, size: SizeRule, *, max_pixels: int = 64_000_000, allocate: Allocate = in_memory
+) -> Frames:
+    """Decode the frames of `path` that `sampling` asks for, scaled to `size`, into what `allocate` gives.
 
-    A frame that is on screen at several of the sampled instants is returned once.
+    A frame that is on screen at several of the sampled instants is returned once. The frames are the first ones of the room
+    that was allocated last; there may be less of them than room.
 
     Raises:
         MediaError: as `probe`; `TOO_LARGE` for frames of more than `max_pixels`; `UNDECODABLE` if not one frame could be
@@ -58,11 +69,19 @@ def decode_frames(path: str, sampling: FrameSampling, size: SizeRule, *, max_pix
         reader = FrameReader(container, stream)
         info = info_of(path, container, stream, reader)
         times = target_times(sampling, duration=info.duration)
-        taken = list(_distinct(Walker(reader), times, _scaler(info, size(_most(info, len(times)), info.width, info.height))))
-        if not taken:
+        most = _most(info, len(times))
+        wanted = size(most, info.width, info.height)
+        scale, pixels = _scaler(info, wanted), allocate(most, *wanted[::-1])
+        shown: list[float] = []
+        for time, frame in _distinct(Walker(reader), times):
+            if len(shown) == len(pixels):  # the header told too few
+                pixels, before = allocate(len(times), *wanted[::-1]), pixels.copy()
+                pixels[: len(before)] = before
+            pixels[len(shown)] = scale(frame)
+            shown.append(time)
+        if not shown:
             raise MediaError("UNDECODABLE", f"{path}: not one frame can be decoded ({reader.unreadable} damaged packets)")
-        pixels = np.stack([picture for _, picture in taken])
-        return Frames(pixels=pixels, times=tuple(time for time, _ in taken), info=info, unreadable=reader.unreadable)
+        return Frames(pixels=pixels[: len(shown)], times=tuple(shown), info=info, unreadable=reader.unreadable)
 
 
 def _most(info: VideoInfo, instants: int) -> int:
@@ -70,13 +89,13 @@ def _most(info: VideoInfo, instants: int) -> int:
     return min(instants, info.frames or math.ceil(info.duration * info.fps) + 1)
 
 
-def _distinct(walker: Walker, times: list[float], scale: Scaler) -> Iterator[tuple[float, np.ndarray]]:
+def _distinct(walker: Walker, times: list[float]) -> Iterator[TimedFrame]:
     before = None
     for time in times:
         shown = walker.frame_at(time)
         if shown is not None and shown[0] != before:
             before = shown[0]
-            yield before, scale(shown[1])
+            yield shown
 
 
 def _scaler(info: VideoInfo, size: tuple[int, int]) -> Scaler:
@@ -85,7 +104,9 @@ def _scaler(info: VideoInfo, size: tuple[int, int]) -> Scaler:
     reformatter = VideoReformatter()
 
     def scale(frame: VideoFrame) -> np.ndarray:
-        small = reformatter.reformat(frame, width=width, height=height, format="rgb24", interpolation=Interpolation.BICUBIC)
+        small = reformatter.reformat(
+            frame, width=width, height=height, format="rgb24", interpolation=Interpolation.BICUBIC, threads=1
+        )
         return np.rot90(small.to_ndarray(), -info.rotation // 90)
 
     return scale

@@ -1,0 +1,165 @@
+"""Decoding in worker processes, so that a file that hangs or crashes a decoder costs one sample and nothing else.
+
+A worker is `python -m juicecap.media.worker`, started at first need and never forked, so a pool works from bare scripts and
+notebooks. A job that its worker does not survive is tried once more in a fresh one. Limits: CPU seconds, kept by a timer in
+the worker that interrupts foreign code too; and the wall clock, kept here, for a worker that does not use any CPU.
+
+A pool belongs to one event loop. Not covered: limits of memory; where a worker is killed for want of it, that is a crash.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from juicecap.errors import BugError, EnvironmentFailure, MediaError
+from juicecap.media.picture import Picture
+from juicecap.media.probe import VideoInfo
+from juicecap.media.sampling import FrameSampling
+from juicecap.media.shared_frames import mapped
+from juicecap.media.sizes import FrameSizes
+from juicecap.media.worker_process import WorkerEnded, WorkerProcess
+
+TRIES = 2
+
+_GONE_WITHIN = 5.0
+"""Seconds that `close` waits for killed workers; one that the system does not let go must not hold up the rest."""
+
+
+class DecodePool:
+    """Workers that decode side by side, by default one per core; each job may take `cpu_seconds`, or `wall_seconds`.
+
+    Jobs are begun in the order in which they were asked. Who gives up waiting (cancellation) ends the job.
+    """
+
+    def __init__(self, workers: int | None = None, *, cpu_seconds: float = 300.0, wall_seconds: float | None = None) -> None:
+        self._turns = asyncio.Semaphore(workers or usable_cores())
+        self._cpu_seconds = cpu_seconds
+        self._wall_seconds = 10 * cpu_seconds if wall_seconds is None else wall_seconds
+        self._idle: list[WorkerProcess] = []
+        self._busy: set[WorkerProcess] = set()
+        self._dropped: list[WorkerProcess] = []
+        self._closed = False
+
+    async def picture(self, kind: str, path: str, sampling: FrameSampling, sizes: FrameSizes) -> Picture:
+        """As `load_picture`; the pixels are writable and this process's own.
+
+        Raises:
+            MediaError: as `load_picture`; `DECODE_TIMEOUT`, `DECODER_CRASHED`, or `TOO_LARGE` for frames that do not fit into
+                memory.
+            EnvironmentFailure: no worker can be started, something that the system has run out of, or a closed pool.
+            BugError: an unexpected exception in the worker, with its traceback.
+        """
+        job = {"do": "picture", "kind": kind, "sampling": asdict(sampling), "sizes": asdict(sizes)}
+        reply, fd = await self._answer(job, path)
+        facts = reply["picture"]
+        try:
+            if fd is None:
+                raise EnvironmentFailure(f"{path}: its frames cannot be taken over (too many open files)")
+            pixels = mapped(fd, facts.pop("shape"))
+        except OSError as error:
+            raise EnvironmentFailure(f"{path}: its frames cannot be taken over ({error.strerror})") from error
+        finally:
+            if fd is not None:
+                os.close(fd)
+        return Picture(pixels=pixels, **facts | {"times": tuple(facts["times"])})
+
+    async def probe(self, path: str) -> VideoInfo:
+        """As `juicecap.media.probe.probe`, with the errors of `picture`."""
+        reply, _ = await self._answer({"do": "probe"}, path)
+        return VideoInfo(**reply["info"])
+
+    async def close(self) -> None:
+        """Kill all workers. Jobs on their way and jobs asked later fail with an `EnvironmentFailure`."""
+        self._closed = True
+        while self._idle:
+            self._drop(self._idle.pop())
+        for worker in self._busy:
+            worker.kill()  # who waits for it drops it
+        deadline = time.monotonic() + _GONE_WITHIN
+        while (self._busy or self._some_left()) and time.monotonic() < deadline:
+            await asyncio.sleep(0.005)
+
+    async def _answer(self, job: dict[str, Any], path: str) -> tuple[dict[str, Any], int | None]:
+        folder = None if Path(path).is_absolute() else str(Path.cwd())
+        job |= {"path": path, "folder": folder, "cpu_seconds": self._cpu_seconds}
+        async with self._turns:
+            reply, fd = await self._tried(job, path)
+        if "error" in reply:
+            raise MediaError(**reply["error"])
+        if "environment" in reply:
+            raise EnvironmentFailure(reply["environment"])
+        if "bug" in reply:
+            raise BugError(f"{path}: an unexpected exception in a decoding worker\n{reply['bug']}")
+        return reply, fd
+
+    async def _tried(self, job: dict[str, Any], path: str) -> tuple[dict[str, Any], int | None]:
+        crashes = 0
+        for attempt in range(TRIES):
+            worker = await self._worker(fresh=attempt > 0)
+            try:
+                async with asyncio.timeout(self._wall_seconds):
+                    reply = await worker.ask(job)
+            except TimeoutError:
+                self._drop(worker)
+                failure = MediaError("DECODE_TIMEOUT", f"{path}: reading it took more than {self._wall_seconds:g} seconds")
+            except WorkerEnded as end:
+                self._drop(worker)
+                crashes += end.status != -signal.SIGPROF
+                failure = self._failure(path, end, twice=crashes == TRIES)
+            except BaseException:
+                self._drop(worker)
+                raise
+            else:
+                self._busy.remove(worker)
+                self._idle.append(worker)
+                return reply
+        self._refuse_if_closed()
+        raise failure
+
+    def _failure(self, path: str, end: WorkerEnded, *, twice: bool) -> MediaError:
+        if end.status == -signal.SIGPROF:
+            return MediaError("DECODE_TIMEOUT", f"{path}: reading it took more than {self._cpu_seconds:g} CPU seconds")
+        return MediaError("DECODER_CRASHED", f"{path}: the decoder crashed ({end})" + ", twice" * twice)
+
+    async def _worker(self, *, fresh: bool) -> WorkerProcess:
+        self._refuse_if_closed()
+        self._some_left()
+        while self._idle and not fresh:
+            worker = self._idle.pop()
+            if not worker.gone():
+                self._busy.add(worker)
+                return worker
+            self._drop(worker)
+        worker = WorkerProcess()
+        self._busy.add(worker)
+        try:
+            await worker.ready()
+        except BaseException:
+            self._drop(worker)
+            raise
+        return worker
+
+    def _refuse_if_closed(self) -> None:
+        if self._closed:
+            raise EnvironmentFailure("nothing more is decoded: the pool of workers is closed")
+
+    def _drop(self, worker: WorkerProcess) -> None:
+        worker.close()
+        self._busy.discard(worker)
+        self._dropped.append(worker)
+
+    def _some_left(self) -> bool:
+        """Whether the system still has some of the workers that were killed."""
+        self._dropped = [worker for worker in self._dropped if not worker.gone()]
+        return bool(self._dropped)
+
+
+def usable_cores() -> int:
+    """Cores on which this process may run."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,112 @@
+"""A process that decodes: one job at a time, for the `DecodePool` that started it.
+
+Jobs and replies are lines of JSON on a socket; pixels travel as a file descriptor next to the reply (`shared_frames`). The
+process ends when the socket does, also in the middle of a job, so it does not outlive its pool.
+
+    {"do": "picture", "kind": "video", "path": "a.mp4", "folder": "/data", "sampling": {...}, "sizes": {...}, "cpu_seconds": 300}
+    {"picture": {"shape": [8, 360, 640, 3], "times": [0.0, ...], "duration": 4.0, "unreadable": 0}}
+
+Other replies: `info` (to `probe`), `error` (a `MediaError`), `environment` (an `EnvironmentFailure`), `bug` (a traceback).
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import queue
+import resource
+import signal
+import socket
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import asdict
+from typing import Any
+
+from juicecap.errors import MediaError
+from juicecap.media.load import load_picture
+from juicecap.media.probe import probe
+from juicecap.media.sampling import FrameSampling
+from juicecap.media.shared_frames import SharedFrames
+from juicecap.media.sizes import FrameSizes
+
+Message = dict[str, Any]
+
+READY: Message = {"ready": True}
+"""What a worker says first."""
+
+_NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC)
+
+
+def main(fd: int) -> None:
+    """Serve until the socket `fd` ends."""
+    _settle_signals()
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    channel = socket.socket(fileno=fd)
+    channel.sendall(line_of(READY))
+    jobs: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(channel, jobs), daemon=True).start()
+    while True:
+        with closing(SharedFrames()) as frames:
+            job = json.loads(jobs.get())
+            signal.setitimer(signal.ITIMER_PROF, job["cpu_seconds"])
+            reply = answer(job, frames)
+            signal.setitimer(signal.ITIMER_PROF, 0)
+            _send(channel, line_of(reply), [frames.fd] if "picture" in reply else [])
+
+
+def line_of(message: Message) -> bytes:
+    """A message as it travels. It is ASCII, so that any path survives, also one that is no proper Unicode."""
+    return json.dumps(message).encode("ascii") + b"\n"
+
+
+def answer(job: Message, frames: SharedFrames) -> Message:
+    """Do a job, with the pixels in `frames`, whatever may come of it."""
+    path = job["path"]
+    try:
+        if job["folder"]:
+            os.chdir(job["folder"])
+        if job["do"] == "probe":
+            return {"info": asdict(probe(path))}
+        sampling, sizes = FrameSampling(**job["sampling"]), FrameSizes.from_plain(job["sizes"])
+        picture = load_picture(job["kind"], path, sampling, sizes, allocate=frames.allocate)
+    except MediaError as error:
+        return {"error": {"code": error.code, "message": error.message, "retryable": error.retryable}}
+    except MemoryError:
+        return {"error": {"code": "TOO_LARGE", "message": f"{path}: its frames do not fit into memory", "retryable": True}}
+    except Exception as error:  # noqa: BLE001  # the door to the pool, which raises it again
+        if isinstance(error, OSError) and error.errno in _NO_ROOM:
+            return {"environment": f"{path} cannot be decoded now ({error.strerror})"}
+        return {"bug": traceback.format_exc()}
+    facts = {"times": picture.times, "duration": picture.duration, "unreadable": picture.unreadable}
+    return {"picture": {"shape": picture.pixels.shape, **facts}}
+
+
+def _settle_signals() -> None:
+    """Ctrl-C is for the pool's process. The CPU limit must kill, also where the pool's process ignores or blocks its signal."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGPROF, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGPROF])
+
+
+def _listen(channel: socket.socket, jobs: queue.SimpleQueue[bytes], end: Callable[[int], object] = os._exit) -> None:
+    """Pass jobs on; end the process when there is nobody to reply to, whatever the main thread does."""
+    with channel.makefile("rb") as lines:
+        for line in lines:
+            jobs.put(line)
+    end(0)
+
+
+def _send(channel: socket.socket, line: bytes, fds: list[int]) -> None:
+    try:
+        sent = socket.send_fds(channel, [line], fds)
+        channel.sendall(line[sent:])
+    except OSError:  # the pool is gone
+        sys.exit()
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))
