@@ -1,0 +1,135 @@
+"""What a worker says on its socket, without a pool."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from make_clips import number_in, write_clip
+
+from juicecap.media import shared_frames
+from juicecap.media.sampling import FrameSampling
+from juicecap.media.shared_frames import SharedFrames, mapped
+from juicecap.media.sizes import FrameSizes
+from juicecap.media.worker import answer, line_of
+
+Worker = tuple[subprocess.Popen[bytes], socket.socket]
+
+
+@pytest.fixture
+def worker() -> Iterator[Worker]:
+    ours, theirs = socket.socketpair()
+    ignoring = "import os, signal, sys; signal.signal(signal.SIGPROF, signal.SIG_IGN); "
+    blocking = "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGPROF]); os.execv(sys.executable, sys.argv[1:])"
+    command = [sys.executable, "-m", "juicecap.media.worker", str(theirs.fileno())]
+    process = subprocess.Popen([sys.executable, "-c", ignoring + blocking, *command], pass_fds=[theirs.fileno()])
+    theirs.close()
+    ours.settimeout(60)
+    assert received(ours) == ({"ready": True}, [])
+    yield process, ours
+    process.kill()
+    process.wait()
+    ours.close()
+
+
+def received(channel: socket.socket) -> tuple[dict[str, Any], list[int]]:
+    text, descriptors = b"", []
+    while not text.endswith(b"\n"):
+        data, fds, _, _ = socket.recv_fds(channel, 4096, 1)
+        assert data
+        text += data
+        descriptors += fds
+    return json.loads(text), descriptors
+
+
+def job(path: object, *, seconds: float = 60.0, **sampling: float) -> dict[str, Any]:
+    return {
+        "do": "picture",
+        "kind": "video",
+        "path": str(path),
+        "folder": None,
+        "sampling": asdict(FrameSampling(**sampling)),
+        "sizes": asdict(FrameSizes()),
+        "cpu_seconds": seconds,
+    }
+
+
+def test_pixels_come_as_a_descriptor_next_to_their_facts(worker: Worker, tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "clip.mp4", 40)
+    for count in (3, 2):
+        worker[1].sendall(line_of(job(path, num_frames=count)))
+        reply, (fd,) = received(worker[1])
+        facts = {"shape": [count, 64, 96, 3], "duration": 4.0, "unreadable": 0}
+        assert reply == {"picture": facts | {"times": pytest.approx([0.0, 2.0, 3.9] if count == 3 else [0.0, 3.9])}}
+        pixels = mapped(fd, reply["picture"]["shape"])
+        os.close(fd)
+        assert [number_in(picture) for picture in pixels] == ([0, 20, 39] if count == 3 else [0, 39])
+
+
+def test_a_reply_of_any_length(worker: Worker, tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "clip.mkv", [np.zeros((16, 16, 3), np.uint8)] * 3000, codec="ffv1", fps=60)
+    worker[1].sendall(line_of(job(path, fps=100.0, max_frames=10_000)))
+    reply, (fd,) = received(worker[1])
+    os.close(fd)
+    assert reply["picture"]["times"] == pytest.approx([number / 60 for number in range(3000)], abs=1e-3)
+
+
+def test_the_limit_of_cpu_time_kills_also_where_its_signal_was_ignored_and_blocked(worker: Worker, tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (360, 640, 3), np.uint8)
+    path = write_clip(tmp_path / "heavy.mkv", [noise] * 20, codec="ffv1", gop=1, pix_fmt="yuv444p")
+    worker[1].sendall(line_of(job(path, seconds=0.02, num_frames=20)))
+    assert worker[1].recv(1) == b""
+    assert worker[0].wait() == -signal.SIGPROF
+
+
+def test_an_error_of_the_medium(worker: Worker, tmp_path: Path) -> None:
+    worker[1].sendall(line_of(job(tmp_path / "gone.mp4")))
+    reply, fds = received(worker[1])
+    message = f"{tmp_path / 'gone.mp4'} does not exist"
+    assert (reply, fds) == ({"error": {"code": "FILE_NOT_FOUND", "message": message, "retryable": False}}, [])
+
+
+def test_it_ends_with_its_socket(worker: Worker) -> None:
+    worker[1].close()
+    assert worker[0].wait(60) == 0
+
+
+def test_what_the_system_has_run_out_of_is_not_the_files_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr("juicecap.media.worker.load_picture", full)
+    reply = answer(job("a.mp4"), SharedFrames())
+    assert reply == {"environment": "a.mp4 cannot be decoded now (Too many open files)"}
+
+
+@pytest.mark.parametrize("system", ["with memfd", "without"])
+def test_shared_frames_are_seen_by_who_maps_them(monkeypatch: pytest.MonkeyPatch, system: str) -> None:
+    if system == "without":
+        monkeypatch.delattr(os, "memfd_create")
+    frames = SharedFrames()
+    frames.allocate(1, 2, 2)[:] = 9
+    room = frames.allocate(5, 4, 6)
+    room[3] = np.arange(4 * 6 * 3).reshape(4, 6, 3)
+    taken = mapped(frames.fd, (4, 4, 6, 3))
+    taken[0] = 200
+    frames.close()
+    assert taken[3].ravel().tolist() == list(range(72))
+    assert (room[0] != 200).all()
+
+
+def test_a_nameless_file_leaves_no_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "memfd_create")
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    fd = shared_frames.nameless_file()
+    os.write(fd, b"here")
+    assert list(tmp_path.iterdir()) == []
+    os.close(fd)
