@@ -1,7 +1,7 @@
 """The size to which a model's processor would scale a picture, so that decoding can scale to it at once.
 
-Exact for processors of the Qwen-VL family; other processors get pictures that are no larger than `OTHERWISE` and scale them
-by their own rules.
+Exact for processors of the Qwen-VL family and for those that make a square of every frame (LLaVA-OneVision, SmolVLM2); other
+processors get pictures that are no larger than `OTHERWISE` and scale them by their own rules.
 
 Source of the formulas: `smart_resize` and `resize` of `Qwen2VLImageProcessor`, `Qwen2VLVideoProcessor` and
 `Qwen3VLVideoProcessor` in transformers. Tests compare them with the real processors.
@@ -37,6 +37,10 @@ class PixelBudget:
     temporal: int = 2
     frame_tokens: int | None = None
     """With `whole_video`: most tokens of one frame, where the processor caps them."""
+    video_tokens: int | None = None
+    """Without `whole_video`: tokens of which all frames together may take nine in ten, where the processor caps them."""
+    square: int | None = None
+    """Side of the square that every picture becomes, whatever its own shape; then nothing else counts."""
 
     def size(self, frames: int, width: int, height: int) -> tuple[int, int]:
         """(width, height), multiples of `factor`, for `frames` pictures of `width` x `height`.
@@ -44,10 +48,12 @@ class PixelBudget:
         Raises:
             MediaError: `TOO_NARROW`, which the processors refuse.
         """
+        if self.square:
+            return self.square, self.square
         if max(width, height) > MAX_ASPECT * min(width, height):
             raise MediaError("TOO_NARROW", f"a picture of {width}x{height} is more than {MAX_ASPECT} times as long as wide")
         if not self.whole_video:
-            return self._fit(1, 1, width, height, self.longest)
+            return self._fit(1, 1, width, height, self._longest_frame(frames))
         frames = max(frames, self.temporal)
         longest = self.longest
         if self.frame_tokens is not None:
@@ -57,6 +63,12 @@ class PixelBudget:
             scale = max(self.factor / height, self.factor / width)
             width, height = int(width * scale), int(height * scale)
         return self._fit(frames, round(frames / self.temporal) * self.temporal, width, height, longest)
+
+    def _longest_frame(self, frames: int) -> int:
+        if self.video_tokens is None:
+            return self.longest
+        even_share = int(self.video_tokens * self.factor**2 * 0.9) * self.temporal // frames
+        return max(min(self.longest, even_share), int(self.shortest * 1.05))
 
     def _fit(self, frames: int, steps: int, width: int, height: int, longest: int) -> tuple[int, int]:
         """`steps` is `frames` in whole temporal patches; the formulas use both."""
@@ -82,10 +94,14 @@ class FrameSizes:
     def size(self, kind: str, frames: int, width: int, height: int, sampling: FrameSampling) -> tuple[int, int]:
         """(width, height) for `frames` upright pictures of `width` x `height`, within the sampling's own pixel limits.
 
+        Those say nothing to a model that takes squares of one size only.
+
         Raises:
             MediaError: `TOO_NARROW`.
         """
         budget = self.image if kind == "image" else self.video
+        if budget and budget.square:
+            return budget.square, budget.square
         most = sampling.max_pixels or (None if budget else OTHERWISE)
         pixels = width * height
         scale = 1.0
@@ -99,7 +115,7 @@ class FrameSizes:
         size = budget.size(frames, width, height)
         if most and size[0] * size[1] > most:  # rounding, or what the processor takes at least: the recipe's word counts
             limit = most * (frames if budget.whole_video else 1)
-            strict = replace(budget, longest=limit, shortest=min(budget.shortest, limit), frame_tokens=None)
+            strict = replace(budget, longest=limit, shortest=min(budget.shortest, limit), frame_tokens=None, video_tokens=None)
             size = strict.size(frames, width, height)
         return size
 

@@ -24,6 +24,8 @@ def _media(seed: int, most: int = 400) -> list[tuple[int, int, int]]:
 def _resized(processor: object, frames: int, width: int, height: int, factor: int) -> tuple[int, int]:
     """(width, height) that the processor makes of a real tensor."""
     options = {"size": processor.size, "resample": processor.resample, "factor": factor}
+    if isinstance(processor, Qwen2VLVideoProcessor):
+        options |= {"cap_pixels_per_frame": processor.cap_pixels_per_frame}
     if isinstance(processor, Qwen2VLImageProcessor):
         done = processor.resize(torch.zeros(1, 3, height, width), **options)
     else:
@@ -47,6 +49,13 @@ def test_images() -> None:
 def test_videos_with_a_budget_per_frame() -> None:
     processor = Qwen2VLVideoProcessor(patch_size=14, merge_size=2, size={"shortest_edge": SMALL, "longest_edge": LARGE})
     _check(processor, PixelBudget(factor=28, shortest=SMALL, longest=LARGE), 2)
+
+
+@pytest.mark.parametrize("tokens", [50, 300, 3000])
+def test_videos_with_a_budget_per_frame_and_a_cap_for_all(tokens: int) -> None:
+    size = {"shortest_edge": SMALL, "longest_edge": LARGE}
+    capped = Qwen2VLVideoProcessor(patch_size=14, merge_size=2, size=size, cap_pixels_per_frame=True, max_video_tokens=tokens)
+    _check(capped, PixelBudget(factor=28, shortest=SMALL, longest=LARGE, video_tokens=tokens), 5)
 
 
 @pytest.mark.parametrize("tokens", [None, 3, 40])
@@ -121,6 +130,11 @@ class TestSizes:
         assert width * height == pytest.approx(OTHERWISE, rel=0.01)
         assert free.size("image", 1, 4000, 2000, FrameSampling(max_pixels=5000)) == (100, 50)
 
+    def test_squares_are_squares_whatever_the_recipe_says(self):
+        square = FrameSizes(video=PixelBudget(factor=1, shortest=9, longest=9, square=3))
+        for sampling in (FrameSampling(), FrameSampling(max_pixels=4), FrameSampling(min_pixels=100)):
+            assert square.size("video", 4, 1000, 2, sampling) == (3, 3)
+
     def test_they_travel_as_json(self):
-        for sizes in (DEMO, FrameSizes()):
+        for sizes in (DEMO, FrameSizes(), FrameSizes(video=PixelBudget(factor=1, shortest=9, longest=9, square=3))):
             assert FrameSizes.from_plain(json.loads(json.dumps(asdict(sizes)))) == sizes

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 import tiny_models
 
+from juicecap.media.load import load_picture
 from juicecap.media.picture import Picture
+from juicecap.media.sampling import FrameSampling
 from juicecap.vlm.base import Message, ModelSettings, Part, Prepared, Request, Sampling
 from juicecap.vlm.hf.backend import HFBackend
 from juicecap.vlm.hf.inputs import encode
@@ -144,6 +146,16 @@ class TestWhatReachesTheModel:
     def test_videos_of_two_lengths_in_one_request(self, family, engine):
         expected = "PROCESSOR_FAILED" if family == "llava_onevision" else None  # it stacks them to one tensor
         assert failures(engine, [asked(picture(2), picture(4)), asked(picture(2))]) == [expected, None]
+
+    def test_a_clip_from_a_file(self, family, engine, clips):
+        sizes = engine.abilities().sizes
+        clip = load_picture("video", clips.paths[0], FrameSampling(num_frames=5), sizes)
+        (outcome,) = asyncio.run(engine.generate([asked(clip)]))
+        assert outcome.failure is None
+        assert [len(times) for times in outcome.frame_times] == [5]
+        assert len(clip.pixels) == 5
+        if family in ("smolvlm", "llava_onevision"):
+            assert clip.pixels.shape[1:3] == (32, 32)
 
     def test_a_single_frame(self, family, engine):
         text, _ = seen(engine, asked(picture(1)))

@@ -9,6 +9,12 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from transformers import (
+    InternVLVideoProcessor,
+    LlavaNextVideoVideoProcessor,
+    LlavaOnevisionVideoProcessor,
+    SmolVLMVideoProcessor,
+)
 
 from juicecap.errors import EnvironmentFailure, ModelError
 from juicecap.media.sizes import FrameSizes, PixelBudget
@@ -82,6 +88,19 @@ def test_processors_of_other_families_have_no_budget():
     odd = SimpleNamespace(size={"height": 1, "width": 1}, patch_size=14, merge_size=2, temporal_patch_size=2)
     assert frame_sizes(SimpleNamespace(image_processor=plain, video_processor=odd)) == FrameSizes()
     assert frame_sizes(SimpleNamespace()) == FrameSizes()
+
+
+@pytest.mark.parametrize("part", [LlavaOnevisionVideoProcessor, InternVLVideoProcessor, SmolVLMVideoProcessor])
+def test_processors_that_make_squares(part):
+    processor = part()
+    sizes = frame_sizes(SimpleNamespace(video_processor=processor))
+    side = sizes.video.square
+    name = "pixel_values" if part is SmolVLMVideoProcessor else "pixel_values_videos"
+    for shape in ((side // 2, side * 2), (side, side)):
+        frames = torch.zeros(2, 3, *shape, dtype=torch.uint8)
+        pixels = processor([frames], do_sample_frames=False, return_tensors="pt")[name]
+        assert pixels.shape[-2:] == (side, side)
+    assert frame_sizes(SimpleNamespace(video_processor=LlavaNextVideoVideoProcessor())) == FrameSizes()
 
 
 def test_of_the_models_own_generation_settings_only_the_special_tokens_stay(copy, demo):
