@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -47,6 +48,14 @@ _SCENES = [
     ("triangle", "green", "black", "left"),
     ("square", "yellow", "black", "down"),
 ]
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """With JUICECAP_NO_SKIPS a skipped test, or a skipped file, fails the run: CI's lanes have all that their tests need."""
+    reporter: Any = session.config.pluginmanager.get_plugin("terminalreporter")
+    if os.environ.get("JUICECAP_NO_SKIPS") and reporter.stats.get("skipped"):
+        reporter.write_line("\nJUICECAP_NO_SKIPS is set, and tests were skipped", red=True)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,8 @@ in its own processes errors only, to a file from which a failure takes its words
 import logging
 import os
 
-QUIET = not any(name in os.environ for name in ("VLLM_LOGGING_LEVEL", "VLLM_LOGGING_CONFIG_PATH", "VLLM_CONFIGURE_LOGGING"))
+QUIET = os.environ.setdefault("VLLM_LOGGING_LEVEL", "CRITICAL") == "CRITICAL" and "VLLM_LOGGING_CONFIG_PATH" not in os.environ
 """Whether the user leaves it to us what vLLM logs."""
 
 if QUIET:
-    os.environ["VLLM_LOGGING_LEVEL"] = "CRITICAL"
     logging.getLogger("vllm").addHandler(logging.NullHandler())  # for what it says before it has read that

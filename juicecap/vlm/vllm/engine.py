@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import threading
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -129,6 +130,8 @@ class Engine:
         try:
             (tokens,) = await renderer.render_cmpl_async([parse_model_prompt(self._llm.model_config, prompt)], unlimited)
         except Exception as error:  # a foreign processor's door: whatever it raises concerns this sample alone
+            if self._llm.errored:
+                raise EngineDied from error
             text = f"the model's processor fails with {type(error).__name__}: {first_line(error)}"
             raise SampleError("PROCESSOR_FAILED", text) from error
         return tokens
@@ -140,9 +143,18 @@ class Engine:
 
 async def _in_thread(work: Callable[[], Any], undo: Callable[[Any], Any] | None = None) -> Any:
     """`work()` on a thread of its own. If the caller gives up waiting, what comes of it is undone."""
-    thread = ThreadPoolExecutor(1, thread_name_prefix="juicecap-vllm")
-    future = thread.submit(work)
-    thread.shutdown(wait=False)
+    future: Future[Any] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(work())
+        except BaseException as error:  # noqa: BLE001  (it is raised where the future is awaited)
+            future.set_exception(error)
+
+    try:
+        threading.Thread(target=run, name="juicecap-vllm", daemon=True).start()
+    except RuntimeError:  # the program is ending and starts no more threads; nobody minds waiting
+        run()
     try:
         return await asyncio.shield(asyncio.wrap_future(future))
     except asyncio.CancelledError:

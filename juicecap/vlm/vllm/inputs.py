@@ -6,6 +6,7 @@ from typing import Any
 
 from PIL import Image
 from vllm import SamplingParams
+from vllm.exceptions import VLLMError
 from vllm.outputs import CompletionOutput, RequestOutput
 from vllm.sampling_params import RequestOutputKind
 
@@ -65,7 +66,7 @@ def sampling_of(prepared: Prepared) -> SamplingParams:
             skip_special_tokens=True,
             output_kind=RequestOutputKind.FINAL_ONLY,
         )
-    except ValueError as error:
+    except (ValueError, VLLMError) as error:
         raise SampleError("GENERATE_FAILED", f"vLLM refuses the sampling parameters: {error}") from error
 
 

@@ -13,6 +13,7 @@ for the time of a start:
 
 from __future__ import annotations
 
+import logging
 import multiprocessing.spawn
 import os
 import re
@@ -56,10 +57,17 @@ class EngineLog:
 def started(start: Callable[[], T], variables: Mapping[str, str]) -> T:
     """`start()`, which starts processes that get these environment variables on top of the program's own."""
     with _one_at_a_time, ExitStack() as stack:
+        stack.callback(_hush)
         stack.enter_context(_environment(variables))
         stack.enter_context(_without_main())
         stack.enter_context(_without_interrupts())
         return start()
+
+
+def _hush() -> None:
+    """A start configures logging for this process too; what there is to say of a death, the run will say."""
+    if QUIET:
+        logging.getLogger("vllm").handlers = [logging.NullHandler()]
 
 
 @contextmanager
