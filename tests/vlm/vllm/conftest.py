@@ -8,7 +8,6 @@ import threading
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from typing import Any
 
-import psutil
 import pytest
 
 from juicecap.media.load import load_picture
@@ -40,8 +39,10 @@ class Running:
     async def answering(self, batch: Sequence[Prepared]) -> list[Outcome]:
         return [outcome for (outcome,) in await asyncio.gather(*(self.backend.generate([each]) for each in batch))]
 
-    def processes(self) -> list[psutil.Process]:
+    def processes(self) -> list[Any]:
         """The engines' processes, in the order of the engines."""
+        import psutil  # comes with vLLM
+
         berths = self.backend._fleet._berths
         return [psutil.Process(berth.engine._llm.engine_core.resources.engine_manager.processes[0].pid) for berth in berths]
 
