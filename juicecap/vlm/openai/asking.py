@@ -1,8 +1,8 @@
 """Sampling parameters and candidates in the words of one server, learnt from what it refuses.
 
 What a server turns out not to take is remembered as long as it is open: `max_tokens` where it wants `max_completion_tokens`,
-and `n` where it answers one candidate at a time. Then candidate i is asked for singly with its seed, which is the first one's plus
-i, as vLLM does for `n`.
+and `n` where it answers one candidate at a time. Then candidate i is asked for singly with its seed, which is the first one's
+plus i, as vLLM does for `n`.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Texts from recipe and data cannot end their turn or pose as a picture.
 
 The tokenizer of a server is not known here. What is neutralised is what chat models use: everything of the forms `<|name|>`,
-`<|name>` and `<name|>` (also with DeepSeek's wide bars); `<image>`, `<video>` and their kin (LLaVA, InternVL, SmolVLM, Gemma); the
-turns of Gemma and SmolVLM; the brackets of Mistral, Llama 2 and GLM; beginnings and ends of sequences. As with the other backends,
-a space is put behind the first character.
+`<|name>` and `<name|>` (also with DeepSeek's wide bars); `<image>`, `<video>` and their kin (LLaVA, InternVL, SmolVLM, Gemma);
+the turns of Gemma and SmolVLM; the brackets of Mistral, Llama 2 and GLM; beginnings and ends of sequences. As with the other
+backends, a space is put behind the first character.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ import asyncio
 import base64
 import difflib
 from dataclasses import dataclass, replace
+from http import HTTPStatus
 from typing import Any, get_args
 
 import numpy as np
@@ -30,7 +31,6 @@ from juicecap.vlm.openai.server import CallFailed, Server
 _QUESTION = "What is this?"
 _TRIAL_TOKENS = 16
 _FPS = 2
-_NOT_FOUND = 404
 _EXTENDED = ("vllm", "sglang")
 """Servers that take sampling parameters beyond OpenAI's; they say who they are in their list of models."""
 
@@ -126,7 +126,7 @@ async def _prompt_tokens(asking: Asking, settings: ModelSettings, options: Optio
         if failed.silent:
             raise _absent(options, failed.message) from None
         if error := refusals.fatal(failed, options, settings.model):
-            raise (ModelError(str(error)) if failed.status == _NOT_FOUND else error) from None
+            raise (ModelError(str(error)) if failed.status == HTTPStatus.NOT_FOUND else error) from None
         return failed
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from http import HTTPStatus
 
 from juicecap.errors import EnvironmentFailure, JuicecapError, ModelError
 from juicecap.vlm.base import Failure
@@ -16,20 +17,19 @@ _TOO_LONG = re.compile(
 _UNWANTED = re.compile(r"content[ _]?(policy|filter|management)|moderat|flagged|safety", re.IGNORECASE)
 _N = re.compile(r"(?<![\w\\'])n(?!\w)|['\"`]n['\"`]")
 _UNSUPPORTED = re.compile(r"unsupported|not supported|unrecognized|unknown|deprecated|instead", re.IGNORECASE)
-_CODES = {408: "REQUEST_TIMEOUT", 429: "RATE_LIMITED"}
 
 
 def fatal(failed: CallFailed, options: Options, model: str) -> JuicecapError | None:
     """The error that ends the run, if no other request could fare better."""
-    if failed.kind != "status" or _UNWANTED.search(failed.message):
+    if failed.kind != "status":
         return None
-    if failed.status in (401, 403):
+    if failed.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN) and not _unwanted(failed):
         where = f"the environment variable {options.key_name}"
         key = f"it wants a key: put it into {where}" if options.key == NO_KEY else f"check the key in {where}"
         return EnvironmentFailure(f"{options.place} refuses access ({failed}); {key}")
-    if failed.status == 402 or failed.code == "insufficient_quota":  # noqa: PLR2004  (HTTP: payment required)
+    if failed.status == HTTPStatus.PAYMENT_REQUIRED or failed.code == "insufficient_quota":
         return EnvironmentFailure(f"{options.place} wants to be paid ({failed}); running again resumes")
-    if failed.status == 404:  # noqa: PLR2004  (HTTP)
+    if failed.status == HTTPStatus.NOT_FOUND:
         return EnvironmentFailure(
             f"{options.place} does not serve the model {model!r} at this address ({failed}): check hf_model and api_base, "
             "which mostly ends in /v1"
@@ -40,19 +40,34 @@ def fatal(failed: CallFailed, options: Options, model: str) -> JuicecapError | N
 def failure_of(failed: CallFailed) -> Failure:
     """The failure of one request."""
     if failed.transient:
-        code = {"timeout": "REQUEST_TIMEOUT", "body": "BAD_ANSWER"}.get(failed.kind) or _CODES.get(failed.status, "SERVER_ERROR")
-        return Failure(code=code, message=failed.message, retryable=True)
+        return Failure(code=_transient_code(failed), message=failed.message, retryable=True)
     if too_long(failed):
         return Failure(
             code="TOO_LONG",
             message=f"{failed.message}: take fewer frames (fps, max_frames), fewer pixels (max_pixels) or a smaller max_tokens",
         )
-    return Failure(code="REFUSED" if _UNWANTED.search(failed.message) else "REQUEST_REFUSED", message=failed.message)
+    code = "REFUSED" if _unwanted(failed) else "REQUEST_REFUSED"
+    return Failure(code=code, message=failed.message)
 
 
 def too_long(failed: CallFailed) -> bool:
     """Whether the prompt, or prompt and answer together, exceed what the model takes."""
     return failed.code == "context_length_exceeded" or bool(_TOO_LONG.search(failed.message))
+
+
+def _transient_code(failed: CallFailed) -> str:
+    if failed.kind == "body":
+        code = "BAD_ANSWER"
+    elif failed.kind == "timeout" or failed.status == HTTPStatus.REQUEST_TIMEOUT:
+        code = "REQUEST_TIMEOUT"
+    else:
+        code = "RATE_LIMITED" if failed.status == HTTPStatus.TOO_MANY_REQUESTS else "SERVER_ERROR"
+    return code
+
+
+def _unwanted(failed: CallFailed) -> bool:
+    """Whether it is what the sample shows that the server does not want; some say so by 403."""
+    return failed.status != HTTPStatus.UNAUTHORIZED and bool(_UNWANTED.search(f"{failed.code} {failed.message}"))
 
 
 def refuses_n(failed: CallFailed) -> bool:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from collections.abc import Awaitable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from typing import Any, Literal
 
 import openai
@@ -21,7 +23,8 @@ _LONGEST_MESSAGE = 500
 _BROKEN_OFF = ("error", "abort")
 """Finish reasons by which servers say that they failed in the middle of an answer."""
 
-_TRANSIENT = (408, 409, 429)
+_TRANSIENT = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.CONFLICT, HTTPStatus.TOO_MANY_REQUESTS)
+_NO_LIST = (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED)
 
 
 class CallFailed(Exception):
@@ -51,7 +54,7 @@ class CallFailed(Exception):
         """Whether the same request may succeed a little later."""
         if self.code == "insufficient_quota":
             return False
-        return self.kind != "status" or self.status in _TRANSIENT or self.status >= 500  # noqa: PLR2004  (HTTP)
+        return self.kind != "status" or self.status in _TRANSIENT or self.status >= HTTPStatus.INTERNAL_SERVER_ERROR
 
     @property
     def silent(self) -> bool:
@@ -76,7 +79,7 @@ class Server:
         try:
             listed = await self._attempt(self._client.models.with_raw_response.list())
         except CallFailed as failed:
-            if failed.kind == "body" or (failed.kind == "status" and failed.status in (404, 405, 501)):
+            if failed.kind == "body" or (failed.kind == "status" and failed.status in _NO_LIST):
                 return []
             raise
         models = listed.get("data")
@@ -123,7 +126,8 @@ class Server:
             raise CallFailed("body", "the server's answer is no JSON object")
         if isinstance(answer.get("error"), dict):  # some gateways answer 200 with an error in it
             status = answer["error"].get("code")
-            raise self._refusal(status if isinstance(status, int) and status >= 400 else 500, answer["error"], {})  # noqa: PLR2004
+            known = isinstance(status, int) and status >= HTTPStatus.BAD_REQUEST
+            raise self._refusal(status if known else HTTPStatus.INTERNAL_SERVER_ERROR, answer["error"], {})
         return answer
 
     def _refusal(self, status: int, body: object, headers: Any) -> CallFailed:
@@ -165,8 +169,8 @@ def _reason(error: BaseException) -> str:
     last, causes = error, [error]
     while causes:
         last = causes.pop()
-        if isinstance(last, OSError) and last.strerror and last.errno:
-            return last.strerror.lower()
+        if isinstance(last, OSError) and last.errno:
+            return (os.strerror(last.errno) if last.errno > 0 else str(last.strerror)).lower()  # below 0: no such host
         if isinstance(last, BaseExceptionGroup):
             causes.append(last.exceptions[0])
         elif last.__cause__ or last.__context__:

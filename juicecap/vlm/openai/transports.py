@@ -23,6 +23,7 @@ from juicecap.errors import MediaError
 from juicecap.media.encode import jpeg
 from juicecap.media.files import check_file
 from juicecap.media.picture import Picture
+from juicecap.notice import say_once
 from juicecap.vlm.base import Part, Prepared, Request
 from juicecap.vlm.frame_times import at_least_two, video_metadata
 from juicecap.vlm.openai.control_tokens import neutralised
@@ -46,6 +47,7 @@ def compose(prepared: Prepared, transport: Transport) -> Json:
     if transport == "frames":
         told = [video_metadata(at_least_two(picture)) for part, picture in media if part.kind == "video"]
         if any(each != told[0] for each in told):
+            say_once("requests with several videos go to the server as images, since it is told the times of one video only")
             transport = "images"
         elif told:
             extra = {"media_io_kwargs": {"video": {"num_frames": -1, "do_sample_frames": False, **told[0]}}}
