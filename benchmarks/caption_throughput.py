@@ -172,8 +172,8 @@ class Engine:
         self._batches: list[list[Any]] = []
         self._generate = self._backend.generate
         self._backend.generate = self._recorded
-        if hasattr(self._backend, "_generate_group"):  # transformers: what the model does, without the processor before it
-            self._backend._generate_group = self.timeline.watching(self._backend._generate_group)
+        if op.backend == "hf":  # what the model does, without the processor before it
+            self._backend._generate = self.timeline.watching(self._backend._generate)
         else:
             self._generate = self.timeline.watching_async(self._generate)
 
