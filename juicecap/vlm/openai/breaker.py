@@ -25,7 +25,7 @@ class Breaker:
     """Counts what goes wrong with one server."""
 
     def __init__(self, place: str, clock: Callable[[], float] = time.monotonic) -> None:
-        self._place = place
+        self.place = place
         self._clock = clock
         self._given_up = 0
         self._silent_since: float | None = None
@@ -60,17 +60,18 @@ class Breaker:
             EnvironmentFailure: it is gone.
         """
         if self._gone:
-            raise EnvironmentFailure(f"{self._place} no longer answers: {self._gone}; running again resumes")
+            raise EnvironmentFailure(f"{self.place} no longer answers: {self._gone}; running again resumes")
 
     def answered(self) -> None:
         """A request had a proper answer, be it a refusal."""
         self._given_up, self._silent_since, self._gone = 0, None, ""
 
-    def attempt_failed(self, why: str, *, silent: bool) -> None:
-        """An attempt failed; `silent` if nobody was there."""
-        if not silent:
-            self._silent_since = None
-            return
+    def somebody_there(self) -> None:
+        """An attempt failed, but not for lack of a server."""
+        self._silent_since = None
+
+    def nobody_there(self, why: str) -> None:
+        """An attempt failed because there was no server to connect to."""
         now = self._clock()
         if self._silent_since is None:
             self._silent_since = now

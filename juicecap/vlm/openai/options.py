@@ -7,7 +7,7 @@ import math
 import os
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 from juicecap.errors import EnvironmentFailure, ModelError
 from juicecap.vlm.base import ModelSettings
@@ -34,10 +34,8 @@ _OURS = (
 class Options:
     """Where requests go, and how."""
 
-    base: str
-    """The server's address, without a slash at its end."""
     place: str
-    """The same for people and for keys of requests: without a name and password."""
+    """The server's address, without a slash at its end."""
     key: str = field(repr=False)
     key_name: str
     transport: Transport | None
@@ -62,8 +60,7 @@ def options_of(settings: ModelSettings) -> Options:
     base = (settings.api_base or DEFAULT_BASE).strip().rstrip("/").removesuffix("/chat/completions")
     transport = params.get("transport", "auto")
     return Options(
-        base=base,
-        place=_shown(base),
+        place=_checked(base),
         key=_key(settings),
         key_name=settings.api_key_env or DEFAULT_KEY_NAME,
         transport=None if transport == "auto" else transport,
@@ -102,15 +99,17 @@ def _wrong(params: dict[str, Any]) -> list[str]:
     return found
 
 
-def _shown(base: str) -> str:
+def _checked(base: str) -> str:
     try:
         parts = urlsplit(base)
         fitting = parts.scheme in ("http", "https") and parts.hostname
     except ValueError:
         fitting = None
+    if "@" in base:
+        raise ModelError("api_base must be an address without a name and password: put the key into the variable of api_key_env")
     if not fitting:
         raise ModelError(f"api_base must be an address such as http://localhost:8000/v1, not {base!r}")
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+    return base
 
 
 def _key(settings: ModelSettings) -> str:

@@ -13,6 +13,8 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+from loguru import logger
+
 from juicecap.vlm.openai.breaker import Breaker
 from juicecap.vlm.openai.options import MAX_ATTEMPTS
 from juicecap.vlm.openai.server import CallFailed, Server
@@ -56,8 +58,8 @@ class Persistent:
                     if not failed.transient:
                         self._breaker.answered()
                         raise
-                    self._breaker.attempt_failed(str(failed), silent=failed.silent)
-                    self._breaker.check()
+                    logger.debug("{}: attempt {}: {}", self._breaker.place, attempt + 1, failed)
+                    self._tell_breaker(failed)
                     if failed.wait is not None and failed.wait > self._patience.longest_retry_after:
                         break
                     self._not_before = max(self._not_before, time.monotonic() + (failed.wait or 0.0))
@@ -67,6 +69,13 @@ class Persistent:
             self._breaker.given_up(str(last))
             self._breaker.check()
             raise last
+
+    def _tell_breaker(self, failed: CallFailed) -> None:
+        if failed.silent:
+            self._breaker.nobody_there(str(failed))
+        elif failed.kind != "timeout":  # which may be either
+            self._breaker.somebody_there()
+        self._breaker.check()
 
     async def _wait(self, attempt: int) -> None:
         """Wait before attempt number `attempt`, counted from 0."""

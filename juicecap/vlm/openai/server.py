@@ -68,7 +68,7 @@ class Server:
     def __init__(self, options: Options) -> None:
         self._key = options.key
         self._timeout = options.timeout
-        self._client = openai.AsyncOpenAI(base_url=options.base, api_key=options.key, max_retries=0, timeout=None)
+        self._client = openai.AsyncOpenAI(base_url=options.place, api_key=options.key, max_retries=0, timeout=None)
 
     async def models(self) -> list[dict[str, Any]]:
         """What the server says about each of its models; empty if it has no such list.

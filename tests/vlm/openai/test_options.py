@@ -54,10 +54,14 @@ def test_addresses_that_are_none(base, monkeypatch):
 
 def test_addresses(monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    assert options().base == "https://api.openai.com/v1"
-    assert options(api_base="http://host:8000/v1/").base == "http://host:8000/v1"
-    assert options(api_base="http://host/v1/chat/completions").base == "http://host/v1"
-    assert options(api_base="https://me:secret@host:1/v1").place == "https://host:1/v1"
+    assert options().place == "https://api.openai.com/v1"
+    assert options(api_base="http://host:8000/v1/").place == "http://host:8000/v1"
+    assert options(api_base="http://host/v1/chat/completions").place == "http://host/v1"
+    with pytest.raises(ModelError) as raised:
+        options(api_base="https://me:secret@host:1/v1")
+    assert str(raised.value) == (
+        "api_base must be an address without a name and password: put the key into the variable of api_key_env"
+    )
 
 
 def test_keys(monkeypatch):
