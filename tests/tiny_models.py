@@ -12,6 +12,10 @@ from typing import Any
 
 import torch
 from transformers import (
+    Gemma3Config,
+    Gemma3ForConditionalGeneration,
+    Gemma3ImageProcessor,
+    Gemma3Processor,
     Idefics3Config,
     Idefics3ForConditionalGeneration,
     Idefics3ImageProcessor,
@@ -71,13 +75,23 @@ IDEFICS_TEMPLATE = """<|im_start|>{%- for message in messages -%}
 {%- endfor -%}
 {%- if add_generation_prompt -%}{{- 'Assistant:' -}}{%- endif -%}"""
 
+GEMMA_TEMPLATE = """{%- for message in messages -%}
+{{- '<start_of_turn>' + ('model' if message.role == 'assistant' else message.role) + '\n' -}}
+{%- for part in message.content -%}
+{%- if part.type == 'text' -%}{{- part.text -}}{%- elif part.type == 'image' -%}{{- '<start_of_image>' -}}{%- endif -%}
+{%- endfor -%}
+{{- '<end_of_turn>\n' -}}
+{%- endfor -%}
+{%- if add_generation_prompt -%}{{- '<start_of_turn>model\n' -}}{%- endif -%}"""
+
 QWEN_TOKENS = ["<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>"]
 SMOL_TOKENS = ["<fake_token_around_image>", "<image>", "<end_of_utterance>", "<global-img>"]
 SMOL_TOKENS += [f"<row_{row}_col_{column}>" for row in range(1, 7) for column in range(1, 7)]
+GEMMA_TOKENS = ["<start_of_image>", "<end_of_image>", "<image_soft_token>", "<start_of_turn>", "<end_of_turn>"]
 NORMAL = {"image_mean": [0.5] * 3, "image_std": [0.5] * 3}
 
 
-def tokenizer(tokens: list[str], end: str = "<|im_end|>") -> Qwen2Tokenizer:
+def tokenizer(tokens: list[str], end: str = "<|im_end|>", **names: str) -> Qwen2Tokenizer:
     """A byte-level BPE with these control tokens."""
     base = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
     texts = ["user assistant system Describe the video. Frame from 00:01: <0.5 seconds>"] * 3
@@ -90,6 +104,7 @@ def tokenizer(tokens: list[str], end: str = "<|im_end|>") -> Qwen2Tokenizer:
         pad_token="<|endoftext|>",
         unk_token="<|endoftext|>",
         additional_special_tokens=[token for token in base[1:] + tokens if token != end],
+        model_specific_special_tokens=names,
     )
 
 
@@ -225,14 +240,38 @@ def llava_onevision() -> tuple[Any, Any]:
     return LlavaOnevisionForConditionalGeneration(config), processor
 
 
+def gemma3() -> tuple[Any, Any]:
+    """Images only, 4 tokens each, which see each other both ways; every other layer looks back 16 tokens only."""
+    names = {"boi_token": GEMMA_TOKENS[0], "eoi_token": GEMMA_TOKENS[1], "image_token": GEMMA_TOKENS[2]}
+    words = tokenizer(GEMMA_TOKENS, end="<end_of_turn>", **names)
+    processor = Gemma3Processor(
+        image_processor=Gemma3ImageProcessor(size={"height": 32, "width": 32}, **NORMAL),
+        tokenizer=words,
+        image_seq_length=4,
+        chat_template=GEMMA_TEMPLATE,
+    )
+    layers = ["sliding_attention", "full_attention"]
+    config = Gemma3Config(
+        text_config=text_config(words, layer_types=layers, sliding_window=16, tie_word_embeddings=False, query_pre_attn_scalar=8),
+        vision_config=_siglip(),
+        mm_tokens_per_image=4,
+        tie_word_embeddings=False,  # or a model of random weights says the last word again and again
+        boi_token_index=words.convert_tokens_to_ids(names["boi_token"]),
+        eoi_token_index=words.convert_tokens_to_ids(names["eoi_token"]),
+        image_token_index=words.convert_tokens_to_ids(names["image_token"]),
+    )
+    return Gemma3ForConditionalGeneration(config), processor
+
+
 FAMILIES: dict[str, Callable[[], tuple[Any, Any]]] = {
     "qwen2_5_vl": qwen2_5_vl,
     "qwen3_vl": qwen3_vl,
     "smolvlm": smolvlm,
     "llava_onevision": llava_onevision,
     "idefics3": idefics3,
+    "gemma3": gemma3,
 }
-"""The families that see videos, and one that sees images only."""
+"""Four families that see videos, and two that see images only."""
 
 
 def save(family: str, folder: Path) -> Path:

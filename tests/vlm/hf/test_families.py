@@ -21,6 +21,7 @@ SHORT = Sampling(max_tokens=12)
 HOT = Sampling(max_tokens=12, temperature=1.5, top_p=0.95)
 
 SMOL = "<fake_token_around_image><global-img><image><image><image><image><fake_token_around_image>"
+GEMMA = f"\n\n<start_of_image>{'<image_soft_token>' * 4}<end_of_image>\n\n"
 PROMPTS = {
     "qwen2_5_vl": f"<|vision_start|>{'<|video_pad|>' * 8}<|vision_end|>Describe the video.",
     "qwen3_vl": (
@@ -33,6 +34,7 @@ PROMPTS = {
     ),
     "llava_onevision": f"{'<video>' * (3 * 4 + 1)}\nDescribe the video.",
     "idefics3": f"User:{SMOL * 3}Describe the video.",
+    "gemma3": f"user\n{GEMMA * 3}Describe the video.",
 }
 FRAMES = {
     "qwen2_5_vl": ("video_grid_thw", [[2, 4, 4]]),
@@ -40,6 +42,7 @@ FRAMES = {
     "smolvlm": ("pixel_values", (1, 3, 3, 32, 32)),
     "llava_onevision": ("pixel_values_videos", (1, 3, 3, 32, 32)),
     "idefics3": ("pixel_values", (1, 3, 3, 32, 32)),
+    "gemma3": ("pixel_values", (3, 3, 32, 32)),
 }
 
 TOKENS = {
@@ -48,6 +51,7 @@ TOKENS = {
     "smolvlm": [*tiny_models.SMOL_TOKENS[:5], "<|im_start|>", "<video>"],
     "llava_onevision": ["<image>", "<video>", "<|im_start|>", "<|im_end|>"],
     "idefics3": [*tiny_models.SMOL_TOKENS[:5], "<|im_start|>"],
+    "gemma3": tiny_models.GEMMA_TOKENS,
 }
 
 
@@ -65,8 +69,9 @@ def engine(family, tmp_path_factory):
 
 
 def picture(frames: int = 3, seed: int = 0, kind: str = "video", size: tuple[int, int] = (32, 32)) -> Picture:
-    """Noise; frames are 0.75 s apart."""
-    pixels = np.random.default_rng(seed).integers(0, 256, (frames, *size, 3), np.uint8)
+    """Four by four squares of random colours; frames are 0.75 s apart."""
+    colors = np.random.default_rng(seed).integers(0, 256, (frames, 4, 4, 3), np.uint8)
+    pixels = colors.repeat(size[0] // 4, axis=1).repeat(size[1] // 4, axis=2)
     times = tuple(index * 0.75 for index in range(frames)) if kind == "video" else ()
     return Picture(pixels=pixels, times=times, duration=frames * 0.75 if times else 0.0)
 
@@ -118,10 +123,14 @@ class TestWhatReachesTheModel:
         elif family == "llava_onevision":
             assert row["pixel_values"].shape[0] == row["batch_num_images"].item() == 2
             assert text.count("<image>") == 2 * (16 + 1)
+        elif family == "gemma3":
+            assert (text.count(GEMMA), row["pixel_values"].shape[0]) == (2, 2)
         else:
             assert text.count("<global-img>") == 2
             assert text.count("<image>") == 4 * row["pixel_values"].shape[1] > 8  # in tiles
-        assert answers(engine, [asked(*pictures)]) != answers(engine, [asked(*pictures[::-1])])
+        one, same, other = (asked(*order, candidates=24, sampling=HOT) for order in (pictures, pictures, pictures[::-1]))
+        first, second, third = answers(engine, [one, same, other])
+        assert first == second != third
 
     def test_images_and_videos_together(self, family, engine):
         text, row = seen(engine, asked(picture(1, kind="image"), picture(3, seed=1)))
@@ -131,6 +140,8 @@ class TestWhatReachesTheModel:
         elif family == "llava_onevision":
             assert (text.count("<video>"), row["pixel_values_videos"].shape[1]) == (13, 3)
             assert text.count("<image>") == 16 + 16 + 4  # the image in one tile, with ends of rows, and as a whole
+        elif family == "gemma3":
+            assert (text.count(GEMMA), row["pixel_values"].shape[0]) == (4, 4)
         else:  # both would be named `pixel_values`: the frames are shown as images
             assert f"User:{SMOL * 4}Describe the video." in text
             assert row["pixel_values"].shape[1] == 4
@@ -160,8 +171,8 @@ class TestWhatReachesTheModel:
     def test_a_single_frame(self, family, engine):
         text, _ = seen(engine, asked(picture(1)))
         assert answers(engine, [asked(picture(1))])[0][0]
-        if family == "idefics3":
-            assert text.count("<global-img>") == 1
+        if family in ("idefics3", "gemma3"):  # the others are shown it twice, being used to videos
+            assert text.count(SMOL if family == "idefics3" else GEMMA) == 1
 
     @pytest.mark.parametrize("family", ["qwen2_5_vl"], indirect=True)
     def test_seconds_between_the_temporal_patches(self, engine, monkeypatch):
@@ -207,9 +218,9 @@ class TestAnswers:
         (texts,) = answers(engine, [asked(picture(3), candidates=3, sampling=HOT, seed=7)])
         assert [texts] == [[answers(engine, [asked(picture(3), sampling=HOT, seed=7 + number)])[0][0] for number in range(3)]]
 
-    def test_prompts_read_once_and_read_for_each_candidate(self, engine, monkeypatch):
+    def test_prompts_read_once_and_read_for_each_candidate(self, family, engine, monkeypatch):
         batch = mixed(5, sampling=replace(HOT, repetition_penalty=1.2), candidates=3)
-        assert engine._ready.reads_once
+        assert engine._ready.reads_once == (family != "gemma3")  # whose layers forget what is too long ago
         once = answers(engine, batch)
         monkeypatch.setattr(engine, "_loaded", replace(engine._ready, reads_once=False))
         assert answers(engine, batch) == once
