@@ -24,8 +24,8 @@ def answer(loaded: Loaded, members: Sequence[Member]) -> list[Outcome]:
     model, sampling, candidates = loaded.model, members[0].prepared.request.sampling, members[0].candidates
     rows = batched([member.row for member in members], model.generation_config.pad_token_id)
     inputs = {name: tensor.to(model.device) for name, tensor in rows.items()}
-    length = inputs["input_ids"].shape[1]
-    mask = inputs["attention_mask"].repeat_interleave(candidates, dim=0)
+    length = 1 if model.config.is_encoder_decoder else inputs["input_ids"].shape[1]  # of what stands before the answer
+    mask = inputs["attention_mask"][:, -length:].repeat_interleave(candidates, dim=0)
     processors = LogitsProcessorList()
     if sampling.repetition_penalty != 1.0:
         processors.append(RepetitionPenalty(sampling.repetition_penalty, mask))

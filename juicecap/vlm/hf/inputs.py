@@ -66,7 +66,12 @@ def encode(loaded: Loaded, prepared: Prepared) -> Row:
             options["add_special_tokens"] = False
         row = dict(processor(text=[text], return_tensors="pt", **options))
     except Exception as error:  # a foreign processor's door: whatever it raises concerns this sample alone
-        raise SampleError("PROCESSOR_FAILED", f"the model's processor fails with {type(error).__name__}: {error}") from error
+        shown = (
+            f" (frames are shown to this model as images, here {len(images)}; not every model takes so many)" if as_images else ""
+        )
+        raise SampleError(
+            "PROCESSOR_FAILED", f"the model's processor fails with {type(error).__name__}: {error}{shown}"
+        ) from error
     if SPACING in row:
         step = processor.video_processor.temporal_patch_size
         row[SPACING] = torch.tensor([step * _spacing(picture.times) for picture in videos])

@@ -185,6 +185,24 @@ class TestWhatReachesTheModel:
         answers(engine, [asked(picture(4), picture(5)), asked(late), asked(picture(1))])
         assert [each.tolist() for each in given] == [pytest.approx([1.5, 1.5, 0.6, 0.0])]
 
+    @pytest.mark.parametrize("family", ["idefics3"], indirect=True)
+    def test_a_model_that_takes_one_image_says_so(self, engine, monkeypatch):
+        processor = engine._ready.processor
+        real = processor.image_processor.__class__.__call__
+
+        def lone(self, images, **more):
+            if len(images[0]) > 1:
+                raise ValueError("one image only")
+            return real(self, images, **more)
+
+        monkeypatch.setattr(processor.image_processor.__class__, "__call__", lone)
+        film, image = asyncio.run(engine.generate([asked(picture(3)), asked(picture(1, kind="image"))]))
+        assert film.failure.message == (
+            "the model's processor fails with ValueError: one image only "
+            "(frames are shown to this model as images, here 3; not every model takes so many)"
+        )
+        assert image.failure is None
+
     @pytest.mark.parametrize("family", ["smolvlm"], indirect=True)
     def test_minutes(self, engine):
         text, _ = seen(engine, asked(replace(picture(3), times=(59.9, 61.0, 3599.0), duration=3661.5)))

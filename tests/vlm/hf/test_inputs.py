@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
+from jinja2 import Environment, TemplateError
 
 from juicecap.errors import SampleError
 from juicecap.media.picture import Picture
 from juicecap.vlm.base import Message, ModelSettings, Part, Prepared, Request
 from juicecap.vlm.hf.inputs import batched, encode, shape_key
 from juicecap.vlm.hf.load import load
-from juicecap.vlm.hf.prompt import neutralised, render
+from juicecap.vlm.hf.prompt import frames_as_images, neutralised, render, takes_video
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +42,56 @@ def test_the_prompt_as_the_model_reads_it(demo):
         "<|im_start|>user\n<|vision_start|><|video_pad|><|vision_end|>What?<|im_end|>\n"
         "<|im_start|>assistant\n"
     )
+
+
+class Stub:
+    """A processor of which only the prompt matters."""
+
+    def __init__(self, template: str, demo, **more):
+        self.template, self.tokenizer, self.image_token = template, demo.processor.tokenizer, "<image>"
+        self.image_processor = self.video_processor = SimpleNamespace(model_input_names=["pixel_values"])
+        vars(self).update(more)
+
+    def apply_chat_template(self, turns, **_):
+        return Environment(autoescape=False).from_string(self.template).render(turns=turns, raise_exception=self.refuse)
+
+    def refuse(self, message):
+        raise TemplateError(message)
+
+
+KNOWN = "{% for part in turns[0].content %}{{ part.text or '<' + part.type + '>' }}{% endfor %}"
+REFUSED = KNOWN.replace("{{", "{% if part.type == 'video' %}{{ raise_exception('no videos') }}{% endif %}{{")
+
+
+@pytest.mark.parametrize(
+    ("stub", "takes"),
+    [
+        ((KNOWN, {"video_token": "<video>"}), True),
+        ((REFUSED, {"video_token": "<video>"}), False),
+        (("{{ turns[0].content[1].text }}", {"video_token": "<video>"}), False),
+        ((KNOWN, {}), False),
+        ((KNOWN, {"video_token": "<video>", "video_processor": None}), False),
+    ],
+)
+def test_videos_have_a_place_or_are_shown_as_images(demo, stub, takes):
+    processor = Stub(stub[0], demo, **stub[1])
+    assert takes_video(processor) is takes
+    film, both = prepared(video(2)).request, prepared(video(2), Picture(pixels=video(1).pixels)).request
+    assert frames_as_images(processor, film) is not takes
+    assert frames_as_images(processor, both)  # this stub has one name for the pixels of both
+    assert not frames_as_images(processor, prepared(Picture(pixels=video(1).pixels)).request)
+
+
+def test_one_placeholder_for_each_frame(demo):
+    request = prepared(video(2), Picture(pixels=video(1).pixels), video(3), text="?").request
+    processor = Stub(KNOWN, demo)
+    assert render(processor, request, [2, 3]) == "<image>" * 6 + "?"
+    assert render(processor, request) == "<video><image><video>?"
+
+
+def test_placeholders_that_only_the_processor_knows_are_neutralised(demo):
+    processor = Stub(KNOWN, demo, global_image_tag="[GLOBAL]", newline_token="\n", space_token="  ", none_token=None)
+    assert neutralised("a <image>  [GLOBAL]\n<video>", processor) == "a < image>  [ GLOBAL]\n<video>"
 
 
 def test_frame_times_reach_the_prompt(demo):
