@@ -15,7 +15,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from av import VideoFrame
+from av.container import InputContainer
 from av.video.reformatter import Interpolation, VideoReformatter
+from av.video.stream import VideoStream
 
 from juicecap.errors import MediaError
 from juicecap.media.probe import VideoInfo, info_of, open_video
@@ -66,22 +68,40 @@ def decode_frames(
         width, height = stream.codec_context.width, stream.codec_context.height
         if width * height > max_pixels:
             raise MediaError("TOO_LARGE", f"{path} has frames of {width}x{height}, more than {max_pixels} pixels")
-        reader = FrameReader(container, stream)
-        info = info_of(path, container, stream, reader)
-        times = target_times(sampling, duration=info.duration)
-        most = _most(info, len(times))
-        wanted = size(most, info.width, info.height)
-        scale, pixels = _scaler(info, wanted), allocate(most, *wanted[::-1])
-        shown: list[float] = []
-        for time, frame in _distinct(Walker(reader), times):
-            if len(shown) == len(pixels):  # the header told too few
-                pixels, before = allocate(len(times), *wanted[::-1]), pixels.copy()
-                pixels[: len(before)] = before
-            pixels[len(shown)] = scale(frame)
-            shown.append(time)
-        if not shown:
-            raise MediaError("UNDECODABLE", f"{path}: not one frame can be decoded ({reader.unreadable} damaged packets)")
-        return Frames(pixels=pixels[: len(shown)], times=tuple(shown), info=info, unreadable=reader.unreadable)
+        frames = _taken(path, FrameReader(container, stream, sparing=True), (container, stream), sampling, size, allocate)
+    if frames is None or frames.unreadable:  # which frames a decoder can do without, it tells reliably of whole files only
+        with open_video(path) as (container, stream):
+            reader = FrameReader(container, stream)
+            frames = _taken(path, reader, (container, stream), sampling, size, allocate)
+            if frames is None:
+                raise MediaError("UNDECODABLE", f"{path}: not one frame can be decoded ({reader.unreadable} damaged packets)")
+    return frames
+
+
+def _taken(
+    path: str,
+    reader: FrameReader,
+    video: tuple[InputContainer, VideoStream],
+    sampling: FrameSampling,
+    size: SizeRule,
+    allocate: Allocate,
+) -> Frames | None:
+    """The frames; None if there is not one."""
+    info = info_of(path, *video, reader)
+    times = target_times(sampling, duration=info.duration)
+    most = _most(info, len(times))
+    wanted = size(most, info.width, info.height)
+    scale, pixels = _scaler(info, wanted), allocate(most, *wanted[::-1])
+    shown: list[float] = []
+    for time, frame in _distinct(Walker(reader), times):
+        if len(shown) == len(pixels):  # the header told too few
+            pixels, before = allocate(len(times), *wanted[::-1]), pixels.copy()
+            pixels[: len(before)] = before
+        pixels[len(shown)] = scale(frame)
+        shown.append(time)
+    if not shown:
+        return None
+    return Frames(pixels=pixels[: len(shown)], times=tuple(shown), info=info, unreadable=reader.unreadable)
 
 
 def _most(info: VideoInfo, instants: int) -> int:

@@ -3,6 +3,10 @@
 Damage is counted and passed over: a packet that the decoder refuses, a place where the demuxer stumbles, and what the
 file's index announces behind the point where the file ends. A frame whose errors the decoder conceals counts as read.
 
+A `sparing` reader is told which instant is `wanted`, and leaves out a frame that no other frame is made from (most B-frames) if
+one that is shown later, but not after that instant, has been decoded before it. So what is on screen at the instant is the
+same; damage in frames that are left out is not met. In damaged files this does not hold strictly.
+
 Not covered: timestamps that start again in the middle of a file.
 """
 
@@ -24,6 +28,9 @@ TimedFrame = tuple[float, VideoFrame]
 FLUSH_TRIES = 8
 """How often the decoder is asked for what it still holds, if it fails at the end of a file."""
 
+_SKIPPING = ("h264", "hevc")
+"""Codecs whose packets bear one picture each, shown at the packet's time, and tell whether others are made from it."""
+
 _NO_REAL_INDEX = ("asf", "mpeg", "mpegts")
 """Formats that FFmpeg searches by trial; their index holds the places tried, key frames or not, and nothing between."""
 
@@ -36,16 +43,20 @@ def frame_rate(stream: VideoStream) -> float:
 class FrameReader:
     """Reads forward, one frame ahead: `upcoming` is the frame that comes next, None at the end.
 
+    With `sparing`, of the frames up to the instant `wanted` only the last one is sure to come.
+
     Times are seconds from the first frame; where the beginning is damaged, from where the file says that it begins.
     `unreadable` counts damaged packets met so far, each once.
     """
 
-    def __init__(self, container: InputContainer, stream: VideoStream) -> None:
+    def __init__(self, container: InputContainer, stream: VideoStream, *, sparing: bool = False) -> None:
         self._container, self._stream = container, stream
         self._index: IndexEntries | tuple[()] = () if container.format.name in _NO_REAL_INDEX else stream.index_entries
         self.base = float(stream.time_base or 0)
         self.fps = frame_rate(stream)
         self._damaged: set[object] = set()
+        self.wanted = -math.inf
+        self._skips = sparing and stream.codec_context.name in _SKIPPING and container.format.name != "avi"
         self._latest = -1 / self.fps
         self._origin: float | None = None
         self._frames = self._decode(from_key_frame=False)
@@ -106,16 +117,30 @@ class FrameReader:
 
         After a seek to an arbitrary packet (MPEG-TS) some decoders make grey frames up until a key frame comes.
         """
-        waiting, last = from_key_frame, -math.inf
+        waiting, last, decoded = from_key_frame, -math.inf, -math.inf
         for packet in packets(self._container, self._stream, self._note_stumble):
             if packet.size:
                 last = max(stamp for stamp in (last, packet.pts, packet.dts) if stamp is not None)
                 waiting = waiting and not packet.is_keyframe
             else:
                 self._note_missing(last)
-            if not waiting:
-                for frame in self._frames_of(packet):
-                    yield self._time_of(frame), frame
+            if waiting:
+                continue
+            shown = self._shown(packet)
+            self._stream.codec_context.skip_frame = "NONREF" if shown < decoded else "DEFAULT"
+            frames = self._frames_of(packet)
+            if frames is not None and shown <= self.wanted:
+                decoded = max(decoded, shown)
+            for frame in frames or ():
+                yield self._time_of(frame), frame
+
+    def _shown(self, packet: Packet[VideoStream]) -> float:
+        """When a packet's frame is shown; infinity where that cannot be told before it is decoded."""
+        if packet.pts is None and packet.size:
+            self._skips = False  # the second half of an interlaced picture, of which the first must not be left out
+        if not self._skips or packet.pts is None or self._origin is None:
+            return math.inf
+        return packet.pts * self.base - self._origin
 
     def _note_stumble(self) -> None:
         self._damaged.add(("stumble", len(self._damaged)))
@@ -129,7 +154,8 @@ class FrameReader:
                 break
             self._damaged.add(("missing", position))
 
-    def _frames_of(self, packet: Packet[VideoStream]) -> list[VideoFrame]:
+    def _frames_of(self, packet: Packet[VideoStream]) -> list[VideoFrame] | None:
+        """The frames that come out when a packet goes in; None if the decoder refuses it."""
         for _ in range(1 if packet.size else FLUSH_TRIES):
             try:
                 return packet.decode()
@@ -137,7 +163,7 @@ class FrameReader:
                 break
             except av.error.FFmpegError:
                 self._damaged.add((packet.pos, packet.dts))
-        return []
+        return None
 
     def _time_of(self, frame: VideoFrame) -> float:
         """A frame without a timestamp follows the one before it. AVI stores decoding times only; pts are guesses there."""

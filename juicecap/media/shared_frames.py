@@ -25,7 +25,7 @@ class SharedFrames:
         self.fd = nameless_file()
 
     def allocate(self, count: int, height: int, width: int) -> np.ndarray:
-        """Zeroed frames (count, height, width, 3), uint8, from the start of the file. What was allocated before is void.
+        """Frames (count, height, width, 3), uint8, from the start of the file: the same bytes as those allocated before.
 
         Raises:
             MemoryError: there is not so much room.

@@ -28,9 +28,10 @@ class Walker:
     def frame_at(self, time: float) -> TimedFrame | None:
         """The frame on screen at `time` with its own time; None if nothing can be decoded."""
         reader = self._reader
+        reader.wanted = time + TIME_TOLERANCE
         if reader.upcoming and self._pays(reader.upcoming[0], time):
             self._skip_towards(reader.upcoming[0], time)
-        while reader.upcoming and (self._current is None or reader.upcoming[0] <= time + TIME_TOLERANCE):
+        while reader.upcoming and (self._current is None or reader.upcoming[0] <= reader.wanted):
             self._current = reader.advance()
         return self._current
 

@@ -12,6 +12,7 @@ from juicecap.media import decode, reader
 from juicecap.media.decode import Frames, decode_frames
 from juicecap.media.probe import probe
 from juicecap.media.sampling import FrameSampling, frames_at, target_times
+from juicecap.media.shared_frames import SharedFrames, mapped
 
 IRREGULAR = [0, 40, 60, 160, 460, 480, 1480, 1520, 1560, 1860, 2060, 3060, 3100, 3140, 3340, 5340, 5360, 5400, 5500, 5600]
 
@@ -267,3 +268,15 @@ def test_the_size_is_chosen_for_the_frames_that_there_are(tmp_path: Path) -> Non
     assert len(decode_frames(str(path), FrameSampling(num_frames=100), size).pixels) == 5
     assert len(decode_frames(str(path), FrameSampling(num_frames=3), size).pixels) == 3
     assert asked == [5, 3]
+
+
+@pytest.mark.parametrize("room", ["in memory", "shared"])
+def test_more_frames_than_the_header_tells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: str) -> None:
+    monkeypatch.setattr(decode, "_most", lambda info, instants: 3)
+    path, shared = write_clip(tmp_path / "clip.mp4", 20), SharedFrames()
+    allocate = shared.allocate if room == "shared" else decode.in_memory
+    frames = decode_frames(str(path), FrameSampling(num_frames=10), as_stored, allocate=allocate)
+    assert numbers(frames) == [0, 2, 4, 6, 8, 11, 13, 15, 17, 19]
+    if room == "shared":
+        assert np.array_equal(mapped(shared.fd, frames.pixels.shape), frames.pixels)
+    shared.close()
