@@ -11,6 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from tiny_templates import (
+    GEMMA_TEMPLATE,
+    GEMMA_TOKENS,
+    IDEFICS_TEMPLATE,
+    LLAVA_TEMPLATE,
+    QWEN_TEMPLATE,
+    QWEN_TOKENS,
+    SMOL_TOKENS,
+)
 from transformers import (
     Gemma3Config,
     Gemma3ForConditionalGeneration,
@@ -40,54 +49,13 @@ from transformers import (
     SmolVLMImageProcessor,
     SmolVLMProcessor,
     SmolVLMVideoProcessor,
+    T5Gemma2Config,
+    T5Gemma2ForConditionalGeneration,
 )
 
 CONTEXT = 1024
 """Tokens that each of the models can see."""
 
-QWEN_TEMPLATE = """{%- for message in messages -%}
-{{- '<|im_start|>' + message.role + '\\n' -}}
-{%- for part in message.content -%}
-{%- if part.type == 'video' -%}<|vision_start|><|video_pad|><|vision_end|>
-{%- elif part.type == 'image' -%}<|vision_start|><|image_pad|><|vision_end|>
-{%- elif part.type == 'text' -%}{{- part.text -}}
-{%- endif -%}
-{%- endfor -%}
-{{- '<|im_end|>\\n' -}}
-{%- endfor -%}
-{%- if add_generation_prompt -%}{{- '<|im_start|>assistant\\n' -}}{%- endif -%}"""
-
-LLAVA_TEMPLATE = """{%- for message in messages -%}
-{{- '<|im_start|>' + message.role + ' ' -}}
-{%- for part in message.content if part.type == 'image' -%}{{- '<image>\\n' -}}{%- endfor -%}
-{%- for part in message.content if part.type == 'video' -%}{{- '<video>\\n' -}}{%- endfor -%}
-{%- for part in message.content if part.type == 'text' -%}{{- part.text -}}{%- endfor -%}
-{{- '<|im_end|>' -}}
-{%- endfor -%}
-{%- if add_generation_prompt -%}{{- '<|im_start|>assistant\\n' -}}{%- endif -%}"""
-
-IDEFICS_TEMPLATE = """<|im_start|>{%- for message in messages -%}
-{{- message.role | capitalize -}}{{- ':' if message.content[0].type == 'image' else ': ' -}}
-{%- for part in message.content -%}
-{%- if part.type == 'text' -%}{{- part.text -}}{%- elif part.type == 'image' -%}{{- '<image>' -}}{%- endif -%}
-{%- endfor -%}
-{{- '<end_of_utterance>\\n' -}}
-{%- endfor -%}
-{%- if add_generation_prompt -%}{{- 'Assistant:' -}}{%- endif -%}"""
-
-GEMMA_TEMPLATE = """{%- for message in messages -%}
-{{- '<start_of_turn>' + ('model' if message.role == 'assistant' else message.role) + '\n' -}}
-{%- for part in message.content -%}
-{%- if part.type == 'text' -%}{{- part.text -}}{%- elif part.type == 'image' -%}{{- '<start_of_image>' -}}{%- endif -%}
-{%- endfor -%}
-{{- '<end_of_turn>\n' -}}
-{%- endfor -%}
-{%- if add_generation_prompt -%}{{- '<start_of_turn>model\n' -}}{%- endif -%}"""
-
-QWEN_TOKENS = ["<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>"]
-SMOL_TOKENS = ["<fake_token_around_image>", "<image>", "<end_of_utterance>", "<global-img>"]
-SMOL_TOKENS += [f"<row_{row}_col_{column}>" for row in range(1, 7) for column in range(1, 7)]
-GEMMA_TOKENS = ["<start_of_image>", "<end_of_image>", "<image_soft_token>", "<start_of_turn>", "<end_of_turn>"]
 NORMAL = {"image_mean": [0.5] * 3, "image_std": [0.5] * 3}
 
 
@@ -242,25 +210,27 @@ def llava_onevision() -> tuple[Any, Any]:
 
 def gemma3() -> tuple[Any, Any]:
     """Images only, 4 tokens each, which see each other both ways; every other layer looks back 16 tokens only."""
-    names = {"boi_token": GEMMA_TOKENS[0], "eoi_token": GEMMA_TOKENS[1], "image_token": GEMMA_TOKENS[2]}
-    words = tokenizer(GEMMA_TOKENS, end="<end_of_turn>", **names)
-    processor = Gemma3Processor(
-        image_processor=Gemma3ImageProcessor(size={"height": 32, "width": 32}, **NORMAL),
-        tokenizer=words,
-        image_seq_length=4,
-        chat_template=GEMMA_TEMPLATE,
-    )
-    layers = ["sliding_attention", "full_attention"]
-    config = Gemma3Config(
-        text_config=text_config(words, layer_types=layers, sliding_window=16, tie_word_embeddings=False, query_pre_attn_scalar=8),
-        vision_config=_siglip(),
-        mm_tokens_per_image=4,
-        tie_word_embeddings=False,  # or a model of random weights says the last word again and again
-        boi_token_index=words.convert_tokens_to_ids(names["boi_token"]),
-        eoi_token_index=words.convert_tokens_to_ids(names["eoi_token"]),
-        image_token_index=words.convert_tokens_to_ids(names["image_token"]),
-    )
+    processor = _gemma_processor()
+    config = Gemma3Config(text_config=_gemma_text(processor.tokenizer), **_gemma_eyes(processor.tokenizer))
     return Gemma3ForConditionalGeneration(config), processor
+
+
+def t5gemma2() -> tuple[Any, Any]:
+    """The same as encoder and decoder: what is generated starts with a token of its own."""
+    processor = _gemma_processor()
+    words, eyes = processor.tokenizer, _gemma_eyes(processor.tokenizer)
+    text = {**_gemma_text(words), "bos_token_id": words.pad_token_id}
+    config = T5Gemma2Config(
+        encoder={"text_config": text, **eyes},
+        decoder=text,
+        image_token_index=eyes["image_token_index"],
+        eoi_token_index=eyes["eoi_token_index"],
+        tie_word_embeddings=False,
+        **{name: text[name] for name in ("bos_token_id", "eos_token_id", "pad_token_id")},
+    )
+    model = T5Gemma2ForConditionalGeneration(config)
+    model.generation_config.decoder_start_token_id = words.pad_token_id
+    return model, processor
 
 
 FAMILIES: dict[str, Callable[[], tuple[Any, Any]]] = {
@@ -270,8 +240,9 @@ FAMILIES: dict[str, Callable[[], tuple[Any, Any]]] = {
     "llava_onevision": llava_onevision,
     "idefics3": idefics3,
     "gemma3": gemma3,
+    "t5gemma2": t5gemma2,
 }
-"""Four families that see videos, and two that see images only."""
+"""Four families that see videos, and three that see images only."""
 
 
 def save(family: str, folder: Path) -> Path:
@@ -308,4 +279,29 @@ def _idefics(words: Qwen2Tokenizer) -> dict[str, Any]:
         "vision_config": _siglip(),
         "scale_factor": 2,
         "pad_token_id": words.pad_token_id,
+    }
+
+
+def _gemma_processor() -> Gemma3Processor:
+    names = dict(zip(("boi_token", "eoi_token", "image_token"), GEMMA_TOKENS, strict=False))
+    return Gemma3Processor(
+        image_processor=Gemma3ImageProcessor(size={"height": 32, "width": 32}, **NORMAL),
+        tokenizer=tokenizer(GEMMA_TOKENS, end="<end_of_turn>", **names),
+        image_seq_length=4,
+        chat_template=GEMMA_TEMPLATE,
+    )
+
+
+def _gemma_text(words: Qwen2Tokenizer) -> dict[str, Any]:
+    layers = {"layer_types": ["sliding_attention", "full_attention"], "sliding_window": 16}
+    return text_config(words, **layers, query_pre_attn_scalar=8, tie_word_embeddings=False)
+
+
+def _gemma_eyes(words: Qwen2Tokenizer) -> dict[str, Any]:
+    names = ("boi_token_index", "eoi_token_index", "image_token_index")
+    return {
+        "vision_config": _siglip(),
+        "mm_tokens_per_image": 4,
+        "tie_word_embeddings": False,  # or a model of random weights says the last word again and again
+        **{name: words.convert_tokens_to_ids(token) for name, token in zip(names, GEMMA_TOKENS, strict=False)},
     }

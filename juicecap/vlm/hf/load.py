@@ -96,4 +96,9 @@ def _forget_generation_defaults(model: Any, processor: Any) -> None:
     pad = own.pad_token_id if own.pad_token_id is not None else processor.tokenizer.pad_token_id
     if pad is None:
         pad = ends[0] if isinstance(ends, list) else ends
-    model.generation_config = GenerationConfig(eos_token_id=ends, pad_token_id=pad, bos_token_id=own.bos_token_id)
+    model.generation_config = GenerationConfig(
+        eos_token_id=ends,
+        pad_token_id=pad,
+        bos_token_id=own.bos_token_id,
+        decoder_start_token_id=own.decoder_start_token_id,
+    )

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import tiny_models
+import tiny_templates
 
 from juicecap.media.load import load_picture
 from juicecap.media.picture import Picture
@@ -35,6 +36,7 @@ PROMPTS = {
     "llava_onevision": f"{'<video>' * (3 * 4 + 1)}\nDescribe the video.",
     "idefics3": f"User:{SMOL * 3}Describe the video.",
     "gemma3": f"user\n{GEMMA * 3}Describe the video.",
+    "t5gemma2": f"user\n{GEMMA * 3}Describe the video.",
 }
 FRAMES = {
     "qwen2_5_vl": ("video_grid_thw", [[2, 4, 4]]),
@@ -43,15 +45,17 @@ FRAMES = {
     "llava_onevision": ("pixel_values_videos", (1, 3, 3, 32, 32)),
     "idefics3": ("pixel_values", (1, 3, 3, 32, 32)),
     "gemma3": ("pixel_values", (3, 3, 32, 32)),
+    "t5gemma2": ("pixel_values", (3, 3, 32, 32)),
 }
 
 TOKENS = {
-    "qwen2_5_vl": [*tiny_models.QWEN_TOKENS, "<|im_start|>", "<|im_end|>"],
-    "qwen3_vl": [*tiny_models.QWEN_TOKENS, "<|im_start|>", "<|im_end|>"],
-    "smolvlm": [*tiny_models.SMOL_TOKENS[:5], "<|im_start|>", "<video>"],
+    "qwen2_5_vl": [*tiny_templates.QWEN_TOKENS, "<|im_start|>", "<|im_end|>"],
+    "qwen3_vl": [*tiny_templates.QWEN_TOKENS, "<|im_start|>", "<|im_end|>"],
+    "smolvlm": [*tiny_templates.SMOL_TOKENS[:5], "<|im_start|>", "<video>"],
     "llava_onevision": ["<image>", "<video>", "<|im_start|>", "<|im_end|>"],
-    "idefics3": [*tiny_models.SMOL_TOKENS[:5], "<|im_start|>"],
-    "gemma3": tiny_models.GEMMA_TOKENS,
+    "idefics3": [*tiny_templates.SMOL_TOKENS[:5], "<|im_start|>"],
+    "gemma3": tiny_templates.GEMMA_TOKENS,
+    "t5gemma2": tiny_templates.GEMMA_TOKENS,
 }
 
 
@@ -123,7 +127,7 @@ class TestWhatReachesTheModel:
         elif family == "llava_onevision":
             assert row["pixel_values"].shape[0] == row["batch_num_images"].item() == 2
             assert text.count("<image>") == 2 * (16 + 1)
-        elif family == "gemma3":
+        elif "gemma" in family:
             assert (text.count(GEMMA), row["pixel_values"].shape[0]) == (2, 2)
         else:
             assert text.count("<global-img>") == 2
@@ -140,7 +144,7 @@ class TestWhatReachesTheModel:
         elif family == "llava_onevision":
             assert (text.count("<video>"), row["pixel_values_videos"].shape[1]) == (13, 3)
             assert text.count("<image>") == 16 + 16 + 4  # the image in one tile, with ends of rows, and as a whole
-        elif family == "gemma3":
+        elif "gemma" in family:
             assert (text.count(GEMMA), row["pixel_values"].shape[0]) == (4, 4)
         else:  # both would be named `pixel_values`: the frames are shown as images
             assert f"User:{SMOL * 4}Describe the video." in text
@@ -171,7 +175,7 @@ class TestWhatReachesTheModel:
     def test_a_single_frame(self, family, engine):
         text, _ = seen(engine, asked(picture(1)))
         assert answers(engine, [asked(picture(1))])[0][0]
-        if family in ("idefics3", "gemma3"):  # the others are shown it twice, being used to videos
+        if family == "idefics3" or "gemma" in family:  # the others are shown it twice, being used to videos
             assert text.count(SMOL if family == "idefics3" else GEMMA) == 1
 
     @pytest.mark.parametrize("family", ["qwen2_5_vl"], indirect=True)
@@ -238,7 +242,7 @@ class TestAnswers:
 
     def test_prompts_read_once_and_read_for_each_candidate(self, family, engine, monkeypatch):
         batch = mixed(5, sampling=replace(HOT, repetition_penalty=1.2), candidates=3)
-        assert engine._ready.reads_once == (family != "gemma3")  # whose layers forget what is too long ago
+        assert engine._ready.reads_once == ("gemma" not in family)  # whose layers forget what is too long ago
         once = answers(engine, batch)
         monkeypatch.setattr(engine, "_loaded", replace(engine._ready, reads_once=False))
         assert answers(engine, batch) == once

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from transformers import (
+    GenerationConfig,
     InternVLVideoProcessor,
     LlavaNextVideoVideoProcessor,
     LlavaOnevisionVideoProcessor,
@@ -122,7 +123,7 @@ def test_of_the_models_own_generation_settings_only_the_special_tokens_stay(copy
     ],
 )
 def test_end_and_padding(own, tokenizer, found):
-    model = SimpleNamespace(generation_config=SimpleNamespace(eos_token_id=own[0], pad_token_id=own[1], bos_token_id=None))
+    model = SimpleNamespace(generation_config=GenerationConfig(eos_token_id=own[0], pad_token_id=own[1]))
     processor = SimpleNamespace(tokenizer=SimpleNamespace(eos_token_id=tokenizer[0], pad_token_id=tokenizer[1]))
     _forget_generation_defaults(model, processor)
     assert (model.generation_config.eos_token_id, model.generation_config.pad_token_id) == found
