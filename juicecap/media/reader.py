@@ -31,6 +31,9 @@ FLUSH_TRIES = 8
 _SKIPPING = ("h264", "hevc")
 """Codecs whose packets bear one picture each, shown at the packet's time, and tell whether others are made from it."""
 
+_DECODE, _LEAVE_OUT = "DEFAULT", "NONREF"
+"""What FFmpeg is told to do with a frame from which no other is made."""
+
 _NO_REAL_INDEX = ("asf", "mpeg", "mpegts")
 """Formats that FFmpeg searches by trial; their index holds the places tried, key frames or not, and nothing between."""
 
@@ -127,7 +130,7 @@ class FrameReader:
             if waiting:
                 continue
             shown = self._shown(packet)
-            self._stream.codec_context.skip_frame = "NONREF" if shown < decoded else "DEFAULT"
+            self._stream.codec_context.skip_frame = _LEAVE_OUT if shown < decoded else _DECODE
             frames = self._frames_of(packet)
             if frames is not None and shown <= self.wanted:
                 decoded = max(decoded, shown)
