@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import Final
 
 import av.error
 from av import Packet, VideoFrame
@@ -31,7 +32,8 @@ FLUSH_TRIES = 8
 _SKIPPING = ("h264", "hevc")
 """Codecs whose packets bear one picture each, shown at the packet's time, and tell whether others are made from it."""
 
-_DECODE, _LEAVE_OUT = "DEFAULT", "NONREF"
+_DECODE: Final = "DEFAULT"
+_LEAVE_OUT: Final = "NONREF"
 """What FFmpeg is told to do with a frame from which no other is made."""
 
 _NO_REAL_INDEX = ("asf", "mpeg", "mpegts")
