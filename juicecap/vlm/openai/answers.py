@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from juicecap.vlm.base import Answer, Failure, Outcome, Prepared
+from juicecap.vlm.outcomes import answered
 
 REFUSED, CUT = "content_filter", "length"
 """Finish reasons; all others (`stop`, `end_turn`, …) are `stop` to us."""
@@ -69,15 +70,9 @@ def outcome(prepared: Prepared, replies: Sequence[Reply]) -> Outcome:
     failure = None
     if not any(answer.text for answer in answers):
         failure = _nothing_said(candidates)
-    return Outcome(
-        answers=() if failure else answers,
-        failure=failure,
-        seed=prepared.seed,
-        prompt_tokens=replies[0].prompt_tokens,
-        revision=replies[0].revision,
-        frame_times=tuple(picture.times for picture in prepared.pictures if picture.times),
-        unreadable=sum(picture.unreadable for picture in prepared.pictures),
-    )
+    if failure:
+        return Outcome(failure=failure, seed=prepared.seed)
+    return answered(prepared, answers, prompt_tokens=replies[0].prompt_tokens, revision=replies[0].revision)
 
 
 def _nothing_said(candidates: Sequence[Candidate]) -> Failure:

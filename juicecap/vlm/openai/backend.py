@@ -106,8 +106,7 @@ class OpenAIBackend:
             composed = await asyncio.to_thread(compose, prepared, transport)
             replies = await self._asking.candidates(composed, request.sampling, request.candidates, prepared.seed)
         except SampleError as error:
-            failure = Failure(code=error.code, message=error.message, retryable=error.retryable)
-            return Outcome(failure=failure, seed=prepared.seed)
+            return outcomes.failed(prepared, error)
         except CallFailed as failed:
             if ending := refusals.fatal(failed, self._options, self._settings.model):
                 raise ending from None

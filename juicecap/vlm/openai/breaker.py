@@ -29,6 +29,7 @@ class Breaker:
         self._clock = clock
         self._given_up = 0
         self._silent_since: float | None = None
+        self._last_tried = 0.0
         self._gone = ""
         """Why the server counts as gone; empty while it does not."""
         self._probe: asyncio.Future[None] | None = None
@@ -73,8 +74,9 @@ class Breaker:
     def nobody_there(self, why: str) -> None:
         """An attempt failed because there was no server to connect to."""
         now = self._clock()
-        if self._silent_since is None:
+        if self._silent_since is None or now - self._last_tried > SILENCE:  # nobody asked for a while
             self._silent_since = now
+        self._last_tried = now
         if now - self._silent_since > SILENCE:
             self._gone = why
 

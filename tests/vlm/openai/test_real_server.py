@@ -113,6 +113,12 @@ def _healthy(port: int) -> bool:
         return False
 
 
+@pytest.fixture(scope="class")
+def server(request: pytest.FixtureRequest) -> Iterator[Served]:
+    """A server that is started with the flags of the class of tests, and ends with it: there is one at a time."""
+    yield from _serve(*request.cls.flags)
+
+
 @pytest.fixture(autouse=True)
 def key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TEST_SERVER_KEY", KEY)
@@ -147,9 +153,7 @@ def opened(served: Served, **settings) -> OpenAIBackend:
 
 
 class TestServerThatTrustsRequests:
-    @pytest.fixture(scope="class")
-    def server(self) -> Iterator[Served]:
-        yield from _serve("--trust-request-mm-kwargs")
+    flags = ("--trust-request-mm-kwargs",)
 
     @pytest.mark.parametrize(("transport", "least"), [("frames", 1.0), ("file", 0.9)])
     def test_demo_clips_are_captioned_right(self, server, transport, least):
@@ -192,9 +196,9 @@ class TestServerThatTrustsRequests:
         assert clips.captions[0].startswith(outcome.answers[0].text)
 
     def test_candidates_have_seeds_of_their_own(self, server, clips):
-        hot = Sampling(temperature=3.0, max_tokens=12)
-        (together,) = server.answers([asked(clips.paths[0], sampling=hot, candidates=3, seed=5)])
-        alone = server.answers([asked(clips.paths[0], sampling=hot, seed=5 + number) for number in range(3)])
+        hot = {"text": "Why?", "sampling": Sampling(temperature=2.0, max_tokens=12)}
+        (together,) = server.answers([asked(clips.paths[0], candidates=3, seed=5, **hot)])
+        alone = server.answers([asked(clips.paths[0], seed=5 + number, **hot) for number in range(3)])
         assert [answer.text for answer in together.answers] == texts(alone)
         assert len(set(texts(alone))) > 1
 
@@ -264,9 +268,7 @@ class TestServerThatTrustsRequests:
 
 
 class TestServerAsItStartsByDefault:
-    @pytest.fixture(scope="class")
-    def server(self) -> Iterator[Served]:
-        yield from _serve()
+    flags = ()
 
     def test_auto_takes_images(self, server):
         assert opened(server)._found.transport == "images"

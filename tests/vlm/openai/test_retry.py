@@ -203,6 +203,16 @@ class TestBreaker:
         assert str(raised.value) == f"{server.base} no longer answers: connection refused; running again resumes"
         assert next(clock, None) is None
 
+    def test_time_in_which_nobody_asks_is_no_silence(self):
+        times = [0.0, 1000.0, 1030.0, 1059.0, 1061.0]
+        clock = iter(times)
+        breaker = Breaker("http://somewhere/v1", clock=lambda: next(clock))
+        gone = []
+        for _ in times:
+            breaker.nobody_there("connection refused")
+            gone.append(bool(breaker._gone))
+        assert gone == [False, False, False, False, True]
+
     def test_one_request_alone_finds_out_whether_the_server_is_back(self, server):
         async def story():
             backend = server.backend(max_attempts=1)
