@@ -15,11 +15,12 @@ from typing import TypeVar
 import torch
 
 from juicecap.errors import SampleError
-from juicecap.vlm.base import Abilities, Failure, ModelSettings, Outcome, Prepared
+from juicecap.vlm.base import Abilities, ModelSettings, Outcome, Prepared
 from juicecap.vlm.hf.generate import answer
 from juicecap.vlm.hf.groups import Member, grouped
 from juicecap.vlm.hf.inputs import encode
 from juicecap.vlm.hf.load import Loaded, load
+from juicecap.vlm.outcomes import check_length, failed
 
 T = TypeVar("T")
 
@@ -42,8 +43,8 @@ class HFBackend:
 
     async def generate(self, batch: Sequence[Prepared]) -> list[Outcome]:
         """Answer each request, in order."""
-        members, failed = await _on(self._encoding, self._encoded, batch)
-        outcomes = {**failed, **await _on(self._generating, self._answered, members)}
+        members, refused = await _on(self._encoding, self._encoded, batch)
+        outcomes = {**refused, **await _on(self._generating, self._answered, members)}
         return [outcomes[place] for place in range(len(batch))]
 
     async def close(self) -> None:
@@ -69,25 +70,16 @@ class HFBackend:
 
     def _encoded(self, batch: Sequence[Prepared]) -> tuple[list[Member], dict[int, Outcome]]:
         """The requests with their tensors; and by their places those that the processor or the model's limits refuse."""
-        members, failed = [], {}
+        members, refused = [], {}
         for place, prepared in enumerate(batch):
             try:
                 member = Member(place, prepared, encode(self._ready, prepared))
-                self._check_length(member)
+                check_length(member.tokens, prepared.request.sampling.max_tokens, self._ready.context)
             except SampleError as error:
-                failed[place] = Outcome(failure=Failure(code=error.code, message=error.message), seed=prepared.seed)
+                refused[place] = failed(prepared, error)
             else:
                 members.append(member)
-        return members, failed
-
-    def _check_length(self, member: Member) -> None:
-        limit, most = self._ready.context, member.prepared.request.sampling.max_tokens
-        if limit and member.tokens + most > limit:
-            raise SampleError(
-                "TOO_LONG",
-                f"the prompt has {member.tokens} tokens; with max_tokens {most} that exceeds the model's {limit}: "
-                "take fewer frames (fps, max_frames) or fewer pixels (max_pixels)",
-            )
+        return members, refused
 
     def _answered(self, members: list[Member]) -> dict[int, Outcome]:
         """Outcomes by the requests' places. The tensors of a group are let go of once it is answered."""
@@ -106,7 +98,7 @@ class HFBackend:
             if len(members) == 1:
                 code = "OUT_OF_MEMORY" if isinstance(error, torch.OutOfMemoryError) else "GENERATE_FAILED"
                 text = f"the model fails with {type(error).__name__}: {error}"
-                return [Outcome(failure=Failure(code=code, message=text), seed=members[0].prepared.seed)]
+                return [failed(members[0].prepared, SampleError(code, text))]
         # here the error and with it the call's tensors are gone
         if torch.cuda.is_available():
             torch.cuda.empty_cache()

@@ -13,6 +13,7 @@ from juicecap.vlm.hf.groups import Member
 from juicecap.vlm.hf.inputs import PER_TOKEN, Row, batched
 from juicecap.vlm.hf.load import Loaded
 from juicecap.vlm.hf.sampler import PresencePenalty, RepetitionPenalty, SeededSampler
+from juicecap.vlm.outcomes import answered
 
 WHOLE = {"token_type_ids", "cross_attention_mask"}
 """With these a model looks at the whole prompt at once: it cannot read it up to its last token first."""
@@ -72,17 +73,11 @@ def _read_once(loaded: Loaded, inputs: Row, candidates: int) -> dict[str, Any]:
 
 
 def _outcome(loaded: Loaded, member: Member, generated: list[list[int]]) -> Outcome:
-    request, seed, pictures = member.prepared.request, member.prepared.seed, member.prepared.pictures
+    request, seed = member.prepared.request, member.prepared.seed
     if len(generated) < request.candidates:  # greedy: one stands for all
         generated = generated * request.candidates
-    return Outcome(
-        answers=tuple(_read(loaded, tokens, request.sampling, seed + index) for index, tokens in enumerate(generated)),
-        seed=seed,
-        prompt_tokens=member.tokens,
-        revision=loaded.revision,
-        frame_times=tuple(picture.times for picture in pictures if picture.times),
-        unreadable=sum(picture.unreadable for picture in pictures),
-    )
+    answers = [_read(loaded, tokens, request.sampling, seed + index) for index, tokens in enumerate(generated)]
+    return answered(member.prepared, answers, prompt_tokens=member.tokens, revision=loaded.revision)
 
 
 def _read(loaded: Loaded, tokens: list[int], sampling: Sampling, seed: int) -> Answer:

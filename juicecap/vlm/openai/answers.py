@@ -67,11 +67,8 @@ def outcome(prepared: Prepared, replies: Sequence[Reply]) -> Outcome:
         Answer(text=each.text, finish_reason=each.finish_reason, tokens=each.tokens, seed=prepared.seed + number)
         for number, each in enumerate(candidates)
     )
-    failure = None
     if not any(answer.text for answer in answers):
-        failure = _nothing_said(candidates)
-    if failure:
-        return Outcome(failure=failure, seed=prepared.seed)
+        return Outcome(failure=_nothing_said(candidates), seed=prepared.seed)
     return answered(prepared, answers, prompt_tokens=replies[0].prompt_tokens, revision=replies[0].revision)
 
 

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 from juicecap.errors import ModelError, SampleError
 from juicecap.media.sizes import FrameSizes
+from juicecap.vlm import outcomes
 from juicecap.vlm.base import Abilities, Failure, ModelSettings, Outcome, Prepared, digest_of
 from juicecap.vlm.openai import refusals
 from juicecap.vlm.openai.answers import outcome
