@@ -3,8 +3,9 @@
     python benchmarks/backend_agreement.py [--clips N]
 
 Needs vLLM. `hf_vllm` is the share of clips whose captions from transformers and from vLLM are equal, letter for letter; `openai`
-that of captions from a local vLLM server (through the transport that is worse of `frames` and `images`) and from transformers.
-`exact_...` are the shares of captions that are true.
+that of captions from transformers and from a local vLLM server through the transport that juicecap chooses for it, `frames`.
+`images` is the same for pictures without times, which the demonstration model has never been shown. `exact_...` are the shares of
+captions that are true.
 """
 
 from __future__ import annotations
@@ -28,16 +29,14 @@ def main() -> None:
         filmed = film(Path(folder), options.clips, seed=4242)
         said = {"hf": _captions(filmed, backend="hf"), "vllm": _captions(filmed, backend="vllm")}
         with vllm_server(model_source(DEMO_MODEL)) as address:
-            for transport in ("frames", "images"):
-                params = {"transport": transport}
-                said[transport] = _captions(filmed, backend="openai", api_base=address, model_params=params)
+            said["frames"] = _captions(filmed, backend="openai", api_base=address)
+            said["images"] = _captions(filmed, backend="openai", api_base=address, model_params={"transport": "images"})
     truth = [clips.caption(clip.scene) for clip in filmed]
     exact = {f"exact_{name}": _equal(captions, truth) for name, captions in said.items()}
     agreement = {name: _equal(captions, said["hf"]) for name, captions in said.items() if name != "hf"}
     for name, captions in said.items():
         print(f"{name:7s}: {exact[f'exact_{name}']:.1%} true, {_equal(captions, said['hf']):.1%} as transformers says")
-    by_transport = {name: agreement[name] for name in ("frames", "images")}
-    conclude(hf_vllm=agreement["vllm"], openai=min(by_transport.values()), **by_transport, **exact)
+    conclude(hf_vllm=agreement["vllm"], openai=agreement["frames"], images=agreement["images"], **exact)
 
 
 def _captions(filmed: list[Clip], **settings) -> list[str]:

@@ -122,6 +122,11 @@ def test_a_server_and_its_key_arrive_in_the_request():
             "{extra_body: {top_k: 20}}",
         ),
         (
+            {"backend": "openai", "sampling_params": {"temperature": 3}},
+            "sampling_params",
+            "sampling_params: temperature is at most 2 in OpenAI's API, not 3.0",
+        ),
+        (
             {"seed": 3, "sampling_params": {"seed": 4}},
             "sampling_params",
             "sampling_params: seed is 4 and the op's seed is 3: set one of them",

@@ -125,20 +125,29 @@ class Engine:
 
     async def _read(self, prompt: Mapping[str, Any]) -> Any:
         """Text and frames as the engine takes them: tokens and features."""
-        renderer = self._llm.renderer
-        unlimited = replace(renderer.default_cmpl_tok_params, max_total_tokens=None)  # the length is looked at with all frames
         try:
-            (tokens,) = await renderer.render_cmpl_async([parse_model_prompt(self._llm.model_config, prompt)], unlimited)
+            return await read(self._llm.renderer, self._llm.model_config, prompt)
         except Exception as error:  # a foreign processor's door: whatever it raises concerns this sample alone
             if self._llm.errored:
                 raise EngineDied from error
             text = f"the model's processor fails with {type(error).__name__}: {first_line(error)}"
             raise SampleError("PROCESSOR_FAILED", text) from error
-        return tokens
 
     async def _wait_for_death(self) -> None:
         while not self._llm.errored:
             await asyncio.sleep(LOOK_EVERY)
+
+
+async def read(renderer: Any, model_config: Any, prompt: Mapping[str, Any]) -> Any:
+    """A prompt's text and frames through the model's processor, of whatever length."""
+    begin = renderer.tokenizer.bos_token
+    params = replace(
+        renderer.default_cmpl_tok_params,
+        max_total_tokens=None,  # the length is looked at with all frames
+        add_special_tokens=not (begin and prompt["prompt"].startswith(begin)),  # the template may have written them
+    )
+    (tokens,) = await renderer.render_cmpl_async([parse_model_prompt(model_config, prompt)], params)
+    return tokens
 
 
 async def _in_thread(work: Callable[[], Any], undo: Callable[[Any], Any] | None = None) -> Any:

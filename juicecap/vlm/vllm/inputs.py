@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from PIL import Image
 from vllm import SamplingParams
 from vllm.exceptions import VLLMError
@@ -11,37 +12,60 @@ from vllm.outputs import CompletionOutput, RequestOutput
 from vllm.sampling_params import RequestOutputKind
 
 from juicecap.errors import SampleError
+from juicecap.media.picture import Picture
 from juicecap.media.sizes import FrameSizes
 from juicecap.vlm.base import Answer, Prepared
 from juicecap.vlm.frame_times import at_least_two, video_metadata
-from juicecap.vlm.hf.prompt import render
+from juicecap.vlm.hf.prompt import frames_as_images, render
+
+SPACING = "second_per_grid_ts"
+"""Seconds between the temporal patches of each video (Qwen2.5-VL)."""
+
+SMALLEST = 1e-9
+"""Seconds between the frames of a still picture; processors divide by it."""
 
 
 def prompt_of(processor: Any, sizes: FrameSizes, prepared: Prepared) -> dict[str, Any]:
-    """Text and frames. Pictures that were decoded to the processor's own size are not scaled again.
+    """Text and frames, as the transformers backend gives them to the same processor.
 
     Raises:
         SampleError: `PROCESSOR_FAILED`.
     """
-    media: dict[str, list[Any]] = {}
-    for part, picture in zip(prepared.request.media(), prepared.pictures, strict=True):
-        if part.kind == "image":
-            media.setdefault("image", []).append(Image.fromarray(picture.pixels[0]))
+    request = prepared.request
+    as_images = frames_as_images(processor, request)
+    videos: list[Picture] = []
+    images: list[Image.Image] = []
+    counts: list[int] = []
+    for part, picture in zip(request.media(), prepared.pictures, strict=True):
+        if part.kind == "image" or as_images:
+            images += [Image.fromarray(pixels) for pixels in picture.pixels]
+            counts += [len(picture.pixels)] if part.kind == "video" else []
         else:
-            shown = at_least_two(picture)
-            metadata = {**video_metadata(shown), "do_sample_frames": False}
-            media.setdefault("video", []).append((shown.pixels, metadata))
+            videos.append(at_least_two(picture))
     try:
-        prompt: dict[str, Any] = {"prompt": render(processor, prepared.request)}
+        prompt: dict[str, Any] = {"prompt": render(processor, request, counts if as_images else None)}
     except Exception as error:  # a foreign template's door: whatever it raises concerns this sample alone
         raise SampleError("PROCESSOR_FAILED", f"the model's chat template fails with {type(error).__name__}: {error}") from error
-    if media:
-        prompt["multi_modal_data"] = media
+    evenly = SPACING in processor.model_input_names
+    media = {"image": images, "video": [(_writable(picture.pixels), _metadata(picture, evenly=evenly)) for picture in videos]}
     fixed = {"image": sizes.image, "video": sizes.video}
-    as_they_are = {f"{kind}s_kwargs": {"do_resize": False} for kind in media if fixed[kind] is not None}
-    if as_they_are:
-        prompt["mm_processor_kwargs"] = as_they_are
-    return prompt
+    prompt["multi_modal_data"] = {kind: each for kind, each in media.items() if each}
+    prompt["mm_processor_kwargs"] = {f"{kind}s_kwargs": {"do_resize": False} for kind in media if media[kind] and fixed[kind]}
+    return {name: value for name, value in prompt.items() if value}
+
+
+def _writable(pixels: np.ndarray) -> np.ndarray:
+    """Torch does not know memory that must not be written to, and warns: that is copied."""
+    return pixels if pixels.flags.writeable else pixels.copy()
+
+
+def _metadata(picture: Picture, *, evenly: bool) -> dict[str, Any]:
+    """What a processor is told of a video. `evenly`: it asks for the mean spacing of frames, not for the time of each."""
+    metadata = {**video_metadata(picture), "do_sample_frames": False}
+    if evenly:  # the spacing that it works out is the video's length by the number of frames
+        spacing = (picture.times[-1] - picture.times[0]) / (len(picture.times) - 1)
+        metadata["total_num_frames"] = max(spacing, SMALLEST) * len(picture.times) * metadata["fps"]
+    return metadata
 
 
 def sampling_of(prepared: Prepared) -> SamplingParams:

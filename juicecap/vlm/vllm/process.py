@@ -29,6 +29,9 @@ from juicecap.vlm.vllm import QUIET, child
 
 T = TypeVar("T")
 
+SPAWN = {"VLLM_WORKER_MULTIPROC_METHOD": "spawn"}
+"""On a GPU vLLM would fork, and a fork of a program with threads may hang."""
+
 _one_at_a_time = threading.Lock()
 _CAUSE = re.compile(r"(?:^|[\])] )((?:\w+\.)*\w*(?:Error|Exception): .*\S)")
 
@@ -58,7 +61,7 @@ def started(start: Callable[[], T], variables: Mapping[str, str]) -> T:
     """`start()`, which starts processes that get these environment variables on top of the program's own."""
     with _one_at_a_time, ExitStack() as stack:
         stack.callback(_hush)
-        stack.enter_context(_environment(variables))
+        stack.enter_context(_environment({**SPAWN, **variables}))
         stack.enter_context(_without_main())
         stack.enter_context(_without_interrupts())
         return start()
