@@ -109,7 +109,7 @@ class Request:
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """One candidate. `finish_reason` is `stop`, `length` (cut by `max_tokens`), or `content_filter` (refused; the text is empty)."""
+    """One candidate. `finish_reason` is `stop`, `length` (cut by `max_tokens`) or `content_filter` (refused: no text)."""
 
     text: str
     finish_reason: str
