@@ -1,8 +1,21 @@
-"""What an engine's process runs in place of the program's `__main__`: its output goes to the file that `LOG` names."""
+"""What an engine's process runs in place of the program's `__main__`.
 
+Its output goes to the file that `LOG` names. It ends when the program does, however that ends: vLLM's processes would stay, with
+all of the GPU's memory, after a program that is killed.
+"""
+
+import multiprocessing
 import os
+import signal
+import threading
+import time
 
 LOG = "JUICECAP_VLLM_LOG"
+
+LOOK_EVERY = 1.0
+"""Seconds between two looks at whether the parent is alive."""
+
+GRACE_SECONDS = 5.0
 
 
 def _write_to(path: str) -> None:
@@ -12,5 +25,17 @@ def _write_to(path: str) -> None:
     os.close(log)
 
 
-if __name__ == "__mp_main__" and LOG in os.environ:  # `multiprocessing` says so to the main module of a spawned process
-    _write_to(os.environ[LOG])
+def _end_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(LOOK_EVERY)
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(GRACE_SECONDS)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+if __name__ == "__mp_main__":  # so `multiprocessing` calls the main module of a process that it spawned
+    if LOG in os.environ:
+        _write_to(os.environ[LOG])
+    _program = multiprocessing.parent_process()
+    if _program and _program.pid:
+        threading.Thread(target=_end_with, args=(_program.pid,), daemon=True).start()

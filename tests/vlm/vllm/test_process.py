@@ -57,6 +57,26 @@ def test_a_script_without_a_main_guard(tmp_path, clips, how):
     assert done.returncode == 0
 
 
+def test_engines_end_with_a_program_that_is_killed(tmp_path, clips):
+    import psutil
+
+    script = tmp_path / "script.py"
+    script.write_text(
+        BARE_SCRIPT.replace(
+            "    before =", "    await backend.open(); print('open', flush=True); await asyncio.sleep(99)\n    before ="
+        )
+    )
+    command = [sys.executable, script, clips.paths[0], "x"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as program:
+        while program.stdout.readline() != "open\n":
+            assert program.poll() is None
+        engines = psutil.Process(program.pid).children(recursive=True)
+        assert engines
+        program.kill()
+        _, alive = psutil.wait_procs(engines, timeout=20)
+    assert alive == []
+
+
 def test_the_environment_is_the_programs_own_again(monkeypatch):
     monkeypatch.setenv("JUICECAP_A", "1")
 
