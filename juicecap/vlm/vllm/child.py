@@ -4,7 +4,6 @@ Its output goes to the file that `LOG` names. It ends when the program does, how
 all of the GPU's memory, after a program that is killed.
 """
 
-import multiprocessing
 import os
 import signal
 import threading
@@ -36,6 +35,4 @@ def _end_with(parent: int) -> None:
 if __name__ == "__mp_main__":  # so `multiprocessing` calls the main module of a process that it spawned
     if LOG in os.environ:
         _write_to(os.environ[LOG])
-    _program = multiprocessing.parent_process()
-    if _program and _program.pid:
-        threading.Thread(target=_end_with, args=(_program.pid,), daemon=True).start()
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
