@@ -35,6 +35,9 @@ from juicecap.media.sizes import FrameSizes
 
 Message = dict[str, Any]
 
+NICENESS = 5
+"""The engine goes before: what feeds it must not take its core. The frames that it needs next have long been decoded."""
+
 READY: Message = {"ready": True}
 """What a worker says first."""
 
@@ -44,6 +47,7 @@ _NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC)
 def main(fd: int) -> None:
     """Serve until the socket `fd` ends."""
     _settle_signals()
+    os.nice(NICENESS)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     channel = socket.socket(fileno=fd)
     channel.sendall(line_of(READY))

@@ -117,8 +117,10 @@ class Core:
             window.fail(EnvironmentFailure("the engines were closed while requests were under way; running again resumes"))
         engines, self._engines = list(self._engines.values()), {}
         for engine in engines:
-            if engine.done() and not engine.cancelled() and engine.exception() is None:
-                await engine.result().close()
+            engine.cancel()  # does nothing to one that is open
+        for opened in await asyncio.gather(*engines, return_exceptions=True):
+            if not isinstance(opened, BaseException):
+                await opened.close()
         for pool in self._pools.values():
             await pool.close()
 

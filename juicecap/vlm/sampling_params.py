@@ -15,7 +15,7 @@ CANDIDATE_TEMPERATURE, CANDIDATE_TOP_P = 0.7, 0.9
 """What is taken when several candidates are asked and no temperature is given: they would all be alike at 0."""
 
 _LARGEST_PRESENCE_PENALTY = 2
-_LARGEST_OPENAI_TEMPERATURE = 2
+_LARGEST_TEMPERATURE = {"openai": 2, "vllm": 2}
 _RANGES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "temperature": ("a number >= 0", lambda value: _number(value) and value >= 0),
     "top_p": ("a number > 0 and <= 1", lambda value: _number(value) and 0 < value <= 1),
@@ -61,17 +61,15 @@ def parse_sampling(params: Mapping[str, Any] | None, candidates: int) -> tuple[S
 
 def lacks(backend: str, sampling: Sampling) -> list[str]:
     """A sentence for each parameter that is set to something which the backend does not have."""
-    if backend != "openai":
-        return []
     neutral = Sampling()
     found = [
         f"{name} is not part of OpenAI's API; if the server knows it, send it with model_params: "
         f"{{extra_body: {{{name}: {getattr(sampling, name)}}}}}"
         for name in ("top_k", "min_p", "repetition_penalty")
-        if getattr(sampling, name) != getattr(neutral, name)
+        if backend == "openai" and getattr(sampling, name) != getattr(neutral, name)
     ]
-    if sampling.temperature > _LARGEST_OPENAI_TEMPERATURE:
-        found.append(f"temperature is at most {_LARGEST_OPENAI_TEMPERATURE} in OpenAI's API, not {sampling.temperature}")
+    if backend in _LARGEST_TEMPERATURE and sampling.temperature > _LARGEST_TEMPERATURE[backend]:
+        found.append(f"temperature is at most {_LARGEST_TEMPERATURE[backend]} for backend {backend}, not {sampling.temperature}")
     return found
 
 

@@ -124,7 +124,7 @@ def test_a_server_and_its_key_arrive_in_the_request():
         (
             {"backend": "openai", "sampling_params": {"temperature": 3}},
             "sampling_params",
-            "sampling_params: temperature is at most 2 in OpenAI's API, not 3.0",
+            "sampling_params: temperature is at most 2 for backend openai, not 3.0",
         ),
         (
             {"seed": 3, "sampling_params": {"seed": 4}},

@@ -24,8 +24,8 @@ from juicecap.vlm.outcomes import check_length, failed
 
 T = TypeVar("T")
 
-BATCH = 16
-"""Requests in one `generate`, unless the recipe sets a batch size."""
+BATCH = 32
+"""Requests that are answered together, unless the recipe sets a batch size."""
 
 
 class HFBackend:

@@ -1,7 +1,8 @@
 """Which of a batch's requests go through the model in one call.
 
-Requests stand together if they sample alike and their tensors fit each other; their order is kept. A group that would be
-too heavy is cut. Neither depends on time or memory, so that the same batch is always cut alike.
+Requests stand together if they sample alike and their tensors fit each other. A large group is halved by the length of its
+prompts, since every prompt is padded to the longest of its call, and one that would be too heavy is cut. Neither depends on
+time or memory, so that the same batch is always cut alike.
 """
 
 from __future__ import annotations
@@ -11,6 +12,9 @@ from typing import NamedTuple
 
 from juicecap.vlm.base import Prepared
 from juicecap.vlm.hf.inputs import PER_TOKEN, Row, shape_key
+
+HALVED_ABOVE = 16
+"""Requests above which a group goes through the model in two calls, shorter prompts first."""
 
 MOST_TOKENS = 2**18
 """Tokens that one call may hold, padding, candidates and answers included: some 30 GB of cache in a model of 8 B parameters."""
@@ -44,12 +48,20 @@ class Member(NamedTuple):
 
 
 def grouped(members: Iterable[Member]) -> list[list[Member]]:
-    """The members by how they sample, each group cut where it becomes too heavy. A member stands alone if it must."""
+    """The members by how they sample, each group halved or cut. A member stands alone if it must."""
     alike: dict[object, list[Member]] = {}
     for member in members:
         key = (member.prepared.request.sampling, member.candidates, shape_key(member.row))
         alike.setdefault(key, []).append(member)
-    return [part for group in alike.values() for part in _cut(group)]
+    return [part for group in alike.values() for half in _halved(group) for part in _cut(half)]
+
+
+def _halved(group: list[Member]) -> list[list[Member]]:
+    if len(group) <= HALVED_ABOVE:
+        return [group]
+    by_length = sorted(group, key=lambda member: member.tokens)
+    middle = len(group) // 2
+    return [by_length[:middle], by_length[middle:]]
 
 
 def _cut(group: list[Member]) -> list[list[Member]]:

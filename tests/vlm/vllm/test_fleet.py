@@ -178,9 +178,9 @@ class TestScriptedEngines:
         assert heard == [list("abc"), list("ab"), list("cxyz")]
 
     def test_an_engine_that_dies_over_everything_is_given_up(self):
-        answers = self.fleet(Yard(*"abcdef"), *"abcdef")
-        given_up = "vLLM's engine died 3 times without an answer in between: it was told to"
-        assert answers == ["ENGINE_POISON", "ENGINE_POISON", *[given_up] * 4]
+        answers = self.fleet(Yard(*"abcdefghi"), *"abcdefghi")
+        given_up = "vLLM's engine died 6 times without an answer in between: it was told to"
+        assert answers == [*["ENGINE_POISON"] * 5, *[given_up] * 4]
 
     def test_an_answer_in_between_starts_the_count_again(self):
         yard = Yard(*"bdfh")
