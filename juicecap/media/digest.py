@@ -14,6 +14,18 @@ WHOLE_UP_TO = 64 * 2**20
 
 _BLOCK, _BLOCKS = 2**20, 32
 
+FileState = tuple[int, int, int]
+"""Number, size and time of change of a file: equal as long as nobody touches it."""
+
+
+def file_state(path: str) -> FileState | None:
+    """The state of a file; None if there is none."""
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return status.st_ino, status.st_size, status.st_mtime_ns
+
 
 def content_digest(path: str) -> str:
     """32 hexadecimal digits of BLAKE2b over the content (see `WHOLE_UP_TO`).

@@ -42,10 +42,13 @@ class WorkerProcess:
     """
 
     def __init__(self) -> None:
-        self._channel, theirs = socket.socketpair()
-        self._channel.setblocking(False)
         self._received, self._fds = b"", list[int]()
-        self._output = nameless_file()
+        try:
+            self._output = nameless_file()
+            self._channel, theirs = socket.socketpair()
+        except OSError as error:
+            raise EnvironmentFailure(f"no process can be started to decode videos in ({error})") from error
+        self._channel.setblocking(False)
         try:
             self._process = subprocess.Popen(  # noqa: S603  # our own module
                 [sys.executable, "-P", "-m", "juicecap.media.worker", str(theirs.fileno())],

@@ -27,7 +27,7 @@ from juicecap.ops.run_options import is_run_only
 from juicecap.ops.table import kept, rejections, step_table
 from juicecap.ops.types import fits, type_name
 from juicecap.sample import Batch, Sample, batch_of, media_paths, samples_of, shown
-from juicecap.vlm.base import Limits, Outcome, Request, digest_of
+from juicecap.vlm.base import Limits, ModelSettings, Outcome, Request, digest_of
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -101,6 +101,10 @@ class Op(ColumnsAndTokens, ABC):
             SampleError: the sample is to be rejected.
         """
 
+    def engines(self) -> Sequence[ModelSettings]:
+        """The engines that the op asks, as far as its settings tell: a run keeps them open for it."""
+        return ()
+
     def limits(self, batch_size: int | None = None) -> Limits:
         """How much may be under way at an engine at once, for an op that asks a model."""
         return Limits(batch_size=batch_size)
@@ -125,11 +129,15 @@ class Op(ColumnsAndTokens, ABC):
 
     def _plan(self, sample: Sample) -> Sequence[Request] | SampleError:
         try:
-            return self.requests(sample)
+            plan = tuple(self.requests(sample))
+            hash(plan)
         except SampleError as error:
             return error
         except Exception as error:  # noqa: BLE001  (the door to a user's code)
             return self._failure_of_foreign_code(error)
+        if not all(isinstance(request, Request) for request in plan):
+            return SampleError("OP_FAILED", f"{self.name} asks {shown(plan)}, which are not requests")
+        return plan
 
     def _fate(self, sample: Sample, outcomes: Sequence[Outcome]) -> Fate:
         usage = _usage(outcomes)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -98,6 +98,10 @@ class ModelOptions:
         """What `Op.outside_state` says for an op that asks this model."""
         return "" if self._backend() == "openai" else model_state(self.hf_model)
 
+    def engines(self) -> Sequence[ModelSettings]:
+        """See `Op.engines`."""
+        return (self._model(),)
+
     def limits(self, batch_size: int | None = None) -> Limits:
         """See `Op.limits`."""
         return Limits(
@@ -128,18 +132,21 @@ class ModelOptions:
     def question(self, messages: Iterable[Message], candidates: int) -> Request:
         """A request with these parameters."""
         return Request(
-            model=ModelSettings(
-                backend=self._backend(),
-                model=self.hf_model,
-                params=canonical_json(dict(self.model_params or {})),
-                api_base=self.api_base or "",
-                api_key_env=self.api_key_env or "",
-            ),
+            model=self._model(),
             messages=tuple(messages),
             frames=self.frame_sampling(),
             sampling=self.token_sampling(candidates),
             candidates=candidates,
             seed=(self.sampling_params or {}).get("seed", self.seed),
+        )
+
+    def _model(self) -> ModelSettings:
+        return ModelSettings(
+            backend=self._backend(),
+            model=self.hf_model,
+            params=canonical_json(dict(self.model_params or {})),
+            api_base=self.api_base or "",
+            api_key_env=self.api_key_env or "",
         )
 
     def _backend(self) -> str:

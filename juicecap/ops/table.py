@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from juicecap.data.columns import features_of, with_columns
 from juicecap.data.exact_json import encode_batch
+from juicecap.errors import BugError
 from juicecap.ops.fate import FATE_COLUMN, Fate, rejection, rows_of
 from juicecap.sample import FATE, Batch, Sample, batch_of, samples_of
 
@@ -75,6 +76,7 @@ def step_table(
 
     `map_options` go to `Dataset.map` (a cache file, a fingerprint). Rows stand in the order of the input.
     """
+    dataset = dataset.with_format(None)  # a format would hide columns, or hand ops something else than plain values
     features = with_columns(dataset.features, {**_written(op, dataset), FATE: FATE_COLUMN})
     columns = [name for name in features if name != FATE]
     if not len(dataset):  # `map` would leave the columns as they are
@@ -84,12 +86,14 @@ def step_table(
 
     def step(indices: list[int]) -> Batch:
         chosen = list(itertools.islice(fates, len(indices)))
+        if len(chosen) < len(indices):
+            raise BugError(f"{type(op).__name__}.stream gave fewer fates than it was given samples")
         if watcher:
             watcher(chosen)
         return encode_batch(batch_of(rows_of(chosen, columns), features), features)
 
     with closing(fates):
-        return dataset.map(
+        table = dataset.map(
             step,
             with_indices=True,
             input_columns=[],  # the op reads the rows itself, ahead of the map
@@ -99,6 +103,9 @@ def step_table(
             remove_columns=dataset.column_names,
             **map_options,
         )
+        if next(fates, None) is not None:
+            raise BugError(f"{type(op).__name__}.stream gave more fates than it was given samples")
+        return table
 
 
 def _written(op: BatchOp, dataset: Dataset) -> dict[str, Any]:

@@ -29,6 +29,7 @@ from juicecap.runner.progress import Progress
 from juicecap.runner.result import RunResult
 from juicecap.runner.steps import Finished, Stage, run_step
 from juicecap.sample import HIDDEN
+from juicecap.vlm import core
 from juicecap.vlm.base import digest_of
 
 if TYPE_CHECKING:
@@ -94,6 +95,7 @@ def _run_steps(recipe: Recipe, source: Dataset, folder: RunFolder, progress: Pro
             raise
         finished.append(done)
         stage = done.stage
+        core.close_engines(but=[engine for later in recipe.steps[number:] for engine in later.op.engines()])
     return finished
 
 

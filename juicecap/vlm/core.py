@@ -5,8 +5,6 @@ The loop runs in a background thread, so that ops are plain synchronous function
 and closed by `close` or at exit; the processes that decode likewise. Ops hold none of this.
 
 Who asks opens a window (`vlm/window.py`) and submits requests in order; the way of each is that of `vlm/lane.py`.
-
-Not covered yet: the journal.
 """
 
 from __future__ import annotations
@@ -15,15 +13,17 @@ import asyncio
 import atexit
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING
 from weakref import WeakSet
 
 from juicecap.errors import EnvironmentFailure
-from juicecap.media.digest import content_digest
+from juicecap.media.digest import FileState, content_digest, file_state
 from juicecap.vlm.base import Backend, Limits, ModelSettings, Outcome, Request
 from juicecap.vlm.catalog import make_backend
+from juicecap.vlm.frame_memory import FrameMemory
 from juicecap.vlm.window import Window
 
 if TYPE_CHECKING:
@@ -31,12 +31,16 @@ if TYPE_CHECKING:
 
 DEFAULT_LIMITS = Limits()
 
+READERS = 8
+"""Threads that digest files; they wait for disks more than they compute."""
+
 
 def window(limits: Limits = DEFAULT_LIMITS) -> Window:
     """A window for a stream of requests; a context manager, to be used by one thread."""
-    core = _core()
-    opened = Window(core.loop, core, limits)
-    core.windows.add(opened)
+    with _lock:
+        core = _core()
+        opened = Window(core.loop, core, limits)
+        core.windows.add(opened)
     return opened
 
 
@@ -58,19 +62,30 @@ def close() -> None:
     global _running
     with _lock:
         core, _running = _running, None
+        windows = list(core.windows) if core else []
     if core:
-        core.stop()
+        core.stop(windows)
+
+
+def close_engines(but: Collection[ModelSettings] = ()) -> None:
+    """Close the engines that nobody is going to ask any more: all `but` these. Nobody may be asking them now."""
+    with _lock:
+        core = _running if _running and _running.pid == os.getpid() else None
+    if core:
+        asyncio.run_coroutine_threadsafe(core.close_engines(but), core.loop).result()
 
 
 class Core:
-    """The loop's thread and what lives on it. All methods but `stop` are called on the loop."""
+    """The loop's thread and what lives on it. All methods but `stop` are called on the loop; `windows` is guarded by `_lock`."""
 
     def __init__(self) -> None:
         self.loop = asyncio.new_event_loop()
         self.pid = os.getpid()
-        self._readers = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="juicecap-digest")
+        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="juicecap-digest")
         self._engines: dict[ModelSettings, asyncio.Task[Backend]] = {}
+        self._turns: dict[tuple[ModelSettings, int], asyncio.Semaphore] = {}
         self._pools: dict[tuple[int | None, float], DecodePool] = {}
+        self._memories: dict[int | None, FrameMemory] = {}
         self.windows: WeakSet[Window] = WeakSet()
         self._thread = threading.Thread(target=self.loop.run_forever, name="juicecap-core", daemon=True)
         self._thread.start()
@@ -81,15 +96,23 @@ class Core:
         Raises:
             JuicecapError: it cannot be opened; the next caller tries again.
         """
-        if settings not in self._engines:
-            self._engines[settings] = self.loop.create_task(_opened(settings))
-        opening = self._engines[settings]
-        try:
-            return await asyncio.shield(opening)  # who gives up waiting must not stop it for others
-        except BaseException:
-            if opening.done() and self._engines.get(settings) is opening:
-                del self._engines[settings]
-            raise
+        opening = self._engines.get(settings)
+        if opening is None:
+            opening = self._engines[settings] = self.loop.create_task(_opened(settings))
+            opening.add_done_callback(partial(self._look_at, settings))
+        return await asyncio.shield(opening)  # who gives up waiting must not stop it for others
+
+    def _look_at(self, settings: ModelSettings, opening: asyncio.Task[Backend]) -> None:
+        if (opening.cancelled() or opening.exception()) and self._engines.get(settings) is opening:
+            del self._engines[settings]
+
+    def turns(self, settings: ModelSettings, calls: int) -> asyncio.Semaphore:
+        """So many calls of the engine may be under way, of all windows together."""
+        return self._turns.setdefault((settings, calls), asyncio.Semaphore(calls))
+
+    def memory(self, limits: Limits) -> FrameMemory:
+        """The room for frames, of all windows with this limit together."""
+        return self._memories.setdefault(limits.frame_bytes, FrameMemory(limits.frame_bytes))
 
     def pool(self, limits: Limits) -> DecodePool:
         """The processes that decode within these limits."""
@@ -100,29 +123,55 @@ class Core:
             self._pools[key] = DecodePool(limits.workers, cpu_seconds=limits.decode_seconds)
         return self._pools[key]
 
-    async def digest(self, path: str) -> str:
-        """See `content_digest`."""
-        return await self.loop.run_in_executor(self._readers, content_digest, path)
+    async def digest(self, path: str) -> tuple[str, FileState]:
+        """See `content_digest`; and the state of the file that it belongs to."""
+        return await self.loop.run_in_executor(self._readers, _digest_and_state, path)
 
-    def stop(self) -> None:
-        """Close engines and processes and end the thread."""
-        if self.pid == os.getpid():
-            asyncio.run_coroutine_threadsafe(self._close(), self.loop).result()
-            self.loop.call_soon_threadsafe(self.loop.stop)
-            self._thread.join()
-            self._readers.shutdown(wait=False, cancel_futures=True)
+    async def unchanged(self, path: str, state: FileState) -> bool:
+        """Whether nobody has touched the file since it was in this state."""
+        return await self.loop.run_in_executor(self._readers, file_state, path) == state
 
-    async def _close(self) -> None:
-        for window in list(self.windows):
+    async def close_engines(self, but: Collection[ModelSettings] = ()) -> list[BaseException]:
+        """Close engines, opening ones included; what goes wrong with one does not keep the others."""
+        tasks = {settings: task for settings, task in self._engines.items() if settings not in but}
+        self._engines = {settings: task for settings, task in self._engines.items() if settings in but}
+        self._turns = {key: turns for key, turns in self._turns.items() if key[0] in but}
+        for task in tasks.values():
+            task.cancel()  # does nothing to an engine that is open
+        opened = await asyncio.gather(*tasks.values(), return_exceptions=True)
+        closed = await asyncio.gather(
+            *(engine.close() for engine in opened if not isinstance(engine, BaseException)), return_exceptions=True
+        )
+        return [error for error in closed if error]
+
+    def stop(self, windows: Iterable[Window]) -> None:
+        """Close engines and processes, let those know who wait in windows, and end the thread."""
+        if self.pid != os.getpid():
+            return
+        errors = asyncio.run_coroutine_threadsafe(self._close(windows), self.loop).result()
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join()
+        self.loop.close()
+        self._readers.shutdown(wait=False, cancel_futures=True)
+        if errors:
+            raise errors[0]
+
+    async def _close(self, windows: Iterable[Window]) -> list[BaseException]:
+        for window in windows:
             window.fail(EnvironmentFailure("the engines were closed while requests were under way; running again resumes"))
-        engines, self._engines = list(self._engines.values()), {}
-        for engine in engines:
-            engine.cancel()  # does nothing to one that is open
-        for opened in await asyncio.gather(*engines, return_exceptions=True):
-            if not isinstance(opened, BaseException):
-                await opened.close()
+        errors = await self.close_engines()
         for pool in self._pools.values():
             await pool.close()
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+        return errors
+
+
+def _digest_and_state(path: str) -> tuple[str, FileState]:
+    state = file_state(path)
+    return content_digest(path), state or (0, 0, 0)  # without a state there is no digest
 
 
 async def _opened(settings: ModelSettings) -> Backend:
@@ -136,12 +185,11 @@ _lock = threading.Lock()
 
 
 def _core() -> Core:
-    """The running core; a forked child starts its own, since threads do not survive a fork."""
+    """The running core, under `_lock`; a forked child starts its own, since threads do not survive a fork."""
     global _running  # noqa: PLW0603
-    with _lock:
-        if _running is None or _running.pid != os.getpid():
-            _running = Core()
-        return _running
+    if _running is None or _running.pid != os.getpid():
+        _running = Core()
+    return _running
 
 
 atexit.register(close)

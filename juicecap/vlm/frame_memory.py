@@ -1,80 +1,97 @@
 """How many bytes of decoded frames are in memory at once, whatever the clips.
 
-How large a clip's frames are is known only when they are there. Until then as much is set aside for it as the largest of the
-clips before it took, so that the limit is overstepped by a few clips at most; and a clip that is larger than the limit is let
-in when it is alone.
+How large the frames of a request are is known only when they are there. Until then it is taken to need as much as the largest
+one before it, and only a few may enter of which that is not known. So the limit is overstepped by those few at most; and a
+request that is larger than the limit is let in when it is alone.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
-
-from juicecap.vlm.base import Limits
 
 PART_OF_MACHINE = 8
 """The default limit is the machine's memory (or the container's) divided by this."""
 
 FIRST_GUESS = 8
-"""As long as no clip has been decoded, each is taken to need the limit divided by this."""
+"""As long as no frames have been seen, a request is taken to need the limit divided by this."""
+
+MOST_UNKNOWN = 64
+"""Requests that may be on their way to their frames at once; or one group, if it is larger."""
 
 FORGETTING = 0.98
-"""By what factor the largest clip so far counts less with each request, so that one giant is forgotten in time."""
+"""By what factor the largest request so far counts less with each further one, so that a giant is forgotten in time."""
 
 
 class FrameMemory:
-    """Hands out shares of the limit, in the order in which they are asked for."""
+    """Hands out shares of a limit (bytes), in the order in which they are asked for."""
 
-    def __init__(self, limits: Limits) -> None:
-        self.limit = limits.frame_bytes or machine_memory() // PART_OF_MACHINE
-        self.expected = self.limit / FIRST_GUESS
+    def __init__(self, limit: int | None = None) -> None:
+        self.limit = limit or machine_memory() // PART_OF_MACHINE
+        self.expected = self.limit // FIRST_GUESS
         """Bytes that the frames of one more request are taken to need."""
-        self.held = 0.0
+        self._inside: set[Share] = set()
         self._door = asyncio.Lock()
-        self._freed = asyncio.Event()
-        self._known = False
+        self._changed = asyncio.Event()
+        self._seen = False
+
+    @property
+    def held(self) -> int:
+        """Bytes of all who are inside, known or expected."""
+        return sum(share.requests * self.expected if share.size is None else share.size for share in self._inside)
 
     async def share(self, requests: int) -> Share:
         """Wait until there is room for the frames of so many requests."""
         async with self._door:
-            while self.held and self.held + requests * self.expected > self.limit:
-                self._freed.clear()
-                await self._freed.wait()
-            return Share(self, requests, requests * self.expected)
+            while not self._has_room(requests):
+                self._changed.clear()
+                await self._changed.wait()
+            share = Share(self, requests)
+            self._inside.add(share)
+            return share
 
-    def learn(self, per_request: float) -> None:
-        """Take note of what a request's frames needed."""
-        self.expected = max(per_request, FORGETTING * self.expected) if self._known else per_request
-        self._known = True
+    def _has_room(self, requests: int) -> bool:
+        if not self._inside:
+            return True
+        unknown = sum(share.requests for share in self._inside if share.size is None)
+        fits = self.held + requests * self.expected <= self.limit
+        return fits and (not unknown or unknown + requests <= MOST_UNKNOWN)
 
-    def change(self, by: float) -> None:
-        """More or less is held than before."""
-        self.held += by
-        if by < 0:
-            self._freed.set()
+    def settled(self, sizes: Sequence[int]) -> None:
+        """Take note of what the frames of requests need; those without frames tell nothing."""
+        for size in filter(None, sizes):
+            self.expected = max(size, int(FORGETTING * self.expected)) if self._seen else size
+            self._seen = True
+        self._changed.set()
+
+    def left(self, share: Share) -> None:
+        """A share is free again."""
+        self._inside.discard(share)
+        self._changed.set()
 
 
 class Share:
     """What is set aside for a group of requests; leaving its context frees it."""
 
-    def __init__(self, memory: FrameMemory, requests: int, size: float) -> None:
-        self._memory, self._requests, self._size = memory, requests, size
-        memory.change(size)
+    def __init__(self, memory: FrameMemory, requests: int) -> None:
+        self._memory, self.requests = memory, requests
+        self.size: int | None = None
+        """Bytes, once they are known."""
 
-    def settle(self, size: int) -> None:
-        """The frames are there, and this is what they need."""
-        self._memory.learn(size / self._requests)
-        self._memory.change(size - self._size)
-        self._size = size
+    def settle(self, sizes: Sequence[int]) -> None:
+        """The frames are there, and this is what each request needs."""
+        self.size = sum(sizes)
+        self._memory.settled(sizes)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._memory.change(-self._size)
+        self._memory.left(self)
 
 
 def machine_memory(group: Path = Path("/sys/fs/cgroup/memory.max")) -> int:

@@ -22,7 +22,12 @@ def answered(prepared: Prepared, answers: Iterable[Answer], *, prompt_tokens: in
 
 def failed(prepared: Prepared, error: SampleError) -> Outcome:
     """The outcome of a request without answers."""
-    return Outcome(failure=Failure(code=error.code, message=error.message, retryable=error.retryable), seed=prepared.seed)
+    return Outcome(failure=failure_of(error), seed=prepared.seed)
+
+
+def failure_of(error: SampleError) -> Failure:
+    """The error as a failure."""
+    return Failure(code=error.code, message=error.message, retryable=error.retryable)
 
 
 def check_length(prompt_tokens: int, max_tokens: int, limit: int | None) -> None:

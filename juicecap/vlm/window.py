@@ -16,13 +16,14 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Sequence
+import traceback
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from types import TracebackType
 from typing import Self
 
 from juicecap.vlm.base import Limits, ModelSettings, Outcome, Request
-from juicecap.vlm.frame_memory import FrameMemory
 from juicecap.vlm.lane import Asked, Lane, Resources, Stock
 from juicecap.vlm.shared import Shared
 
@@ -61,7 +62,7 @@ class Window:
 
     def __init__(self, loop: asyncio.AbstractEventLoop, resources: Resources, limits: Limits) -> None:
         self._loop = loop
-        self._stock = Stock(resources, limits, FrameMemory(limits), Shared(), self.fail)
+        self._stock = Stock(resources, limits, Shared(), self.fail)
         self._lanes: dict[ModelSettings, Lane] = {}
         self._changed = threading.Condition()
         self._unanswered = 0
@@ -72,8 +73,7 @@ class Window:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         """Give up what is still on its way."""
-        if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._stop)
+        self._call(self._stop)
 
     def has_room(self, samples: int) -> bool:
         """Whether another sample may enter, next to `samples` of which the outcomes have not been taken."""
@@ -85,12 +85,12 @@ class Window:
         if requests:
             with self._changed:
                 self._unanswered += len(requests)
-            self._loop.call_soon_threadsafe(self._accept, ticket, requests)
+            self._call(self._accept, ticket, requests)
         return ticket
 
     def flush(self) -> None:
         """Let engines that take batches begin with what they have: nothing more will be submitted for now."""
-        self._loop.call_soon_threadsafe(self._flush)
+        self._call(self._flush)
 
     def wait(self, ticket: Ticket, or_room_for: int | None = None) -> bool:
         """Wait until a ticket is done, or with `or_room_for` (as `has_room`) until there is room; tells whether it is done.
@@ -98,8 +98,8 @@ class Window:
         Raises:
             JuicecapError: an engine cannot be opened, or died.
         """
-        if or_room_for is not None and or_room_for >= MOST_SAMPLES:
-            self.flush()  # many samples without requests: their few do not fill a batch
+        if or_room_for is not None and not self.has_room(or_room_for):
+            self._call(self._flush_for, ticket)  # all that may enter has, and does not fill a batch
         with self._changed:
             while not ticket.done:
                 if self._failure:
@@ -111,10 +111,16 @@ class Window:
 
     def fail(self, error: BaseException) -> None:
         """Let whoever waits know that there will be no more outcomes. On the loop."""
+        traceback.clear_frames(error.__traceback__)  # they hold frames of videos, and errors are kept
         with self._changed:
             self._failure = self._failure or error
             self._changed.notify_all()
         self._stop()
+
+    def _call(self, work: Callable[..., None], *arguments: object) -> None:
+        """Have something done on the loop. If that has ended, so have all windows (`fail`)."""
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(work, *arguments)
 
     def _accept(self, ticket: Ticket, requests: Sequence[Request]) -> None:
         if self._failure:
@@ -123,7 +129,7 @@ class Window:
             lane = self._lanes.get(request.model)
             if lane is None:
                 lane = self._lanes[request.model] = Lane(request.model, self._stock)
-            lane.add(Asked(request, partial(self._settled, ticket, place)))
+            lane.add(Asked(request, ticket, partial(self._settled, ticket, place)))
 
     def _settled(self, ticket: Ticket, place: int, outcome: Outcome) -> None:
         with self._changed:
@@ -134,6 +140,10 @@ class Window:
     def _flush(self) -> None:
         for lane in self._lanes.values():
             lane.flush()
+
+    def _flush_for(self, ticket: Ticket) -> None:
+        for lane in self._lanes.values():
+            lane.flush_for(ticket)
 
     def _stop(self) -> None:
         for lane in self._lanes.values():

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import random
 
 import pytest
 
-from juicecap.vlm.base import Limits
+from juicecap.vlm import frame_memory
 from juicecap.vlm.frame_memory import FORGETTING, PART_OF_MACHINE, FrameMemory, machine_memory
 
 
 async def soon(work) -> bool:
     """Whether something is ready without anybody letting go of memory."""
     task = asyncio.ensure_future(work)
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
+    for _ in range(3):
+        await asyncio.sleep(0)
     if not task.done():
         task.cancel()
     return task.done() and not task.cancelled()
@@ -22,12 +23,12 @@ async def soon(work) -> bool:
 
 def test_no_more_than_the_limit_once_sizes_are_known():
     async def work():
-        memory = FrameMemory(Limits(frame_bytes=100))
+        memory = FrameMemory(100)
         with await memory.share(1) as first:
-            first.settle(40)
-            assert memory.held == 40
+            first.settle([40])
             with await memory.share(1) as second:
-                second.settle(40)
+                second.settle([40])
+                assert memory.held == 80
                 assert not await soon(memory.share(1))
             assert memory.held == 40
             assert await soon(memory.share(1))
@@ -37,7 +38,7 @@ def test_no_more_than_the_limit_once_sizes_are_known():
 
 def test_who_waits_enters_when_somebody_leaves_and_in_order():
     async def work():
-        memory = FrameMemory(Limits(frame_bytes=100))
+        memory = FrameMemory(100)
         entered = []
 
         async def enter(name: str, requests: int) -> None:
@@ -45,7 +46,7 @@ def test_who_waits_enters_when_somebody_leaves_and_in_order():
                 entered.append(name)
 
         with await memory.share(1) as first:
-            first.settle(60)
+            first.settle([60])
             large, small = asyncio.ensure_future(enter("large", 1)), asyncio.ensure_future(enter("small", 0))
             await asyncio.sleep(0.01)
             assert entered == []
@@ -55,11 +56,11 @@ def test_who_waits_enters_when_somebody_leaves_and_in_order():
     asyncio.run(work())
 
 
-def test_a_clip_larger_than_the_limit_is_let_in_alone():
+def test_a_request_larger_than_the_limit_is_let_in_alone():
     async def work():
-        memory = FrameMemory(Limits(frame_bytes=100))
+        memory = FrameMemory(100)
         with await memory.share(1) as giant:
-            giant.settle(1000)
+            giant.settle([1000])
             assert not await soon(memory.share(1))
         with await memory.share(1):
             assert memory.held == 1000
@@ -67,23 +68,77 @@ def test_a_clip_larger_than_the_limit_is_let_in_alone():
     asyncio.run(work())
 
 
-def test_before_the_first_clip_is_known_few_enter():
+def test_before_the_first_frames_are_known_few_enter():
     async def work():
-        memory = FrameMemory(Limits(frame_bytes=100))
-        await asyncio.gather(*(memory.share(1) for _ in range(8)))
+        memory = FrameMemory(100)
+        shares = [await memory.share(1) for _ in range(8)]
+        assert memory.held == 96
         assert not await soon(memory.share(1))
+        shares[0].settle([1])
+        assert memory.held == 8
+        assert await soon(memory.share(1))
+
+    asyncio.run(work())
+
+
+def test_only_so_many_of_unknown_size_are_inside(monkeypatch):
+    monkeypatch.setattr(frame_memory, "MOST_UNKNOWN", 4)
+
+    async def work():
+        memory = FrameMemory(1000)
+        with await memory.share(1) as first:
+            first.settle([1])
+        shares = [await memory.share(2) for _ in range(2)]
+        assert not await soon(memory.share(1))
+        shares[0].settle([1, 1])
+        assert await soon(memory.share(1))
+
+    asyncio.run(work())
+
+
+def test_requests_without_frames_tell_nothing():
+    async def work():
+        memory = FrameMemory(80)
+        with await memory.share(2) as share:
+            share.settle([0, 0])
+            assert memory.expected == 10
+            share.settle([0, 30, 0])
+            assert memory.expected == 30
 
     asyncio.run(work())
 
 
 def test_a_giant_is_forgotten_in_time():
-    memory = FrameMemory(Limits(frame_bytes=100))
-    memory.learn(50)
-    memory.learn(10)
-    assert memory.expected == 50 * FORGETTING
-    for _ in range(200):
-        memory.learn(10)
-    assert memory.expected == pytest.approx(10, rel=0.03)
+    memory = FrameMemory(100)
+    memory.settled([50])
+    memory.settled([10])
+    assert memory.expected == int(50 * FORGETTING)
+    memory.settled([10] * 200)
+    assert memory.expected == 10
+
+
+def test_whatever_the_sizes_nobody_waits_for_ever_and_the_limit_holds():
+    """Random sizes, giants among them: all get through, and no more than the limit is held by those of known size."""
+
+    async def work(seed: int) -> None:
+        rng, memory, most = random.Random(seed), FrameMemory(1_000_003), 0
+
+        async def one(size: int) -> None:
+            nonlocal most
+            with await memory.share(1) as share:
+                await asyncio.sleep(0)
+                share.settle([size])
+                known = [each.size for each in memory._inside if each.size is not None]
+                most = max(most, sum(known) - max(known))
+                await asyncio.sleep(0)
+
+        sizes = [rng.randrange(1, 90_001) if rng.random() < 0.97 else rng.randrange(1_000_003, 2_000_003) for _ in range(150)]
+        await asyncio.wait_for(asyncio.gather(*map(one, sizes)), 20)
+        assert memory.held == 0
+        assert most <= 1_000_003 + frame_memory.MOST_UNKNOWN * 90_001
+
+    for seed in range(10):
+        asyncio.run(work(seed))
 
 
 def test_the_default_is_a_part_of_the_machines_memory(tmp_path):
@@ -93,4 +148,4 @@ def test_the_default_is_a_part_of_the_machines_memory(tmp_path):
     group.write_text("max\n")
     whole = machine_memory(group)
     assert whole == machine_memory(tmp_path / "none") > 2**28
-    assert FrameMemory(Limits()).limit <= whole // PART_OF_MACHINE
+    assert FrameMemory().limit == pytest.approx(machine_memory() / PART_OF_MACHINE, abs=1)

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+import shutil
 import threading
+import traceback
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from conftest import prompt_of
 
-from juicecap.errors import EnvironmentFailure, SampleError
+from juicecap.errors import BugError, EnvironmentFailure, SampleError
 from juicecap.media.sampling import FrameSampling
+from juicecap.media.sizes import FrameSizes
 from juicecap.ops.asking import answered
-from juicecap.vlm import core, window
-from juicecap.vlm.base import Limits, Message, ModelSettings, Part, Request
+from juicecap.vlm import core, lane, window
+from juicecap.vlm.base import Abilities, Failure, Limits, Message, ModelSettings, Part, Request
 
 
 @pytest.fixture
@@ -46,7 +51,9 @@ def texts_of(results) -> list[object]:
 
 
 def batches(script) -> list[list[str]]:
-    return [[prompt_of(each) for each in batch] for batch in script.batches]
+    """What stood together, in the order of the requests; of two batches the later may be ready first."""
+    texts = [[prompt_of(each) for each in batch] for batch in script.batches]
+    return sorted(texts, key=lambda batch: (len(batch[0]), batch[0]))
 
 
 def test_each_sample_gets_its_own_outcomes_in_order(script, plan, clips):
@@ -86,22 +93,22 @@ def test_while_the_first_sample_waits_the_others_are_answered(script, plan):
     assert planned[0] == "slow"
 
 
-def test_groups_are_cut_by_order_and_the_last_is_not_waited_for(script, plan):
-    script.together = 3
-    list(answered(asked(*"abcdefgh"), plan, Limits()))
-    assert batches(script) == [["a", "b", "c"], ["d", "e", "f"], ["g", "h"]]
+def test_groups_are_cut_by_order_and_grow_and_the_last_is_not_waited_for(script, plan):
+    script.together = 6
+    list(answered(asked(*map(str, range(21))), plan, Limits()))
+    assert [len(batch) for batch in batches(script)] == [2, 4, 6, 6, 3]
+    assert [text for batch in batches(script) for text in batch] == [str(number) for number in range(21)]
 
 
 def test_a_batch_size_is_the_engines(script, plan):
     list(answered(asked(*"abcd"), plan, Limits(batch_size=3)))
     list(answered(asked(*"efgh"), plan, Limits(in_flight=2)))
-    assert batches(script) == [["a", "b", "c"], ["d"], ["e", "f"], ["g", "h"]]
+    assert batches(script) == [["a", "b", "c"], ["d"], ["e"], ["f", "g"], ["h"]]
 
 
 def test_a_sample_that_fails_does_not_move_the_cuts(script, plan):
-    script.together = 2
     samples = [{"text": "a"}, {"text": "b", "videos": ["none.mp4"]}, {"text": "c"}, {"text": "d"}]
-    results = list(answered(samples, plan, Limits()))
+    results = list(answered(samples, plan, Limits(batch_size=2)))
     assert batches(script) == [["a"], ["c", "d"]]
     assert results[1][1][0].failure.code == "FILE_NOT_FOUND"
 
@@ -122,19 +129,45 @@ def test_an_engine_that_batches_by_itself_gets_so_many_requests_at_once(script, 
     assert [len(batch) for batch in script.batches] == [1] * 61
 
 
+def sparse(count: int, every: int) -> list[dict]:
+    """Samples of which one in `every` asks something."""
+    return [{"text": str(number)} | ({"videos": []} if number % every else {}) for number in range(count)]
+
+
 def test_samples_without_requests_do_not_stop_the_stream(script, plan, monkeypatch):
     monkeypatch.setattr(window, "MOST_SAMPLES", 8)
-    samples = [{"text": str(number), "videos": None} if number % 4 else {"text": str(number)} for number in range(40)]
-    for sample in samples:
-        if sample.get("videos", 0) is None:
-            sample["videos"] = []
-    results = list(answered(samples, plan, Limits()))
+    results = list(answered(sparse(40, every=4), plan, Limits()))
     assert texts_of(results) == [[] if number % 4 else [f"{number} 0"] for number in range(40)]
+    assert batches(script) == [["0", "4"], ["8", "12"], ["16", "20"], ["24", "28"], ["32", "36"]]
+
+
+def test_few_requests_among_many_samples_still_fill_batches(script, plan, monkeypatch):
+    monkeypatch.setattr(window, "MOST_SAMPLES", 24)
+    script.together = 4
+    list(answered(sparse(200, every=5), plan, Limits(batch_size=4)))
+    assert [len(batch) for batch in batches(script)] == [4] * 10
+
+
+def test_a_batch_that_is_larger_than_the_window_goes_as_far_as_it_got(script, plan, monkeypatch):
+    monkeypatch.setattr(window, "MOST_REQUESTS", 5)
+    results = list(answered(asked(*map(str, range(12))), plan, Limits(batch_size=8)))
+    assert texts_of(results) == [[f"{number} 0"] for number in range(12)]
+    assert [len(batch) for batch in batches(script)] == [5, 5, 2]
+
+
+def test_two_models_whose_batches_fill_slowly(script, plan, monkeypatch):
+    monkeypatch.setattr(window, "MOST_REQUESTS", 6)
+
+    def both(sample) -> list[Request]:
+        (first,) = plan(sample)
+        return [first, replace(first, model=ModelSettings(model=f"{script.model}-x"))]
+
+    results = list(answered(asked(*map(str, range(10))), both, Limits(batch_size=4)))
+    assert texts_of(results) == [[f"{number} 0"] * 2 for number in range(10)]
 
 
 def test_the_window_is_bounded(script, plan, monkeypatch):
-    monkeypatch.setattr(window, "MOST_REQUESTS", 20)
-    script.together = 4
+    monkeypatch.setattr(window, "MOST_SAMPLES", 20)
     taken = []
 
     def samples():
@@ -142,20 +175,17 @@ def test_the_window_is_bounded(script, plan, monkeypatch):
             taken.append(number)
             yield {"text": str(number)}
 
+    script.together, script.calls = 1, 1
     for place, _ in enumerate(answered(samples(), plan, Limits())):
-        assert len(taken) <= place + 1 + 20 + window.MOST_SAMPLES
-        if place == 0:
-            break
-    assert len(taken) < 200
+        assert len(taken) <= place + 1 + 20
 
 
 def test_a_clip_that_many_ask_about_is_decoded_once(script, plan, clips, monkeypatch):
     core.close()
     decoded = counted_decoding(monkeypatch)
     path, other = clips.paths[:2]
-    script.together = 4
     samples = [{"text": text, "videos": [path]} for text in "ab"] + [{"text": "c", "videos": [path, other]}]
-    list(answered(samples, plan, Limits()))
+    list(answered(samples, plan, Limits(batch_size=4)))
     assert sorted(decoded) == sorted([path, other])
     first, second, third, fourth = script.batches[0]
     assert first.pictures[0] is second.pictures[0] is third.pictures[0]
@@ -200,18 +230,68 @@ def test_where_the_engine_takes_files_they_are_probed_and_not_decoded(script, pl
 
 
 def test_an_engine_that_dies_ends_the_stream_behind_what_was_answered(script, plan):
-    script.together = 1
+    script.together, script.calls = 1, 4
     script.answers["c"] = EnvironmentFailure("the server is gone")
-    stream, got = answered(asked(*"abcd"), plan, Limits()), []
+    script.gates["c"] = threading.Event()
+    got = []
     with pytest.raises(EnvironmentFailure, match="the server is gone"):
-        got.extend(outcomes[0].answers[0].text for _, outcomes in stream)
-    assert got == ["a 0", "b 0"][: len(got)]
+        for _, outcomes in answered(asked(*"abcd"), plan, Limits()):
+            got.append(outcomes[0].answers[0].text)
+            if len(got) == 2:
+                script.gates["c"].set()
+    assert got == ["a 0", "b 0"]
 
 
 def test_a_bug_of_a_backend_is_not_swallowed(script, plan):
     script.answers["a"] = ZeroDivisionError("oops")
     with pytest.raises(ZeroDivisionError, match="oops"):
         list(answered(asked("a"), plan, Limits()))
+
+
+def test_a_request_that_is_given_up_by_a_backend_is_a_bug_and_not_a_hang(script, plan):
+    script.answers["a"] = asyncio.CancelledError()
+    with pytest.raises(BugError, match="a request was given up by nobody"):
+        list(answered(asked("a"), plan, Limits()))
+
+
+def test_a_file_that_changes_while_it_is_read_is_asked_another_day(script, plan, tmp_path, clips, monkeypatch):
+    path = Path(shutil.copy(clips.paths[0], tmp_path / "clip.mp4"))
+    real = core.content_digest
+
+    def changed(name: str) -> str:
+        digest = real(name)
+        path.write_bytes(Path(clips.paths[1]).read_bytes())
+        return digest
+
+    monkeypatch.setattr(core, "content_digest", changed)
+    ((_, (outcome,)),) = answered([{"text": "a", "videos": [str(path)]}], plan, Limits())
+    assert outcome.failure == Failure(code="MEDIA_CHANGED", message=f"{path} was changed while it was read", retryable=True)
+
+
+def test_an_error_does_not_keep_frames_alive(script, plan):
+    script.answers["a"] = EnvironmentFailure("gone")
+    with pytest.raises(EnvironmentFailure) as caught:
+        list(answered(asked("a"), plan, Limits()))
+    frame_of = [frame.f_locals for frame, _ in traceback.walk_tb(caught.value.__traceback__)]
+    assert not any(isinstance(value, list) and script.batches[0][0] in value for local in frame_of for value in local.values())
+
+
+@pytest.mark.parametrize(("in_flight", "shape"), [(None, (16, 2)), (1, (1, 1)), (5, (5, 1)), (16, (16, 1)), (40, (16, 2))])
+def test_max_in_flight_holds_where_the_engine_takes_batches(in_flight, shape):
+    assert lane._shape(Abilities(sizes=FrameSizes(), together=16, calls=2), Limits(in_flight=in_flight)) == shape
+
+
+def test_windows_share_the_engines_turns(script, plan):
+    script.together, script.calls = 1, 9
+    threads = [
+        threading.Thread(target=lambda: list(answered(asked(*map(str, range(20))), plan, Limits(in_flight=2)))) for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert script.most_under_way <= 2
+    assert len(script.batches) == 80
 
 
 def test_leaving_early_gives_up_what_is_under_way(script, plan):
