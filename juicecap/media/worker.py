@@ -35,7 +35,7 @@ from juicecap.media.sizes import FrameSizes
 
 Message = dict[str, Any]
 
-NICENESS = 5
+NICENESS = 10
 """The engine goes before: what feeds it must not take its core. The frames that it needs next have long been decoded."""
 
 READY: Message = {"ready": True}

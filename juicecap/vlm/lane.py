@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-FIRST = 4
-"""The first group is smaller by this factor, and each one twice as large as the one before, until they are full: so the engine
-begins early."""
+FIRST, GROWTH = 4, 1.5
+"""The first group is smaller by `FIRST`, and each one larger by `GROWTH` than the one before until they are full: so the engine
+begins early, and the next group is ready when it ends."""
 
 
 class Resources(Protocol):
@@ -117,7 +117,7 @@ class Lane:
             return
         while len(self._waiting) >= self._next:
             self._send(self._next)
-            self._next = min(2 * self._next, self._together)
+            self._next = min(math.ceil(GROWTH * self._next), self._together)
         if self._waiting and (self._flushed or any(asked.owner is self._urgent for asked in self._waiting)):
             self._send(len(self._waiting))
 

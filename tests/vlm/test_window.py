@@ -96,7 +96,7 @@ def test_while_the_first_sample_waits_the_others_are_answered(script, plan):
 def test_groups_are_cut_by_order_and_grow_and_the_last_is_not_waited_for(script, plan):
     script.together = 6
     list(answered(asked(*map(str, range(21))), plan, Limits()))
-    assert [len(batch) for batch in batches(script)] == [2, 4, 6, 6, 3]
+    assert [len(batch) for batch in batches(script)] == [2, 3, 5, 6, 5]
     assert [text for batch in batches(script) for text in batch] == [str(number) for number in range(21)]
 
 

@@ -20,6 +20,7 @@ from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 from vllm.engine.arg_utils import AsyncEngineArgs
 from vllm.platforms import current_platform
+from vllm.v1.executor.uniproc_executor import UniProcExecutor
 
 from juicecap.errors import ModelError
 from juicecap.media.sizes import FrameSizes
@@ -152,7 +153,8 @@ def shares(devices: list[str], engines: int, tensor: int) -> list[list[str]]:
 def cpu_defaults(arguments: Mapping[str, Any], model_len: int) -> dict[str, Any]:
     """What works on a CPU, where vLLM compiles slowly and would take most of the memory.
 
-    Prompts are read in one piece: on a CPU a seeded request that is read in parts kills the engine.
+    Prompts are read in one piece: on a CPU a seeded request that is read in parts kills the engine. The model runs in the
+    engine's own process, as it does on one GPU: a process beside it would keep a core busy with waiting.
     """
     length = arguments.get("max_model_len") or min(model_len, CPU_MODEL_LEN)
     defaults = {
@@ -161,6 +163,8 @@ def cpu_defaults(arguments: Mapping[str, Any], model_len: int) -> dict[str, Any]
         "enable_chunked_prefill": False,
         "max_num_batched_tokens": max(length, CPU_MODEL_LEN),
     }
+    if arguments.get("tensor_parallel_size", 1) == 1:
+        defaults["distributed_executor_backend"] = UniProcExecutor
     if "gpu_memory_utilization" not in arguments and not os.environ.get("VLLM_CPU_KVCACHE_SPACE"):
         defaults["kv_cache_memory_bytes"] = CPU_KV_CACHE
     return defaults

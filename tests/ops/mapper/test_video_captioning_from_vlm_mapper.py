@@ -603,6 +603,7 @@ class TestDataJuicersFaults:
 
 
 def test_all_samples_of_a_batch_and_their_candidates_are_asked_at_once(clips, script):
+    script.together = 20  # the first group is a quarter of it
     op = mapper(hf_model=script.model, caption_num=3)
     op({"videos": [[path] for path in clips.paths[:5]]})
     assert [[each.request.candidates for each in batch] for batch in script.batches] == [[3] * 5]
