@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from juicecap.errors import DataError
 from juicecap.ops import catalog, registry, schema
 from juicecap.ops.columns_and_tokens import ColumnsAndTokens
-from juicecap.recipe import data_juicer
+from juicecap.recipe import data_juicer, include
 from juicecap.recipe.keys import IGNORED, RecipeKeys
 from juicecap.recipe.model import Recipe
 from juicecap.recipe.overrides import apply_overrides
@@ -29,6 +29,17 @@ COLUMNS_AND_TOKENS = tuple(each.name for each in fields(ColumnsAndTokens))
 
 KNOWN = tuple(each.name for each in fields(RecipeKeys))
 
+HOME_OF_ANCHORS = "x-"
+"""Keys that begin so hold what is used elsewhere through YAML's anchors, and mean nothing themselves."""
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A recipe as far as it can be read: what is wrong has its default, and an op with a problem is left out of the steps."""
+
+    recipe: Recipe
+    problems: tuple[Problem, ...]
+
 
 def load_recipe(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Recipe:
     """Read a recipe; `overrides` are `KEY=VALUE` texts as `--set` takes them.
@@ -39,9 +50,18 @@ def load_recipe(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> 
         RecipeError: the recipe is wrong; every problem is in the report.
         UsageError: an override is not `KEY=VALUE`, or leads nowhere.
     """
+    draft = draft_recipe(path, overrides)
+    if draft.problems:
+        raise failure(draft.problems, draft.recipe.source.text)
+    return draft.recipe
+
+
+def draft_recipe(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Draft:
+    """As `load_recipe`, but problems beside which the rest can be read are handed over, not raised."""
     file = os.fspath(path)
     source, problems = _source(file)
     apply_overrides(source, overrides, {*KNOWN, *data_juicer.ANSWERS})
+    problems = (*problems, *source.fill_variables())
     found = Findings(problems=list(problems))
     keys = _keys(source, found)
     _load_operators(source, _listed(keys.custom_operator_paths), found)
@@ -50,12 +70,10 @@ def load_recipe(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> 
     if source.values.get("seed") is not None:
         shared["seed"] = keys.seed
     steps = steps_of(source, shared, found)
-    unreadable = {(each.line, each.column) for each in problems}
-    wrong = [*problems, *(each for each in found.problems if each.line is None or (each.line, each.column) not in unreadable)]
-    if wrong:
-        raise failure(wrong, source.text)
+    unreadable = {each.place for each in problems}
+    wrong = [*problems, *(each for each in found.problems if each.place not in unreadable)]
     export_path = Path(keys.export_path)
-    return Recipe(
+    recipe = Recipe(
         path=Path(file),
         project_name=keys.project_name,
         dataset_path=keys.dataset_path,
@@ -71,19 +89,25 @@ def load_recipe(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> 
         suffixes=_listed(keys.suffixes),
         export_type=keys.export_type,
         notices=tuple(found.notices),
-        resolved=source.values,
+        resolved=source.written,
         source=source,
     )
+    return Draft(recipe, tuple(wrong))
 
 
 def _source(file: str) -> tuple[Source, tuple[Problem, ...]]:
-    """The values of the file, and the problems of its text that leave the rest readable."""
+    """The values of the file and of those that it includes, and the problems of their texts that leave the rest readable."""
     parsed = parse(read(Path(file)), file)
     if not isinstance(parsed.values, dict):
         what = "is empty" if parsed.values is None else f"is a {type(parsed.values).__name__}, not a mapping of keys"
         example = "it holds keys such as dataset_path, export_path and process"
         raise failure([Problem(file=file, line=1, column=1, message=f"the recipe {what}", hint=example)], parsed.text)
-    source = Source(file=file, text=parsed.text, values=parsed.values, keys=parsed.keys, places=parsed.places)
+    included = include.with_includes(parsed)
+    for key in [key for key in parsed.values if str(key).startswith(HOME_OF_ANCHORS)]:
+        del parsed.values[key]
+    source = Source(
+        file=file, text=parsed.text, values=parsed.values, keys=parsed.keys, places=parsed.places, texts=included.texts
+    )
     return source, tuple(parsed.problems)
 
 
