@@ -5,10 +5,9 @@ The contract is that of Data-Juicer's op of the same name, as its documentation 
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, NamedTuple
 
 from jsonargparse.typing import PositiveInt
@@ -18,31 +17,12 @@ from juicecap.notice import say_once
 from juicecap.ops.base import Mapper
 from juicecap.ops.chunks import Chunk, Tokens, one_chunk, split_chunks
 from juicecap.ops.model_options import ModelOptions
+from juicecap.ops.provenance import PROVENANCE, provenance, with_provenance
 from juicecap.ops.similarity import most_similar
-from juicecap.sample import Sample, media_paths, sample_name, shown
+from juicecap.sample import Sample, media_paths, shown
 from juicecap.vlm.base import Answer, Message, Outcome, Part, Request
 
 DEFAULT_PROMPT = "\nDescribe the input video in 1-2 sentences.\n"
-
-PROVENANCE = [
-    {
-        "op": "text",
-        "model": "text",
-        "revision": "text",
-        "prompt": "text",
-        "system_prompt": "text",
-        "sampling": "text",
-        "seed": "int",
-        "candidate": "int",
-        "finish_reason": "text",
-        "prompt_tokens": "int",
-        "completion_tokens": "int",
-        "frame_times": ["float"],
-        "source": "text",
-    }
-]
-"""One entry per captioned video. `sampling` is JSON, `frame_times` are seconds, `source` names the input sample."""
-
 
 class Candidate(NamedTuple):
     """A caption that a video may get: its number among the answers, and its text without special tokens."""
@@ -214,23 +194,9 @@ class VideoCaptioningFromVLMMapper(ModelOptions, Mapper):
         if self.caption_field:
             new[self.caption_field] = captions
         if self.provenance_field:
-            entries = [self._origin(sample, outcome, candidate) for outcome, candidate in zip(outcomes, chosen, strict=True)]
-            new[self.provenance_field] = [*(sample.get(self.provenance_field) or []), *entries]
+            entries = [
+                provenance(self.name, sample, self.media_keys(), request, outcome, each.answer, each.number)
+                for request, outcome, each in zip(self.requests(sample), outcomes, chosen, strict=True)
+            ]
+            new[self.provenance_field] = with_provenance(sample, self.provenance_field, entries)
         return new
-
-    def _origin(self, sample: Sample, outcome: Outcome, candidate: Candidate) -> dict[str, Any]:
-        return {
-            "op": self.name,
-            "model": self.hf_model,
-            "revision": outcome.revision,
-            "prompt": self._prompt(sample),
-            "system_prompt": self.system_prompt,
-            "sampling": json.dumps(asdict(self.token_sampling(self.caption_num))),
-            "seed": candidate.answer.seed,
-            "candidate": candidate.number,
-            "finish_reason": candidate.answer.finish_reason,
-            "prompt_tokens": outcome.prompt_tokens,
-            "completion_tokens": candidate.answer.tokens,
-            "frame_times": [round(time, 3) for times in outcome.frame_times for time in times],
-            "source": sample_name(sample, self.media_keys()),
-        }

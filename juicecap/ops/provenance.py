@@ -1,0 +1,57 @@
+"""The column that tells where a caption comes from: what captioning ops write into it, and of what type it is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from juicecap.sample import Sample, sample_name
+from juicecap.vlm.base import Answer, Outcome, Request
+
+PROVENANCE = [
+    {
+        "op": "text",
+        "model": "text",
+        "revision": "text",
+        "prompt": "text",
+        "system_prompt": "text",
+        "sampling": "text",
+        "seed": "int",
+        "candidate": "int",
+        "finish_reason": "text",
+        "prompt_tokens": "int",
+        "completion_tokens": "int",
+        "frame_times": ["float"],
+        "source": "text",
+    }
+]
+"""One entry per caption. `sampling` is JSON, `frame_times` are seconds, `source` names the input sample."""
+
+
+def with_provenance(sample: Sample, column: str, entries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What the column holds with new entries behind those that are there."""
+    return [*(sample.get(column) or []), *entries]
+
+
+def provenance(
+    op: str, sample: Sample, media_keys: Sequence[str], request: Request, outcome: Outcome, answer: Answer, candidate: int = 0
+) -> dict[str, Any]:
+    """The entry of one answer; the request is the question that it answers."""
+    texts = {message.role: part.value for message in request.messages for part in message.parts if part.kind == "text"}
+    return {
+        "op": op,
+        "model": request.model.model,
+        "revision": outcome.revision,
+        "prompt": texts.get("user"),
+        "system_prompt": texts.get("system"),
+        "sampling": json.dumps(asdict(request.sampling)),
+        "seed": answer.seed,
+        "candidate": candidate,
+        "finish_reason": answer.finish_reason,
+        "prompt_tokens": outcome.prompt_tokens,
+        "completion_tokens": answer.tokens,
+        "frame_times": [round(time, 3) for times in outcome.frame_times for time in times],
+        "source": sample_name(sample, media_keys),
+    }
