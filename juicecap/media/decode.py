@@ -9,7 +9,6 @@ Not covered: pixels that are not square, and mirrored pictures.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -22,7 +21,7 @@ from av.video.stream import VideoStream
 from juicecap.errors import MediaError
 from juicecap.media.probe import VideoInfo, info_of, open_video
 from juicecap.media.reader import FrameReader, TimedFrame
-from juicecap.media.sampling import FrameSampling, target_times
+from juicecap.media.sampling import FrameSampling, most_frames, target_times
 from juicecap.media.walk import Walker
 
 SizeRule = Callable[[int, int, int], tuple[int, int]]
@@ -89,7 +88,7 @@ def _taken(
     """The frames; None if there is not one."""
     info = info_of(path, *video, reader)
     times = target_times(sampling, duration=info.duration)
-    most = _most(info, len(times))
+    most = most_frames(len(times), duration=info.duration, fps=info.fps, frames=info.frames)
     wanted = size(most, info.width, info.height)
     scale, pixels = _scaler(info, wanted), allocate(most, *wanted[::-1])
     shown: list[float] = []
@@ -102,11 +101,6 @@ def _taken(
     if not shown:
         return None
     return Frames(pixels=pixels[: len(shown)], times=tuple(shown), info=info, unreadable=reader.unreadable)
-
-
-def _most(info: VideoInfo, instants: int) -> int:
-    """Frames that can come of so many instants: those of a short or slow video are shown at several of them."""
-    return min(instants, info.frames or math.ceil(info.duration * info.fps) + 1)
 
 
 def _distinct(walker: Walker, times: list[float]) -> Iterator[TimedFrame]:

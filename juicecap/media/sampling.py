@@ -73,6 +73,18 @@ def target_times(sampling: FrameSampling, *, duration: float) -> list[float]:
     return [begin + step * index for index in range(count - 1)] + [finish]
 
 
+def most_frames(instants: int, *, duration: float, fps: float, frames: int | None) -> int:
+    """Frames that can come of so many instants: those of a short or slow video are shown at several of them."""
+    return min(instants, frames or math.ceil(duration * fps) + 1)
+
+
+def shown_times(sampling: FrameSampling, *, duration: float, fps: float, frames: int | None) -> list[float]:
+    """The times of the frames that are taken from a video with a constant rate, each once. Says it from the header alone."""
+    last = max(0, (frames or math.ceil(duration * fps)) - 1)
+    numbers = (min(last, int((time + TIME_TOLERANCE) * fps)) for time in target_times(sampling, duration=duration))
+    return [number / fps for number in dict.fromkeys(numbers)]
+
+
 def frames_at(times: Sequence[float], timestamps: Sequence[float]) -> list[int]:
     """For each of the non-decreasing `times` the index of the frame on screen, given all `timestamps` in order.
 

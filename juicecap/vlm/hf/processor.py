@@ -13,15 +13,13 @@ from transformers import AutoProcessor
 from transformers.utils import logging
 
 from juicecap.errors import EnvironmentFailure, JuicecapError, ModelError
-from juicecap.media.sizes import FrameSizes, PixelBudget
+from juicecap.media.sizes import FrameSizes
 from juicecap.vlm.base import ModelSettings
+from juicecap.vlm.budgets import FACTS, budget_of
 from juicecap.vlm.models import model_source
 
 FROM_HUB = ("revision", "cache_dir", "trust_remote_code", "token")
 """What of `model_params` concerns the processor as well as the model."""
-
-SQUARE = ("InternVL", "LlavaOnevision")
-"""Families whose video processors make every frame as large as `size` says, whatever its shape."""
 
 
 def load_processor(settings: ModelSettings) -> Any:
@@ -68,41 +66,14 @@ def loading(settings: ModelSettings) -> Iterator[None]:
 
 
 def frame_sizes(processor: Any) -> FrameSizes:
-    """Budgets of the Qwen-VL family's processors (2, 2.5, 3), recognised by how they cut pictures into patches, and squares."""
+    """The budgets of a processor's parts for images and videos."""
     found = {}
     for kind in ("image", "video"):
         part: Any = getattr(processor, f"{kind}_processor", None)
-        size = getattr(part, "size", None) or {}
-        if kind == "video" and (side := _square(part, size)):
-            found[kind] = PixelBudget(factor=1, shortest=side**2, longest=side**2, square=side)
-        if not all(getattr(part, name, None) for name in ("patch_size", "merge_size", "temporal_patch_size")):
-            continue
-        if not size.get("shortest_edge") or not size.get("longest_edge"):
-            continue
-        whole = kind == "video" and type(part).__name__.startswith("Qwen3")
-        found[kind] = PixelBudget(
-            factor=part.patch_size * part.merge_size,
-            shortest=size["shortest_edge"],
-            longest=size["longest_edge"],
-            whole_video=whole,
-            temporal=part.temporal_patch_size,
-            **_cap(part, "frame_tokens" if whole else "video_tokens"),
-        )
+        if part is not None:
+            facts = {name: getattr(part, name, None) for name in FACTS}
+            found[kind] = budget_of(kind, type(part).__name__, facts)
     return FrameSizes(**found)
-
-
-def _cap(part: Any, name: str) -> dict[str, int]:
-    return {name: part.max_video_tokens} if getattr(part, "cap_pixels_per_frame", None) else {}
-
-
-def _square(part: Any, size: Any) -> int | None:
-    """The side of the square that a video processor makes of every frame, if it is known to do so."""
-    kind = type(part).__name__
-    if kind.startswith("SmolVLM"):
-        return int(part.max_image_size["longest_edge"])
-    if kind.startswith(SQUARE) and part.do_resize and size.get("height") == size.get("width"):
-        return int(size["height"])
-    return None
 
 
 def folder_revision(source: str) -> str:
