@@ -1,10 +1,17 @@
-"""Writing a file so that it is there whole or not at all, even if the machine stops."""
+"""Writing a file, or a folder of files, so that it is there whole or not at all, even if the machine stops.
+
+Whatever is written has a temporary name, `.juicecap-OWNER…`, beside its final one until it is whole and on disk. What a killed
+process left under such a name is taken away by `remove_leftovers`; nobody else's files are.
+"""
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 import secrets
+import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,23 +20,28 @@ from typing import BinaryIO
 from juicecap.errors import DataError, EnvironmentFailure
 
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+DISK_FAILS = (errno.EFBIG, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+"""Besides `NO_SPACE`, errors that say nothing about the path: another one would not help."""
+
+_AT_WORKING_DIRECTORY, _EXCHANGE = -100, 2  # of Linux's renameat2
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
+def replacing(path: Path, owner: str = "") -> Iterator[BinaryIO]:
     """A stream into a temporary file that becomes `path` when the block ends well, and vanishes when it does not.
 
     The temporary file (`stream.name`) stands in the folder of `path`, which is made if missing. File and folder are flushed
-    to disk. A link is written through. Whatever was at `path` stays until the last moment.
+    to disk. A link is written through. Whatever was at `path` stays until the last moment. `owner` names the writer for
+    `remove_leftovers`.
 
     Raises:
         DataError: the file cannot be written there.
-        EnvironmentFailure: the disk is full.
+        EnvironmentFailure: the disk is full or fails.
     """
     target = Path(os.path.realpath(path))
     if target.is_dir():
         raise DataError(f"{path} cannot be written: it is a folder. Give the path of a file.")
-    temporary = target.parent / f".juicecap-{secrets.token_hex(8)}.tmp"
+    temporary = _temporary(target, owner)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("xb") as stream:
@@ -37,15 +49,68 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
             stream.flush()
             os.fsync(stream.fileno())
         temporary.replace(target)
-        _sync_folder(target.parent)
+        sync_folder(target.parent)
     except OSError as error:
-        raise _translated(path, error) from error
+        raise write_error(path, error) from error
     finally:
         with suppress(OSError):
             temporary.unlink()
 
 
-def _sync_folder(folder: Path) -> None:
+@contextmanager
+def replacing_folder(path: Path, owner: str = "") -> Iterator[Path]:
+    """A temporary folder that becomes `path` when the block ends well, in one step, and vanishes when it does not.
+
+    Files in it must be flushed to disk by who writes them. What was at `path`, with all that is in it, stays until the last
+    moment and is then removed.
+
+    Raises:
+        DataError: the folder cannot be written there.
+        EnvironmentFailure: the disk is full or fails.
+    """
+    target = Path(os.path.realpath(path))
+    temporary = _temporary(target, owner)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary.mkdir()
+        yield temporary
+        sync_folder(temporary)
+        if target.exists():
+            _exchange(temporary, target)
+        else:
+            temporary.rename(target)
+        sync_folder(target.parent)
+    except OSError as error:
+        raise write_error(path, error) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)  # after an exchange it holds what was at `path`
+
+
+def remove_leftovers(path: Path, owner: str) -> None:
+    """Take away what killed processes of this owner left beside `path`, and finish an exchange that one of them began.
+
+    Only for an owner of which no process is running.
+    """
+    target = Path(os.path.realpath(path))
+    aside = _aside(target)
+    with suppress(OSError):
+        if aside.exists() and not target.exists():
+            aside.rename(target)
+    for left in [aside, *target.parent.glob(f".juicecap-{owner}-*.tmp")]:
+        remove(left)
+
+
+def remove(path: Path) -> None:
+    """Take away a file or a folder if it is there and can be taken away."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            path.unlink()
+
+
+def sync_folder(folder: Path) -> None:
+    """Flush a folder's list of names to disk."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -57,8 +122,39 @@ def _sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def _translated(path: Path, error: OSError) -> DataError | EnvironmentFailure:
+def write_error(path: Path, error: OSError) -> DataError | EnvironmentFailure:
+    """The error for a file or folder that the system does not let us write."""
     if error.errno in NO_SPACE:
         return EnvironmentFailure(f"{path} cannot be written: no space left. Free some space and run again.")
     reason = error.strerror or str(error)
+    if error.errno in DISK_FAILS:
+        return EnvironmentFailure(f"{path} cannot be written: {reason}. Run again once that is mended.")
     return DataError(f"{path} cannot be written: {reason}. Choose another path or change its permissions.")
+
+
+def _temporary(target: Path, owner: str) -> Path:
+    return target.parent / f".juicecap-{owner}-{secrets.token_hex(8)}.tmp"
+
+
+def _aside(target: Path) -> Path:
+    """Where what was at `target` waits while two folders change places in two steps."""
+    return target.parent / f".{target.name}.juicecap-aside"
+
+
+def _exchange(new: Path, old: Path) -> None:
+    """Let two folders change places: in one step on Linux, elsewhere (and on NFS) in two that `remove_leftovers` can finish."""
+    if sys.platform == "linux":
+        rename = ctypes.CDLL(None, use_errno=True).renameat2
+        if not rename(_AT_WORKING_DIRECTORY, os.fsencode(new), _AT_WORKING_DIRECTORY, os.fsencode(old), _EXCHANGE):
+            return
+        code = ctypes.get_errno()
+        if code not in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP):
+            raise OSError(code, os.strerror(code), str(old))
+    aside = _aside(old)
+    old.rename(aside)
+    try:
+        new.rename(old)
+    except OSError:
+        aside.rename(old)
+        raise
+    remove(aside)

@@ -1,4 +1,4 @@
-"""Writing a dataset to a file: one file per format. An export is there whole and counted, or not at all."""
+"""Writing a dataset: one module per format. An export is there whole and counted, or not at all."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from juicecap.data.atomic import replacing
-from juicecap.errors import BugError, DataError
+from juicecap.data.export.counted import Format, write_counted
+from juicecap.data.export.shards import write_shards
+from juicecap.errors import DataError
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -17,26 +19,32 @@ FORMATS: Mapping[str, str] = {"csv": "csv_table", "json": "json_list", "jsonl": 
 """Format -> module of this package; each has `write(dataset, stream)` and `count(path)`."""
 
 
-def write_export(dataset: Dataset, path: str | Path, *, format: str | None = None) -> int:
-    """Write all rows to `path` and return their number. Hidden columns are left out; keys come in the order of the columns.
+def write_export(dataset: Dataset, path: str | Path, *, format: str | None = None, shard_size: int = 0, owner: str = "") -> int:
+    """Write all rows and return their number. Hidden columns are left out; keys come in the order of the columns.
 
-    The format is that of the suffix unless it is given. The file is written under a temporary name, read again and counted,
-    and only then renamed; on any failure what was at `path` stays.
+    The format is that of the suffix unless it is given. The file, or with a `shard_size` in bytes the folder of shards
+    (`export_target`), is written under a temporary name, read again and counted, and only then renamed; on any failure what was
+    there stays. `owner` names the writer for `atomic.remove_leftovers`.
 
     Raises:
-        DataError: the format is unknown, a value does not fit it, or the file cannot be written there.
-        EnvironmentFailure: the disk is full.
-        BugError: the file does not hold as many rows as were written.
+        DataError: the format is unknown, a value does not fit it, or the output cannot be written there.
+        EnvironmentFailure: the disk is full or fails.
+        BugError: a file does not hold as many rows as were written.
     """
-    target = Path(path)
-    module = importlib.import_module(f"{__name__}.{FORMATS[format_of(target, format)]}")
-    with replacing(target) as stream:
-        module.write(dataset, stream)
-        stream.flush()
-        found: int = module.count(Path(stream.name))
-        if found != len(dataset):
-            raise BugError(f"{path}: {len(dataset)} rows were written but {found} were read back. Nothing was exported.")
-    return found
+    target = export_target(Path(path), shard_size)
+    name = format_of(Path(path), format)
+    module: Format = importlib.import_module(f"{__name__}.{FORMATS[name]}")
+    if shard_size:
+        write_shards(dataset, target, module, suffix=name, shard_size=shard_size, owner=owner)
+    else:
+        with replacing(target, owner) as stream:
+            write_counted(dataset, stream, module, str(path))
+    return len(dataset)
+
+
+def export_target(path: Path, shard_size: int) -> Path:
+    """What an export makes: the file at `path`, or with a `shard_size` the folder of that name without the suffix."""
+    return path.parent / path.stem if shard_size else path
 
 
 def format_of(path: Path, format: str | None = None) -> str:

@@ -1,0 +1,89 @@
+"""An export in several files of about one size: a folder of shards with an index, which appears at once or not at all.
+
+Number and names of the shards are as Data-Juicer's: by the size of the rows in memory, `NAME-00-of-03.jsonl`. There they lie
+beside each other in the folder of the export path, where several files cannot be replaced in one step; so here they have a
+folder of their own, `NAME/`. The index is YAML, since readers that take a whole folder would take JSON for rows.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import yaml
+
+from juicecap.data.atomic import replacing_folder, write_error
+from juicecap.data.export.counted import Format, write_counted
+from juicecap.data.export.rows import visible_columns
+from juicecap.errors import DataError
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+INDEX = "index.yaml"
+
+
+def write_shards(dataset: Dataset, folder: Path, format: Format, *, suffix: str, shard_size: int, owner: str) -> None:
+    """Write all rows, in order, as shards of about `shard_size` bytes into `folder`, in place of an export that was there.
+
+    Raises:
+        DataError: a value does not fit the format, or `folder` holds other things or cannot be written.
+        EnvironmentFailure: the disk is full or fails.
+        BugError: a shard does not hold as many rows as were written.
+    """
+    check_folder(folder)
+    number = _number_of_shards(dataset, shard_size)
+    digits = len(str(number)) + 1
+    with replacing_folder(folder, owner) as temporary:
+        shards = []
+        for index in range(number):
+            rows = dataset.shard(number, index, contiguous=True)
+            file = temporary / f"{folder.name}-{index:0{digits}}-of-{number:0{digits}}.{suffix}"
+            with file.open("xb") as stream:
+                write_counted(rows, stream, format, str(folder / file.name))
+                _sync(stream)
+            shards.append({"file": file.name, "rows": len(rows), "bytes": file.stat().st_size})
+        with (temporary / INDEX).open("xb") as stream:
+            index_of = {"format": suffix, "rows": len(dataset), "shards": shards}
+            stream.write(yaml.safe_dump(index_of, sort_keys=False, allow_unicode=True).encode())
+            _sync(stream)
+
+
+def check_folder(folder: Path) -> None:
+    """Do nothing if `folder` may be replaced: it does not exist, is empty, or holds an export in shards and nothing else.
+
+    Raises:
+        DataError: it holds something else.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise DataError(f"{folder} cannot be written: it is a file, and an export in shards is a folder. Give another path.")
+    try:
+        held = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    except OSError as error:
+        raise write_error(folder, error) from error
+    if strangers := sorted(held - _shards_of(folder) - {INDEX} if INDEX in held else held):
+        raise DataError(
+            f"{folder} cannot be written: it holds {strangers[0]}, which is no part of an export in shards. "
+            "Give another path, or move what is in that folder."
+        )
+
+
+def _shards_of(folder: Path) -> set[str]:
+    try:
+        index: Any = yaml.safe_load((folder / INDEX).read_text(encoding="utf-8"))
+        return {str(shard["file"]) for shard in index["shards"]}
+    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
+        return set()
+
+
+def _number_of_shards(dataset: Dataset, shard_size: int) -> int:
+    visible = dataset.select_columns(visible_columns(dataset))
+    stored = len(visible.data)  # a selection of rows shares the table of the whole
+    size = visible.data.nbytes * len(dataset) / stored if stored else 0
+    return max(1, min(int(size / shard_size) + 1, len(dataset)))
+
+
+def _sync(stream: BinaryIO) -> None:
+    stream.flush()
+    os.fsync(stream.fileno())
