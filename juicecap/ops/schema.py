@@ -29,6 +29,8 @@ class Parameter:
     default: Any
     help: str
     aliases: tuple[str, ...]
+    parts: Mapping[str, str]
+    """Names that set one entry of the parameter, a dict, and that entry's name."""
     inherited: bool
     """Whether every op has it (column names and special tokens)."""
 
@@ -45,6 +47,7 @@ def parameters(kind: type) -> tuple[Parameter, ...]:
             default=each.default if each.default_factory is dataclasses.MISSING else each.default_factory(),
             help=helps.get(each.name, ""),
             aliases=tuple(each.metadata.get("aliases", ())),
+            parts=each.metadata.get("parts", {}),
             inherited=each.name in shared,
         )
         for each in dataclasses.fields(kind)
@@ -52,17 +55,29 @@ def parameters(kind: type) -> tuple[Parameter, ...]:
     return tuple(sorted(found, key=lambda parameter: parameter.inherited))
 
 
+@functools.cache
+def names(kind: type) -> Mapping[str, Parameter]:
+    """The parameters of an op class by all names that a recipe may use: their own, their aliases, and those of their parts."""
+    return {name: each for each in parameters(kind) for name in (each.name, *each.aliases, *each.parts)}
+
+
 def parse(kind: type, values: Mapping[str, Any]) -> tuple[dict[str, Any], list[tuple[str, str]]]:
     """Check known parameters against their types, each by itself, so that every problem is found at once.
 
-    Returns the values, converted, and (parameter, sentence) pairs for those that do not fit. Aliases are resolved.
+    Returns the values, converted, and (parameter, sentence) pairs for those that do not fit. Aliases and parts are resolved.
     """
-    known = {name: each for each in parameters(kind) for name in (each.name, *each.aliases)}
+    known = names(kind)
     hints = get_type_hints(kind)
     parsed: dict[str, Any] = {}
     problems = []
-    for key, value in values.items():
-        parameter = known[key]
+    for key in sorted(values, key=lambda key: key in known[key].parts):  # what a part belongs to comes first
+        parameter, value = known[key], values[key]
+        if key in parameter.parts:
+            entry, whole = parameter.parts[key], parsed.get(parameter.name) or {}
+            if entry in whole:
+                problems.append((key, f"{key} is another name of '{parameter.name}.{entry}', which is set as well"))
+            parsed[parameter.name] = {**whole, entry: value}
+            continue
         if parameter.name in parsed:
             problems.append((key, f"{key} is another name of {parameter.name!r}, which is set as well"))
             continue
@@ -71,6 +86,14 @@ def parse(kind: type, values: Mapping[str, Any]) -> tuple[dict[str, Any], list[t
         except (ArgumentError, TypeError, ValueError):
             problems.append((key, f"{key} must be {parameter.type}, not {value!r}"))
     return parsed, problems
+
+
+@functools.cache
+def takes_text(kind: type, name: str) -> bool:
+    """Whether the parameter of this name, or of which this is an alias, takes a text as it stands."""
+    found = names(kind)[name]
+    hint = get_type_hints(kind)[found.name]
+    return name not in found.parts and str in (get_args(hint) or (hint,))
 
 
 def _converted(hint: Any, value: Any) -> Any:

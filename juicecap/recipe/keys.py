@@ -27,6 +27,8 @@ class RecipeKeys(ColumnsAndTokens):
     """The ops, applied in order: `op_name: {parameters}` each."""
     custom_operator_paths: str | list[str] = field(default_factory=list)
     """Python files, or folders of them, that register ops of your own."""
+    include: str | list[str] = field(default_factory=list)
+    """YAML files whose keys hold here as well, unless this file sets them."""
 
     text_keys: str | list[str] = "text"
     """Column that holds the text; of several the first."""

@@ -16,6 +16,7 @@ from juicecap.errors import DataError
 from juicecap.ops import catalog, registry, schema
 from juicecap.ops.columns_and_tokens import ColumnsAndTokens
 from juicecap.recipe import data_juicer, include
+from juicecap.recipe.environment import strings
 from juicecap.recipe.keys import IGNORED, RecipeKeys
 from juicecap.recipe.model import Recipe
 from juicecap.recipe.overrides import apply_overrides
@@ -62,6 +63,7 @@ def draft_recipe(path: str | os.PathLike[str], overrides: Sequence[str] = ()) ->
     source, problems = _source(file)
     apply_overrides(source, overrides, {*KNOWN, *data_juicer.ANSWERS})
     problems = (*problems, *source.fill_variables())
+    unset = [repr(text) for trail, text in strings(source.values) if trail not in source.filled]
     found = Findings(problems=list(problems))
     keys = _keys(source, found)
     _load_operators(source, _listed(keys.custom_operator_paths), found)
@@ -71,7 +73,8 @@ def draft_recipe(path: str | os.PathLike[str], overrides: Sequence[str] = ()) ->
         shared["seed"] = keys.seed
     steps = steps_of(source, shared, found)
     unreadable = {each.place for each in problems}
-    wrong = [*problems, *(each for each in found.problems if each.place not in unreadable)]
+    news = (each for each in found.problems if each.place not in unreadable and not any(text in each.message for text in unset))
+    wrong = [*problems, *news]
     export_path = Path(keys.export_path)
     recipe = Recipe(
         path=Path(file),
@@ -115,10 +118,13 @@ def _keys(source: Source, found: Findings) -> RecipeKeys:
     """The top level, with the default in place of what is wrong or null."""
     written: dict[str, Any] = {}
     for key, value in source.values.items():
-        if key not in KNOWN:
+        if key == include.KEY:  # included files are read before options are applied
+            message = "include can stand in the recipe only"
+            found.problems.append(source.problem((key,), message, hint="give what is to be included as KEY=VALUE"))
+        elif key not in KNOWN:
             found.problems.append(_unknown(source, key))
         elif value is not None and key not in ("process", "max_rejected"):  # both have their own rules
-            written[str(key)] = value
+            written[str(key)] = source.as_text((key,)) if schema.takes_text(RecipeKeys, str(key)) else value
     values, misfits = schema.parse(RecipeKeys, written)
     found.problems += [source.problem((key,), sentence) for key, sentence in misfits]
     limit = source.values.get("max_rejected")

@@ -60,7 +60,7 @@ class Recipe:
     notices: tuple[str, ...]
     """What is ignored or assumed, a sentence each, to be said once."""
     resolved: Mapping[str | int, Any]
-    """The recipe as plain data, with what the command line set."""
+    """The recipe as plain data, with what it includes and what the command line set; `${NAME}` as it is written."""
     source: Source = field(repr=False, compare=False)
     """Where each value was set."""
 

@@ -43,6 +43,8 @@ class Problem:
     message: str
     hint: str = ""
     """What to do next."""
+    excerpt: str | None = None
+    """The line, where it is one of an included file; None: a line of the recipe."""
 
     @property
     def place(self) -> str:
@@ -60,8 +62,13 @@ def render(problems: Iterable[Problem], text: str) -> str:
 
 
 def in_order(problems: Iterable[Problem]) -> list[Problem]:
-    """Each problem once, by position; those without one last."""
-    return sorted(dict.fromkeys(problems), key=lambda each: (each.line is None, each.line or 0, each.column or 0))
+    """Each problem once, by position: those of the recipe, those of the files that it includes, those without a position."""
+
+    def position(problem: Problem) -> tuple[bool, str, int, int]:
+        included = problem.file if problem.excerpt is not None else ""
+        return problem.line is None, included, problem.line or 0, problem.column or 0
+
+    return sorted(dict.fromkeys(problems), key=position)
 
 
 def lines_of(text: str) -> list[str]:
@@ -96,8 +103,11 @@ def suggestion(word: object, words: Iterable[str], otherwise: str = "") -> str:
 
 def _block(problem: Problem, lines: Sequence[str]) -> list[str]:
     block = [_CONTROL.sub("\ufffd", str(problem))]
-    if problem.line and problem.column and problem.length and problem.line <= len(lines):
-        line, start = _cut(_CONTROL.sub("\ufffd", lines[problem.line - 1]), problem.column - 1)
+    whole = problem.excerpt
+    if whole is None and problem.line and problem.line <= len(lines):
+        whole = lines[problem.line - 1]
+    if problem.line and problem.column and problem.length and whole is not None:
+        line, start = _cut(_CONTROL.sub("\ufffd", whole), problem.column - 1)
         marked = line[start : start + problem.length]
         before = "".join("\t" if char == "\t" else " " * _width(char) for char in line[:start])
         margin = max(5, len(str(problem.line)))

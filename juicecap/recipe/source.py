@@ -1,11 +1,13 @@
-"""A recipe's values with `--set` applied, and a problem's way from a value back to the line or the option that set it."""
+"""A recipe's values with includes, `--set` and variables applied, and the way from a value back to what set it."""
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from juicecap.recipe.problems import Problem
+from juicecap.recipe.environment import BadVariable, Filled, fill, strings
+from juicecap.recipe.problems import Problem, lines_of
 from juicecap.recipe.text import Place, Trail
 
 
@@ -20,6 +22,29 @@ class Source:
     places: dict[Trail, Place] = field(default_factory=dict)
     overridden: dict[Trail, str] = field(default_factory=dict)
     """What an option of the command line set, and its text: `seed=4`."""
+    texts: dict[str, str] = field(default_factory=dict)
+    """The texts of the files that the recipe includes."""
+    written: dict[str | int, Any] = field(default_factory=dict)
+    """The values before variables were filled in."""
+    filled: dict[Trail, Filled] = field(default_factory=dict)
+    """Values with variables that were filled in."""
+
+    def fill_variables(self) -> list[Problem]:
+        """Fill in the variables of all values; those that cannot be stay as they are and are problems."""
+        self.written = copy.deepcopy(self.values)
+        problems = []
+        for trail, text in list(strings(self.values)):
+            try:
+                self.filled[trail] = fill(text)
+            except BadVariable as error:
+                problems.append(self.problem(trail, error.message, hint=error.hint))
+            else:
+                self.at(trail[:-1])[trail[-1]] = self.filled[trail].value
+        return problems
+
+    def as_text(self, trail: Trail) -> Any:
+        """The value at `trail` for a parameter that takes texts: one that a variable gave stays a text, also if it is `3`."""
+        return self.filled[trail].text if trail in self.filled else self.at(trail)
 
     def place(self, trail: Trail, at: Literal["key", "value"]) -> Place | str | None:
         """Where the key or the value at `trail` was set; what is not written is placed at the key around it.
@@ -39,14 +64,23 @@ class Source:
         return None
 
     def problem(self, trail: Trail, message: str, *, at: Literal["key", "value"] = "value", hint: str = "") -> Problem:
-        """The problem with the key or the value at `trail`."""
+        """The problem with the key or the value at `trail`. A value that a message quotes has its variables by name."""
         place = self.place(trail, at)
+        for inner, filled in self.filled.items():
+            if inner[: len(trail)] == trail:
+                message = message.replace(repr(filled.text), repr(filled.written))
         if isinstance(place, str):
             return Problem(file=f"--set {place}", message=message, hint=hint)
         if place is None:
             return Problem(file=self.file, message=message, hint=hint)
         return Problem(
-            file=self.file, line=place.line, column=place.column, length=max(1, place.length), message=message, hint=hint
+            file=place.file or self.file,
+            line=place.line,
+            column=place.column,
+            length=max(1, place.length),
+            message=message,
+            hint=hint,
+            excerpt=lines_of(self.texts[place.file])[place.line - 1] if place.file else None,
         )
 
     def set(self, trail: Trail, value: Any, option: str) -> None:

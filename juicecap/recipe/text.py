@@ -31,6 +31,8 @@ class Place:
     line: int
     column: int
     length: int
+    file: str = ""
+    """The included file; empty for the recipe itself."""
 
 
 @dataclass

@@ -1,0 +1,80 @@
+"""The recipe of a run as one YAML text: what it includes put in, what the command line set, and remarks about both.
+
+`${NAME}` stays as it is written, so that no secret lands on the disk. The text is a recipe again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import yaml
+
+import juicecap
+from juicecap.recipe.model import Recipe
+from juicecap.recipe.problems import lines_of
+from juicecap.recipe.source import Source
+from juicecap.recipe.text import Place, Trail, parse
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes texts of several lines as such, and each other text in one line."""
+
+    def represent_str(self, data: str) -> yaml.ScalarNode:
+        """See PyYAML's SafeRepresenter."""
+        lines = lines_of(data)
+        style = None if len(lines) == 1 else "|" if data.split("\n") == lines else '"'
+        return self.represent_scalar("tag:yaml.org,2002:str", data, style=style)
+
+
+_Dumper.add_representer(str, _Dumper.represent_str)
+
+
+def resolved_text(recipe: Recipe) -> str:
+    """The text of `recipe.yaml` in a run folder."""
+    body = yaml.dump(dict(recipe.resolved), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=float("inf"))
+    lines = body.split("\n")[:-1]
+    places = parse(body, "")
+    above: dict[int, list[str]] = {}
+    for trail, remark in _remarks(recipe.source):
+        place = places.keys.get(trail) or places.places[trail]
+        value: Any = recipe.source.written
+        for step in trail:
+            value = value[step]
+        if isinstance(value, str) and "\n" in value:
+            above.setdefault(place.line, []).append(" " * (place.column - 1) + f"# {remark}")
+        else:
+            lines[place.line - 1] += f"; {remark}" if "  # " in lines[place.line - 1] else f"  # {remark}"
+    told = [line for number, line in enumerate(lines, start=1) for line in (*above.get(number, ()), line)]
+    head = f"# {_one_line(recipe.path)} as juicecap {juicecap.__version__} ran it. Remarks tell what does not stand in that file."
+    return "\n".join([head, *told]) + "\n"
+
+
+def _remarks(source: Source) -> Iterator[tuple[Trail, str]]:
+    """The places that another file, an option or the environment has a part in; parts of a whole are not told again."""
+    yield from _remarks_below(source, (), source.written, "")
+
+
+def _remarks_below(source: Source, trail: Trail, value: Any, origin_above: str) -> Iterator[tuple[Trail, str]]:
+    origin, remark = _origin(source, trail) if trail else ("", "")
+    if remark and origin != origin_above:
+        yield trail, remark
+    if trail in source.filled:
+        yield from ((trail, each) for each in source.filled[trail].origins)
+    if isinstance(value, dict | list):
+        for step, inner in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _remarks_below(source, (*trail, step), inner, origin)
+
+
+def _origin(source: Source, trail: Trail) -> tuple[str, str]:
+    """What set the value, and how that is told; two empty texts for the recipe itself."""
+    place = source.place(trail, "key")
+    if isinstance(place, str):
+        return place, "--set"
+    if isinstance(place, Place) and place.file:
+        return place.file, f"{_one_line(place.file)}:{place.line}"
+    return "", ""
+
+
+def _one_line(path: object) -> str:
+    return " ".join(str(path).split())
