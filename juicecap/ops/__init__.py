@@ -13,16 +13,20 @@ if TYPE_CHECKING:
     from juicecap.ops.filter.text_length_filter import TextLengthFilter
     from juicecap.ops.filter.video_duration_filter import VideoDurationFilter
     from juicecap.ops.filter.video_resolution_filter import VideoResolutionFilter
+    from juicecap.ops.mapper.image_caption_generator import ImageCaptionGenerator
     from juicecap.ops.mapper.video_captioning_from_vlm_mapper import VideoCaptioningFromVLMMapper
+    from juicecap.ops.mapper.video_to_caption_generator import VideoToCaptionGenerator
     from juicecap.ops.mapper.whitespace_normalization_mapper import WhitespaceNormalizationMapper
 
 _CLASSES = {reference.partition(":")[2]: name for name, reference in BUILTIN.items()}
 
 __all__ = [  # the catalog's classes (a test holds that) and the look-up by name
+    "ImageCaptionGenerator",
     "TextLengthFilter",
     "VideoCaptioningFromVLMMapper",
     "VideoDurationFilter",
     "VideoResolutionFilter",
+    "VideoToCaptionGenerator",
     "WhitespaceNormalizationMapper",
     "find",
     "names",

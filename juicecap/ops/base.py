@@ -23,8 +23,8 @@ from juicecap.errors import SampleError, SettingsError
 from juicecap.ops.asking import answered
 from juicecap.ops.columns_and_tokens import ColumnsAndTokens
 from juicecap.ops.fate import Fate, Usage
-from juicecap.ops.run_options import is_run_only
-from juicecap.ops.table import kept, rejections, step_table
+from juicecap.ops.run_options import IGNORED, is_run_only
+from juicecap.ops.table import fates_of, kept, rejections, step_table
 from juicecap.ops.types import fits, type_name
 from juicecap.sample import Batch, Sample, batch_of, media_paths, samples_of, shown
 from juicecap.vlm.base import Limits, ModelSettings, Outcome, Request, digest_of
@@ -46,6 +46,8 @@ class Op(ColumnsAndTokens, ABC):
     """Raised when the same settings give another output, so that finished steps are not taken for current ones."""
     default_batch_size: ClassVar[int] = 1000
     """Samples in a batch where the recipe does not say."""
+    ignored_parameters: ClassVar[Mapping[str, str]] = IGNORED
+    """Parameters that a recipe may set and that have no effect, and why."""
 
     def __init_subclass__(cls) -> None:
         if "name" not in cls.__dict__:
@@ -64,12 +66,20 @@ class Op(ColumnsAndTokens, ABC):
         """Columns whose files the op reads: a changed file makes the op run again."""
         return ()
 
+    def media_sources(self) -> tuple[str, ...]:
+        """Columns that `media_of` reads."""
+        return self.media_columns()
+
     def outside_state(self) -> str:
         """Whatever can change the output and is neither in the settings nor in the media, such as a model's files."""
         return ""
 
     def columns_required(self) -> tuple[tuple[str, str], ...]:
         """(parameter, column) pairs: columns that must be in the data because a parameter names them."""
+        return ()
+
+    def columns_refused(self) -> tuple[tuple[str, str], ...]:
+        """(parameter, column) pairs: columns that must not be in the data because the op would overwrite them."""
         return ()
 
     def columns_written(self) -> Mapping[str, Any]:
@@ -198,14 +208,15 @@ class Op(ColumnsAndTokens, ABC):
         # A fingerprint of its own: the media behind the same rows may be others than last time.
         options = {"load_from_cache_file": False, "new_fingerprint": secrets.token_hex(16)}
         table = step_table(self, dataset, batch_size=batch_size, watcher=watcher, **options)
-        failed = rejections(table, self.name, self.media_keys())
+        fates = fates_of(table)
         if rejected is None:
-            return kept(table)
+            return kept(table, fates)
+        failed = rejections(table, fates, self.name, self.media_keys())
         if isinstance(rejected, list):
             rejected.extend(failed)
         else:
             write_lines(Path(rejected), failed)
-        return kept(table)
+        return kept(table, fates)
 
     def _raise_failure(self, fates: Sequence[Fate]) -> None:
         for fate in fates:

@@ -17,10 +17,12 @@ if TYPE_CHECKING:
     from juicecap.ops.base import Op
 
 BUILTIN: dict[str, str] = {
+    "image_caption_generator": "juicecap.ops.mapper.image_caption_generator:ImageCaptionGenerator",
     "text_length_filter": "juicecap.ops.filter.text_length_filter:TextLengthFilter",
     "video_captioning_from_vlm_mapper": "juicecap.ops.mapper.video_captioning_from_vlm_mapper:VideoCaptioningFromVLMMapper",
     "video_duration_filter": "juicecap.ops.filter.video_duration_filter:VideoDurationFilter",
     "video_resolution_filter": "juicecap.ops.filter.video_resolution_filter:VideoResolutionFilter",
+    "video_to_caption_generator": "juicecap.ops.mapper.video_to_caption_generator:VideoToCaptionGenerator",
     "whitespace_normalization_mapper": "juicecap.ops.mapper.whitespace_normalization_mapper:WhitespaceNormalizationMapper",
 }
 """Recipe name to `module:class`."""

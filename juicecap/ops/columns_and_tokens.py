@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 
@@ -23,3 +24,16 @@ class ColumnsAndTokens:
     """Token that stands for an audio file in the text."""
     eoc_special_token: str = "<|__dj__eoc|>"
     """Token that ends a chunk of the text."""
+
+
+def column_clashes(settings: object, read: Iterable[str], written: Iterable[str]) -> list[tuple[str, str]]:
+    """A problem for each parameter in `written` whose column another parameter, of `read` or before it, names as well."""
+    found = []
+    names = {name: getattr(settings, name) for name in read}
+    for name in written:
+        column = getattr(settings, name)
+        clash = next((other for other, taken in names.items() if column and column == taken), None)
+        if clash:
+            found.append((name, f"{name} and {clash} both name the column {column!r}: name another"))
+        names[name] = column
+    return found

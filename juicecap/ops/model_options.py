@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from jsonargparse.typing import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 from juicecap.media.sampling import FrameSampling
-from juicecap.ops.run_options import RUN_ONLY
+from juicecap.ops import serving_names
+from juicecap.ops.run_options import IGNORED, RUN_ONLY
 from juicecap.vlm.base import Limits, Message, ModelSettings, Request, Sampling, canonical_json
 from juicecap.vlm.models import model_state
 from juicecap.vlm.sampling_params import lacks, parse_sampling
@@ -20,19 +21,19 @@ from juicecap.vlm.sampling_params import lacks, parse_sampling
 class ModelOptions:
     """Which model, how it samples tokens and how it sees a video. Mixed into ops; the fields are recipe parameters."""
 
-    hf_model: str = "Qwen/Qwen3-VL-8B-Instruct"
+    hf_model: str = field(default="Qwen/Qwen3-VL-8B-Instruct", metadata={"aliases": ["hf_model_name_or_path", "model_name"]})
     """Hub id or local folder of the model, or juicecap-demo-vlm for the bundled demonstration model."""
     backend: Literal["hf", "vllm", "openai"] = "hf"
     """What runs the model: Hugging Face transformers, vLLM, or an OpenAI-compatible server."""
     enable_vllm: bool = False
     """The same as backend: vllm."""
-    model_params: dict[str, Any] | None = field(default=None, hash=False)
+    model_params: dict[str, Any] | None = field(default=None, hash=False, metadata={"parts": serving_names.MODEL_PARTS})
     """Passed to from_pretrained or to the engine as they are, such as dtype or tensor_parallel_size."""
-    api_base: str | None = None
+    api_base: str | None = field(default=None, metadata={"aliases": ["api_url"]})
     """Address of the server, for backend: openai; null: OpenAI's own."""
-    api_key_env: str | None = None
+    api_key_env: str | None = field(default=None, metadata={"aliases": ["key_name_of_api_key"]})
     """Name of the environment variable that holds the server's key; null: OPENAI_API_KEY, if it is set."""
-    sampling_params: dict[str, Any] | None = field(default=None, hash=False)
+    sampling_params: dict[str, Any] | None = field(default=None, hash=False, metadata={"parts": serving_names.SAMPLING_PARTS})
     """How tokens are drawn: temperature, top_p, top_k, min_p, max_tokens, repetition_penalty, presence_penalty, stop, seed."""
     fps: PositiveFloat = 2.0
     """Frames taken per second of video."""
@@ -52,7 +53,7 @@ class ModelOptions:
     """Larger frames are reduced to this many pixels; null: as the model's processor does."""
     seed: NonNegativeInt = 0
     """Seed of everything that is drawn."""
-    max_in_flight: PositiveInt | None = field(default=None, metadata=RUN_ONLY)
+    max_in_flight: PositiveInt | None = field(default=None, metadata={**RUN_ONLY, "aliases": ["max_workers"]})
     """Requests at the engine at once; null: as many as keep it busy. The output does not depend on it."""
     decode_workers: PositiveInt | None = field(default=None, metadata=RUN_ONLY)
     """Processes that decode videos; null: one for each core. The output does not depend on it."""
@@ -60,6 +61,8 @@ class ModelOptions:
     """CPU seconds that reading one video may take; by the clock ten times as many."""
     frame_memory_mb: PositiveInt | None = field(default=None, metadata=RUN_ONLY)
     """Megabytes of decoded frames in memory at once; null: an eighth of the machine's memory."""
+
+    ignored_parameters: ClassVar[Mapping[str, str]] = {**IGNORED, **serving_names.IGNORED}
 
     def model_problems(self, candidates: int) -> list[tuple[str, str]]:
         """What contradicts itself in these parameters, as (parameter, sentence) pairs."""
@@ -71,6 +74,11 @@ class ModelOptions:
         found += self._server_problems() + self._sampling_problems(candidates)
         if not _is_plain_data(self.model_params):
             found.append(("model_params", "model_params must be plain values, as a recipe can hold them (dtype: bfloat16)"))
+        found += [
+            ("model_params", f"model_params: {name} is for backend: {' or '.join(homes)}, and the backend is {self._backend()}")
+            for name, homes in serving_names.AT_HOME.items()
+            if name in (self.model_params or {}) and self._backend() not in homes
+        ]
         return found + self.frame_sampling().problems()
 
     def _sampling_problems(self, candidates: int) -> list[tuple[str, str]]:
@@ -93,6 +101,10 @@ class ModelOptions:
         if self.api_key_env is not None and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", self.api_key_env):
             found.append(("api_key_env", "api_key_env must be the name of an environment variable, not the key itself"))
         return found
+
+    def key_name(self) -> str:
+        """The variable that holds the server's key; empty: the backend's default."""
+        return self.api_key_env or ""
 
     def model_state(self) -> str:
         """What `Op.outside_state` says for an op that asks this model."""
@@ -144,10 +156,16 @@ class ModelOptions:
         return ModelSettings(
             backend=self._backend(),
             model=self.hf_model,
-            params=canonical_json(dict(self.model_params or {})),
+            params=canonical_json(self._engine_params()),
             api_base=self.api_base or "",
-            api_key_env=self.api_key_env or "",
+            api_key_env=self.key_name(),
         )
+
+    def _engine_params(self) -> dict[str, Any]:
+        params = dict(self.model_params or {})
+        if "cache_dir" in params and self._backend() == "vllm":  # its word for the same thing
+            params.setdefault("download_dir", params.pop("cache_dir"))
+        return params
 
     def _backend(self) -> str:
         return "vllm" if self.enable_vllm else self.backend

@@ -22,7 +22,7 @@ RUN_ONLY = {"run_only": True}
 
 def is_run_only(setting: Field[Any]) -> bool:
     """Whether a field of an op has the metadata `RUN_ONLY`."""
-    return setting.metadata == RUN_ONLY
+    return bool(setting.metadata.get("run_only"))
 
 
 IGNORED = {

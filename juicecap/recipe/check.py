@@ -158,6 +158,7 @@ def _columns(recipe: Recipe, sight: Sight, found: _Findings) -> None:
         found.problems.append(recipe.source.problem(("dataset_path",), message))
     if not sight.columns:
         return
+    found.problems.extend(taken_columns(recipe, sight.columns))
     for problem in missing_columns(recipe, sight.columns):
         if sight.complete or sight.fixed:
             found.problems.append(problem)
@@ -176,6 +177,20 @@ def missing_columns(recipe: Recipe, columns: Iterable[str]) -> list[Problem]:
                 problem = recipe.source.problem(_trail(recipe, step, parameter), _lacks(step, parameter, column, present))
                 problems.append(replace(problem, hint=suggestion(column, present)))
         present.update(dict.fromkeys(step.op.columns_written()))
+    return problems
+
+
+def taken_columns(recipe: Recipe, columns: Iterable[str]) -> list[Problem]:
+    """A problem for each column that an op would overwrite and that the data (`columns`) has, or an op before it writes."""
+    present = set(columns)
+    problems = []
+    for step in recipe.steps:
+        for parameter, column in step.op.columns_refused():
+            if column in present:
+                message = f"{step.name}: there is a column {column!r} already, which {parameter} names"
+                hint = f"name another one, or set overwrite_output: true  (juicecap ops {step.name})"
+                problems.append(recipe.source.problem(_trail(recipe, step, parameter), message, hint=hint))
+        present.update(step.op.columns_written())
     return problems
 
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from juicecap.errors import SettingsError
 from juicecap.ops import catalog, schema
 from juicecap.ops.base import Op
-from juicecap.ops.run_options import IGNORED, RunOptions
+from juicecap.ops.run_options import RunOptions
 from juicecap.recipe.model import Step
 from juicecap.recipe.problems import Problem, shown, suggestion
 from juicecap.recipe.source import Source
@@ -123,27 +123,31 @@ def _made(block: _Block, kind: type[Op], shared: Mapping[str, Any], found: Findi
 
 def _sorted_out(block: _Block, kind: type[Op], found: Findings) -> tuple[dict[str, Any], dict[str, Any]]:
     """The op's own parameters and its run options; a name that is neither is a problem."""
-    known = {each: parameter for parameter in schema.parameters(kind) for each in (parameter.name, *parameter.aliases)}
+    known = schema.names(kind)
     options = {each.name for each in schema.parameters(RunOptions)}
     own: dict[str, Any] = {}
     run: dict[str, Any] = {}
     for key, value in block.written.items():
-        if key in known:
-            if value is not None or not known[key].inherited:  # null for a column name or a token: the recipe's
-                own[key] = value
+        if key in kind.ignored_parameters and (key not in known or known[key].inherited):
+            found.notices[f"{block.name}: {key!r} has no effect: {kind.ignored_parameters[key]}"] = None
+        elif key in known:
+            canonical = _canonical(kind, key)
+            if canonical != key:
+                found.notices[f"{block.name}: {key!r} is another name of {canonical!r}"] = None
+            # null for a column name or a token: the recipe's; for a part of a parameter: not set
+            if value is not None or not (known[key].inherited or key in known[key].parts):
+                own[key] = block.source.as_text((*block.trail, key)) if schema.takes_text(kind, key) else value
         elif key in options:
             run[key] = value
-        elif key in IGNORED:
-            found.notices[f"{block.name}: {key!r} has no effect: {IGNORED[key]}"] = None
         else:
-            hint = f"{suggestion(key, [*known, *options, *IGNORED])}  (juicecap ops {block.name})".strip()
+            hint = f"{suggestion(key, [*known, *options, *kind.ignored_parameters])}  (juicecap ops {block.name})".strip()
             block.wrong(f"{block.name} has no parameter {key!r}", key, hint=hint)
     return own, run
 
 
 def _parsed(kind: type, written: Mapping[str, Any]) -> tuple[dict[str, Any], list[tuple[str, str]]]:
     """As `schema.parse`, which takes null for any type; here it must be allowed."""
-    types = {name: each.type for each in schema.parameters(kind) for name in (each.name, *each.aliases)}
+    types = {name: each.type for name, each in schema.names(kind).items()}
     nulls = [key for key, value in written.items() if value is None and "null" not in types[key] and types[key] != "Any"]
     values, misfits = schema.parse(kind, {key: value for key, value in written.items() if key not in nulls})
     return values, [*((key, f"{key} must be {types[key]}, not null") for key in nulls), *misfits]
@@ -154,14 +158,21 @@ def _constructed(block: _Block, kind: type[Op], values: dict[str, Any]) -> Op | 
         return kind(**values)
     except SettingsError as error:
         for parameter, sentence in error.problems:
-            keys = [key for key in block.written if _canonical(kind, key) == parameter]
-            block.wrong(f"{block.name}: {sentence}", *keys[:1])
+            block.wrong(f"{block.name}: {sentence}", *_written_as(block, kind, parameter, sentence)[:1])
         return None
 
 
+def _written_as(block: _Block, kind: type[Op], parameter: str, sentence: str) -> list[str]:
+    """The keys of the block that set a parameter, or parts of it; in front that of a part which the sentence names."""
+    known = schema.names(kind)
+    keys = [key for key in block.written if key in known and known[key].name == parameter]
+    return sorted(keys, key=lambda key: known[key].parts.get(key, "\0") not in sentence)
+
+
 def _canonical(kind: type[Op], key: str) -> str:
-    """The parameter's own name for one of its aliases."""
-    return next((each.name for each in schema.parameters(kind) if key in each.aliases), key)
+    """The parameter's own name for one of its aliases; for one of its parts `sampling_params.temperature`."""
+    parameter = schema.names(kind)[key]
+    return f"{parameter.name}.{parameter.parts[key]}" if key in parameter.parts else parameter.name
 
 
 def _is_required(parameter: dataclasses.Field[Any]) -> bool:

@@ -16,6 +16,7 @@ from juicecap.errors import SampleError
 from juicecap.notice import say_once
 from juicecap.ops.base import Mapper
 from juicecap.ops.chunks import Chunk, Tokens, one_chunk, split_chunks
+from juicecap.ops.columns_and_tokens import column_clashes
 from juicecap.ops.model_options import ModelOptions
 from juicecap.ops.provenance import PROVENANCE, provenance, with_provenance
 from juicecap.ops.similarity import most_similar
@@ -23,6 +24,7 @@ from juicecap.sample import Sample, media_paths, shown
 from juicecap.vlm.base import Answer, Message, Outcome, Part, Request
 
 DEFAULT_PROMPT = "\nDescribe the input video in 1-2 sentences.\n"
+
 
 class Candidate(NamedTuple):
     """A caption that a video may get: its number among the answers, and its text without special tokens."""
@@ -70,14 +72,7 @@ class VideoCaptioningFromVLMMapper(ModelOptions, Mapper):
             found.append(
                 ("text_update_strategy", "text_update_strategy: keep_origin would throw the captions away: set caption_field")
             )
-        read = {"video_key": self.video_key, "prompt_key": self.prompt_key, "text_key": self.text_key}
-        for name in ("caption_field", "provenance_field"):
-            column = getattr(self, name)
-            clash = next((other for other, taken in read.items() if column and column == taken), None)
-            if clash:
-                found.append((name, f"{name} and {clash} both name the column {column!r}: name another"))
-            read[name] = column
-        return found
+        return found + column_clashes(self, ("video_key", "prompt_key", "text_key"), ("caption_field", "provenance_field"))
 
     def media_columns(self) -> tuple[str, ...]:
         """See `Op.media_columns`."""

@@ -1,0 +1,120 @@
+"""What the ops that write one caption into a column share: which media they show, and how the caption is written."""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from juicecap.errors import SampleError
+from juicecap.ops.conversation import Conversation, Kind
+from juicecap.ops.model_options import ModelOptions
+from juicecap.ops.provenance import PROVENANCE, provenance, with_provenance
+from juicecap.sample import ORIGIN, Sample, media_paths
+from juicecap.vlm.base import Message, Outcome, Part, Request
+
+KINDS: tuple[Kind, ...] = ("image", "video")
+"""In the order in which the model sees them."""
+
+DATAFLOW_KEY = "DF_API_KEY"
+"""The variable that holds a server's key where DataFlow's users do not say."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaptionedColumn(ModelOptions, ABC):
+    """The parameters of an op that writes one caption for each sample. Mixed into ops."""
+
+    api_key_env: str | None = field(default=None, metadata={"aliases": ["key_name_of_api_key"]})
+    """Name of the environment variable that holds the server's key; null: DF_API_KEY if it is set, else OPENAI_API_KEY."""
+    output_key: str = "caption"
+    """Column that receives the caption."""
+    overwrite_output: bool = False
+    """Whether a column that is there already may be overwritten with the caption."""
+    provenance_field: str | None = None
+    """Column that tells for each caption its model, prompt, sampling, seed, frames and tokens; null: none."""
+
+    default_batch_size: ClassVar[int] = 16
+    ignored_parameters: ClassVar[Mapping[str, str]] = {
+        **ModelOptions.ignored_parameters,
+        **dict.fromkeys(("text_key", "video_key", "image_key"), "the op has parameters of its own for its columns"),
+    }
+
+    @abstractmethod
+    def shown(self, sample: Sample) -> tuple[Part, ...]:
+        """What the model is shown of a sample; see `media_parts`."""
+
+    def media_of(self, sample: Sample) -> list[str]:
+        """See `Op.media_of`."""
+        try:
+            return [part.value for part in self.shown(sample)]
+        except SampleError:
+            return []
+
+    def key_name(self) -> str:
+        """See `ModelOptions.key_name`."""
+        return super().key_name() or (DATAFLOW_KEY if os.environ.get(DATAFLOW_KEY) else "")
+
+    def columns_refused(self) -> tuple[tuple[str, str], ...]:
+        """See `Op.columns_refused`."""
+        return () if self.overwrite_output else (("output_key", self.output_key),)
+
+    def check_output(self, sample: Sample) -> None:
+        """Make sure that nothing is overwritten.
+
+        Raises:
+            SampleError: `OUTPUT_EXISTS` if the column holds something.
+        """
+        if sample.get(self.output_key) is not None and not self.overwrite_output:
+            raise SampleError("OUTPUT_EXISTS", f"column {self.output_key!r} holds something: set overwrite_output: true")
+
+    def written(self) -> dict[str, Any]:
+        """The columns of the caption, for `Op.columns_written`."""
+        return {self.output_key: "text", **({self.provenance_field: PROVENANCE} if self.provenance_field else {})}
+
+    def captioned(self, op: str, sample: Sample, media_keys: Sequence[str], request: Request, outcome: Outcome) -> Sample:
+        """The sample with the caption.
+
+        Raises:
+            SampleError: `EMPTY_ANSWER`.
+        """
+        (answer,) = outcome.answers
+        caption = answer.text.strip()
+        if not caption:
+            raise SampleError("EMPTY_ANSWER", "the model's answer is empty")
+        new = {**sample, self.output_key: caption}
+        if self.provenance_field:
+            entry = provenance(op, sample, media_keys, request, outcome, answer)
+            new[self.provenance_field] = with_provenance(sample, self.provenance_field, [entry])
+        return new
+
+
+def media_parts(sample: Sample, keys: Mapping[str, str], conversation: Conversation | None) -> tuple[Part, ...]:
+    """The media of a sample: images, then videos. `keys` are the columns by kind.
+
+    A kind whose column holds nothing is taken from the parts of the conversation that name a path.
+
+    Raises:
+        SampleError: a column is malformed, there are no media, or the conversation names more than there are.
+    """
+    parts: list[Part] = []
+    for kind in KINDS:
+        if kind not in keys:
+            continue
+        named = [each for each in (conversation.media if conversation else ()) if each.kind == kind]
+        own = {"path": [each.path for each in named if each.path], ORIGIN: sample.get(ORIGIN)}
+        paths = media_paths(sample, keys[kind]) or media_paths(own, "path")
+        if len(named) > len(paths):
+            counts = f"{len(named)} of <{kind}>, and column {keys[kind]!r} holds {len(paths)}"
+            raise SampleError("MORE_TOKENS_THAN_MEDIA", f"the conversation has {counts}")
+        parts += [Part(kind, path) for path in paths]
+    if not parts:
+        raise SampleError("NO_MEDIA", f"there is nothing to caption in {' and '.join(map(repr, keys.values()))}")
+    return tuple(parts)
+
+
+def messages(system: str | None, media: Sequence[Part], prompt: str) -> list[Message]:
+    """A system message, if there is one to send, and one user message: the media, then the prompt."""
+    front = [Message("system", (Part("text", system),))] if system else []
+    return [*front, Message("user", (*media, Part("text", prompt)))]

@@ -1,0 +1,195 @@
+"""Conversations as training data holds them: a list of turns, each by one speaker.
+
+Two shapes are read, told by the keys of each turn: ShareGPT's and LLaVA's (`from` is `human`, `gpt` or `system`; `value` is a
+text in which `<image>` and `<video>` stand for media) and OpenAI's (`role` is `user`, `assistant` or `system`; `content` is a
+text or a list of parts). A cell of a CSV file may hold the list as JSON. Nothing of a conversation is lost when a prompt is
+written into it: turns, their other keys, and the places of media stay.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from juicecap.errors import SampleError
+from juicecap.sample import shown
+
+Kind = Literal["image", "video"]
+
+_HUMAN = ("human", "user")
+_SYSTEM = ("system", "developer")
+_TOKEN = re.compile(r"<(image|video)>")
+_PARTS: Mapping[str, Kind] = {"image": "image", "image_url": "image", "video": "video", "video_url": "video"}
+"""Types of the parts of a turn that stand for a medium."""
+
+TURNS = [{"from": "text", "value": "text"}]
+MESSAGES = [{"role": "text", "content": "text"}]
+
+
+@dataclass(frozen=True)
+class Medium:
+    """An `<image>` or `<video>` token, or a part that stands for one; with its path if the part names one."""
+
+    kind: Kind
+    path: str | None = None
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """A conversation that was read. `turns` are those of the sample and must not be changed."""
+
+    turns: tuple[Mapping[str, Any], ...]
+    system: str
+    """Text of the system turn in front; empty if there is none."""
+    human: int | None
+    """Position of the first human turn."""
+    text: str
+    """Its text without tokens; empty if there is none."""
+    media: tuple[Medium, ...]
+    """What the human turns have tokens or parts for, in order."""
+
+    def with_prompt(self, prompt: str, column: str) -> list[Mapping[str, Any]]:
+        """The turns with `prompt` as the text of the first human turn, which is made behind a system turn if there is none."""
+        turns = list(self.turns)
+        if self.human is None:
+            turns.append(_new_turn(prompt, turns, column))
+        else:
+            key = _keys(turns[self.human])[1]
+            turns[self.human] = {**turns[self.human], key: _rewritten(turns[self.human].get(key), prompt)}
+        return turns
+
+
+def read_conversation(value: object, column: str) -> Conversation:
+    """The conversation that a column holds; null, an empty text and an empty list are one without turns.
+
+    Raises:
+        SampleError: `BAD_CONVERSATION` if it is no list of turns, or has turns but no human one.
+    """
+    turns = _turns(value, column)
+    speakers = [_speaker(turn, column) for turn in turns]
+    human = next((place for place, speaker in enumerate(speakers) if speaker in _HUMAN), None)
+    others = [speaker for speaker in speakers if speaker not in _SYSTEM]
+    if human is None and others:
+        raise SampleError("BAD_CONVERSATION", f"column {column!r} has a turn of {others[0]!r} and none of a human")
+    texts = [_text(turn, column) for turn in turns]
+    media = [each for turn, speaker in zip(turns, speakers, strict=True) if speaker in _HUMAN for each in _media(turn, column)]
+    return Conversation(
+        turns=tuple(turns),
+        system=texts[0] if speakers and speakers[0] in _SYSTEM else "",
+        human=human,
+        text="" if human is None else without_tokens(texts[human]),
+        media=tuple(media),
+    )
+
+
+def turns_spec(column: str) -> list[Any]:
+    """The type of a conversation that is made in a column which is not there yet."""
+    return MESSAGES if column == "messages" else TURNS
+
+
+def without_tokens(text: str) -> str:
+    """The text without media tokens and the white space around it."""
+    return re.sub(rf"{_TOKEN.pattern}\n?", "", text).strip()
+
+
+def _turns(value: object, column: str) -> list[Mapping[str, Any]]:
+    if isinstance(value, str) and value.lstrip().startswith("["):
+        with suppress(ValueError):
+            value = json.loads(value)
+    if value is None or value == "":
+        return []
+    if not isinstance(value, list | tuple):
+        raise SampleError("BAD_CONVERSATION", f"column {column!r} holds {shown(value)}, not a list of turns")
+    for turn in value:
+        if not isinstance(turn, Mapping):
+            raise SampleError("BAD_CONVERSATION", f"column {column!r} holds {shown(turn)} where a turn should be")
+    return list(value)
+
+
+def _keys(turn: Mapping[str, Any]) -> tuple[str, str]:
+    return ("from", "value") if turn.get("from") is not None else ("role", "content")
+
+
+def _speaker(turn: Mapping[str, Any], column: str) -> str:
+    speaker = turn.get(_keys(turn)[0])
+    if not isinstance(speaker, str):
+        raise SampleError("BAD_CONVERSATION", f"column {column!r} has a turn that names no speaker: {shown(dict(turn))}")
+    return speaker
+
+
+def _text(turn: Mapping[str, Any], column: str) -> str:
+    value = turn.get(_keys(turn)[1])
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list | tuple):
+        return "\n".join(each["text"] for each in value if _is_text(each))
+    if value is None:
+        return ""
+    raise SampleError("BAD_CONVERSATION", f"column {column!r} has a turn that holds {shown(value)}, not a text")
+
+
+def _is_text(part: object) -> bool:
+    return isinstance(part, Mapping) and part.get("type") == "text" and isinstance(part.get("text"), str)
+
+
+def _media(turn: Mapping[str, Any], column: str) -> list[Medium]:
+    value = turn.get(_keys(turn)[1])
+    if not isinstance(value, list | tuple):
+        return [Medium(_kind(token)) for token in _TOKEN.findall(value or "")]
+    found = []
+    for part in value:
+        if _is_text(part):
+            found += [Medium(_kind(token)) for token in _TOKEN.findall(part["text"])]
+        elif isinstance(part, Mapping) and part.get("type") in _PARTS:
+            found.append(Medium(_PARTS[part["type"]], _path(part, column)))
+        else:
+            raise SampleError("BAD_CONVERSATION", f"column {column!r} holds {shown(part)} where a part of a turn should be")
+    return found
+
+
+def _kind(token: str) -> Kind:
+    return "image" if token == "image" else "video"
+
+
+def _path(part: Mapping[str, Any], column: str) -> str | None:
+    """The path that a part names: `{"type": "image", "image": PATH}` or `{"type": "image_url", "image_url": {"url": PATH}}`."""
+    named = part.get(part["type"])
+    if isinstance(named, Mapping):
+        named = named.get("url")
+    if named is None or named == "":
+        return None
+    if not isinstance(named, str):
+        raise SampleError("BAD_CONVERSATION", f"column {column!r} holds {shown(named)} where a path should be")
+    if named.startswith("data:"):
+        raise SampleError("BAD_CONVERSATION", f"column {column!r} holds {shown(named)}; write it to a file and name that")
+    return named.removeprefix("file://")
+
+
+def _rewritten(value: Any, prompt: str) -> Any:
+    """The value of a turn with `prompt` as its text. Tokens stay, in front; those that the prompt has are not repeated."""
+    if isinstance(value, list | tuple):
+        at = next((place for place, part in enumerate(value) if _is_text(part)), None)
+        if at is None:
+            return [*value, {"type": "text", "text": prompt}]
+        kept = [(place, part) for place, part in enumerate(value) if place == at or not _is_text(part)]
+        texts = "\n".join(part["text"] for part in value if _is_text(part))
+        return [{**part, "text": _rewritten(texts, prompt)} if place == at else part for place, part in kept]
+    have = Counter(_TOKEN.findall(prompt))
+    tokens: list[str] = []
+    for token in _TOKEN.findall(value or ""):
+        if have[token]:
+            have[token] -= 1
+        else:
+            tokens.append(f"<{token}>\n")
+    return "".join(tokens) + prompt
+
+
+def _new_turn(prompt: str, turns: Sequence[Mapping[str, Any]], column: str) -> dict[str, str]:
+    if (_keys(turns[0])[0] if turns else "") == "role" or (not turns and turns_spec(column) is MESSAGES):
+        return {"role": "user", "content": prompt}
+    return {"from": "human", "value": prompt}

@@ -1,0 +1,82 @@
+"""Captions the images of a sample, in DataFlow's dataset shape.
+
+The parameter names and the shape are those of the op of this name in DataFlow's guides (`docs/from_dataflow.md`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from juicecap.ops.base import Mapper
+from juicecap.ops.captioned_column import CaptionedColumn, media_parts, messages
+from juicecap.ops.columns_and_tokens import column_clashes
+from juicecap.ops.conversation import Conversation, read_conversation
+from juicecap.sample import Sample
+from juicecap.vlm.base import Outcome, Part, Request
+
+DEFAULT_PROMPT = "Please describe the image in detail."
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageCaptionGenerator(CaptionedColumn, Mapper):
+    """Captions the images of a sample together, asking what its conversation asks, and writes the caption into a column."""
+
+    system_prompt: str
+    """Sent as the system message, where the conversation has none of its own; an empty text: none."""
+    input_modal_key: str = "image"
+    """Column that holds the paths of the images."""
+    input_conversation_key: str = "conversation"
+    """Column that holds the conversation, whose first human turn is asked. It is not changed."""
+    output_key: str = "output"
+    """Column that receives the caption."""
+    prompt: str | None = None
+    """What to ask where the sample has no conversation, or an empty one; null: "Please describe the image in detail."."""
+
+    def problems(self) -> list[tuple[str, str]]:
+        """See `Op.problems`."""
+        names = ("input_modal_key", "input_conversation_key")
+        return self.model_problems(1) + column_clashes(self, names, ("output_key", "provenance_field"))
+
+    def media_columns(self) -> tuple[str, ...]:
+        """See `Op.media_columns`."""
+        return (self.input_modal_key,)
+
+    def media_keys(self) -> tuple[str, ...]:
+        """See `Op.media_keys`."""
+        return (self.input_modal_key,)
+
+    def media_sources(self) -> tuple[str, ...]:
+        """See `Op.media_sources`."""
+        return (*self.media_columns(), self.input_conversation_key)
+
+    def shown(self, sample: Sample) -> tuple[Part, ...]:
+        """See `CaptionedColumn.shown`."""
+        return media_parts(sample, {"image": self.input_modal_key}, self._conversation(sample))
+
+    def outside_state(self) -> str:
+        """See `Op.outside_state`."""
+        return self.model_state()
+
+    def columns_written(self) -> Mapping[str, Any]:
+        """See `Op.columns_written`."""
+        return self.written()
+
+    def requests(self, sample: Sample) -> Sequence[Request]:
+        """One request, with all images of the sample."""
+        self.check_output(sample)
+        return [self._request(sample)]
+
+    def process(self, sample: Sample, outcomes: Sequence[Outcome]) -> Sequence[Sample]:
+        """The sample with its caption."""
+        (outcome,) = outcomes
+        return [self.captioned(self.name, sample, self.media_keys(), self._request(sample), outcome)]
+
+    def _conversation(self, sample: Sample) -> Conversation:
+        return read_conversation(sample.get(self.input_conversation_key), self.input_conversation_key)
+
+    def _request(self, sample: Sample) -> Request:
+        conversation = self._conversation(sample)
+        prompt = conversation.text or (DEFAULT_PROMPT if self.prompt is None else self.prompt)
+        return self.question(messages(conversation.system or self.system_prompt, self.shown(sample), prompt), 1)

@@ -1,0 +1,112 @@
+"""Captions what a sample shows, videos and images together, in DataFlow's dataset shape.
+
+The parameter names and the shape are those of the op of this name in DataFlow's guides (`docs/from_dataflow.md`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from juicecap.ops.base import Mapper
+from juicecap.ops.captioned_column import CaptionedColumn, media_parts, messages
+from juicecap.ops.columns_and_tokens import column_clashes
+from juicecap.ops.conversation import Conversation, read_conversation, turns_spec, without_tokens
+from juicecap.ops.prompt_template import filled, template_columns
+from juicecap.sample import Sample
+from juicecap.vlm.base import Outcome, Part, Request
+
+DEFAULT_PROMPT = "Please describe the video in detail."
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoToCaptionGenerator(CaptionedColumn, Mapper):
+    """Captions the videos and images of a sample together, and writes caption and prompt into its columns."""
+
+    prompt_template: str | None = None
+    """What to ask, with `{column}` filled from the sample; null: "Please describe the video in detail."."""
+    system_prompt: str | None = "You are a helpful assistant."
+    """Sent as the system message, where the conversation has none of its own; null: none."""
+    input_image_key: str = "image"
+    """Column that holds the paths of the images."""
+    input_video_key: str = "video"
+    """Column that holds the paths of the videos."""
+    input_conversation_key: str = "conversation"
+    """Column that holds the conversation."""
+    conversation_mode: Literal["overwrite", "fill_empty", "ignore"] = "overwrite"
+    """Whether the prompt becomes the first human turn: always, only if that is empty, or never."""
+
+    def problems(self) -> list[tuple[str, str]]:
+        """See `Op.problems`."""
+        found = self.model_problems(1)
+        try:
+            template_columns(self._template)
+        except ValueError as error:
+            found.append(("prompt_template", f"prompt_template: {error}"))
+        names = ("input_image_key", "input_video_key", "input_conversation_key")
+        return found + column_clashes(self, names, ("output_key", "provenance_field"))
+
+    def media_columns(self) -> tuple[str, ...]:
+        """See `Op.media_columns`."""
+        return (self.input_image_key, self.input_video_key)
+
+    def media_keys(self) -> tuple[str, ...]:
+        """See `Op.media_keys`."""
+        return (self.input_video_key, self.input_image_key)
+
+    def media_sources(self) -> tuple[str, ...]:
+        """See `Op.media_sources`."""
+        return (*self.media_columns(), self.input_conversation_key)
+
+    def shown(self, sample: Sample) -> tuple[Part, ...]:
+        """See `CaptionedColumn.shown`."""
+        return media_parts(sample, {"image": self.input_image_key, "video": self.input_video_key}, self._conversation(sample))
+
+    def outside_state(self) -> str:
+        """See `Op.outside_state`."""
+        return self.model_state()
+
+    def columns_required(self) -> tuple[tuple[str, str], ...]:
+        """See `Op.columns_required`."""
+        return tuple(("prompt_template", column) for column in template_columns(self._template))
+
+    def columns_written(self) -> Mapping[str, Any]:
+        """See `Op.columns_written`."""
+        column = self.input_conversation_key
+        conversation = {} if self.conversation_mode == "ignore" else {column: turns_spec(column)}
+        return {**conversation, **self.written()}
+
+    def requests(self, sample: Sample) -> Sequence[Request]:
+        """One request, with everything that the sample shows."""
+        self.check_output(sample)
+        return [self._request(sample, self._conversation(sample))]
+
+    def process(self, sample: Sample, outcomes: Sequence[Outcome]) -> Sequence[Sample]:
+        """The sample with its caption, and the prompt in its conversation."""
+        (outcome,), conversation = outcomes, self._conversation(sample)
+        request = self._request(sample, conversation)
+        new = self.captioned(self.name, sample, self.media_keys(), request, outcome)
+        if conversation and not self._asks_its_own(conversation):
+            column = self.input_conversation_key
+            new[column] = conversation.with_prompt(filled(self._template, sample), column)
+        return [new]
+
+    @property
+    def _template(self) -> str:
+        return DEFAULT_PROMPT if self.prompt_template is None else self.prompt_template
+
+    def _conversation(self, sample: Sample) -> Conversation | None:
+        column = self.input_conversation_key
+        return None if self.conversation_mode == "ignore" else read_conversation(sample.get(column), column)
+
+    def _asks_its_own(self, conversation: Conversation) -> bool:
+        return self.conversation_mode == "fill_empty" and bool(conversation.text)
+
+    def _request(self, sample: Sample, conversation: Conversation | None) -> Request:
+        if conversation and self._asks_its_own(conversation):
+            prompt = conversation.text
+        else:
+            prompt = without_tokens(filled(self._template, sample))
+        system = (conversation.system if conversation else "") or self.system_prompt
+        return self.question(messages(system, self.shown(sample), prompt), 1)

@@ -1,0 +1,43 @@
+"""DataFlow's names for the settings of a model's serving, and what they are called here.
+
+A name that is another one of a whole parameter is an alias (metadata `aliases` of its field). A name that is one entry of
+`model_params` or `sampling_params` is a part of it (metadata `parts`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+MODEL_PARTS: Mapping[str, str] = {
+    "hf_cache_dir": "cache_dir",
+    "timeout": "timeout",
+    "vllm_gpu_memory_utilization": "gpu_memory_utilization",
+    "vllm_max_model_len": "max_model_len",
+    "vllm_tensor_parallel_size": "tensor_parallel_size",
+}
+"""Name there -> entry of `model_params`."""
+
+SAMPLING_PARTS: Mapping[str, str] = {
+    "vllm_max_tokens": "max_tokens",
+    "vllm_repetition_penalty": "repetition_penalty",
+    "vllm_seed": "seed",
+    "vllm_temperature": "temperature",
+    "vllm_top_k": "top_k",
+    "vllm_top_p": "top_p",
+}
+"""Name there -> entry of `sampling_params`."""
+
+IGNORED: Mapping[str, str] = {
+    "image_io": "pictures are read and sent by juicecap's own code",
+    "send_request_stream": "an answer is taken when it is complete",
+}
+"""Names that mean nothing here, and why; they are accepted and said once to be ignored."""
+
+AT_HOME: Mapping[str, tuple[str, ...]] = {
+    "cache_dir": ("hf", "vllm"),
+    "gpu_memory_utilization": ("vllm",),
+    "max_model_len": ("vllm",),
+    "tensor_parallel_size": ("vllm",),
+    "timeout": ("openai",),
+}
+"""Entries of `model_params` that only some backends have."""
