@@ -154,6 +154,8 @@ class Script:
 
     answers: dict[str, Sequence[str] | Failure | BaseException] = field(default_factory=dict)
     trouble: BaseException | None = None
+    pin: str = ""
+    identified: list[ModelSettings] = field(default_factory=list)
     opened: list[ModelSettings] = field(default_factory=list)
     closed: list[ModelSettings] = field(default_factory=list)
     batches: list[list[Prepared]] = field(default_factory=list)
@@ -176,7 +178,7 @@ class Script:
         answers = tuple(
             Answer(text=text, finish_reason="stop", tokens=1, seed=prepared.seed + index) for index, text in enumerate(texts)
         )
-        return Outcome(answers=answers, seed=prepared.seed, prompt_tokens=5, revision="scripted")
+        return Outcome(answers=answers[prepared.first :], seed=prepared.seed, prompt_tokens=5, revision="scripted")
 
 
 _numbers = itertools.count()
@@ -190,6 +192,10 @@ def script(monkeypatch: pytest.MonkeyPatch) -> Script:
     class Backend:
         def __init__(self, settings: ModelSettings) -> None:
             self.settings = settings
+
+        async def identify(self, pin: str = "") -> str:
+            known.identified.append(self.settings)
+            return known.pin
 
         async def open(self) -> None:
             trouble, known.trouble = known.trouble, None

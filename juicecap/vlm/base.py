@@ -19,6 +19,10 @@ from juicecap.media.sizes import FrameSizes
 
 Role = Literal["system", "user", "assistant"]
 
+KEPT = 1
+"""Raised when the same question gets another answer (other frames, another reading of it), so that journals do not give the old
+one."""
+
 
 @dataclass(frozen=True)
 class Part:
@@ -102,6 +106,10 @@ class Request:
         }
         return digest_of(facts)
 
+    def entry_key(self, key: str, model_state: str) -> str:
+        """What a journal knows the answers by: the key, the seed where tokens are drawn, the state of a local model's files."""
+        return digest_of([KEPT, key, model_state, self.seed if self.sampling.temperature > 0 else None])
+
     def derived_seed(self, key: str) -> int:
         """The seed of candidate 0, below 2**31; candidate i adds i. A hash of the recipe's seed and the key."""
         return int(digest_of([self.seed, key])[:8], 16) >> 1
@@ -154,11 +162,21 @@ class Outcome:
 
 @dataclass(frozen=True, kw_only=True)
 class Prepared:
-    """A request whose media have been decoded, in the order of `Request.media`, with its derived seed."""
+    """A request whose media have been decoded, in the order of `Request.media`, with its derived seed.
+
+    Candidates before `first` are known already: a backend answers those from `first` on, with the seeds that they would have had
+    together with the others.
+    """
 
     request: Request
     pictures: tuple[Picture, ...]
     seed: int
+    first: int = 0
+
+    @property
+    def seeds(self) -> range:
+        """The seeds of the candidates to be answered."""
+        return range(self.seed + self.first, self.seed + self.request.candidates)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,23 +197,37 @@ class Limits:
 
 @dataclass(frozen=True, kw_only=True)
 class Abilities:
-    """What an open engine wants and can do."""
+    """What an engine wants and can do."""
 
     sizes: FrameSizes
     """To what size pictures are scaled while they are decoded."""
     together: int = 1
     """Requests in one `generate` call where nobody says otherwise. Batches are cut in the order of the requests."""
     calls: int = 1
-    """`generate` calls that keep the engine busy when they are under way at once."""
+    """`generate` calls that keep the engine busy when they are under way at once; known when it is open."""
     takes_files: bool = False
     """Whether videos go to the engine as files: they are probed and not decoded."""
 
 
 class Backend(Protocol):
-    """An engine that answers requests. All methods run on the core's event loop; one instance serves one `ModelSettings`."""
+    """An engine that answers requests. All methods run on the core's event loop; one instance serves one `ModelSettings`.
+
+    `identify` comes first and tells enough to look answers up; `open` is called only if something is to be asked.
+    """
+
+    async def identify(self, pin: str = "") -> str:
+        """Find out what the engine is, without starting it: afterwards `identity` and `abilities` can say it.
+
+        Where there is a choice that changes answers (how a server takes videos), what it came to is returned, and is given as
+        `pin` by those who have answers of before.
+
+        Raises:
+            ModelError: the settings can never work.
+            EnvironmentFailure: that cannot be found out.
+        """
 
     async def open(self) -> None:
-        """Load the engine.
+        """Load the engine; identify it if nobody has.
 
         Raises:
             EnvironmentFailure: the engine cannot start.
@@ -206,10 +238,13 @@ class Backend(Protocol):
         """What this engine is, as far as it can change answers: backend, model and revision, dtype, template, parameters."""
 
     def abilities(self) -> Abilities:
-        """What the open engine wants and can do; the same as long as it is open."""
+        """What the engine wants and can do; the same as long as it is open."""
 
     async def generate(self, batch: Sequence[Prepared]) -> list[Outcome]:
-        """Answer each request, in order. A request that fails has an outcome too; only a dead engine raises."""
+        """Answer each request, in order, from its candidate `first` on.
+
+        A request that fails has an outcome too; only a dead engine raises.
+        """
 
     async def close(self) -> None:
         """Let go of the engine."""

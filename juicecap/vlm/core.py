@@ -16,7 +16,7 @@ import threading
 from collections.abc import Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from juicecap.errors import EnvironmentFailure
@@ -24,6 +24,9 @@ from juicecap.media.digest import FileState, content_digest, file_state
 from juicecap.vlm.base import Backend, Limits, ModelSettings, Outcome, Request
 from juicecap.vlm.catalog import make_backend
 from juicecap.vlm.frame_memory import FrameMemory
+from juicecap.vlm.journal import Journal
+from juicecap.vlm.keys import Identified, Keyed, Keys
+from juicecap.vlm.models import model_state
 from juicecap.vlm.window import Window
 
 if TYPE_CHECKING:
@@ -35,26 +38,39 @@ READERS = 8
 """Threads that digest files; they wait for disks more than they compute."""
 
 
-def window(limits: Limits = DEFAULT_LIMITS) -> Window:
-    """A window for a stream of requests; a context manager, to be used by one thread."""
+def window(limits: Limits = DEFAULT_LIMITS, journal: Journal | None = None) -> Window:
+    """A window for a stream of requests; a context manager, to be used by one thread. What `journal` knows is not asked."""
     with _lock:
         core = _core()
-        opened = Window(core.loop, core, limits)
+        opened = Window(core.loop, core, limits, journal)
         core.windows.add(opened)
     return opened
 
 
-def ask(requests: Sequence[Request], limits: Limits = DEFAULT_LIMITS) -> list[Outcome]:
+def ask(requests: Sequence[Request], limits: Limits = DEFAULT_LIMITS, journal: Journal | None = None) -> list[Outcome]:
     """Answer requests, in order; a request that fails has an outcome that says so.
 
     Raises:
         JuicecapError: an engine cannot be opened, or died.
     """
-    with window(limits) as opened:
+    with window(limits, journal) as opened:
         ticket = opened.submit(requests)
         opened.flush()
         opened.wait(ticket)
         return ticket.outcomes()
+
+
+def known_answers(requests: Sequence[Request], journal: Journal, limits: Limits = DEFAULT_LIMITS) -> list[int]:
+    """How many answers to each of these requests the journal has; a failure counts as all of them.
+
+    Media that the journal has no digest of are not read: it is taken to know nothing about them. No engine is opened.
+
+    Raises:
+        JuicecapError: an engine cannot be identified.
+    """
+    with _lock:
+        core = _core()
+    return asyncio.run_coroutine_threadsafe(core.known_answers(requests, journal, limits), core.loop).result()
 
 
 def close() -> None:
@@ -82,6 +98,7 @@ class Core:
         self.loop = asyncio.new_event_loop()
         self.pid = os.getpid()
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="juicecap-digest")
+        self._identified: dict[ModelSettings, asyncio.Task[Identified]] = {}
         self._engines: dict[ModelSettings, asyncio.Task[Backend]] = {}
         self._turns: dict[tuple[ModelSettings, int], asyncio.Semaphore] = {}
         self._pools: dict[tuple[int | None, float], DecodePool] = {}
@@ -90,21 +107,53 @@ class Core:
         self._thread = threading.Thread(target=self.loop.run_forever, name="juicecap-core", daemon=True)
         self._thread.start()
 
+    async def identified(self, settings: ModelSettings, pin: str = "") -> Identified:
+        """The engine with these settings as it can be looked up. `pin` is for one that nobody has looked up yet.
+
+        Raises:
+            JuicecapError: it cannot be identified; the next caller tries again.
+        """
+        task = self._identified.get(settings)
+        if task is None:
+            task = self._identified[settings] = self.loop.create_task(_identified(settings, pin))
+            task.add_done_callback(partial(self._look_at, settings))
+        return await asyncio.shield(task)  # who gives up waiting must not stop it for others
+
     async def engine(self, settings: ModelSettings) -> Backend:
         """The open engine with these settings.
 
         Raises:
             JuicecapError: it cannot be opened; the next caller tries again.
         """
+        backend = (await self.identified(settings)).backend
         opening = self._engines.get(settings)
         if opening is None:
-            opening = self._engines[settings] = self.loop.create_task(_opened(settings))
+            opening = self._engines[settings] = self.loop.create_task(_opened(backend))
             opening.add_done_callback(partial(self._look_at, settings))
-        return await asyncio.shield(opening)  # who gives up waiting must not stop it for others
+        return await asyncio.shield(opening)
 
-    def _look_at(self, settings: ModelSettings, opening: asyncio.Task[Backend]) -> None:
-        if (opening.cancelled() or opening.exception()) and self._engines.get(settings) is opening:
-            del self._engines[settings]
+    def _look_at(self, settings: ModelSettings, task: asyncio.Task[Any]) -> None:
+        """Forget an engine that failed."""
+        if (task.cancelled() or task.exception()) and task in (self._identified.get(settings), self._engines.get(settings)):
+            self._identified.pop(settings, None)
+            self._engines.pop(settings, None)
+
+    async def known_answers(self, requests: Sequence[Request], journal: Journal, limits: Limits) -> list[int]:
+        """See the function of this name."""
+        engines = {request.model: await Keys.of(self, request.model, limits, journal) for request in requests}
+        keyed: dict[int, Keyed] = {}
+        for model, keys in engines.items():
+            own = {place: request for place, request in enumerate(requests) if request.model == model}
+            recalled = await keys.recalled(own.values())
+            for place, request in own.items():
+                if all(part.value in recalled for part in request.media()):
+                    keyed[place] = keys.key(request, recalled)
+        look = await asyncio.wrap_future(journal.look([key for each in keyed.values() for key in each.kept_under]))
+        known = {place: each.known(look) for place, each in keyed.items()}
+        return [
+            (request.candidates if known[place].failure else len(known[place].answers)) if place in known else 0
+            for place, request in enumerate(requests)
+        ]
 
     def turns(self, settings: ModelSettings, calls: int) -> asyncio.Semaphore:
         """So many calls of the engine may be under way, of all windows together."""
@@ -123,22 +172,31 @@ class Core:
             self._pools[key] = DecodePool(limits.workers, cpu_seconds=limits.decode_seconds)
         return self._pools[key]
 
+    async def states(self, paths: Collection[str]) -> dict[str, FileState | None]:
+        """The states of these files."""
+        return await self.loop.run_in_executor(self._readers, _states, paths)
+
     async def digest(self, path: str) -> tuple[str, FileState]:
         """See `content_digest`; and the state of the file that it belongs to."""
         return await self.loop.run_in_executor(self._readers, _digest_and_state, path)
 
     async def unchanged(self, path: str, state: FileState) -> bool:
         """Whether nobody has touched the file since it was in this state."""
-        return await self.loop.run_in_executor(self._readers, file_state, path) == state
+        return state.holds(await self.loop.run_in_executor(self._readers, file_state, path))
 
     async def close_engines(self, but: Collection[ModelSettings] = ()) -> list[BaseException]:
         """Close engines, opening ones included; what goes wrong with one does not keep the others."""
         tasks = {settings: task for settings, task in self._engines.items() if settings not in but}
+        looked_at = {settings: task for settings, task in self._identified.items() if settings not in but}
         self._engines = {settings: task for settings, task in self._engines.items() if settings in but}
+        self._identified = {settings: task for settings, task in self._identified.items() if settings in but}
         self._turns = {key: turns for key, turns in self._turns.items() if key[0] in but}
-        for task in tasks.values():
-            task.cancel()  # does nothing to an engine that is open
+        for task in (*tasks.values(), *looked_at.values()):
+            task.cancel()  # does nothing to what is there
+        unopened = [task for settings, task in looked_at.items() if settings not in tasks]
+        identified = await asyncio.gather(*unopened, return_exceptions=True)
         opened = await asyncio.gather(*tasks.values(), return_exceptions=True)
+        opened += [each if isinstance(each, BaseException) else each.backend for each in identified]
         closed = await asyncio.gather(
             *(engine.close() for engine in opened if not isinstance(engine, BaseException)), return_exceptions=True
         )
@@ -171,11 +229,20 @@ class Core:
 
 def _digest_and_state(path: str) -> tuple[str, FileState]:
     state = file_state(path)
-    return content_digest(path), state or (0, 0, 0)  # without a state there is no digest
+    return content_digest(path), state or FileState(0, 0, 0, 0)  # without a state there is no digest
 
 
-async def _opened(settings: ModelSettings) -> Backend:
+def _states(paths: Collection[str]) -> dict[str, FileState | None]:
+    return {path: file_state(path) for path in paths}
+
+
+async def _identified(settings: ModelSettings, pin: str) -> Identified:
+    state = "" if settings.backend == "openai" else await asyncio.to_thread(model_state, settings.model)
     backend = make_backend(settings)
+    return Identified(backend, await backend.identify(pin), state)
+
+
+async def _opened(backend: Backend) -> Backend:
     await backend.open()
     return backend
 

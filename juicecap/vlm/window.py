@@ -24,6 +24,7 @@ from types import TracebackType
 from typing import Self
 
 from juicecap.vlm.base import Limits, ModelSettings, Outcome, Request
+from juicecap.vlm.journal import Journal
 from juicecap.vlm.lane import Asked, Lane, Resources, Stock
 from juicecap.vlm.shared import Shared
 
@@ -60,9 +61,11 @@ class Ticket:
 class Window:
     """See the module's docstring. Public methods but `fail` are for the one thread that opened it."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, resources: Resources, limits: Limits) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, resources: Resources, limits: Limits, journal: Journal | None = None
+    ) -> None:
         self._loop = loop
-        self._stock = Stock(resources, limits, Shared(), self.fail)
+        self._stock = Stock(resources, limits, Shared(), self.fail, journal)
         self._lanes: dict[ModelSettings, Lane] = {}
         self._changed = threading.Condition()
         self._unanswered = 0

@@ -278,7 +278,9 @@ def test_an_error_does_not_keep_frames_alive(script, plan):
 
 @pytest.mark.parametrize(("in_flight", "shape"), [(None, (16, 2)), (1, (1, 1)), (5, (5, 1)), (16, (16, 1)), (40, (16, 2))])
 def test_max_in_flight_holds_where_the_engine_takes_batches(in_flight, shape):
-    assert lane._shape(Abilities(sizes=FrameSizes(), together=16, calls=2), Limits(in_flight=in_flight)) == shape
+    abilities, limits = Abilities(sizes=FrameSizes(), together=16, calls=2), Limits(in_flight=in_flight)
+    together = lane._together(abilities, limits)
+    assert (together, lane._calls(abilities, limits, together)) == shape
 
 
 def test_windows_share_the_engines_turns(script, plan):

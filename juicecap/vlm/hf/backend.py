@@ -19,7 +19,7 @@ from juicecap.vlm.base import Abilities, ModelSettings, Outcome, Prepared
 from juicecap.vlm.hf.generate import answer
 from juicecap.vlm.hf.groups import Member, grouped
 from juicecap.vlm.hf.inputs import encode
-from juicecap.vlm.hf.load import Loaded, load
+from juicecap.vlm.hf.load import Known, Loaded, load, look_at
 from juicecap.vlm.outcomes import check_length, failed
 
 T = TypeVar("T")
@@ -35,11 +35,20 @@ class HFBackend:
         self._settings = settings
         self._encoding = ThreadPoolExecutor(1, thread_name_prefix="juicecap-hf-inputs")
         self._generating = ThreadPoolExecutor(1, thread_name_prefix="juicecap-hf-model")
+        self._known: Known | None = None
         self._loaded: Loaded | None = None
 
+    async def identify(self, pin: str = "") -> str:
+        """Load the processor, and look at the model's files."""
+        del pin
+        self._known = await _on(self._generating, look_at, self._settings)
+        return ""
+
     async def open(self) -> None:
-        """Load model and processor."""
-        self._loaded = await _on(self._generating, load, self._settings)
+        """Load the model."""
+        if self._known is None:
+            await self.identify()
+        self._loaded = await _on(self._generating, load, self._settings, self._known)
 
     async def generate(self, batch: Sequence[Prepared]) -> list[Outcome]:
         """Answer each request, in order."""
@@ -57,11 +66,16 @@ class HFBackend:
 
     def identity(self) -> str:
         """Model, weights, dtype, template and parameters, as a digest."""
-        return self._ready.identity
+        return self._identified.identity
 
     def abilities(self) -> Abilities:
         """Batches of `BATCH`; while one generates, the next is made ready."""
-        return Abilities(sizes=self._ready.sizes, together=BATCH, calls=2)
+        return Abilities(sizes=self._identified.sizes, together=BATCH, calls=2)
+
+    @property
+    def _identified(self) -> Known:
+        assert self._known is not None, "identify() comes first"
+        return self._known
 
     @property
     def _ready(self) -> Loaded:

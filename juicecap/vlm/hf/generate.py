@@ -34,7 +34,7 @@ def answer(loaded: Loaded, members: Sequence[Member]) -> list[Outcome]:
         processors.append(PresencePenalty(sampling.presence_penalty, length))
     options: dict[str, Any] = {"do_sample": False}
     if sampling.temperature > 0:
-        seeds = [member.prepared.seed + index for member in members for index in range(candidates)]
+        seeds = [seed for member in members for seed in member.prepared.seeds]
         processors.append(SeededSampler(sampling, seeds))
         options = {"do_sample": True, "temperature": 1.0, "top_k": 0, "top_p": 1.0}  # neutral: the sampler does it all
     if sampling.stop:
@@ -73,10 +73,10 @@ def _read_once(loaded: Loaded, inputs: Row, candidates: int) -> dict[str, Any]:
 
 
 def _outcome(loaded: Loaded, member: Member, generated: list[list[int]]) -> Outcome:
-    request, seed = member.prepared.request, member.prepared.seed
-    if len(generated) < request.candidates:  # greedy: one stands for all
-        generated = generated * request.candidates
-    answers = [_read(loaded, tokens, request.sampling, seed + index) for index, tokens in enumerate(generated)]
+    sampling, seeds = member.prepared.request.sampling, member.prepared.seeds
+    if len(generated) < len(seeds):  # greedy: one stands for all
+        generated = generated * len(seeds)
+    answers = [_read(loaded, tokens, sampling, seed) for tokens, seed in zip(generated, seeds, strict=True)]
     return answered(member.prepared, answers, prompt_tokens=member.tokens, revision=loaded.revision)
 
 

@@ -38,8 +38,7 @@ class Member(NamedTuple):
     @property
     def candidates(self) -> int:
         """How many answers are generated: greedy ones are all alike."""
-        request = self.prepared.request
-        return request.candidates if request.sampling.temperature > 0 else 1
+        return len(self.prepared.seeds) if self.prepared.request.sampling.temperature > 0 else 1
 
     @property
     def pixels(self) -> int:

@@ -7,22 +7,41 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from transformers import AutoModelForImageTextToText, DynamicCache, GenerationConfig
+from transformers import AutoConfig, AutoModelForImageTextToText, DynamicCache, GenerationConfig
 from transformers.cache_utils import DynamicLayer
 
 from juicecap.errors import EnvironmentFailure
 from juicecap.media.sizes import FrameSizes
-from juicecap.vlm.base import ModelSettings, digest_of
-from juicecap.vlm.hf.processor import folder_revision, frame_sizes, load_processor, loading
+from juicecap.vlm.base import ModelSettings, canonical_json, digest_of
+from juicecap.vlm.hf.processor import FROM_HUB, folder_revision, frame_sizes, load_processor, loading
 from juicecap.vlm.hf.prompt import takes_video
 from juicecap.vlm.models import model_source
 
 NO_LIMIT = 10**9
 
 
+CHANGES_NO_ANSWER = {"cache_dir", "local_files_only", "token"}
+"""Parameters that say how the model's files are come by."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Known:
+    """What a model is, as far as that shows without its weights.
+
+    `revision` names the weights: the hub's commit, or a digest of a local folder's files.
+    """
+
+    processor: Any
+    commit: str | None
+    revision: str
+    dtype: str
+    identity: str
+    sizes: FrameSizes
+
+
 @dataclass(frozen=True, kw_only=True)
 class Loaded:
-    """A model ready to answer. `revision` names the weights: the hub's commit, or a digest of a local folder's files."""
+    """A model ready to answer. See `Known` for what it has from there."""
 
     model: Any
     processor: Any
@@ -39,34 +58,61 @@ class Loaded:
     """The modules that keep an offset between places and positions (Qwen's and their kin)."""
 
 
-def load(settings: ModelSettings) -> Loaded:
-    """Load what `settings` name: bfloat16 on a GPU and float32 on a CPU unless `model_params` say otherwise.
+def look_at(settings: ModelSettings) -> Known:
+    """Find out what `settings` name: bfloat16 on a GPU and float32 on a CPU unless `model_params` say otherwise.
 
     Raises:
         ModelError: there is no such model, or it is not a vision-language model.
-        EnvironmentFailure: it is there but cannot be loaded (out of memory, no network).
+        EnvironmentFailure: the hub cannot be reached.
     """
     params, source = settings.engine_params(), model_source(settings.model)
-    gpu = torch.cuda.is_available()
-    dtype = params.pop("dtype", None) or params.pop("torch_dtype", None) or ("bfloat16" if gpu else "float32")
-    if gpu:
-        params.setdefault("device_map", "auto")
+    dtype = str(params.get("dtype") or params.get("torch_dtype") or ("bfloat16" if torch.cuda.is_available() else "float32"))
     processor = load_processor(settings)
     with loading(settings):
+        config = AutoConfig.from_pretrained(source, **{name: params[name] for name in FROM_HUB if name in params})
+    commit = getattr(config, "_commit_hash", None)
+    revision = str(commit or folder_revision(source))
+    telling = canonical_json({name: value for name, value in params.items() if name not in CHANGES_NO_ANSWER})
+    named = str(getattr(torch, dtype.removeprefix("torch."), dtype))
+    return Known(
+        processor=processor,
+        commit=commit,
+        revision=revision,
+        dtype=dtype,
+        identity=digest_of(["hf", settings.model, revision, named, telling, digest_of(str(processor.chat_template))]),
+        sizes=_sizes(processor),
+    )
+
+
+def load(settings: ModelSettings, known: Known | None = None) -> Loaded:
+    """Load what `settings` name; `known` is what `look_at` found.
+
+    Raises:
+        ModelError: as `look_at`.
+        EnvironmentFailure: it is there but cannot be loaded (out of memory, no network).
+    """
+    known = known or look_at(settings)
+    params, processor = settings.engine_params(), known.processor
+    params = {name: value for name, value in params.items() if name not in ("dtype", "torch_dtype")}
+    if known.commit:
+        params["revision"] = known.commit  # the hub's word may be another one by now
+    if torch.cuda.is_available():
+        params.setdefault("device_map", "auto")
+    with loading(settings):
         try:
-            model = AutoModelForImageTextToText.from_pretrained(source, dtype=dtype, use_safetensors=True, **params)
+            model = AutoModelForImageTextToText.from_pretrained(
+                model_source(settings.model), dtype=known.dtype, use_safetensors=True, **params
+            )
         except torch.OutOfMemoryError as error:
             raise EnvironmentFailure(f"{settings.model} does not fit into the GPU's memory") from error
     _forget_generation_defaults(model, processor)
-    revision = str(getattr(model.config, "_commit_hash", None) or folder_revision(source))
-    facts = ["hf", settings.model, revision, str(model.dtype), settings.params, digest_of(str(processor.chat_template))]
     return Loaded(
         model=model.eval(),
         processor=processor,
         tokenizer=copy.deepcopy(processor.tokenizer),
-        revision=revision,
-        identity=digest_of(facts),
-        sizes=_sizes(processor),
+        revision=known.revision,
+        identity=known.identity,
+        sizes=known.sizes,
         context=_context(model, processor),
         reads_once=not model.config.is_encoder_decoder
         and all(type(layer) is DynamicLayer for layer in DynamicCache(config=model.config).layers),

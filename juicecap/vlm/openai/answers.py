@@ -62,12 +62,12 @@ def outcome(prepared: Prepared, replies: Sequence[Reply]) -> Outcome:
 
     One candidate of several that is refused or empty keeps its place, with an empty text.
     """
-    candidates = [candidate for reply in replies for candidate in reply.candidates][: prepared.request.candidates]
+    candidates = [candidate for reply in replies for candidate in reply.candidates][: len(prepared.seeds)]
     answers = tuple(
-        Answer(text=each.text, finish_reason=each.finish_reason, tokens=each.tokens, seed=prepared.seed + number)
-        for number, each in enumerate(candidates)
+        Answer(text=each.text, finish_reason=each.finish_reason, tokens=each.tokens, seed=seed)
+        for each, seed in zip(candidates, prepared.seeds, strict=False)
     )
-    if not any(answer.text for answer in answers):
+    if not prepared.first and not any(answer.text for answer in answers):
         return Outcome(failure=_nothing_said(candidates), seed=prepared.seed)
     return answered(prepared, answers, prompt_tokens=replies[0].prompt_tokens, revision=replies[0].revision)
 

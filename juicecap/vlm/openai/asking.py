@@ -7,6 +7,7 @@ plus i, as vLLM does for `n`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from juicecap.vlm.base import Sampling
@@ -35,8 +36,8 @@ class Asking:
         self.limit = limit
         """What the server calls `max_tokens`."""
 
-    async def candidates(self, composed: Json, sampling: Sampling, count: int, seed: int) -> list[Reply]:
-        """Replies with `count` candidates altogether, in the order of their seeds.
+    async def candidates(self, composed: Json, sampling: Sampling, seeds: Sequence[int]) -> list[Reply]:
+        """Replies with a candidate for each of these seeds, which follow each other, in their order.
 
         Raises:
             CallFailed: one of them cannot be had.
@@ -45,16 +46,16 @@ class Asking:
         body = {**composed, **self._sampling(sampling)}
         replies: list[Reply] = []
         takes_n = self._takes_n
-        if count > 1 and takes_n:
+        if len(seeds) > 1 and takes_n:
             try:
-                replies.append(await self._reply({**body, "n": count}, sampling, seed))
+                replies.append(await self._reply({**body, "n": len(seeds)}, sampling, seeds[0]))
                 takes_n = len(replies[0].candidates) > 1
             except CallFailed as failed:
                 if not refuses_n(failed):
                     raise
                 takes_n = False
         had = sum(len(reply.candidates) for reply in replies)
-        replies += [await self._reply(body, sampling, seed + number) for number in range(had, count)]
+        replies += [await self._reply(body, sampling, seed) for seed in seeds[had:]]
         self._takes_n &= takes_n  # only now, since the same request without n was answered
         return replies
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
+from typing import cast, get_args
 
 from juicecap.errors import ModelError, SampleError
 from juicecap.media.sizes import FrameSizes
@@ -20,7 +21,7 @@ from juicecap.vlm.openai.answers import outcome
 from juicecap.vlm.openai.asking import Asking
 from juicecap.vlm.openai.breaker import Breaker
 from juicecap.vlm.openai.opening import Found, find_out
-from juicecap.vlm.openai.options import options_of
+from juicecap.vlm.openai.options import Transport, options_of
 from juicecap.vlm.openai.retry import Patience, Persistent
 from juicecap.vlm.openai.server import CallFailed, Server
 from juicecap.vlm.openai.transports import compose
@@ -41,30 +42,44 @@ class OpenAIBackend:
         self._server: Server | None = None
         self._asking: Asking | None = None
         self._found: Found | None = None
+        self._transport = self._options.transport
         self._patience = patience or Patience(max_attempts=self._options.max_attempts)
         self._breaker = breaker or Breaker(self._options.place)
         self._running: set[asyncio.Task[Outcome]] = set()
         self._refused: Counter[str] | None = Counter()
         """How often which refusal was heard; None once a request was answered."""
 
+    async def identify(self, pin: str = "") -> str:
+        """Decide how videos travel: as the recipe or `pin` says it; else the server is asked, and that is the new pin."""
+        if self._options.transport is None and pin in get_args(Transport):
+            self._transport = cast("Transport", pin)
+        if self._transport is None:
+            await self._find_out()
+        return self._chosen if self._options.transport is None else ""
+
     async def open(self) -> None:
         """Find out whether the server is there, knows key and model, and how it takes a video."""
+        if self._found is None:
+            await self._find_out()
+
+    async def _find_out(self) -> None:
         self._server = Server(self._options)
         persistent = Persistent(self._server, self._patience, self._breaker)
         try:
-            self._found = found = await find_out(self._server, self._patience, self._settings, self._options)
+            self._found = found = await find_out(self._server, self._patience, self._settings, self._options, self._transport)
         except BaseException:
             await self._server.close()
             raise
+        self._transport = found.transport
         self._asking = Asking(persistent, self._settings.model, self._options, extended=found.extended, limit=found.limit)
 
     def identity(self) -> str:
         """Server, model, transport and what is added to each request, as a digest. The server's chat template is not known."""
-        return digest_of(["openai", self._options.place, self._settings.model, self._ready.transport, self._options.extra_body])
+        return digest_of(["openai", self._options.place, self._settings.model, self._chosen, self._options.extra_body])
 
     def abilities(self) -> Abilities:
         """Pictures of any size; many calls at once."""
-        files = self._ready.transport == "file"
+        files = self._chosen == "file"
         return Abilities(sizes=FrameSizes(), calls=FILES_IN_FLIGHT if files else IN_FLIGHT, takes_files=files)
 
     async def generate(self, batch: Sequence[Prepared]) -> list[Outcome]:
@@ -94,18 +109,18 @@ class OpenAIBackend:
             await self._server.close()
 
     @property
-    def _ready(self) -> Found:
-        assert self._found is not None, "open() comes first"
-        return self._found
+    def _chosen(self) -> Transport:
+        assert self._transport is not None, "identify() comes first"
+        return self._transport
 
     async def _answer(self, prepared: Prepared) -> Outcome:
-        request, transport = prepared.request, self._ready.transport
+        request, transport = prepared.request, self._chosen
         assert self._asking is not None
         if transport == "file" and (request.frames.start is not None or request.frames.end is not None):
             raise ModelError("with transport file the server chooses the frames, so start and end cannot be kept: leave them out")
         try:
             composed = await asyncio.to_thread(compose, prepared, transport)
-            replies = await self._asking.candidates(composed, request.sampling, request.candidates, prepared.seed)
+            replies = await self._asking.candidates(composed, request.sampling, prepared.seeds)
         except SampleError as error:
             return outcomes.failed(prepared, error)
         except CallFailed as failed:

@@ -50,8 +50,10 @@ class Found:
     limit: str
 
 
-async def find_out(server: Server, patience: Patience, settings: ModelSettings, options: Options) -> Found:
-    """See the module.
+async def find_out(
+    server: Server, patience: Patience, settings: ModelSettings, options: Options, transport: Transport | None = None
+) -> Found:
+    """See the module. `transport` is the one that is set, or that was found before: no other is tried.
 
     Raises:
         EnvironmentFailure: the server is not there, or refuses the key.
@@ -62,10 +64,10 @@ async def find_out(server: Server, patience: Patience, settings: ModelSettings, 
     asking = Asking(Persistent(server, patience, Breaker(options.place)), settings.model, options, extended=extended)
     try:
         async with asyncio.timeout(options.timeout):
-            transport = await _try_out(asking, settings, options)
+            taken = await _try_out(asking, settings, options, transport or options.transport)
     except TimeoutError:
         raise _absent(options, f"no answer within {options.timeout:g} seconds") from None
-    return Found(transport, extended, asking.limit)
+    return Found(taken, extended, asking.limit)
 
 
 async def _greet(server: Server, settings: ModelSettings, options: Options) -> bool:
@@ -97,12 +99,12 @@ def _absent(options: Options, why: str) -> EnvironmentFailure:
     return EnvironmentFailure(f"{options.place}: no server answers ({why}); start it or mend api_base; running again resumes")
 
 
-async def _try_out(asking: Asking, settings: ModelSettings, options: Options) -> Transport:
+async def _try_out(asking: Asking, settings: ModelSettings, options: Options, only: Transport | None) -> Transport:
     """The transport that is set, or the first that is taken."""
     words: dict[str, str] = {}
     down = True
     alone = await _prompt_tokens(asking, settings, options, {"messages": [{"role": "user", "content": _QUESTION}]})
-    for transport in [options.transport] if options.transport else get_args(Transport):
+    for transport in [only] if only else get_args(Transport):
         trial = await _prompt_tokens(asking, settings, options, await asyncio.to_thread(_clip, transport, settings))
         if isinstance(trial, int) and isinstance(alone, int) and 0 < trial <= alone:
             words[transport] = "it answers as if nothing had been sent"
@@ -115,6 +117,8 @@ async def _try_out(asking: Asking, settings: ModelSettings, options: Options) ->
     if down and not any(said.startswith("it answers") for said in words.values()):
         raise EnvironmentFailure(f"{options.place} fails on every request ({told}); running again resumes")
     hint = "; leave transport out to have all ways tried" if options.transport else ""
+    if only and not options.transport:
+        hint = "; it did when the journal was begun: set transport in model_params, or run with --fresh"
     raise ModelError(f"{settings.model} at {options.place} takes no video that is sent this way ({told}){hint}")
 
 

@@ -26,10 +26,17 @@ class VLLMBackend:
         self._fleet: Fleet | None = None
         self._slots = 0
 
+    async def identify(self, pin: str = "") -> str:
+        """Plan what is going to be loaded."""
+        del pin
+        self._plan = await asyncio.to_thread(make_plan, self._settings)
+        return ""
+
     async def open(self) -> None:
         """Start the engines."""
-        self._plan = await asyncio.to_thread(make_plan, self._settings)
-        self._fleet = Fleet(self._start, len(self._plan.variables))
+        if self._plan is None:
+            await self.identify()
+        self._fleet = Fleet(self._start, len(self._ready.variables))
         try:
             self._slots = await self._fleet.open()
         except BaseException:
@@ -55,7 +62,7 @@ class VLLMBackend:
 
     @property
     def _ready(self) -> Plan:
-        assert self._plan is not None, "open() comes first"
+        assert self._plan is not None, "identify() comes first"
         return self._plan
 
     async def _start(self, number: int) -> Engine:

@@ -77,7 +77,7 @@ def sampling_of(prepared: Prepared) -> SamplingParams:
     wanted = prepared.request.sampling
     try:
         return SamplingParams(
-            n=prepared.request.candidates,
+            n=len(prepared.seeds),
             temperature=wanted.temperature,
             top_p=wanted.top_p,
             top_k=wanted.top_k,
@@ -86,7 +86,7 @@ def sampling_of(prepared: Prepared) -> SamplingParams:
             repetition_penalty=wanted.repetition_penalty,
             presence_penalty=wanted.presence_penalty,
             stop=list(wanted.stop),
-            seed=prepared.seed if wanted.temperature > 0 else None,
+            seed=prepared.seeds[0] if wanted.temperature > 0 else None,
             skip_special_tokens=True,
             output_kind=RequestOutputKind.FINAL_ONLY,
         )
@@ -104,5 +104,5 @@ def _answer(prepared: Prepared, candidate: CompletionOutput) -> Answer:
         text=candidate.text.strip(),
         finish_reason=str(candidate.finish_reason),
         tokens=len(candidate.token_ids),
-        seed=prepared.seed + candidate.index,
+        seed=prepared.seeds[candidate.index],
     )

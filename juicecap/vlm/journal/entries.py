@@ -1,0 +1,95 @@
+"""Outcomes as the journal keeps them: an entry for each candidate, and what entries say about a request.
+
+What concerns a request as a whole (frames, prompt tokens, revision) stands with the first candidate that was asked for. Seeds
+are not kept: they follow from the request. A permanent failure stands where the first candidate would stand. One that an engine
+gave holds for the same number of candidates only, since another number may fare better; one of a medium has a key of its own and
+holds for whatever is asked about it. Failures that may pass are not kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from typing import Any
+
+from juicecap.vlm.base import Answer, Failure, Outcome, Prepared
+from juicecap.vlm.journal.store import Entry
+
+Found = Mapping[int, Any]
+"""Entries of one key, by candidate."""
+
+Look = Mapping[str, Found]
+"""Entries by key."""
+
+
+def entries_of(key: str, prepared: Prepared, outcome: Outcome) -> list[Entry]:
+    """What is kept of the outcome of a request, or of what was missing of it."""
+    if failure := outcome.failure:
+        if failure.retryable:
+            return []
+        asked = [prepared.first, prepared.request.candidates]
+        return [Entry(key, prepared.first, {"failure": _words(failure), "asked": asked})]
+    whole = {
+        "prompt_tokens": outcome.prompt_tokens,
+        "revision": outcome.revision,
+        "frame_times": outcome.frame_times,
+        "unreadable": outcome.unreadable,
+    }
+    return [
+        Entry(
+            key,
+            prepared.first + number,
+            {"text": answer.text, "finish_reason": answer.finish_reason, "tokens": answer.tokens} | (whole if not number else {}),
+        )
+        for number, answer in enumerate(outcome.answers)
+    ]
+
+
+def medium_entry(key: str, path: str, failure: Failure) -> list[Entry]:
+    """What is kept of a medium that cannot be used."""
+    return [] if failure.retryable else [Entry(key, 0, {"failure": _words(failure), "path": path})]
+
+
+def medium_failure(found: Found, path: str) -> Failure | None:
+    """Why a medium cannot be used, if that is known; in words about the name that it has now."""
+    entry = found.get(0)
+    if entry is None:
+        return None
+    failure = Failure(**entry["failure"])
+    return replace(failure, message=failure.message.replace(entry["path"], path))
+
+
+def outcome_of(found: Found, seed: int, candidates: int) -> Outcome:
+    """As much of a request's outcome as is known: answers up to the first candidate that is missing, or a failure."""
+    known: list[Any] = []
+    while len(known) < candidates and "text" in (entry := found.get(len(known)) or {}):
+        known.append(entry)
+    missing = found.get(len(known)) or {}
+    if len(known) < candidates and missing.get("asked") == [len(known), candidates]:
+        return Outcome(failure=Failure(**missing["failure"]), seed=seed)
+    if not known:
+        return Outcome(seed=seed)
+    answers = (
+        Answer(text=entry["text"], finish_reason=entry["finish_reason"], tokens=entry["tokens"], seed=seed + number)
+        for number, entry in enumerate(known)
+    )
+    whole = known[0]
+    return Outcome(
+        answers=tuple(answers),
+        seed=seed,
+        prompt_tokens=whole["prompt_tokens"],
+        revision=whole["revision"],
+        frame_times=tuple(tuple(times) for times in whole["frame_times"]),
+        unreadable=whole["unreadable"],
+    )
+
+
+def joined(known: Outcome, missing: Outcome) -> Outcome:
+    """The outcome of a request of which some candidates were known and the others have been asked for."""
+    if missing.failure or not known.answers:
+        return missing
+    return replace(known, answers=known.answers + missing.answers)
+
+
+def _words(failure: Failure) -> dict[str, Any]:
+    return {name: value for name, value in asdict(failure).items() if name != "retryable"}

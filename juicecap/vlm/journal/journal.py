@@ -1,0 +1,212 @@
+"""The journal: a thread that looks answers up and writes them down, so that neither waits in the way of the engines.
+
+Records that belong together (what one call of an engine answered) are handed over together and land in one transaction. A
+transaction ends when it has 64 answers or is a second old; so that much may be lost when the process is killed, and is asked
+again. What was handed over is found by whoever looks from then on.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from juicecap.errors import EnvironmentFailure, JuicecapError
+from juicecap.vlm.journal.store import Damaged, Entry, Fact, Record, SeenFile, Store, open_store, set_aside
+
+T = TypeVar("T")
+
+MOST_ANSWERS, MOST_SECONDS = 64, 1.0
+"""How many answers may wait, and how long, before they are written."""
+
+
+class Journal:
+    """An open journal. `note` and the questions may be called from any thread; `close` it, or use it as a context manager.
+
+    With `fresh` nothing that it holds is read; with `retry_rejected` no failure is. What is new is written all the same.
+    """
+
+    def __init__(self, path: Path, *, fresh: bool = False, retry_rejected: bool = False) -> None:
+        """Open the file, or make it; one that is damaged is set aside.
+
+        Raises:
+            DataError: the file is a database of something else.
+            EnvironmentFailure: it cannot be opened.
+        """
+        self._fresh, self._retry_rejected = fresh, retry_rejected
+        self._store = open_store(path)
+        self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._records: list[Record] = []
+        self._answers = 0
+        self._due = 0.0
+        self._failure: JuicecapError | None = None
+        self._closed = False
+        self.replayed = self.asked = 0
+        """Answers that were taken from here, and that an engine was asked for; counted by `vlm/lane.py`."""
+        self._thread = threading.Thread(target=self._run, name="juicecap-journal", daemon=True)
+        self._thread.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Close it; if something else went wrong already, that is what is told."""
+        try:
+            self.close()
+        except JuicecapError:
+            if error is None:
+                raise
+
+    def note(self, records: Sequence[Record]) -> None:
+        """Have records written, all in one transaction.
+
+        Raises:
+            EnvironmentFailure: records before them could not be written.
+        """
+        self._check()
+        if records and not self._closed:
+            self._work.put(lambda: self._take(records))
+
+    def look(self, keys: Sequence[str]) -> Future[dict[str, dict[int, Any]]]:
+        """The entries of these keys, by candidate. The future raises EnvironmentFailure if they cannot be read."""
+        return self._asked(lambda: self._look(keys))
+
+    def seen(self, paths: Sequence[bytes]) -> Future[dict[bytes, SeenFile]]:
+        """What is known of these files."""
+        return self._asked(lambda: self._seen(paths))
+
+    def fact(self, name: str) -> Future[str]:
+        """Something that was found out; empty if it is not known."""
+        return self._asked(lambda: self._fact(name))
+
+    def empty(self) -> bool:
+        """Whether there is nothing to be replayed."""
+        return self._fresh or self._asked(lambda: not self._records and self._stored(Store.empty)).result()
+
+    def flush(self) -> None:
+        """Return when all that was handed over is on disk.
+
+        Raises:
+            EnvironmentFailure: it cannot be written.
+        """
+        self._asked(self._write).result()
+
+    def close(self) -> None:
+        """Write what is left, and let go of the file.
+
+        Raises:
+            EnvironmentFailure: something could not be written.
+        """
+        if self._closed:
+            return
+        try:
+            self.flush()
+        finally:
+            self._closed = True
+            self._work.put(None)
+            self._thread.join()
+            self._store.close()
+
+    def _asked(self, work: Callable[[], T]) -> Future[T]:
+        future: Future[T] = Future()
+
+        def run() -> None:
+            if not future.set_running_or_notify_cancel():
+                return
+            try:
+                self._check()
+                future.set_result(work())
+            except BaseException as error:  # noqa: BLE001  (it is raised where the future is awaited)
+                future.set_exception(error)
+
+        if self._closed:
+            future.set_exception(EnvironmentFailure("the journal is closed"))
+        else:
+            self._work.put(run)
+        return future
+
+    def _check(self) -> None:
+        if self._failure:
+            raise self._failure
+
+    def _run(self) -> None:
+        """The thread: what is asked and noted, in order; and writing when it is due."""
+        while True:
+            try:
+                work = self._work.get(timeout=max(0.0, self._due - time.monotonic()) if self._records else None)
+            except queue.Empty:
+                self._write_or_fail()
+                continue
+            if work is None:
+                return
+            work()
+            if self._answers >= MOST_ANSWERS or (self._records and time.monotonic() >= self._due):
+                self._write_or_fail()
+
+    def _take(self, records: Sequence[Record]) -> None:
+        if not self._records:
+            self._due = time.monotonic() + MOST_SECONDS
+        self._records += records
+        self._answers += sum(isinstance(record, Entry) for record in records)
+
+    def _write_or_fail(self) -> None:
+        try:
+            if not self._failure:
+                self._write()
+        except JuicecapError as error:
+            self._failure = error
+        if self._failure:
+            self._forget()
+
+    def _write(self) -> None:
+        if self._records:
+            self._stored(lambda store: store.write(self._records))
+            self._forget()
+
+    def _forget(self) -> None:
+        self._records, self._answers = [], 0
+
+    def _stored(self, work: Callable[[Store], T]) -> T:
+        """`work` with the store; if that turns out to be damaged, with a new one."""
+        try:
+            return work(self._store)
+        except Damaged as damage:
+            self._store.close()
+            set_aside(self._store.path, damage)
+        self._store = open_store(self._store.path)
+        return work(self._store)
+
+    def _look(self, keys: Sequence[str]) -> dict[str, dict[int, Any]]:
+        if self._fresh:
+            return {}
+        found = self._stored(lambda store: store.answers(keys))
+        wanted = set(keys)
+        for record in self._records:
+            if isinstance(record, Entry) and record.key in wanted:
+                found.setdefault(record.key, {})[record.candidate] = record.content
+        if self._retry_rejected:
+            found = {
+                key: {number: entry for number, entry in entries.items() if "failure" not in entry}
+                for key, entries in found.items()
+            }
+        return found
+
+    def _seen(self, paths: Sequence[bytes]) -> dict[bytes, SeenFile]:
+        if self._fresh:
+            return {}
+        found = self._stored(lambda store: store.seen(paths))
+        wanted = set(paths)
+        return found | {record.path: record for record in self._records if isinstance(record, SeenFile) and record.path in wanted}
+
+    def _fact(self, name: str) -> str:
+        if self._fresh:
+            return ""
+        for record in self._records:
+            if isinstance(record, Fact) and record.name == name:
+                return record.fact
+        return self._stored(lambda store: store.fact(name)) or ""
