@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import re
 from pathlib import Path
 
 from juicecap.notice import say_once
 
 DEMO_MODEL = "juicecap-demo-vlm"
+HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _ASSETS = Path(__file__).parent.parent / "assets"
 
 
@@ -20,6 +23,22 @@ def model_source(name: str) -> str:
         "name a real model (hf_model: Qwen/Qwen3-VL-8B-Instruct) to caption real scenes"
     )
     return str(_ASSETS / "demo_vlm")
+
+
+def local_folder(name: str, *, revision: str | None = None, cache: str | None = None) -> Path | None:
+    """Where the files of `name` are on this machine: its folder, or a snapshot in the Hub's cache. Nothing is downloaded."""
+    folder = _ASSETS / "demo_vlm" if name == DEMO_MODEL else Path(name)
+    if os.path.isdir(folder):
+        return folder
+    if not HUB_NAME.fullmatch(name):
+        return None
+    from huggingface_hub import try_to_load_from_cache  # a tenth of a second that most recipes can do without
+
+    try:
+        found = try_to_load_from_cache(name, "config.json", revision=revision, cache_dir=cache)
+    except ValueError:  # not a name that the Hub takes
+        return None
+    return Path(found).parent if isinstance(found, str) else None
 
 
 def model_state(name: str) -> str:

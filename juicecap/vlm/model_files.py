@@ -1,0 +1,202 @@
+"""What the files of a model say about it without any library of models: context, attention, sizes of pictures.
+
+Read are JSON files of a local folder or of a snapshot in the Hub's cache; nothing is downloaded. Of a Qwen-VL model that is
+not on this machine the sizes are those that its family was published with.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from juicecap.media.sizes import FrameSizes, PixelBudget
+from juicecap.vlm.base import ModelSettings
+from juicecap.vlm.budgets import budget_of
+from juicecap.vlm.models import local_folder
+
+CACHE_DTYPE_BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
+NO_LIMIT = 10**9
+"""Tokenizers say a huge number where there is no limit."""
+
+_CONTEXT_NAMES = ("max_position_embeddings", "n_positions", "max_sequence_length", "seq_length")
+
+_PATCHES = {"patch_size": 14, "merge_size": 2, "temporal_patch_size": 2}
+_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
+    "Qwen2VLImageProcessor": {**_PATCHES, "size": {"shortest_edge": 56 * 56, "longest_edge": 28 * 28 * 1280}},
+    "Qwen2VLVideoProcessor": {
+        **_PATCHES,
+        "size": {"shortest_edge": 128 * 28 * 28, "longest_edge": 28 * 28 * 768},
+        "max_video_tokens": 128_000,
+    },
+    "Qwen3VLVideoProcessor": {
+        **_PATCHES,
+        "patch_size": 16,
+        "size": {"shortest_edge": 128 * 32 * 32, "longest_edge": 32 * 32 * 768},
+        "max_video_tokens": 768,
+    },
+}
+"""What these processors take where their files are silent; tests compare with transformers."""
+
+_VIDEO_PROCESSORS = {
+    "qwen2_vl": "Qwen2VLVideoProcessor",
+    "qwen2_5_vl": "Qwen2VLVideoProcessor",
+    "qwen3_vl": "Qwen3VLVideoProcessor",
+    "qwen3_vl_moe": "Qwen3VLVideoProcessor",
+    "qwen3_5": "Qwen3VLVideoProcessor",
+    "qwen3_5_moe": "Qwen3VLVideoProcessor",
+}
+"""`model_type` to the processor of videos, for files that do not name one."""
+
+_PUBLISHED = (
+    (
+        re.compile(r"qwen3[-_.]?vl", re.IGNORECASE),
+        "qwen3_vl",
+        262_144,
+        FrameSizes(
+            video=PixelBudget(factor=32, shortest=4096, longest=25_165_824, whole_video=True),
+            image=PixelBudget(factor=32, shortest=65_536, longest=16_777_216),
+        ),
+    ),
+    (
+        re.compile(r"qwen2[-_.]?5[-_.]?vl", re.IGNORECASE),
+        "qwen2_5_vl",
+        128_000,
+        FrameSizes(
+            video=PixelBudget(factor=28, shortest=3136, longest=12_845_056),
+            image=PixelBudget(factor=28, shortest=3136, longest=12_845_056),
+        ),
+    ),
+)
+"""Name, `model_type`, context and sizes of families, as the files of their instruct models have them on the Hub."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelFacts:
+    """What is known about a model. `folder` is None for one that is known by its family only."""
+
+    folder: Path | None
+    model_type: str
+    sizes: FrameSizes
+    context: int | None = None
+    """Tokens of prompt and answer that the model can hold."""
+    heads: int | None = None
+    """Attention heads."""
+    cache_values: int | None = None
+    """Numbers that the key-value cache holds for each token."""
+    weight_bytes: int = 0
+    template: str | None = field(default=None, repr=False)
+    names: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
+    """The tokenizer's special tokens by name: `bos_token`, …."""
+
+    @property
+    def is_qwen(self) -> bool:
+        """Whether prompts are built as the Qwen-VL family (2, 2.5, 3) does."""
+        return self.model_type in _VIDEO_PROCESSORS
+
+    @property
+    def tells_times(self) -> bool:
+        """Whether the prompt holds the time of each pair of frames."""
+        return _VIDEO_PROCESSORS.get(self.model_type) == "Qwen3VLVideoProcessor"
+
+
+def model_facts(settings: ModelSettings) -> ModelFacts | None:
+    """What is known about the model of these settings; None if nothing is. The recipe's own `max_model_len` counts."""
+    params = settings.engine_params()
+    folder = local_folder(
+        settings.model, revision=params.get("revision"), cache=params.get("cache_dir") or params.get("download_dir")
+    )
+    facts = _from_folder(folder) if folder else _published(settings.model)
+    limit = params.get("max_model_len")
+    if facts and settings.backend == "vllm" and isinstance(limit, int) and limit > 0:
+        return ModelFacts(**{**vars(facts), "context": limit})
+    return facts
+
+
+@functools.lru_cache(maxsize=16)
+def _from_folder(folder: Path) -> ModelFacts | None:
+    config = _json(folder / "config.json")
+    if not config:
+        return None
+    inner = config.get("text_config") or config.get("llm_config") or config
+    tokenizer = _json(folder / "tokenizer_config.json")
+    model_type = str(config.get("model_type", ""))
+    limits = [inner.get(name) for name in _CONTEXT_NAMES] + [tokenizer.get("model_max_length")]
+    heads = inner.get("num_attention_heads")
+    return ModelFacts(
+        folder=folder,
+        model_type=model_type,
+        sizes=FrameSizes(**{kind: _budget(folder, kind, model_type) for kind in ("image", "video")}),
+        context=next((limit for limit in limits if isinstance(limit, int) and 0 < limit < NO_LIMIT), None),
+        heads=heads if isinstance(heads, int) else None,
+        cache_values=_cache_values(inner),
+        weight_bytes=sum(file.stat().st_size for file in folder.glob("*.safetensors") if file.exists()),
+        template=_template(folder, tokenizer),
+        names={name: _content(value) for name, value in tokenizer.items() if name.endswith("_token") and _content(value)},
+    )
+
+
+def _published(model: str) -> ModelFacts | None:
+    for pattern, model_type, context, sizes in _PUBLISHED:
+        if pattern.search(model):
+            return ModelFacts(folder=None, model_type=model_type, sizes=sizes, context=context)
+    return None
+
+
+def _cache_values(config: Mapping[str, Any]) -> int | None:
+    layers, heads = config.get("num_hidden_layers"), config.get("num_attention_heads")
+    if isinstance(config.get("layer_types"), list):  # layers of linear attention keep a state of fixed size
+        layers = sum("linear" not in str(kind) for kind in config["layer_types"])
+    stored = config.get("num_key_value_heads") or heads
+    size = config.get("head_dim") or (config.get("hidden_size", 0) // heads if heads else 0)
+    return 2 * layers * stored * size if layers and stored and size else None
+
+
+def _budget(folder: Path, kind: str, model_type: str) -> PixelBudget | None:
+    """By the file that transformers would read for this kind, over the defaults of the processor's class."""
+    own = _json(folder / "processor_config.json").get(f"{kind}_processor") or {}
+    if not own and kind == "video":
+        own = _json(folder / "video_preprocessor_config.json")
+    own = own or _json(folder / "preprocessor_config.json")
+    name = str(own.get(f"{kind}_processor_type") or "").removesuffix("Fast")
+    if kind == "video":
+        name = name or _VIDEO_PROCESSORS.get(model_type, "")
+    if not name:
+        return None
+    facts = {**_DEFAULTS.get(name, {}), **{key: value for key, value in own.items() if value is not None}}
+    size = dict(facts.get("size") or {})
+    for edge, old in (("shortest_edge", "min_pixels"), ("longest_edge", "max_pixels")):
+        if own.get(old):  # files of older releases
+            size[edge] = own[old]
+    return budget_of(kind, name, {**facts, "size": size})
+
+
+def _template(folder: Path, tokenizer: Mapping[str, Any]) -> str | None:
+    try:
+        return (folder / "chat_template.jinja").read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        pass
+    for written in (_json(folder / "chat_template.json").get("chat_template"), tokenizer.get("chat_template")):
+        if isinstance(written, str):
+            return written
+        if isinstance(written, list):  # templates by name
+            named = {each.get("name"): each.get("template") for each in written if isinstance(each, dict)}
+            return named.get("default")
+    return None
+
+
+def _content(value: Any) -> str:
+    return value if isinstance(value, str) else str(value.get("content", "")) if isinstance(value, dict) else ""
+
+
+def _json(file: Path) -> dict[str, Any]:
+    """What a JSON file holds; nothing if it is not there, or damaged: loading the model will say so."""
+    try:
+        loaded = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return loaded if isinstance(loaded, dict) else {}
