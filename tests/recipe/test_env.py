@@ -1,0 +1,218 @@
+"""`${NAME}` in values: what it becomes, what is said where it cannot become anything, and that no secret lands on disk."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from juicecap import run
+from juicecap.recipe import Recipe
+from juicecap.recipe.environment import BadVariable, Filled, fill
+from juicecap.recipe.resolved import resolved_text
+
+Load = Callable[..., Recipe]
+Complain = Callable[..., str]
+
+SECRET = "sk-planted-4711-secret"
+
+CAPTION = """\
+dataset_path: clips.jsonl
+export_path: out/captions.jsonl
+process:
+  - video_captioning_from_vlm_mapper:
+"""
+
+
+@pytest.fixture
+def caption(load: Load) -> Callable[..., dict[str, object]]:
+    """The op's settings with these lines in its block."""
+
+    def settings(*lines: str) -> dict[str, object]:
+        return load(CAPTION + "".join(f"      {line}\n" for line in lines)).steps[0].op.settings()
+
+    return settings
+
+
+@pytest.mark.parametrize(
+    ("written", "text"),
+    [
+        ("${A}", "one"),
+        ("x${A}y${B}", "xoney2"),
+        ("${UNSET:-three}", "three"),
+        ("${EMPTY:-three}", "three"),
+        ("${EMPTY}", ""),
+        ("${UNSET:-}", ""),
+        ("${A:-three}", "one"),
+        ("${UNSET:-a:-b c}", "a:-b c"),
+        ("$${A}", "${A}"),
+        ("$${A} ${A}", "${A} one"),
+        ("$A $5 {A}", "$A $5 {A}"),
+        ("${A}${B}", "one2"),
+    ],
+)
+def test_variables_are_filled_in(written: str, text: str) -> None:
+    assert fill(written, {"A": "one", "B": "2", "EMPTY": ""}).text == text
+
+
+def test_what_a_variable_gives_is_not_looked_through_for_more() -> None:
+    assert fill("${A}", {"A": "${B}", "B": "no"}).text == "${B}"
+
+
+def test_where_values_come_from_is_told_without_them() -> None:
+    environment = {"A": "one", "EMPTY": ""}
+    assert fill("${A} ${UNSET:-2} ${EMPTY:-3}", environment).origins == (
+        "A from the environment",
+        "default, UNSET is not set",
+        "default, EMPTY is not set",
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("3", 3),
+        ("0.5", 0.5),
+        ("true", True),
+        ("", None),
+        ("null", None),
+        ("2026-11-21", "2026-11-21"),
+        ("[1]", "[1]"),
+        ("=", "="),
+    ],
+)
+def test_one_variable_alone_is_read_as_a_word_of_yaml(text: str, value: object) -> None:
+    assert Filled(written="${A}", text=text, alone=True, origins=()).value == value
+    assert Filled(written="a${A}", text=text, alone=False, origins=()).value == text
+
+
+@pytest.mark.parametrize("written", ["${", "${}", "${A", "${A B}", "${A-b}", "${1A}", "${A:-${B}}", "${Ä}"])
+def test_what_is_no_variable_is_said(written: str) -> None:
+    with pytest.raises(BadVariable, match=r"is no variable$") as caught:
+        fill(written, {"A": "one"})
+    assert "${NAME:-default}" in caught.value.hint
+
+
+def test_numbers_texts_and_nested_values(caption: Callable[..., dict[str, object]], monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"N": "3", "MODEL": "123", "T": "0.5", "KEEP": "false", "MAX": "null"}.items():
+        monkeypatch.setenv(name, value)
+    settings = caption(
+        "caption_num: ${N}",
+        "hf_model: ${MODEL}",
+        "keep_original_sample: ${KEEP}",
+        "num_frames: ${MAX}",
+        'sampling_params: {temperature: "${T}", top_k: "${K:-7}"}',
+        "prompt: Say it in ${N} words, $${N}.",
+    )
+    assert settings["caption_num"] == 3
+    assert settings["hf_model"] == "123"
+    assert settings["keep_original_sample"] is False
+    assert settings["num_frames"] is None
+    assert settings["sampling_params"] == {"temperature": 0.5, "top_k": 7}
+    assert settings["prompt"] == "Say it in 3 words, ${N}."
+
+
+def test_keys_paths_and_options_take_variables_too(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATA", "/data")
+    monkeypatch.setenv("SHARE", "0.25")
+    recipe = load(
+        "dataset_path: ${DATA}/clips.jsonl\nmax_rejected: ${SHARE}\nprocess: ['${OP:-text_length_filter}']\n", "seed=${SEED:-8}"
+    )
+    assert (recipe.dataset_path, recipe.max_rejected, recipe.seed) == ("/data/clips.jsonl", 0.25, 8)
+    assert [step.name for step in recipe.steps] == ["text_length_filter"]
+
+
+def test_keys_are_left_alone(complain: Complain, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KEY", "seed")
+    assert complain("process: []\n${KEY}: 3\n").startswith("recipe.yaml:2:1: a recipe has no key '${KEY}'")
+
+
+def test_a_variable_that_is_not_set_is_a_problem_of_its_place(complain: Complain, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JUICECAP_TEST_MODEL", "m")
+    text = CAPTION + "      caption_num: ${QQQ_XXX_ZZZ_QQQ_XXX_ZZZ}\n      hf_model: ${JUICECAP_TEST_MODLE}\n"
+    assert complain(text) == (
+        "recipe.yaml:5:20: the environment variable 'QQQ_XXX_ZZZ_QQQ_XXX_ZZZ' is not set\n"
+        "    5 |       caption_num: ${QQQ_XXX_ZZZ_QQQ_XXX_ZZZ}\n"
+        "      |                    ^^^^^^^^^^^^^^^^^^^^^^^^^^\n"
+        "   set it, or give a default: ${QQQ_XXX_ZZZ_QQQ_XXX_ZZZ:-…}\n"
+        "recipe.yaml:6:17: the environment variable 'JUICECAP_TEST_MODLE' is not set\n"
+        "    6 |       hf_model: ${JUICECAP_TEST_MODLE}\n"
+        "      |                 ^^^^^^^^^^^^^^^^^^^^^^\n"
+        "   did you mean 'JUICECAP_TEST_MODEL'?  (or give a default: ${JUICECAP_TEST_MODLE:-…})"
+    )
+
+
+def test_a_part_that_cannot_be_filled_in_makes_no_second_problem(complain: Complain) -> None:
+    text = CAPTION + "      sampling_params:\n        max_tokens: ${JUICECAP_TEST_TOKENS}\n"
+    report = complain(text)
+    assert report.startswith("recipe.yaml:6:21: the environment variable 'JUICECAP_TEST_TOKENS' is not set\n")
+    assert report.count("recipe.yaml:") == 1
+
+
+def test_a_problem_of_an_option_names_it(complain: Complain) -> None:
+    assert complain(CAPTION, "seed=${JUICECAP_TEST_SEED}") == (
+        "--set seed=${JUICECAP_TEST_SEED}: the environment variable 'JUICECAP_TEST_SEED' is not set\n"
+        "   set it, or give a default: ${JUICECAP_TEST_SEED:-…}"
+    )
+
+
+@pytest.mark.parametrize("line", ["caption_num: ${TOKEN}", "model_params: ${TOKEN}", "sampling_params: {top_k: '${TOKEN}'}"])
+def test_a_message_names_the_variable_and_not_its_value(line: str, complain: Complain, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOKEN", SECRET)
+    report = complain(f"{CAPTION}      {line}\n")
+    assert "'${TOKEN}'" in report
+    assert SECRET not in report
+
+
+def test_no_secret_lands_in_the_run_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TOKEN", SECRET)
+    (tmp_path / "clips.jsonl").write_text('{"videos": [], "text": "a text that is long enough"}\n', encoding="utf-8")
+    (tmp_path / "shared.yaml").write_text("model_params:\n  token: ${TOKEN}\n", encoding="utf-8")
+    (tmp_path / "recipe.yaml").write_text(
+        f"{CAPTION}      include: shared.yaml\n      hf_model: {script.model}\n      sampling_params: {{seed: 3}}\n",
+        encoding="utf-8",
+    )
+    done = run("recipe.yaml", overrides=["video_captioning_from_vlm_mapper.model_params.revision=${TOKEN}"])
+    assert json.loads((tmp_path / "out" / "captions.jsonl").read_text())["text"] == "a text that is long enough"
+    files = [path for path in done.work_dir.rglob("*") if path.is_file()]
+    assert {"recipe.yaml", "manifest.json"} <= {path.name for path in files}
+    assert [path for path in files if SECRET.encode() in path.read_bytes()] == []
+    told = (done.work_dir / "recipe.yaml").read_text(encoding="utf-8")
+    assert "      token: ${TOKEN}  # TOKEN from the environment\n" in told
+    assert "      revision: ${TOKEN}  # --set; TOKEN from the environment\n" in told
+
+
+def test_the_resolved_recipe_tells_where_things_come_from_and_loads(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WHO", "me")
+    Path("shared.yaml").write_text("seed: 3\nvideo_key: clips\n", encoding="utf-8")
+    recipe = load(
+        "include: shared.yaml\nx-model: &model {hf_model: m}\ndataset_path: ${DATA:-clips.jsonl}\n"
+        "process:\n  - text_length_filter\n  - video_captioning_from_vlm_mapper:\n      <<: *model\n"
+        '      prompt: "${WHO}:\\nwhat # is it?"\n      system_prompt: "a\\u2028b"\n',
+        "process.1.video_captioning_from_vlm_mapper.sampling_params={top_k: 3}",
+        "max_rejected=3",
+    )
+    told = resolved_text(recipe)
+    assert told.split("\n", 1)[1] == (
+        "seed: 3  # shared.yaml:1\n"
+        "video_key: clips  # shared.yaml:2\n"
+        "dataset_path: ${DATA:-clips.jsonl}  # default, DATA is not set\n"
+        "process:\n"
+        "- text_length_filter\n"
+        "- video_captioning_from_vlm_mapper:\n"
+        "    hf_model: m\n"
+        "    # WHO from the environment\n"
+        "    prompt: |-\n"
+        "      ${WHO}:\n"
+        "      what # is it?\n"
+        '    system_prompt: "a\\Lb"\n'
+        "    sampling_params:  # --set\n"
+        "      top_k: 3\n"
+        "max_rejected: 3  # --set\n"
+    )
+    again = load(told)
+    assert again.steps[1].op == recipe.steps[1].op
+    assert again.resolved == recipe.resolved
