@@ -87,16 +87,17 @@ class SampleError(JuicecapError):
     """One sample cannot be processed.
 
     `code` is a constant in capitals that programs can compare; `retryable` says whether the same sample may succeed
-    on another day (a server that was down) or never will (a text file named mp4).
+    on another day (a server that was down) or never will (a text file named mp4); `attempts` how often it was tried.
     """
 
     exit_code = 1
 
-    def __init__(self, code: str, message: str, *, retryable: bool = False) -> None:
+    def __init__(self, code: str, message: str, *, retryable: bool = False, attempts: int = 1) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
         self.retryable = retryable
+        self.attempts = attempts
 
     def __str__(self) -> str:
         return f"{self.code}: {self.message}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -23,9 +24,19 @@ ORIGIN = "__juicecap_origin__"
 FATE = "__juicecap_fate__"
 """Hidden column of a step's table: what became of the sample (see `ops/base.py`)."""
 
-HIDDEN = (ORIGIN, FATE)
+BROKEN = "__juicecap_broken__"
+"""Hidden column of a dataset some of whose records could not be read: why (see `data/broken.py`)."""
+
+HIDDEN = (ORIGIN, FATE, BROKEN)
 
 _SHOWN = 80
+
+_SHOWN_PATH = 300
+
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+
+_SECRETS = re.compile(r"(?<=://)[^/?#]*@|(?<=[?#]).+", re.DOTALL)
+"""What an address may hold besides a place: a user's name and password, and a signature in the query."""
 
 
 def samples_of(batch: Batch) -> list[Sample]:
@@ -56,6 +67,12 @@ def sample_name(sample: Sample, media_keys: Sequence[str] = ("videos", "images")
     return "a sample without media"
 
 
+def source_position(sample: Sample) -> str | None:
+    """Where the sample came from: its source file with the position in it (`/data/clips.jsonl:3`), or the file of a folder."""
+    origin = sample.get(ORIGIN)
+    return os.path.join(origin["folder"] or "", origin["id"]) if origin else None
+
+
 def visible(sample: Sample) -> Sample:
     """The sample as its user knows it: no hidden columns, and no key that its source record did not have."""
     missing = (sample.get(ORIGIN) or {}).get("missing") or ()
@@ -68,8 +85,23 @@ def shown(value: object) -> str:
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
 
 
+def shown_path(path: str) -> str:
+    """A path in a message: what cannot be printed is escaped, a long one cut in the middle, an address without its secrets."""
+    if is_remote(path):
+        path = _SECRETS.sub("…", path)
+    if not path.isprintable():
+        path = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in path)
+    half = _SHOWN_PATH // 2
+    return path if len(path) <= _SHOWN_PATH else f"{path[:half]}…{path[-half:]}"
+
+
+def is_remote(path: str) -> bool:
+    """Whether an entry of a media column is an address (`https://…`, `s3://…`) and not a path."""
+    return _ADDRESS.match(path) is not None
+
+
 def media_paths(sample: Sample, key: str) -> list[str]:
-    """The paths in a media column, relative ones resolved against the sample's source folder.
+    """The paths in a media column, relative ones resolved against the sample's source folder, and addresses as they are.
 
     The column may be missing, null, one path, a list of paths, or a JSON list in a string (as a CSV cell holds it).
 
@@ -90,7 +122,8 @@ def media_paths(sample: Sample, key: str) -> list[str]:
     for entry in value:
         if not isinstance(entry, str | os.PathLike) or not entry:
             raise SampleError("BAD_MEDIA_COLUMN", f"column {key!r} holds {shown(entry)} where a path should be")
-        paths.append(os.path.join(folder, entry))
+        path = os.fspath(entry)
+        paths.append(path if is_remote(path) else os.path.join(folder, path))
     return paths
 
 

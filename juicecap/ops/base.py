@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, get_type_hints
 
 from juicecap.data.lines import write_lines
 from juicecap.errors import SampleError, SettingsError
-from juicecap.ops.asking import answered
+from juicecap.ops.asking import Forecast, answered, forecast
 from juicecap.ops.columns_and_tokens import ColumnsAndTokens
 from juicecap.ops.fate import Fate, Usage
 from juicecap.ops.run_options import IGNORED, is_run_only
@@ -28,6 +28,7 @@ from juicecap.ops.table import fates_of, kept, rejections, step_table
 from juicecap.ops.types import fits, type_name
 from juicecap.sample import Batch, Sample, batch_of, media_paths, samples_of, shown
 from juicecap.vlm.base import Limits, ModelSettings, Outcome, Request, digest_of
+from juicecap.vlm.journal import Journal
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -94,6 +95,11 @@ class Op(ColumnsAndTokens, ABC):
         """A hash of the op's name, version and settings."""
         return digest_of([self.name, self.version, self.settings()])
 
+    def doubts(self, sample: Sample) -> Sequence[tuple[str, str]]:
+        """(parameter, sentence) pairs: settings that do nothing for this sample. For `juicecap check`; a run does not ask."""
+        del sample
+        return ()
+
     def requests(self, sample: Sample) -> Sequence[Request]:
         """The questions that this sample raises; none for an op that asks no model.
 
@@ -123,19 +129,29 @@ class Op(ColumnsAndTokens, ABC):
         """Apply the op to a batch; one fate for each sample, in order."""
         return list(self.stream(samples_of(batch)))
 
-    def stream(self, samples: Iterable[Sample], batch_size: int | None = None) -> Generator[Fate, None, None]:
+    def stream(
+        self, samples: Iterable[Sample], batch_size: int | None = None, journal: Journal | None = None
+    ) -> Generator[Fate, None, None]:
         """Apply the op to samples; one fate for each, in order.
 
-        An op that asks a model takes samples far ahead of the fates it gives, so that the engine never waits.
+        An op that asks a model takes samples far ahead of the fates it gives, so that the engine never waits. What `journal`
+        knows is not asked.
         """
-        if type(self).requests is Op.requests:
+        if not self._asks():
             yield from (self._fate(sample, []) for sample in samples)
             return
-        for sample, outcomes in answered(samples, self._plan, self.limits(batch_size)):
+        for sample, outcomes in answered(samples, self._plan, self.limits(batch_size), journal):
             if isinstance(outcomes, SampleError):
                 yield Fate(kind="rejected", sample=sample, failure=outcomes)
             else:
                 yield self._fate(sample, outcomes)
+
+    def forecast(self, samples: Iterable[Sample], journal: Journal, seconds: float) -> Forecast | None:
+        """How much of what these samples need stands in the journal, counted for so many seconds; None: the op asks no model."""
+        return forecast(samples, self._plan, self.limits(), journal, seconds) if self._asks() else None
+
+    def _asks(self) -> bool:
+        return type(self).requests is not Op.requests
 
     def _plan(self, sample: Sample) -> Sequence[Request] | SampleError:
         try:
@@ -206,7 +222,7 @@ class Op(ColumnsAndTokens, ABC):
         """
         watcher = self._raise_failure if rejected is None else None
         # A fingerprint of its own: the media behind the same rows may be others than last time.
-        options = {"load_from_cache_file": False, "new_fingerprint": secrets.token_hex(16)}
+        options: dict[str, Any] = {"load_from_cache_file": False, "new_fingerprint": secrets.token_hex(16)}
         table = step_table(self, dataset, batch_size=batch_size, watcher=watcher, **options)
         fates = fates_of(table)
         if rejected is None:

@@ -3,23 +3,26 @@
 Every input sample of an op has exactly one fate: it gave output (one or more samples), was dropped by a filter, or was
 rejected for a reason. A step's table holds a row for each output sample, and one for each sample that gave none, so that a
 finished step can neither lose nor repeat a rejection.
+
+Under `on_error: keep` a sample that fails gives itself, with the reason in the column `FAILURES`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
 
 from juicecap.errors import DataError, SampleError
-from juicecap.sample import FATE, HIDDEN, ORIGIN, Sample, sample_name, visible
+from juicecap.sample import FATE, HIDDEN, ORIGIN, Sample, sample_name, source_position, visible
 
 FATE_COLUMN = {
     "kind": "text",
     "first": "bool",
     "code": "text",
     "message": "text",
+    "attempts": "int",
     "retryable": "bool",
     "when": "text",
     "captions": "int",
@@ -27,7 +30,14 @@ FATE_COLUMN = {
     "prompt_tokens": "int",
     "completion_tokens": "int",
 }
-"""Type of the hidden column `FATE`. `first` marks the first row of each input sample; the numbers stand there alone."""
+"""Type of the hidden column `FATE`. `first` marks the first row of each input sample; the numbers stand there alone.
+A kept sample with a code is one that failed and stayed."""
+
+FAILURES = "juicecap_failures"
+"""Column that tells under `on_error: keep` which ops failed on a sample, and why; null where none did."""
+
+FAILURES_COLUMN = [{"op": "text", "code": "text", "message": "text"}]
+"""Type of the column `FAILURES`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +65,26 @@ class Fate:
         if self.failure is None:
             raise ValueError("a sample that was not rejected has no failure")
         name = sample_name(self.sample, media_keys)
-        return type(self.failure)(self.failure.code, f"{name}: {self.failure.message}", retryable=self.failure.retryable)
+        failure = self.failure
+        message = f"{name}: {failure.message}"
+        return type(failure)(failure.code, message, retryable=failure.retryable, attempts=failure.attempts)
+
+    def staying(self, op: str) -> Fate:
+        """The fate under `on_error: keep`: a sample on which `op` failed stays, with the reason in a column."""
+        if self.failure is None:
+            return self
+        reason = {"op": op, "code": self.failure.code, "message": self.failure.message}
+        before = self.sample.get(FAILURES)
+        reasons = [*before, reason] if isinstance(before, list) else [reason]
+        return replace(self, kind="kept", outputs=({**self.sample, FAILURES: reasons},))
+
+    def tried_before(self, attempts: int) -> Fate:
+        """The fate of a sample that had been tried so often before."""
+        if self.failure is None or not attempts:
+            return self
+        failure = self.failure
+        counted = type(failure)(failure.code, failure.message, retryable=failure.retryable, attempts=failure.attempts + attempts)
+        return replace(self, failure=counted)
 
 
 def rows_of(fates: Iterable[Fate], columns: Sequence[str]) -> list[Sample]:
@@ -90,6 +119,7 @@ def _entry(fate: Fate, *, first: bool) -> dict[str, Any]:
         "first": first,
         "code": failure and failure.code,
         "message": failure and failure.message,
+        "attempts": failure and failure.attempts,
         "retryable": failure and failure.retryable,
         "when": failure and datetime.now(UTC).isoformat(timespec="seconds"),
         "captions": usage.captions,
@@ -104,9 +134,11 @@ def rejection(row: Sample, op: str, media_keys: Sequence[str]) -> dict[str, Any]
     fate = row[FATE]
     return {
         "id": sample_name(row, media_keys),
+        "source": source_position(row),
         "op": op,
         "code": fate["code"],
         "message": fate["message"],
+        "attempts": fate["attempts"],
         "retryable": fate["retryable"],
         "when": fate["when"],
         "sample": visible(row),

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import Field, dataclass
-from typing import Any
+from typing import Any, Literal
 
 from jsonargparse.typing import PositiveInt
+
+OnError = Literal["reject", "keep", "stop"]
+"""What happens to a sample on which an op fails, and to the run."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,6 +17,35 @@ class RunOptions:
 
     batch_size: PositiveInt | None = None
     """Samples in a batch; null: the op's own default. The output does not depend on it."""
+    on_error: OnError | None = None
+    """What happens to a sample on which the op fails; null: as the recipe says."""
+    skip_op_error: bool | None = None
+    """Data-Juicer's word for `on_error`: true is `reject`, false is `stop`."""
+
+    @property
+    def at_failure(self) -> OnError | None:
+        """`on_error`, or what stands for it; None: as the recipe says."""
+        return at_failure(self.on_error, skip_op_error=self.skip_op_error)
+
+    def problems(self) -> list[tuple[str, str]]:
+        """What contradicts itself, as (parameter, sentence) pairs."""
+        return contradictions(self.on_error, skip_op_error=self.skip_op_error)
+
+
+def at_failure(on_error: OnError | None, *, skip_op_error: bool | None) -> OnError | None:
+    """What is meant by the two ways to say it."""
+    if on_error is None and skip_op_error is not None:
+        return "reject" if skip_op_error else "stop"
+    return on_error
+
+
+def contradictions(on_error: OnError | None, *, skip_op_error: bool | None) -> list[tuple[str, str]]:
+    """A problem, as (parameter, sentence), if the two ways to say it say different things."""
+    if on_error is None or skip_op_error is None or (on_error == "stop") != skip_op_error:
+        return []
+    meant = at_failure(None, skip_op_error=skip_op_error)
+    told = str(skip_op_error).lower()
+    return [("skip_op_error", f"skip_op_error: {told} is Data-Juicer's word for on_error: {meant}, but on_error is {on_error!r}")]
 
 
 RUN_ONLY = {"run_only": True}
@@ -42,7 +74,6 @@ IGNORED = {
     "ray_execution_mode": "there is no Ray runner yet",
     "response_key": "no op reads a response column",
     "runtime_env": "there is no Ray runner yet",
-    "skip_op_error": "a sample that fails is always rejected alone, with its reason",
     "turbo": "there is no slower mode to leave",
     "work_dir": "the run folder belongs to the recipe",
 }

@@ -6,18 +6,21 @@ here: the dataset brings its own `map`.
 
 from __future__ import annotations
 
+import hashlib
 import itertools
+from array import array
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
 from juicecap.data.columns import features_of, with_columns
 from juicecap.data.exact_json import encode_batch
 from juicecap.errors import BugError
-from juicecap.ops.fate import FATE_COLUMN, Fate, rejection, rows_of
+from juicecap.ops.fate import FAILURES, FAILURES_COLUMN, FATE_COLUMN, Fate, rejection, rows_of
 from juicecap.sample import FATE, Batch, Sample, batch_of, samples_of
+from juicecap.vlm.journal import Journal
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -29,16 +32,22 @@ Watcher = Callable[[Sequence[Fate]], None]
 class BatchOp(Protocol):
     """What this module needs of an op."""
 
+    name: ClassVar[str]
     default_batch_size: ClassVar[int]
 
     def columns_written(self) -> Mapping[str, Any]:
         """See `ops.base.Op`."""
 
-    def stream(self, samples: Iterable[Sample], batch_size: int | None = None) -> Generator[Fate, None, None]:
+    def stream(
+        self, samples: Iterable[Sample], batch_size: int | None = None, journal: Journal | None = None
+    ) -> Generator[Fate, None, None]:
         """See `ops.base.Op`."""
 
 
-class _Rows:
+_USAGE = ("captions", "truncated", "prompt_tokens", "completion_tokens")
+
+
+class Rows:
     """The rows of a dataset; can be iterated more than once."""
 
     def __init__(self, dataset: Dataset, size: int) -> None:
@@ -51,7 +60,7 @@ class _Rows:
 
 @dataclass(frozen=True)
 class Counts:
-    """The fates of a step's input samples, and what the step gave."""
+    """The fates of a step's input samples, and what the step gave. `failed` samples are among the kept: `on_error: keep`."""
 
     taken: int
     kept: int
@@ -62,6 +71,31 @@ class Counts:
     truncated: int
     prompt_tokens: int
     completion_tokens: int
+    failed: int = 0
+
+
+class Failed(NamedTuple):
+    """A sample on which an op failed: its row in the step's table, its number among the input samples, how often it was tried."""
+
+    row: int
+    sample: int
+    attempts: int
+    retryable: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fates:
+    """What a step's table tells, read from it once."""
+
+    counts: Counts
+    kept: Sequence[int]
+    """Rows that go on."""
+    failed: Sequence[Failed]
+    """Samples that failed, those that stayed included; in order."""
+    reasons: Mapping[str, int]
+    """How many failed for each code, the commonest first."""
+    state: str
+    """What the failures change in what goes on: empty if nothing failed, else a hash."""
 
 
 def step_table(
@@ -70,24 +104,34 @@ def step_table(
     *,
     batch_size: int | None = None,
     watcher: Watcher | None = None,
+    keep_failed: bool = False,
+    attempts: Sequence[int] = (),
+    journal: Journal | None = None,
     **map_options: Any,
 ) -> Dataset:
     """Apply `op`; returns the step's table: the dataset's and the op's columns, and `FATE`.
 
+    With `keep_failed` samples that fail stay, and `FAILURES` tells why. `attempts` says how often each sample was tried before.
+    What `journal` knows is not asked.
     `map_options` go to `Dataset.map` (a cache file, a fingerprint). Rows stand in the order of the input.
     """
     dataset = dataset.with_format(None)  # a format would hide columns, or hand ops something else than plain values
-    features = with_columns(dataset.features, {**_written(op, dataset), FATE: FATE_COLUMN})
+    declared = {**op.columns_written(), **({FAILURES: FAILURES_COLUMN} if keep_failed else {})}
+    features = with_columns(dataset.features, {**_written(declared, dataset), FATE: FATE_COLUMN})
     columns = [name for name in features if name != FATE]
     if not len(dataset):  # `map` would leave the columns as they are
         return type(dataset).from_dict({name: [] for name in features}, features=features)
     size = batch_size or op.default_batch_size
-    fates = op.stream(_Rows(dataset, size), batch_size)
+    fates = op.stream(Rows(dataset, size), batch_size, journal)
 
     def step(indices: list[int]) -> Batch:
         chosen = list(itertools.islice(fates, len(indices)))
         if len(chosen) < len(indices):
             raise BugError(f"{type(op).__name__}.stream gave fewer fates than it was given samples")
+        if attempts:
+            chosen = [fate.tried_before(attempts[index]) for fate, index in zip(chosen, indices, strict=True)]
+        if keep_failed:
+            chosen = [fate.staying(op.name) for fate in chosen]
         if watcher:
             watcher(chosen)
         return encode_batch(batch_of(rows_of(chosen, columns), features), features)
@@ -108,9 +152,8 @@ def step_table(
         return table
 
 
-def _written(op: BatchOp, dataset: Dataset) -> dict[str, Any]:
-    """The columns that the op writes; one that exists with another type can hold both from now on."""
-    declared = op.columns_written()
+def _written(declared: Mapping[str, Any], dataset: Dataset) -> dict[str, Any]:
+    """The columns that are written; one that exists with another type can hold both from now on."""
     types = features_of(declared)
     return {
         name: "json" if name in dataset.features and dataset.features[name] != types[name] else spec
@@ -118,33 +161,31 @@ def _written(op: BatchOp, dataset: Dataset) -> dict[str, Any]:
     }
 
 
-def kept(table: Dataset) -> Dataset:
-    """The samples that the step gave, without their fates."""
-    rows = [index for index, fate in _fates(table) if fate["kind"] == "kept"]
-    chosen = table if len(rows) == len(table) else table.select(rows)
-    return chosen.remove_columns(FATE)
-
-
-def rejections(table: Dataset, op: str, media_keys: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """A `rejected.jsonl` record for each rejected sample, in order."""
-    for index, fate in _fates(table):
-        if fate["kind"] == "rejected":
-            yield rejection(table[index], op, media_keys)
-
-
-def counts(table: Dataset) -> Counts:
-    """Count the fates."""
-    kinds: Counter[str] = Counter()
-    sums: Counter[str] = Counter()
-    given = 0
-    for _, fate in _fates(table):
-        given += fate["kind"] == "kept"
-        if fate["first"]:
-            kinds[fate["kind"]] += 1
-            for name in ("captions", "truncated", "prompt_tokens", "completion_tokens"):
-                sums[name] += fate[name]
-    return Counts(
-        taken=sum(kinds.values()),
+def fates_of(table: Dataset) -> Fates:
+    """Read the fates of a step's table; a chunk of it is in memory at a time."""
+    kinds, sums, reasons = Counter[str](), Counter[str](), Counter[str]()
+    rows, failed, state = array("q"), list[Failed](), hashlib.blake2b(digest_size=16)
+    row, sample, given = -1, -1, 0
+    for batch in table.select_columns([FATE]).with_format("arrow").iter(batch_size=10_000):
+        fates = batch[FATE].combine_chunks()
+        for name in _USAGE:
+            sums[name] += sum(fates.field(name).to_pylist())  # zero but in the first row of each sample
+        parts = (fates.field(name).to_pylist() for name in ("kind", "first", "code"))
+        for place, (kind, first, code) in enumerate(zip(*parts, strict=True)):
+            row += 1
+            sample += first
+            kinds[kind] += first
+            if kind == "kept":
+                given += 1
+                rows.append(row)
+            if code is not None:
+                fate = fates[place].as_py()
+                failed.append(Failed(row, sample, fate["attempts"], fate["retryable"]))
+                reasons[code] += 1
+                kinds["failed"] += kind == "kept"
+                state.update(f"{sample} {[code, fate['message']] if kind == 'kept' else ''}\0".encode("utf-8", "surrogatepass"))
+    counts = Counts(
+        taken=sample + 1,
         kept=kinds["kept"],
         filtered=kinds["filtered"],
         rejected=kinds["rejected"],
@@ -153,13 +194,21 @@ def counts(table: Dataset) -> Counts:
         truncated=sums["truncated"],
         prompt_tokens=sums["prompt_tokens"],
         completion_tokens=sums["completion_tokens"],
+        failed=kinds["failed"],
     )
+    told = dict(reasons.most_common())
+    return Fates(counts=counts, kept=rows, failed=failed, reasons=told, state=state.hexdigest() if failed else "")
 
 
-def _fates(table: Dataset) -> Iterator[tuple[int, dict[str, Any]]]:
-    """(row number, fate) of every row; reads one chunk of the table at a time."""
-    index = 0
-    for batch in table.select_columns([FATE]).iter(batch_size=10_000):
-        for fate in batch[FATE]:
-            yield index, fate
-            index += 1
+def kept(table: Dataset, fates: Fates) -> Dataset:
+    """The samples that the step gave, without their fates."""
+    chosen = table if len(fates.kept) == len(table) else table.select(fates.kept)
+    return chosen.remove_columns(FATE)
+
+
+def rejections(table: Dataset, fates: Fates, op: str, media_keys: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """A `rejected.jsonl` record for each rejected sample, in order."""
+    for failed in fates.failed:
+        row = table[failed.row]
+        if row[FATE]["kind"] == "rejected":
+            yield rejection(row, op, media_keys)

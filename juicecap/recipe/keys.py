@@ -11,6 +11,7 @@ from typing import Any, Literal
 from jsonargparse.typing import NonNegativeInt, PositiveInt
 
 from juicecap.ops.columns_and_tokens import ColumnsAndTokens
+from juicecap.ops.run_options import OnError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,20 +40,22 @@ class RecipeKeys(ColumnsAndTokens):
     """Seed of the ops that have one and do not set it."""
     max_rejected: float | int = 0.05
     """How many samples may be rejected before a run counts as failed: a share (0.05) or a number (3)."""
+    on_error: OnError = "reject"
+    """What happens to a sample on which an op fails."""
+    skip_op_error: bool | None = None
+    """Data-Juicer's word for `on_error`: true is `reject`, false is `stop`."""
     use_cache: bool = True
     """Whether steps that an earlier run finished are taken from the run folder."""
     suffixes: str | list[str] = field(default_factory=list)
     """Suffixes of the files that are taken from a folder; empty: those of videos."""
     export_type: Literal["csv", "json", "jsonl", "parquet"] | None = None
     """Format of the export; null: by the suffix of `export_path`."""
+    export_shard_size: NonNegativeInt = 0
+    """Size in bytes of the shards into which the export is cut, by the rows in memory; 0: one file."""
     executor_type: str = "default"
     """Who runs the ops; `default`: this process."""
 
     np: PositiveInt = 4
-    """No effect."""
-    export_shard_size: NonNegativeInt = 0
-    """No effect."""
-    skip_op_error: bool = True
     """No effect."""
     keep_stats_in_res_ds: bool = False
     """No effect."""
@@ -75,13 +78,11 @@ class RecipeKeys(ColumnsAndTokens):
 IGNORED = {
     "ds_cache_dir": "what a run keeps lies in its work_dir",
     "export_in_parallel": "an export is written in one pass",
-    "export_shard_size": "an export is one file",
     "keep_stats_in_res_ds": "filters add no columns to the result",
     "np": "decoding uses every core, and the other ops run in this process",
     "op_fusion": "ops are not fused",
     "open_tracer": "the run folder keeps what each op left",
     "ray_address": "there is no Ray runner yet",
-    "skip_op_error": "a sample that fails is always rejected alone, with its reason; max_rejected says how many are too many",
     "temp_dir": "temporary files lie in the work_dir",
     "trace_num": "the run folder keeps what each op left",
 }

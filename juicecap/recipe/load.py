@@ -15,6 +15,7 @@ from typing import Any
 from juicecap.errors import DataError
 from juicecap.ops import catalog, registry, schema
 from juicecap.ops.columns_and_tokens import ColumnsAndTokens
+from juicecap.ops.run_options import OnError, at_failure, contradictions
 from juicecap.recipe import data_juicer, include
 from juicecap.recipe.environment import strings
 from juicecap.recipe.keys import IGNORED, RecipeKeys
@@ -88,9 +89,11 @@ def draft_recipe(path: str | os.PathLike[str], overrides: Sequence[str] = ()) ->
         **{name: getattr(keys, name) for name in COLUMNS_AND_TOKENS},
         seed=keys.seed,
         max_rejected=keys.max_rejected,
+        on_error=at_failure(_on_error(source, keys), skip_op_error=keys.skip_op_error) or "reject",
         use_cache=keys.use_cache,
         suffixes=_listed(keys.suffixes),
         export_type=keys.export_type,
+        export_shard_size=keys.export_shard_size,
         notices=tuple(found.notices),
         resolved=source.written,
         source=source,
@@ -137,9 +140,16 @@ def _keys(source: Source, found: Findings) -> RecipeKeys:
     for key in ("text_keys", *COLUMNS_AND_TOKENS, "export_path"):
         if key in values and (not values[key] or "" in _listed(values[key])):
             found.problems.append(source.problem((key,), f"{key} must not be empty"))
+    for key, sentence in contradictions(_on_error(source, keys), skip_op_error=keys.skip_op_error):
+        found.problems.append(source.problem((key,), sentence))
     _executor(source, keys, found)
     _say_ignored(source, keys, found)
     return keys
+
+
+def _on_error(source: Source, keys: RecipeKeys) -> OnError | None:
+    """What the recipe says itself."""
+    return None if source.values.get("on_error") is None else keys.on_error
 
 
 def _unknown(source: Source, key: str | int) -> Problem:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from juicecap.ops.base import Op
-from juicecap.ops.run_options import RunOptions
+from juicecap.ops.run_options import OnError, RunOptions
 from juicecap.recipe.source import Source
 
 
@@ -53,9 +53,13 @@ class Recipe:
     seed: int
     max_rejected: float | int
     """A share of the samples if a float, a number of samples if an int."""
+    on_error: OnError
+    """What happens to a sample on which an op fails that does not say for itself."""
     use_cache: bool
     suffixes: tuple[str, ...]
     export_type: str | None
+    export_shard_size: int
+    """In bytes; 0: one file."""
 
     notices: tuple[str, ...]
     """What is ignored or assumed, a sentence each, to be said once."""

@@ -118,6 +118,8 @@ def _made(block: _Block, kind: type[Op], shared: Mapping[str, Any], found: Findi
     place = block.source.place(block.trail, "key")
     line, column = (place.line, place.column) if isinstance(place, Place) else (0, 0)
     run_options = RunOptions(**options)
+    for key, sentence in run_options.problems():
+        block.wrong(f"{block.name}: {sentence}", key, at="value")
     return Step(name=block.name, op=op, options=run_options, settings=block.written, index=block.index, line=line, column=column)
 
 

@@ -19,18 +19,22 @@ def run(
     overrides: Sequence[str] = (),
     limit: int | None = None,
     overwrite: bool = False,
+    retry_rejected: bool = False,
     progress: Progress | None = None,
 ) -> RunResult:
     """Run a recipe and export its result.
 
     `overrides` are `KEY=VALUE` texts as on the command line (for a recipe given by path); `limit` takes only the first
     samples; `overwrite` allows to replace an output that another run wrote. A run that is repeated goes on behind its last
-    finished step.
+    finished step, and tries samples again that failed for a reason that may have passed; `retry_rejected`: all that failed.
 
     Raises:
         RecipeError: the recipe is wrong; nothing was run.
-        DataError: the dataset cannot be read or the output cannot be written.
-        EnvironmentFailure: an engine or the disk failed; running again resumes.
+        UsageError: the output belongs to another run.
+        DataError: the dataset cannot be read, the output cannot be written, or the samples are all bad (see `on_error`).
+        EnvironmentFailure: an engine or the disk failed, or another run uses the run folder; running again resumes.
     """
     loaded = recipe if isinstance(recipe, Recipe) else load_recipe(recipe, overrides)
-    return run_local(loaded, limit=limit, overwrite=overwrite, progress=progress or SilentProgress())
+    return run_local(
+        loaded, limit=limit, overwrite=overwrite, retry_rejected=retry_rejected, progress=progress or SilentProgress()
+    )

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from juicecap.data.atomic import replacing
+from juicecap.data.atomic import NO_SPACE, remove, remove_leftovers, replacing, write_error
 from juicecap.errors import DataError, UsageError
+from juicecap.runner.lock import locked
 
 
 @dataclass(frozen=True)
@@ -41,37 +42,68 @@ class RunFolder:
         """What was run with what, and what it gave."""
         return self.root / "manifest.json"
 
-    def _create(self) -> None:
-        """Make the folder.
+    @property
+    def scratch(self) -> Path:
+        """What is being made: nothing in it outlives a run."""
+        return self.root / "unfinished"
 
-        Raises:
-            DataError: that is not possible.
-        """
-        try:
-            self.steps.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise DataError(f"the run folder {self.root} cannot be made ({error.strerror}); set work_dir to another") from error
+    @property
+    def owner(self) -> str:
+        """The name of this folder's runs in those of their temporary files elsewhere."""
+        return hashlib.blake2b(os.fsencode(os.path.realpath(self.root)), digest_size=8).hexdigest()
 
     def step_file(self, number: int, op: str, fingerprint: str) -> Path:
         """Where step `number` (from 1) leaves its table."""
         return self.steps / f"{number:02d}-{op}-{fingerprint[:16]}.arrow"
 
-    def claim(self, export_path: Path, *, overwrite: bool) -> None:
-        """Make the folder and note the output as its own. One that exists must be its own already, unless `overwrite` is set.
+    @contextmanager
+    def claimed(self, output: Path, *, overwrite: bool) -> Iterator[None]:
+        """Hold the folder, which is made if missing, for a run that is going to write `output`, and note that as its own.
+
+        An output that exists must be its own already, unless `overwrite` is set. What killed runs left is taken away.
 
         Raises:
             UsageError: it is not.
+            EnvironmentFailure: another run is using the folder, or the disk is full.
             DataError: the folder cannot be made.
         """
-        own, path = self._read_exports(), os.path.abspath(export_path)
-        if export_path.exists() and not overwrite and path not in own:
+        path = os.path.abspath(output)
+        if output.exists() and not overwrite and path not in self._read_exports():
             raise UsageError(
-                f"{export_path} exists and was not written by this run; give another export_path, or --overwrite to replace it"
+                f"{output} exists and was not written by this run; give another export_path, or --overwrite to replace it"
             )
         self._create()
-        if path not in own:
-            with replacing(self.root / "exports.json") as stream:
-                stream.write(json.dumps([*own, path]).encode("utf-8") + b"\n")
+        with locked(self.root):
+            own = self._read_exports()
+            self._clean(own)
+            if path not in own:
+                with replacing(self.root / "exports.json") as stream:
+                    stream.write(json.dumps([*own, path]).encode("utf-8") + b"\n")
+            try:
+                yield
+            finally:
+                remove(self.scratch)
+
+    def _create(self) -> None:
+        try:
+            self.steps.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            if error.errno in NO_SPACE:
+                raise write_error(self.root, error) from error
+            raise DataError(f"the run folder {self.root} cannot be made ({error.strerror}); set work_dir to another") from error
+
+    def _clean(self, outputs: list[str]) -> None:
+        """Take away what runs of this folder left that were killed; whoever calls this holds the lock."""
+        remove(self.scratch)
+        for folder in (self.root, self.steps):
+            for left in folder.glob(".juicecap--*.tmp"):
+                remove(left)
+        for output in outputs:
+            remove_leftovers(Path(output), self.owner)
+        try:
+            self.scratch.mkdir()
+        except OSError as error:
+            raise write_error(self.scratch, error) from error
 
     def _read_exports(self) -> list[str]:
         """The outputs of this folder's runs, finished or not."""
@@ -79,14 +111,14 @@ class RunFolder:
             loaded = json.loads((self.root / "exports.json").read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return []
-        return loaded if isinstance(loaded, list) else []
+        return [each for each in loaded if isinstance(each, str)] if isinstance(loaded, list) else []
 
     def write_manifest(self, facts: Mapping[str, Any]) -> None:
         """Replace the manifest."""
         with replacing(self.manifest) as stream:
             stream.write(json.dumps(facts, indent=2, ensure_ascii=False).encode("utf-8") + b"\n")
 
-    def write_recipe(self, resolved: Mapping[Any, Any]) -> None:
+    def write_recipe(self, text: str) -> None:
         """Keep the recipe as it was resolved."""
         with replacing(self.root / "recipe.yaml") as stream:
-            stream.write(yaml.safe_dump(dict(resolved), sort_keys=False, allow_unicode=True).encode("utf-8"))
+            stream.write(text.encode("utf-8"))

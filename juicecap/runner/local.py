@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import platform
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib import metadata
@@ -16,18 +17,21 @@ from typing import TYPE_CHECKING, Any
 from loguru import logger
 
 import juicecap
-from juicecap.data.export import write_export
+from juicecap.data.atomic import write_error
+from juicecap.data.export import export_target, write_export
 from juicecap.data.lines import write_lines
 from juicecap.data.source import open_source
 from juicecap.errors import BugError, JuicecapError
 from juicecap.notice import say_once
 from juicecap.ops.table import rejections
-from juicecap.recipe import Recipe, missing_columns
+from juicecap.recipe import Recipe, missing_columns, taken_columns
 from juicecap.recipe.problems import failure
+from juicecap.recipe.resolved import resolved_text
 from juicecap.runner.folder import RunFolder
 from juicecap.runner.progress import Progress
 from juicecap.runner.result import RunResult
 from juicecap.runner.steps import Finished, Stage, run_step
+from juicecap.runner.watch import Watch
 from juicecap.sample import HIDDEN
 from juicecap.vlm import core
 from juicecap.vlm.base import digest_of
@@ -35,17 +39,17 @@ from juicecap.vlm.base import digest_of
 if TYPE_CHECKING:
     from datasets import Dataset
 
-TOTALS = ("filtered", "rejected", "captions", "truncated", "prompt_tokens", "completion_tokens")
+TOTALS = ("filtered", "rejected", "failed", "captions", "truncated", "prompt_tokens", "completion_tokens")
 """Counts that the manifest tells for the whole run as well."""
 
 
-def run_local(recipe: Recipe, *, limit: int | None, overwrite: bool, progress: Progress) -> RunResult:
+def run_local(recipe: Recipe, *, limit: int | None, overwrite: bool, retry_rejected: bool, progress: Progress) -> RunResult:
     """See `runner.run`."""
     began, started = time.monotonic(), datetime.now(UTC)
     folder = RunFolder(recipe.work_dir)
-    folder.claim(recipe.export_path, overwrite=overwrite)
-    folder.write_recipe(recipe.resolved)
-    with _logging_to(folder), _quiet_datasets():
+    output = export_target(recipe.export_path, recipe.export_shard_size)
+    with folder.claimed(output, overwrite=overwrite), _logging_to(folder), _quiet_datasets():
+        folder.write_recipe(resolved_text(recipe))
         for notice in recipe.notices:
             say_once(notice)
         source = open_source(
@@ -56,22 +60,23 @@ def run_local(recipe: Recipe, *, limit: int | None, overwrite: bool, progress: P
             limit=limit,
         )
         # Again, and for every format: a run from Python was not checked, and `check` does not look into all files.
-        if lacking := missing_columns(recipe, (name for name in source.column_names if name not in HIDDEN)):
-            raise failure(lacking, recipe.source.text)
-        finished = _run_steps(recipe, source, folder, progress)
+        columns = [name for name in source.column_names if name not in HIDDEN]
+        if wrong := [*missing_columns(recipe, columns), *taken_columns(recipe, columns)]:
+            raise failure(wrong, recipe.source.text)
+        finished = _run_steps(recipe, source, folder, progress, retry_rejected=retry_rejected)
         last = finished[-1].stage.dataset if finished else source
         rejected = write_lines(folder.rejected, _rejected(recipe, finished))
         result = RunResult(
             samples=len(source),
             steps=tuple(each.result for each in finished),
             exported=len(last),
-            export_path=recipe.export_path,
+            export_path=output,
             work_dir=recipe.work_dir,
             seconds=time.monotonic() - began,
             max_rejected=recipe.max_rejected,
         )
         _check(result, rejected)
-        write_export(last, recipe.export_path, format=recipe.export_type)
+        write_export(last, recipe.export_path, format=recipe.export_type, shard_size=recipe.export_shard_size, owner=folder.owner)
         folder.write_manifest(_manifest(recipe, result, started, limit))
     return result
 
@@ -79,19 +84,35 @@ def run_local(recipe: Recipe, *, limit: int | None, overwrite: bool, progress: P
 def _check(result: RunResult, rejected: int) -> None:
     """The promise that no sample is lost in silence."""
     if rejected != result.rejected:
-        raise BugError(f"{result.rejected} samples were rejected but {rejected} stand in rejected.jsonl")
-    if result.samples + result.added != result.exported + result.filtered + result.rejected:
-        raise BugError(f"the counts do not add up: {result}")
+        raise BugError(f"{result.rejected} samples were rejected but {rejected} stand in rejected.jsonl; nothing was exported")
+    if not result.chain_holds:
+        raise BugError(f"the counts do not add up; nothing was exported: {result}")
 
 
-def _run_steps(recipe: Recipe, source: Dataset, folder: RunFolder, progress: Progress) -> list[Finished]:
+def _run_steps(recipe: Recipe, source: Dataset, folder: RunFolder, progress: Progress, *, retry_rejected: bool) -> list[Finished]:
     stage = Stage(source, digest_of(["source", source._fingerprint]))  # noqa: SLF001  (there is no public name for it)
+    allowed = recipe.max_rejected
+    tolerant = allowed >= (1.0 if isinstance(allowed, float) else len(source))
     finished: list[Finished] = []
     for number, step in enumerate(recipe.steps, start=1):
+        on_error = step.options.at_failure or recipe.on_error
+        watch = Watch(step, len(stage.dataset), on_error, tolerant=tolerant)
         try:
-            done = run_step(step, number, len(recipe.steps), stage, folder, progress, use_cache=recipe.use_cache)
+            done = run_step(
+                step,
+                number,
+                len(recipe.steps),
+                stage,
+                folder,
+                progress,
+                watch,
+                use_cache=recipe.use_cache,
+                retry_rejected=retry_rejected,
+            )
         except JuicecapError as error:
             logger.error("{}: {}", step.name, error)
+            with suppress(JuicecapError):  # such as a full disk, which is being told already
+                write_lines(folder.rejected, itertools.chain(_rejected(recipe, finished), watch.records()))
             raise
         finished.append(done)
         stage = done.stage
@@ -100,8 +121,8 @@ def _run_steps(recipe: Recipe, source: Dataset, folder: RunFolder, progress: Pro
 
 
 def _rejected(recipe: Recipe, finished: list[Finished]) -> Iterator[dict[str, Any]]:
-    for step, done in zip(recipe.steps, finished, strict=True):
-        yield from rejections(done.table, step.name, step.op.media_keys())
+    for step, done in zip(recipe.steps, finished, strict=False):
+        yield from rejections(done.table, done.fates, step.name, step.op.media_keys())
 
 
 def _manifest(recipe: Recipe, result: RunResult, started: datetime, limit: int | None) -> dict[str, Any]:
@@ -112,7 +133,7 @@ def _manifest(recipe: Recipe, result: RunResult, started: datetime, limit: int |
         "recipe": str(recipe.path),
         "recipe_digest": digest_of(recipe.resolved),
         "dataset_path": os.path.abspath(recipe.dataset_path) if os.path.exists(recipe.dataset_path) else recipe.dataset_path,
-        "export_path": os.path.abspath(recipe.export_path),
+        "export_path": os.path.abspath(result.export_path),
         "seed": recipe.seed,
         "limit": limit,
         "started": started.isoformat(timespec="seconds"),
@@ -120,8 +141,18 @@ def _manifest(recipe: Recipe, result: RunResult, started: datetime, limit: int |
         "samples": result.samples,
         "exported": result.exported,
         **{name: result.total(name) for name in TOTALS},
+        "reasons": result.reasons,
+        "max_rejected": result.max_rejected,
+        "exit_code": result.exit_code,
         "steps": [
-            {"op": step.op, "finished_before": step.finished_before, "seconds": round(step.seconds, 3), **asdict(step.counts)}
+            {
+                "op": step.op,
+                "finished_before": step.finished_before,
+                "tried_again": step.tried_again,
+                "seconds": round(step.seconds, 3),
+                **asdict(step.counts),
+                "reasons": dict(step.reasons),
+            }
             for step in result.steps
         ],
     }
@@ -135,11 +166,24 @@ def _versions() -> dict[str, str]:
 
 @contextmanager
 def _logging_to(folder: RunFolder) -> Iterator[None]:
-    sink = logger.add(str(folder.log).replace("{", "{{").replace("}", "}}"), serialize=True, level="INFO")
+    """Append what is logged to the folder's log; a disk that is full by then is told where it matters."""
+    try:
+        stream = folder.log.open("a", encoding="utf-8", errors="backslashreplace")
+    except OSError as error:
+        raise write_error(folder.log, error) from error
+
+    def write(message: str) -> None:
+        with suppress(OSError):
+            stream.write(message)
+            stream.flush()
+
+    sink = logger.add(write, serialize=True, level="INFO")
     try:
         yield
     finally:
         logger.remove(sink)
+        with suppress(OSError):
+            stream.close()
 
 
 @contextmanager

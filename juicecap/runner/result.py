@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from juicecap.ops.table import Counts
@@ -10,12 +12,16 @@ from juicecap.ops.table import Counts
 
 @dataclass(frozen=True, kw_only=True)
 class StepResult:
-    """One op's counts. `finished_before` says that an earlier run had done it."""
+    """One op's counts. `finished_before` says that an earlier run had done it all."""
 
     op: str
     counts: Counts
     seconds: float
     finished_before: bool
+    reasons: Mapping[str, int] = field(default_factory=dict)
+    """How many samples failed for each code, the commonest first."""
+    tried_again: int = 0
+    """Samples that failed in an earlier run and were tried again in this one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +32,7 @@ class RunResult:
     steps: tuple[StepResult, ...]
     exported: int
     export_path: Path
+    """The file, or the folder of shards."""
     work_dir: Path
     seconds: float
     max_rejected: float | int
@@ -44,6 +51,27 @@ class RunResult:
     def rejected(self) -> int:
         """Samples rejected in all steps."""
         return self.total("rejected")
+
+    @property
+    def failed(self) -> int:
+        """Failures of samples that stayed under `on_error: keep`, in all steps."""
+        return self.total("failed")
+
+    @property
+    def reasons(self) -> dict[str, int]:
+        """How many samples failed for each code in all steps, the commonest first."""
+        reasons: Counter[str] = Counter()
+        for step in self.steps:
+            reasons.update(step.reasons)
+        return dict(reasons.most_common())
+
+    @property
+    def chain_holds(self) -> bool:
+        """Whether each step took what the one before it gave, no sample has two fates or none, and the sums fit."""
+        flow = [self.samples, *(step.counts.given for step in self.steps)]
+        each = all(step.counts.taken == step.counts.kept + step.counts.filtered + step.counts.rejected for step in self.steps)
+        summed = self.samples + self.added == self.exported + self.filtered + self.rejected
+        return each and summed and flow == [*(step.counts.taken for step in self.steps), self.exported]
 
     @property
     def filtered(self) -> int:

@@ -5,30 +5,36 @@ from __future__ import annotations
 import hashlib
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from loguru import logger
 
-from juicecap.data.table import open_arrow
-from juicecap.errors import BugError, DataError, EnvironmentFailure
+from juicecap.data.atomic import sync_folder, write_error
+from juicecap.data.table import open_arrow, write_arrow
+from juicecap.errors import BugError, DataError
 from juicecap.ops.fate import Fate
 from juicecap.ops.registry import source_of
-from juicecap.ops.table import Counts, counts, kept, step_table
+from juicecap.ops.table import Failed, Fates, Watcher, fates_of, kept, step_table
+from juicecap.ops.whole_dataset import WholeDatasetOp
 from juicecap.runner.progress import Progress
 from juicecap.runner.result import StepResult
+from juicecap.runner.retry import merged, to_try_again
+from juicecap.runner.watch import Watch
 from juicecap.sample import ORIGIN
 from juicecap.vlm.base import digest_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from datasets import Dataset
 
     from juicecap.ops.base import Op
     from juicecap.recipe import Step
     from juicecap.runner.folder import RunFolder
+
+TABLE_VERSION = 2
+"""Raised when tables are made otherwise, so that old ones are not taken for current ones."""
 
 
 @dataclass(frozen=True)
@@ -41,62 +47,120 @@ class Stage:
 
 @dataclass(frozen=True)
 class Finished:
-    """A step that is done: its table, what goes on from it, and its counts."""
+    """A step that is done: its table with what it tells, what goes on from it, and its counts."""
 
     table: Dataset
+    fates: Fates
     stage: Stage
     result: StepResult
 
 
 def run_step(
-    step: Step, number: int, of: int, stage: Stage, folder: RunFolder, progress: Progress, *, use_cache: bool
+    step: Step,
+    number: int,
+    of: int,
+    stage: Stage,
+    folder: RunFolder,
+    progress: Progress,
+    watch: Watch,
+    *,
+    use_cache: bool,
+    retry_rejected: bool,
 ) -> Finished:
-    """Run one op over a dataset, or (with `use_cache`) take the table that an earlier run left."""
+    """Run one op over a dataset, or (with `use_cache`) take the table that an earlier run left.
+
+    Of that, samples that failed and may succeed on another day are tried again; with `retry_rejected` all that failed.
+    """
     began = time.monotonic()
-    fingerprint = _fingerprint(step.op, stage)
-    file = folder.step_file(number, step.name, fingerprint)
-    table = _reopened(file, fingerprint) if use_cache else None
-    found = table is not None
-    progress.started(step.name, number, of, len(stage.dataset), finished=found)
-    if table is None:
-        table = _computed(step, stage, file, fingerprint, progress)
+    work = _Work(step, stage, folder, number, progress, watch)
+    table = _reopened(work.file, work.fingerprint) if use_cache else None
+    fates = fates_of(table) if table is not None else None
+    again = to_try_again(step.op, fates, permanent=retry_rejected) if fates else []
+    found = fates is not None and not again
+    if again and isinstance(step.op, WholeDatasetOp):
+        table = fates = None
+    progress.started(step.name, number, of, len(again) if fates and again else len(stage.dataset), finished=found)
+    if table is None or fates is None:
+        table = work.computed()
+        fates = fates_of(table)
+    elif again:
+        table = work.tried_again(table, again)
+        fates = fates_of(table)
     progress.ended()
-    counted = counts(table)
-    _check(step.name, counted, len(stage.dataset))
-    result = StepResult(op=step.name, counts=counted, seconds=time.monotonic() - began, finished_before=found)
-    return Finished(table, Stage(kept(table), fingerprint), result)
+    _check(step.name, fates, len(stage.dataset))
+    watch.check(table, fates)
+    result = StepResult(
+        op=step.name,
+        counts=fates.counts,
+        reasons=fates.reasons,
+        seconds=time.monotonic() - began,
+        finished_before=found,
+        tried_again=len(again),
+    )
+    passed_on = digest_of([work.fingerprint, fates.state]) if fates.state else work.fingerprint
+    return Finished(table, fates, Stage(kept(table, fates), passed_on), result)
 
 
-def _computed(step: Step, stage: Stage, file: Path, fingerprint: str, progress: Progress) -> Dataset:
-    """Run the op into a temporary file that becomes `file` once it is whole and on disk."""
+class _Work:
+    """Making the table of one step: under a temporary name, until it is whole and on disk."""
 
-    def watcher(fates: Sequence[Fate]) -> None:
-        progress.advanced(len(fates), sum(fate.kind == "rejected" for fate in fates))
+    def __init__(self, step: Step, stage: Stage, folder: RunFolder, number: int, progress: Progress, watch: Watch) -> None:
+        self._step = step
+        self._stage = stage
+        self._progress = progress
+        self._watch = watch
+        self._keep_failed = watch.on_error == "keep"
+        self.fingerprint = _fingerprint(step, stage, keep_failed=self._keep_failed)
+        self.file = folder.step_file(number, step.name, self.fingerprint)
+        self._unfinished = folder.scratch / self.file.name
 
-    temporary = file.with_suffix(f".{os.getpid()}.tmp")
-    try:
-        table = step_table(
-            step.op,
-            stage.dataset,
-            batch_size=step.options.batch_size,
-            watcher=watcher,
-            cache_file_name=str(temporary),
-            load_from_cache_file=False,
-            new_fingerprint=fingerprint,
-        )
-        if not temporary.exists():  # an empty table has no file
-            return table
-        with temporary.open("rb") as stream:
-            os.fsync(stream.fileno())
-        temporary.replace(file)
-    except OSError as error:
-        raise EnvironmentFailure(f"{file.parent} cannot be written ({error.strerror or error}); running again resumes") from error
-    finally:
-        temporary.unlink(missing_ok=True)
-    reopened = _reopened(file, fingerprint)
-    if reopened is None:
-        raise BugError(f"{file} was written and cannot be read")
-    return reopened
+    def computed(self) -> Dataset:
+        """The op over the whole dataset."""
+        table = self._apply(self._stage.dataset, self._watch.look, ())
+        self._watch.end()
+        return self._finished(self._unfinished) if self._unfinished.exists() else table  # an empty table has no file
+
+    def tried_again(self, table: Dataset, again: Sequence[Failed]) -> Dataset:
+        """The op over the samples that failed, and its table as if all had been done at once."""
+        samples = self._stage.dataset.select([failed.sample for failed in again])
+        fresh = self._apply(samples, None, [failed.attempts for failed in again])
+        both = self._unfinished.with_suffix(".merged")
+        write_arrow(both, table.data.schema, merged(table, again, fresh))
+        return self._finished(both)
+
+    def _apply(self, dataset: Dataset, look: Watcher | None, attempts: Sequence[int]) -> Dataset:
+        def watcher(fates: Sequence[Fate]) -> None:
+            self._progress.advanced(len(fates), sum(fate.kind == "rejected" for fate in fates))
+            if look:
+                look(fates)
+
+        try:
+            return step_table(
+                self._step.op,
+                dataset,
+                batch_size=self._step.options.batch_size,
+                watcher=watcher,
+                keep_failed=self._keep_failed,
+                attempts=attempts,
+                cache_file_name=str(self._unfinished),
+                load_from_cache_file=False,
+                new_fingerprint=self.fingerprint,
+            )
+        except OSError as error:
+            raise write_error(self._unfinished.parent, error) from error
+
+    def _finished(self, unfinished: Path) -> Dataset:
+        try:
+            with unfinished.open("rb") as stream:
+                os.fsync(stream.fileno())
+            unfinished.replace(self.file)
+            sync_folder(self.file.parent)
+        except OSError as error:
+            raise write_error(self.file, error) from error
+        reopened = _reopened(self.file, self.fingerprint)
+        if reopened is None:
+            raise BugError(f"{self.file} was written and cannot be read")
+        return reopened
 
 
 def _reopened(file: Path, fingerprint: str) -> Dataset | None:
@@ -110,14 +174,15 @@ def _reopened(file: Path, fingerprint: str) -> Dataset | None:
         return None
 
 
-def _fingerprint(op: Op, stage: Stage) -> str:
+def _fingerprint(step: Step, stage: Stage, *, keep_failed: bool) -> str:
     """What the step's table depends on: input, op, user's source, model files, and size and time of all media."""
+    op = step.op
     facts = [stage.fingerprint, op.fingerprint(), source_of(type(op)), op.outside_state(), _media_state(op, stage.dataset)]
-    return digest_of(facts)
+    return digest_of([TABLE_VERSION, keep_failed, *facts])
 
 
 def _media_state(op: Op, dataset: Dataset) -> str:
-    columns = [name for name in (*op.media_columns(), ORIGIN) if name in dataset.column_names]
+    columns = [name for name in (*op.media_sources(), ORIGIN) if name in dataset.column_names]
     if not op.media_columns() or not columns:
         return ""
     state = hashlib.blake2b(digest_size=16)
@@ -135,6 +200,7 @@ def _file_state(path: str) -> str:
     return f"{status.st_size} {status.st_mtime_ns} {os.access(path, os.R_OK)}"
 
 
-def _check(op: str, counted: Counts, samples: int) -> None:
+def _check(op: str, fates: Fates, samples: int) -> None:
+    counted = fates.counts
     if counted.taken != samples or counted.kept + counted.filtered + counted.rejected != samples:
         raise BugError(f"{op}: {samples} samples went in, but {counted} came out; nothing was exported")

@@ -10,7 +10,9 @@ from datasets import Dataset, Features, List, Value
 from juicecap.errors import SampleError
 from juicecap.ops.base import Mapper
 from juicecap.ops.fate import FATE_COLUMN, Fate, Usage, rejection, rows_of, visible
-from juicecap.ops.table import Counts, counts, kept, rejections, step_table
+from juicecap.ops.table import Counts, Failed, fates_of, step_table
+from juicecap.ops.table import kept as kept_rows
+from juicecap.ops.table import rejections as rejection_records
 from juicecap.sample import FATE, ORIGIN
 
 
@@ -25,6 +27,18 @@ class HalveMapper(Mapper):
         if sample["n"] % 2:
             raise SampleError("ODD", f"{sample['n']} is odd")
         return [sample, {**sample, "half": sample["n"] // 2}] if sample["n"] else []
+
+
+def kept(table):
+    return kept_rows(table, fates_of(table))
+
+
+def counts(table):
+    return fates_of(table).counts
+
+
+def rejections(table, op, media_keys):
+    return rejection_records(table, fates_of(table), op, media_keys)
 
 
 def table_of(numbers, **options):
@@ -54,10 +68,10 @@ def test_samples_are_read_ahead_of_the_batches_and_each_once():
 
     @dataclass(frozen=True, kw_only=True)
     class Reading(HalveMapper):
-        def stream(self, samples, batch_size=None):
+        def stream(self, samples, batch_size=None, journal=None):
             noted = list(samples)
             read.append([sample["n"] for sample in noted])
-            yield from super().stream(noted, batch_size)
+            yield from super().stream(noted, batch_size, journal)
 
     table = step_table(Reading(), Dataset.from_dict({"n": [2, 4, 6]}), batch_size=1)
     assert read == [[2, 4, 6]]
@@ -166,12 +180,15 @@ class TestMissingKeys:
 
 
 def test_a_rejection_holds_enough_to_try_again():
-    row = {"videos": ["a.mp4"], FATE: {"code": "C", "message": "m", "retryable": True, "when": "now", "kind": "rejected"}}
+    told = {"code": "C", "message": "m", "attempts": 2, "retryable": True, "when": "now", "kind": "rejected"}
+    row = {"videos": ["a.mp4"], FATE: told}
     assert rejection(row, "op", ("videos",)) == {
         "id": "a.mp4",
+        "source": None,
         "op": "op",
         "code": "C",
         "message": "m",
+        "attempts": 2,
         "retryable": True,
         "when": "now",
         "sample": {"videos": ["a.mp4"]},

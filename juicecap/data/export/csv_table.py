@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from juicecap.data.export.rows import json_text, samples, visible_columns
-from juicecap.data.source.csv_table import LONGEST_CELL
+from juicecap.data.record import LONGEST
 from juicecap.sample import Sample
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def write(dataset: Dataset, stream: BinaryIO) -> None:
 
 def count(path: Path) -> int:
     """The number of rows in the file, without the header."""
-    csv.field_size_limit(LONGEST_CELL)
+    csv.field_size_limit(LONGEST)
     with path.open(encoding="utf-8", newline="") as stream:
         return sum(1 for _ in csv.reader(stream, strict=True)) - 1
 

@@ -1,0 +1,70 @@
+"""One run at a time in a run folder.
+
+The lock is the system's (`flock`), so it ends with the process however that ends, and what stands in the file is for people.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import BinaryIO
+
+from juicecap.data.atomic import write_error
+from juicecap.errors import EnvironmentFailure
+from juicecap.notice import say_once
+
+_NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold the folder, which exists, for the block.
+
+    Raises:
+        EnvironmentFailure: another run holds it; the message says which.
+        DataError: the folder cannot be written.
+    """
+    file = folder / ".lock"
+    try:
+        stream = file.open("a+b")
+    except OSError as error:
+        raise write_error(file, error) from error
+    with stream:
+        _lock(stream, folder)
+        try:
+            stream.truncate(0)
+            facts = {"pid": os.getpid(), "host": socket.gethostname(), "since": datetime.now(UTC).isoformat(timespec="seconds")}
+            stream.write(json.dumps(facts).encode() + b"\n")
+            stream.flush()
+        except OSError as error:
+            raise write_error(file, error) from error
+        yield
+
+
+def _lock(stream: BinaryIO, folder: Path) -> None:
+    try:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise EnvironmentFailure(
+            f"{folder} is in use by another run{_holder(stream)}. Wait for it to end, or set work_dir to another folder."
+        ) from None
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise write_error(folder, error) from error
+        say_once(f"the file system of {folder} has no locks: take care that no two runs use it at once")
+
+
+def _holder(stream: BinaryIO) -> str:
+    try:
+        stream.seek(0)
+        facts = json.loads(stream.read())
+        return f" (process {facts['pid']} on {facts['host']}, since {facts['since']})"
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""  # it has not written its facts yet

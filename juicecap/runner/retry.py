@@ -1,0 +1,64 @@
+"""A finished step of which some samples are tried again: its table with their new rows in the place of the old ones."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from juicecap.data.table import CHUNK
+from juicecap.ops.table import Failed, Fates
+from juicecap.ops.whole_dataset import WholeDatasetOp
+from juicecap.sample import FATE
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from datasets import Dataset
+
+    from juicecap.ops.base import Op
+
+
+def to_try_again(op: Op, fates: Fates, *, permanent: bool) -> list[Failed]:
+    """The samples to try again; with `permanent` those that will never succeed as well.
+
+    All of them stand for a whole dataset that must be looked at again, where the op is one that compares samples.
+    """
+    again = [failed for failed in fates.failed if permanent or failed.retryable]
+    return list(fates.failed) if again and isinstance(op, WholeDatasetOp) else again
+
+
+def merged(table: Dataset, again: Sequence[Failed], fresh: Dataset) -> Iterator[pa.RecordBatch]:
+    """The rows of `table` in order, with those of `fresh` (the table of the samples `again`) in place of theirs."""
+    import pyarrow as pa
+
+    rows = 0
+    waiting: list[Any] = []
+    for part in _parts(table.data, again, fresh.data, _spans(fresh)):
+        waiting.append(part)
+        rows += len(part)
+        if rows >= CHUNK:
+            yield from pa.concat_tables(waiting).combine_chunks().to_batches(max_chunksize=CHUNK)
+            rows, waiting = 0, []
+    if waiting:
+        yield from pa.concat_tables(waiting).combine_chunks().to_batches(max_chunksize=CHUNK)
+
+
+def _parts(old: Any, again: Sequence[Failed], new: Any, spans: Sequence[tuple[int, int]]) -> Iterator[pa.Table]:
+    done = 0
+    for failed, (begin, end) in zip(again, spans, strict=True):
+        yield from _slices(old, done, failed.row)
+        yield from _slices(new, begin, end)
+        done = failed.row + 1
+    yield from _slices(old, done, len(old))
+
+
+def _slices(table: Any, begin: int, end: int) -> Iterator[pa.Table]:
+    for start in range(begin, end, CHUNK):
+        yield table.slice(start, min(CHUNK, end - start)).table
+
+
+def _spans(table: Dataset) -> list[tuple[int, int]]:
+    """First row and end of each input sample's rows."""
+    firsts = (fate["first"] for batch in table.select_columns([FATE]).iter(CHUNK) for fate in batch[FATE])
+    starts = [row for row, first in enumerate(firsts) if first]
+    return list(itertools.pairwise([*starts, len(table)]))

@@ -1,0 +1,107 @@
+"""Looking at the fates of a step as they come, to end a run that makes no sense to go on with.
+
+Two things end it: the first failure under `on_error: stop`, and samples that all fail for one reason. For that a server that
+refuses everyone, or a folder that is not mounted, need not be met by a million samples: the first `ALIKE` are enough. A step with
+fewer samples of which each failed for a reason of the environment has nothing worth exporting either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from juicecap.errors import DataError, EnvironmentFailure, JuicecapError, SampleError
+from juicecap.ops.fate import Fate, rejection, rows_of
+from juicecap.ops.run_options import OnError
+from juicecap.sample import FATE
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+    from juicecap.ops.table import Fates
+    from juicecap.recipe import Step
+
+ALIKE = 100
+"""So many samples at the head of a step that all fail with one code end the run."""
+
+ENGINE = ("DECODER_CRASHED", "ENGINE_POISON", "GENERATE_FAILED", "OUT_OF_MEMORY", "PROCESSOR_FAILED")
+"""Besides retryable ones, codes that tell of the environment where all samples have them."""
+
+
+class Watch:
+    """The watch over one step that is given `samples` samples. `tolerant`: however many may be rejected."""
+
+    def __init__(self, step: Step, samples: int, on_error: OnError, *, tolerant: bool) -> None:
+        self.on_error = on_error
+        self._step = step
+        self._samples = samples
+        self._tolerant = tolerant or on_error == "keep"
+        self._alike: list[Fate] | None = []  # None once a sample met another fate
+
+    def look(self, fates: Sequence[Fate]) -> None:
+        """Take notice of the next fates.
+
+        Raises:
+            DataError: the run must stop, and the samples are to blame.
+            EnvironmentFailure: it must stop, and they are not.
+        """
+        for fate in fates:
+            if fate.failure and self.on_error == "stop":
+                self._alike = [fate]
+                raise self._stop(fate)
+            self._compare(fate)
+
+    def _compare(self, fate: Fate) -> None:
+        if self._alike is None:
+            return
+        first = self._alike[0].failure if self._alike else fate.failure
+        if fate.failure is None or first is None or fate.failure.code != first.code:
+            self._alike = None
+            return
+        self._alike.append(fate)
+        if len(self._alike) == ALIKE < self._samples:
+            blameless = first.retryable or first.code in ENGINE
+            if blameless or not self._tolerant:
+                raise self._all_alike(f"the first {ALIKE}", blameless=blameless)
+
+    def end(self) -> None:
+        """All fates are known.
+
+        Raises:
+            EnvironmentFailure: all samples failed, and the environment is to blame.
+        """
+        first = self._alike[0].failure if self._alike else None
+        if first and first.retryable:
+            raise self._all_alike(f"the {self._samples}" if self._samples > 1 else "the one", blameless=True)
+
+    def check(self, table: Dataset, fates: Fates) -> None:
+        """Look at a table that is there, perhaps from an earlier run.
+
+        Raises:
+            DataError, EnvironmentFailure: as `look`.
+        """
+        if self.on_error == "stop" and fates.failed:
+            row = table[fates.failed[0].row]
+            told = row[FATE]
+            failure = SampleError(told["code"], told["message"], retryable=told["retryable"], attempts=told["attempts"])
+            sample = {name: value for name, value in row.items() if name != FATE}
+            self.look([Fate(kind="rejected", sample=sample, failure=failure)])
+
+    def records(self) -> Iterator[dict[str, Any]]:
+        """`rejected.jsonl` records of the samples that ended the run."""
+        for fate in self._alike or ():
+            (row,) = rows_of([Fate(kind="rejected", sample=fate.sample, failure=fate.failure)], list(fate.sample))
+            yield rejection(row, self._step.name, self._step.op.media_keys())
+
+    def _stop(self, fate: Fate) -> JuicecapError:
+        error = fate.named_failure(self._step.op.media_keys())
+        kind = EnvironmentFailure if error.retryable else DataError
+        return kind(f"{self._step.name}: {error}. The run stops at this sample because on_error is 'stop'.")
+
+    def _all_alike(self, which: str, *, blameless: bool) -> JuicecapError:
+        assert self._alike
+        error = self._alike[0].named_failure(self._step.op.media_keys())
+        what = f"{self._step.name}: all of {which} samples failed for the same reason; the first: {error}. Nothing was exported."
+        if blameless:
+            return EnvironmentFailure(f"{what} Running again goes on.")
+        return DataError(f"{what} Mend that and run again, or allow it with max_rejected: 1.0.")
