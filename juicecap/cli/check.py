@@ -3,20 +3,52 @@
 from __future__ import annotations
 
 import argparse
+import json
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import Any
 
 from juicecap.cli import recipe as recipe_arguments
+from juicecap.errors import RecipeError
+from juicecap.recipe import examine
+from juicecap.recipe.problems import Problem, failure
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
     recipe_arguments.add_arguments(parser)
+    parser.add_argument("--json", action="store_true", help="print what was found as one JSON object, for programs")
 
 
 def main(options: argparse.Namespace) -> int:
     """Say that nothing is wrong; what is wrong is raised."""
+    if options.json:
+        return _as_json(options)
     recipe, report = recipe_arguments.checked(options)
-    for line in (*recipe.notices, *(warning.message for warning in report.warnings), *report.unseen):
+    for line in (*recipe.notices, *map(str, report.warnings), *report.unseen):
         print(f"note: {line}")
     rows = f"{report.looked_at_rows:,} rows looked at" if report.looked_at_rows else "no rows looked at"
     print(f"{options.recipe}: no problems ({len(recipe.steps)} ops, {rows})")
     return 0
+
+
+def _as_json(options: argparse.Namespace) -> int:
+    try:
+        recipe, report = examine(options.recipe, options.overrides)
+    except RecipeError as error:
+        found: dict[str, Any] = {"problems": _plain(error.problems)}
+    else:
+        found = {
+            "problems": _plain(report.problems),
+            "warnings": _plain(report.warnings),
+            "notices": [*recipe.notices, *report.unseen],
+            "ops": [step.name for step in recipe.steps],
+            "rows": report.looked_at_rows,
+            "all_rows": report.all_rows_looked_at,
+        }
+    print(json.dumps({"recipe": str(options.recipe), "ok": not found["problems"], **found}, ensure_ascii=False, indent=2))
+    return failure([], "").exit_code if found["problems"] else 0
+
+
+def _plain(problems: Iterable[Problem]) -> list[dict[str, Any]]:
+    return [asdict(problem) for problem in problems]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from juicecap.recipe import Recipe, Report, check, load_recipe
+from juicecap.recipe import Recipe, Report, examine
 from juicecap.recipe.problems import failure
 
 
@@ -20,8 +20,7 @@ def checked(options: argparse.Namespace) -> tuple[Recipe, Report]:
     Raises:
         RecipeError: something is wrong; every problem is in its text.
     """
-    recipe = load_recipe(options.recipe, options.overrides)
-    report = check(recipe)
+    recipe, report = examine(options.recipe, options.overrides)
     if report.problems:
         raise failure(report.problems, recipe.source.text)
     return recipe, report

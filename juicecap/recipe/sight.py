@@ -1,4 +1,4 @@
-"""What can be seen of a dataset in a moment: its first rows, their columns, and whether the media they name exist."""
+"""What can be seen of a dataset in a moment: its first rows, their columns, their media, and what the ops would say of them."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from juicecap.data.record import Record
-from juicecap.data.source import csv_table, json_list, jsonl
+from juicecap.data.source import csv_table, folder, json_list, jsonl
+from juicecap.data.source.options import Options
 from juicecap.errors import SampleError
-from juicecap.recipe.model import Recipe
+from juicecap.recipe.model import Recipe, Step
 from juicecap.sample import ORIGIN, media_paths
 
 READERS: dict[str, Callable[[Path], Iterator[Record]]] = {
@@ -23,20 +25,40 @@ READERS: dict[str, Callable[[Path], Iterator[Record]]] = {
 }
 """Formats whose rows are looked at."""
 
+SHOWN_FAILURES = 3
+"""Media that are told one by one; of the others their number is."""
+
+TOLD_BY_MEDIA = ("BAD_MEDIA_COLUMN",)
+"""Codes that the look at the media tells already."""
+
 
 @dataclass
 class MediaCount:
-    """The media of one column: how many entries were looked at, how many cannot be used, and why the first cannot."""
+    """The media of one column: how many entries were looked at, how many cannot be used, and why the first of them cannot."""
 
     column: str
     seen: int = 0
     failures: int = 0
-    first: str = ""
+    first: list[str] = field(default_factory=list)
 
     def failed(self, why: str) -> None:
         """Count one that cannot be used."""
         self.failures += 1
-        self.first = self.first or why
+        if len(self.first) < SHOWN_FAILURES:
+            self.first.append(why)
+
+
+@dataclass
+class Doubt:
+    """What an op would say of rows: in how many of those looked at, and the first of them."""
+
+    rows: int = 0
+    first: str = ""
+
+    def count(self, what: str) -> None:
+        """Count a row."""
+        self.rows += 1
+        self.first = self.first or what
 
 
 @dataclass
@@ -46,6 +68,10 @@ class Sight:
     rows: int = 0
     columns: dict[str, None] = field(default_factory=dict)
     media: dict[str, MediaCount] = field(default_factory=dict)
+    doubts: dict[tuple[int, str, str], Doubt] = field(default_factory=dict)
+    """By the op's position in the recipe's steps, the parameter (empty: the row itself fails) and the sentence."""
+    broken: Doubt = field(default_factory=Doubt)
+    """Rows that cannot be read."""
     complete: bool = False
     """Whether all rows were looked at."""
     readable: bool = False
@@ -58,26 +84,58 @@ def look(recipe: Recipe, format_: str, budget: float) -> Sight:
     """Look at the dataset for `budget` seconds, and at one row at least.
 
     Raises:
-        DataError: a row cannot be read.
+        DataError: it cannot be read from some place on.
     """
-    if format_ == "folder":  # of videos: they are there, and it has no other column
-        return Sight(columns={recipe.video_key: None}, complete=True, readable=True, fixed=True)
-    if format_ not in READERS:
+    readers: dict[str, Callable[[Path], Iterator[Record]]] = dict(READERS)
+    keys = {name: getattr(recipe, name) for name in ("video_key", "image_key", "audio_key", "suffixes")}
+    readers["folder"] = partial(folder.records, options=Options(**keys))
+    if format_ not in readers:
         return Sight()
     deadline = time.monotonic() + budget
     path = Path(recipe.dataset_path)
+    root = str((path if format_ == "folder" and path.is_dir() else path.absolute().parent).absolute())
     columns = dict.fromkeys(column for step in recipe.steps for column in step.op.media_columns())
-    sight = Sight(readable=True, fixed=format_ in ("csv", "tsv"), media={each: MediaCount(each) for each in columns})
-    for record in READERS[format_](path):
+    fixed = format_ in ("csv", "tsv", "folder")
+    sight = Sight(readable=True, fixed=fixed, media={each: MediaCount(each) for each in columns})
+    asked = _first_steps(recipe)
+    for record in readers[format_](path):
         if sight.rows and time.monotonic() > deadline:
             return sight
         sight.rows += 1
+        if record.broken:
+            sight.broken.count(f"{record.where}: {record.broken}")
+            continue
         sight.columns.update(dict.fromkeys(record.values))
-        sample = {**record.values, ORIGIN: {"id": record.id, "folder": str(path.absolute().parent), "missing": []}}
+        sample = {**record.values, ORIGIN: {"id": record.id, "folder": root, "missing": []}}
         for media in sight.media.values():
             _count(sample, record.where, media, deadline)
+        for place, step in asked:
+            _doubt(sample, record.where, place, step, sight)
     sight.complete = True
     return sight
+
+
+def _first_steps(recipe: Recipe) -> list[tuple[int, Step]]:
+    """The steps that see rows as they are in the data: those up to the first one that asks a model or is a user's own code."""
+    found = []
+    for place, step in enumerate(recipe.steps):
+        if step.index != place or not type(step.op).__module__.startswith("juicecap."):
+            break
+        found.append((place, step))
+        if step.op.engines():
+            break
+    return found
+
+
+def _doubt(sample: dict[str, Any], where: str, place: int, step: Step, sight: Sight) -> None:
+    try:
+        step.op.requests(sample)
+        sentences = step.op.doubts(sample)
+    except SampleError as error:
+        sentences = [] if error.code in TOLD_BY_MEDIA else [("", f"{error.code}: {error.message}")]
+    for parameter, sentence in sentences:
+        doubt = sight.doubts.setdefault((place, parameter, sentence if parameter else ""), Doubt())
+        doubt.count(where if parameter else f"{where}: {sentence}")
 
 
 def _count(sample: dict[str, Any], where: str, media: MediaCount, deadline: float) -> None:

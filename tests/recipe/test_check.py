@@ -215,8 +215,20 @@ def test_missing_media_are_a_warning(load: Load) -> None:
     assert report.problems == ()
     assert [str(each) for each in report.warnings] == [
         "3 of 5 entries looked at in column 'videos' cannot be used; "
-        f"the first: clips.jsonl:1: {Path.cwd()}/b.mp4 does not exist. A run rejects such samples."
+        f"clips.jsonl:1: {Path.cwd()}/b.mp4 does not exist; clips.jsonl:2: {Path.cwd()}/folder.mp4 is not a file; "
+        "clips.jsonl:3: column 'videos' holds 7, not a path or a list of paths. A run rejects such samples."
     ]
+
+
+def test_of_many_missing_media_the_first_are_told(load: Load) -> None:
+    Path("a.mp4").touch()
+    write_rows("clips.jsonl", {"videos": ["a.mp4"]}, *({"videos": [f"{number}.mp4"]} for number in range(50)))
+    (warning,) = check(load(recipe_text()), budget=10).warnings
+    assert warning.message == (
+        "50 of 51 entries looked at in column 'videos' cannot be used; "
+        f"the first: clips.jsonl:2: {Path.cwd()}/0.mp4 does not exist; clips.jsonl:3: {Path.cwd()}/1.mp4 does not exist; "
+        f"clips.jsonl:4: {Path.cwd()}/2.mp4 does not exist; and 47 more. A run rejects such samples."
+    )
 
 
 def test_media_are_relative_to_the_dataset_file(load: Load) -> None:
@@ -258,9 +270,18 @@ def test_an_export_path_that_no_system_takes(export: str, message: str, load: Lo
     assert [each.message for each in check(load(recipe_text(export=export))).problems][:1] == [message]
 
 
-def test_a_broken_row_is_a_problem(load: Load) -> None:
-    Path("clips.jsonl").write_text('{"videos": []}\n{"videos": [}\n')
-    assert problems_of(load(recipe_text())).startswith("clips.jsonl:2: not valid JSON")
+def test_broken_rows_are_a_warning_and_nothing_but_broken_rows_a_problem(load: Load) -> None:
+    Path("a.mp4").touch()
+    Path("clips.jsonl").write_text('{"videos": ["a.mp4"]}\n{"videos": [}\n')
+    report = check(load(recipe_text()))
+    assert report.problems == ()
+    assert [str(each).partition(":2: ")[0] for each in report.warnings] == [
+        "1 of 2 rows looked at cannot be read; the first: clips.jsonl"
+    ]
+    Path("clips.jsonl").write_text('{"videos": [}\n')
+    assert problems_of(load(recipe_text())).startswith(
+        "1 of 1 rows looked at cannot be read; the first: clips.jsonl:1: not valid"
+    )
 
 
 def test_what_there_is_no_time_for_is_said_and_proves_nothing(load: Load) -> None:
@@ -304,7 +325,44 @@ def test_what_is_not_looked_into_is_said(load: Load) -> None:
 def test_a_folder_of_videos_has_one_column(load: Load) -> None:
     ops = OPS + "      prompt_key: prompt\n"
     report = check(load(recipe_text(data="videos")))
-    assert (report.problems, report.looked_at_rows, report.unseen) == ((), 0, ("the videos of videos were not looked at",))
+    assert (report.problems, report.looked_at_rows, report.unseen) == ((), 1, ())
     assert "has no column 'prompt', which prompt_key names; it has videos" in problems_of(
         load(recipe_text(data="videos", ops=ops))
     )
+
+
+def test_a_prompt_with_braces_of_an_op_that_takes_it_as_it_is(load: Load) -> None:
+    Path("a.mp4").touch()
+    write_rows("clips.jsonl", {"videos": ["a.mp4"], "title": "x"})
+    report = check(load(recipe_text(ops=OPS + "      prompt: What has {title} to do with it?\n")))
+    assert [str(each) for each in report.warnings] == [
+        "recipe.yaml:5:15: video_captioning_from_vlm_mapper: prompt is sent as it is, '{title}' too; "
+        "prompt_key names a column with a prompt for each sample"
+    ]
+    assert check(load(recipe_text(ops=OPS + "      prompt: 'Answer as JSON: {\"caption\": …}'\n"))).warnings == ()
+
+
+def test_some_rows_without_a_text_to_compare_with_are_a_warning(load: Load) -> None:
+    Path("a.mp4").touch()
+    write_rows("clips.jsonl", {"videos": ["a.mp4"], "text": "a cat"}, {"videos": ["a.mp4"], "text": ""})
+    ops = OPS + "      caption_num: 2\n      keep_candidate_mode: similar_one_simhash\n"
+    report = check(load(recipe_text(ops=ops)))
+    assert report.problems == ()
+    assert [str(each) for each in report.warnings] == [
+        "recipe.yaml:6:28: video_captioning_from_vlm_mapper: similar_one_simhash has no text to compare captions with "
+        "in 1 of 2 rows looked at; the first: clips.jsonl:2"
+    ]
+
+
+def test_frames_that_do_not_fit_in_full_hd_are_a_warning(load: Load) -> None:
+    Path("a.mp4").touch()
+    write_rows("clips.jsonl", {"videos": ["a.mp4"]})
+    ops = OPS + "      hf_model: Qwen/Qwen2.5-VL-7B-Instruct\n      model_params: {cache_dir: none}\n"
+    (warning,) = check(load(recipe_text(ops=ops))).warnings
+    assert warning.message == (
+        "video_captioning_from_vlm_mapper: 768 frames of 1920x1080 have 1,033,344 tokens, and with max_tokens 512 that is more "
+        "than the 128,000 that Qwen/Qwen2.5-VL-7B-Instruct holds; samples that are too long are rejected. "
+        "94 such frames fit: set max_frames or max_pixels"
+    )
+    assert check(load(recipe_text(ops=ops + "      max_pixels: 200000\n"))).warnings == ()
+    assert check(load(recipe_text(ops=ops.replace("2.5", "3")))).warnings == ()

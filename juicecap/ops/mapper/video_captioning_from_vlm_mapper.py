@@ -97,6 +97,14 @@ class VideoCaptioningFromVLMMapper(ModelOptions, Mapper):
             written[self.provenance_field] = PROVENANCE
         return written
 
+    def doubts(self, sample: Sample) -> Sequence[tuple[str, str]]:
+        """See `Op.doubts`."""
+        if self.keep_candidate_mode != "similar_one_simhash" or self.caption_num == 1:
+            return ()
+        if all(chunk.text for chunk in self._chunks(sample)):
+            return ()
+        return (("keep_candidate_mode", "similar_one_simhash has no text to compare captions with"),)
+
     def requests(self, sample: Sample) -> Sequence[Request]:
         """One request for each video that is to be captioned, in order."""
         return [

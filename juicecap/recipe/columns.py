@@ -1,0 +1,65 @@
+"""Whether each op of a recipe finds the columns that it reads, and does not write over others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from juicecap.recipe.model import Recipe, Step
+from juicecap.recipe.problems import Problem, suggestion
+from juicecap.recipe.text import Trail
+
+SHOWN_COLUMNS = 8
+"""Columns that a message lists."""
+
+
+def missing_columns(recipe: Recipe, columns: Iterable[str]) -> list[Problem]:
+    """A problem for each column that an op needs and that neither the data (`columns`) has nor an op before it writes."""
+    present = dict.fromkeys(columns)
+    problems = []
+    for step in _unbroken(recipe):
+        for parameter, column in step.op.columns_required():
+            if column not in present:
+                message, hint = _lacks(step, parameter, column, present), suggestion(column, present)
+                problems.append(problem_of(recipe, step, parameter, message, hint))
+        present.update(dict.fromkeys(step.op.columns_written()))
+    return problems
+
+
+def taken_columns(recipe: Recipe, columns: Iterable[str]) -> list[Problem]:
+    """A problem for each column that an op would overwrite and that the data (`columns`) has, or an op before it writes."""
+    present = set(columns)
+    problems = []
+    for step in _unbroken(recipe):
+        for parameter, column in step.op.columns_refused():
+            if column in present:
+                message = f"there is a column {column!r} already, which {parameter} names"
+                hint = f"name another one, or set overwrite_output: true  (juicecap ops {step.name})"
+                problems.append(problem_of(recipe, step, parameter, message, hint))
+        present.update(step.op.columns_written())
+    return problems
+
+
+def problem_of(recipe: Recipe, step: Step, parameter: str, message: str, hint: str = "") -> Problem:
+    """A problem with an op's parameter, where that was set: in its block, else at the top level, else nowhere (the op's name)."""
+    own: Trail = ("process", step.index, step.name)
+    top = "text_keys" if parameter == "text_key" else parameter
+    message = f"{step.name}: {message}"
+    if parameter in step.settings:
+        return recipe.source.problem((*own, parameter), message, hint=hint)
+    if top in recipe.source.values:
+        return recipe.source.problem((top,), message, hint=hint)
+    return recipe.source.problem(own, message, at="key", hint=hint)
+
+
+def _unbroken(recipe: Recipe) -> Iterator[Step]:
+    """The steps before the first one that was left out for its problems: what that one would write is not known."""
+    for position, step in enumerate(recipe.steps):
+        if step.index != position:
+            return
+        yield step
+
+
+def _lacks(step: Step, parameter: str, column: str, present: dict[str, None]) -> str:
+    have = ", ".join(list(present)[:SHOWN_COLUMNS]) + (", …" if len(present) > SHOWN_COLUMNS else "")
+    verb = "names" if getattr(step.op, parameter, column) == column else "needs"
+    return f"the data has no column {column!r}, which {parameter} {verb}; it has {have}"

@@ -1,0 +1,113 @@
+"""Whether what a recipe asks of a model fits it, as far as the model's files are on this machine.
+
+Frames are counted as `vlm.prompt_tokens` does. How large the videos are is not known here (`juicecap plan` looks at them): a
+problem is what cannot fit at any size, a warning what does not fit in full HD.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import fields
+
+from juicecap.ops.base import Op
+from juicecap.ops.model_options import ModelOptions
+from juicecap.recipe.columns import problem_of
+from juicecap.recipe.model import Recipe, Step
+from juicecap.recipe.problems import Problem
+from juicecap.recipe.text import Trail
+from juicecap.vlm.model_files import ModelFacts, model_facts
+from juicecap.vlm.prompt_tokens import PromptTokens, Shown
+
+SMALL, FULL_HD = (16, 16), (1920, 1080)
+TENSOR_PARALLEL = ("tensor_parallel_size", "vllm_tensor_parallel_size")
+
+
+def misfits(recipe: Recipe) -> tuple[list[Problem], list[Problem]]:
+    """Problems, and warnings."""
+    problems: list[Problem] = []
+    warnings: list[Problem] = []
+    for step in recipe.steps:
+        if not isinstance(step.op, ModelOptions):
+            continue
+        (engine,) = step.op.engines()
+        facts = model_facts(engine)
+        if facts is None:
+            continue
+        problems += _parallel(recipe, step, facts, engine.engine_params().get("tensor_parallel_size"))
+        if facts.context:
+            problem, warning = _context(recipe, step, step.op, facts, facts.context)
+            problems += [problem] if problem else []
+            warnings += [warning] if warning else []
+    return problems, warnings
+
+
+def _parallel(recipe: Recipe, step: Step, facts: ModelFacts, size: object) -> Iterator[Problem]:
+    if not facts.heads or not isinstance(size, int) or isinstance(size, bool) or size < 1 or facts.heads % size == 0:
+        return
+    own: Trail = ("process", step.index, step.name)
+    trails = [(*own, "model_params", TENSOR_PARALLEL[0]), *((*own, name) for name in TENSOR_PARALLEL)]
+    trail = next((each for each in trails if each in recipe.source.keys or each in recipe.source.overridden), own)
+    divisors = [str(number) for number in range(1, facts.heads + 1) if facts.heads % number == 0]
+    message = f"{step.name}: tensor_parallel_size {size} does not divide the {facts.heads} attention heads of {_name(step)}"
+    yield recipe.source.problem(trail, message, hint=f"take one of {', '.join(divisors)}")
+
+
+def _context(
+    recipe: Recipe, step: Step, options: ModelOptions, facts: ModelFacts, context: int
+) -> tuple[Problem | None, Problem | None]:
+    sampling, answer = options.frame_sampling(), options.token_sampling(1).max_tokens
+    if answer >= context:
+        message = f"{step.name}: max_tokens {answer:,} leaves no room for a prompt: {_name(step)} holds {context:,} tokens in all"
+        return recipe.source.problem(_max_tokens(recipe, step), message), None
+    if not _sees_videos(step.op) or not facts.is_qwen:
+        return None, None
+    parameter = "num_frames" if sampling.num_frames else "max_frames"
+    most = sampling.num_frames or sampling.max_frames
+    for frames, size in ((sampling.num_frames or sampling.min_frames, SMALL), (most, FULL_HD)):
+        tokens = _tokens(options, facts, frames, size)
+        if tokens + answer <= context:
+            continue
+        told = f"and with max_tokens {answer:,} that is more than the {context:,} that {_name(step)} holds"
+        fitting = _fitting(options, facts, frames, size, context - answer)
+        if size == SMALL:
+            message = f"{frames:,} frames have at least {tokens:,} tokens, {told}"
+            hint = f"take fewer frames: {fitting:,} fit at most" if fitting else "lower max_tokens or min_pixels"
+            return problem_of(recipe, step, parameter, message, hint), None
+        fit = f"{fitting:,} such frames fit" if fitting > 1 else "not even two such frames fit"
+        message = (
+            f"{frames:,} frames of {size[0]}x{size[1]} have {tokens:,} tokens, {told}; "
+            f"samples that are too long are rejected. {fit.capitalize()}: set {parameter} or max_pixels"
+        )
+        return None, problem_of(recipe, step, parameter, message)
+    return None, None
+
+
+def _tokens(options: ModelOptions, facts: ModelFacts, frames: int, size: tuple[int, int]) -> int:
+    """Of the vision part of a prompt with so many frames, one each half second."""
+    width, height = facts.sizes.size("video", frames, *size, options.frame_sampling())
+    shown = Shown(kind="video", width=width, height=height, times=tuple(number / 2 for number in range(frames)))
+    return PromptTokens(facts).vision(shown)
+
+
+def _fitting(options: ModelOptions, facts: ModelFacts, frames: int, size: tuple[int, int], room: int) -> int:
+    """The largest number of frames below `frames` that fits into `room` tokens."""
+    low, high = 0, frames
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if _tokens(options, facts, middle, size) <= room else (low, middle)
+    return low
+
+
+def _max_tokens(recipe: Recipe, step: Step) -> Trail:
+    own: Trail = ("process", step.index, step.name)
+    names = [("sampling_params", "max_tokens"), ("sampling_params", "max_new_tokens"), ("vllm_max_tokens",)]
+    trails = [(*own, *name) for name in names]
+    return next((each for each in trails if each in recipe.source.keys or each in recipe.source.overridden), own)
+
+
+def _sees_videos(op: Op) -> bool:
+    return any("video" in each.name and getattr(op, each.name) in op.media_columns() for each in fields(op))
+
+
+def _name(step: Step) -> str:
+    return str(getattr(step.op, "hf_model", "the model"))

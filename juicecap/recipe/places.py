@@ -1,0 +1,110 @@
+"""The paths of a recipe against the disk: whether the dataset is there, and whether the output can be written."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from juicecap.data import export, source
+from juicecap.data.source.options import Options
+from juicecap.errors import DataError
+from juicecap.recipe.model import Recipe
+from juicecap.recipe.problems import Problem, near, suggestion
+
+RUN_FILES = ("journal.sqlite", "log.jsonl", "manifest.json", "rejected.jsonl", "report.html")
+"""Files of the run folder that a run writes."""
+
+
+def dataset_format(recipe: Recipe) -> tuple[str | None, list[Problem]]:
+    """The format of the dataset, or None and why there is nothing to look at."""
+    try:
+        return _dataset(recipe)
+    except (OSError, ValueError) as error:  # no permission, a name too long, a NUL in it
+        message = f"dataset_path cannot be looked at: {_reason(error)}"
+        return None, [recipe.source.problem(("dataset_path",), message)]
+
+
+def export_problems(recipe: Recipe) -> list[Problem]:
+    """What is wrong with `export_path` and `work_dir`."""
+    try:
+        return list(_export(recipe))
+    except (OSError, ValueError) as error:
+        message = f"export_path cannot be looked at: {_reason(error)}"
+        return [recipe.source.problem(("export_path",), message)]
+
+
+def _reason(error: OSError | ValueError) -> str:
+    return getattr(error, "strerror", None) or str(error)
+
+
+def _dataset(recipe: Recipe) -> tuple[str | None, list[Problem]]:
+    path, trail = recipe.dataset_path, ("dataset_path",)
+    if not path:
+        message = "dataset_path is missing: a dataset file, a folder of videos, or the name of a dataset on the Hub"
+        return None, [recipe.source.problem(trail, message, at="key")]
+    first, _, rest = path.partition(" ")
+    if rest and not Path(path).exists() and first.replace(".", "", 1).isdecimal():
+        return None, [recipe.source.problem(trail, "dataset_path is one path; juicecap does not mix datasets by weight")]
+    folder = Path(path).parent
+    try:
+        format_ = source.format_of(path, Options(suffixes=recipe.suffixes))
+    except DataError as error:
+        return None, [recipe.source.problem(trail, f"dataset_path: {error}", hint=_near_path(Path(path)))]
+    if format_ == "hub" and folder.is_dir():
+        message = f"dataset_path: {path} does not exist, and no dataset on the Hub is meant, since {folder} is a folder here"
+        return None, [recipe.source.problem(trail, message, hint=_near_path(Path(path)))]
+    return format_, []
+
+
+def _near_path(path: Path) -> str:
+    siblings = [each.name for each in path.parent.iterdir()] if path.parent.is_dir() else []
+    close = near(path.name, siblings)
+    return f"did you mean {str(path.parent / close)!r}?" if close else ""
+
+
+def _export(recipe: Recipe) -> Iterator[Problem]:
+    trail, path, written = ("export_path",), recipe.export_path, recipe.source.values.get("export_path")
+    if "://" in str(written):
+        yield recipe.source.problem(trail, f"export_path: juicecap exports to local paths only, not to {written}")
+        return
+    if "\0" in str(path):
+        raise ValueError("embedded null byte")
+    try:
+        export.format_of(path, recipe.export_type)
+    except DataError as error:
+        hint = suggestion(path.suffix, [f".{each}" for each in export.FORMATS])
+        yield recipe.source.problem(trail, f"export_path: {error}", hint=hint)
+    if path.is_dir() and not recipe.export_shard_size:
+        yield recipe.source.problem(trail, f"export_path: {path} is a folder; give the path of a file")
+    for what, file in _inputs(recipe):
+        if _same(path, file):
+            yield recipe.source.problem(trail, f"export_path: {path} is {what}; the run would overwrite it")
+            break
+    yield from _run_folder(recipe)
+
+
+def _same(path: str | Path, other: str | Path) -> bool:
+    """Whether both are names of one file that is there."""
+    return os.path.exists(path) and os.path.exists(other) and Path(path).samefile(other)
+
+
+def _inputs(recipe: Recipe) -> Iterator[tuple[str, str]]:
+    yield "the dataset", recipe.dataset_path
+    yield "the recipe", str(recipe.path)
+    for path in recipe.custom_operator_paths:
+        yield "the file of an op", path
+
+
+def _run_folder(recipe: Recipe) -> Iterator[Problem]:
+    written = [recipe.work_dir / name for name in RUN_FILES]
+    if any(_same(recipe.dataset_path, file) for file in written):
+        message = f"dataset_path: the run would overwrite {recipe.dataset_path}, which lies in its run folder"
+        yield recipe.source.problem(("dataset_path",), message, hint="copy it, or set work_dir to another folder")
+    folders = {"export_path": recipe.export_path.parent}
+    if recipe.source.values.get("work_dir"):  # else it lies beside the export
+        folders["work_dir"] = recipe.work_dir
+    for name, folder in folders.items():
+        blocking = next((each for each in (folder, *folder.parents) if each.exists() and not each.is_dir()), None)
+        if blocking:
+            yield recipe.source.problem((name,), f"{name}: {blocking} is a file, not a folder")
