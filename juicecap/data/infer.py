@@ -1,7 +1,8 @@
 """One pass over records that finds, per column, the narrowest type that holds every value unchanged.
 
 Nothing is converted to make it fit: a column that mixes types, or dicts with changing keys, is "json". Integers of up to
-64 bits, with or without a sign, are held whole; larger ones are refused. A column without any value is "text".
+64 bits, with or without a sign, are held whole; larger ones are not read (see `record`). A column without any value is
+"text".
 """
 
 from __future__ import annotations
@@ -9,15 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from juicecap.data.columns import Spec
-from juicecap.data.record import Record
+from juicecap.data.record import INT_MAX, Record, misnamed
 from juicecap.errors import DataError
-from juicecap.sample import HIDDEN
-
-LOWEST, INT_MAX, UINT_MAX = -(2**63), 2**63 - 1, 2**64 - 1
-
-
-class _TooLargeError(Exception):
-    """An integer that no column can hold; becomes a DataError where row and column are known."""
 
 
 class ColumnType:
@@ -39,7 +33,7 @@ class ColumnType:
         elif self.kind is not type(value):
             self.mixed = True
         if type(value) is int:
-            self._add_int(value)
+            self.low, self.high = min(self.low, value), max(self.high, value)
         elif isinstance(value, list):
             self.items = self.items or ColumnType()
             for item in value:
@@ -64,20 +58,12 @@ class ColumnType:
             return "float"
         return "bool" if self.kind is bool else "text"
 
-    def _add_int(self, value: int) -> None:
-        if not LOWEST <= value <= UINT_MAX:
-            raise _TooLargeError(value)
-        self.low = min(self.low, value)
-        self.high = max(self.high, value)
-
     def _add_dict(self, value: dict[str, object]) -> None:
         if self.fields is None and not self.mixed:
             self.fields = {key: ColumnType() for key in value}
         if self.fields is None or list(value) != list(self.fields):
-            # From here on only the sizes of integers matter, and dicts keyed by ids must not pile up in memory.
+            # Dicts keyed by ids must not pile up in memory.
             self.mixed, self.fields = True, None
-            for inner in value.values():
-                ColumnType().add(inner)
             return
         for key, inner in value.items():
             self.fields[key].add(inner)
@@ -87,24 +73,14 @@ def infer_columns(records: Iterable[Record]) -> tuple[dict[str, Spec], int]:
     """The columns of all records, in order of first appearance, and the number of records.
 
     Raises:
-        DataError: a record uses a reserved name or holds an integer beyond 64 bits.
+        DataError: a record uses a name that no column can have.
     """
     columns: dict[str, ColumnType] = {}
     count = 0
     for record in records:
         count += 1
         for name, value in record.values.items():
-            if name in HIDDEN:
-                raise DataError(f"{record.where}: the name {name!r} is reserved by juicecap. Rename that key.")
-            if "\0" in name:
-                raise DataError(
-                    f"{record.where}: the name {name!r} holds a null character, which no column can. Rename that key."
-                )
-            try:
-                columns.setdefault(name, ColumnType()).add(value)
-            except _TooLargeError as error:
-                raise DataError(
-                    f"{record.where}: column {name!r} holds the integer {str(error)[:40]}, which does not fit into 64 bits. "
-                    "Write it as a string."
-                ) from None
+            if name not in columns and (reason := misnamed(name)):
+                raise DataError(f"{record.where}: {reason}")
+            columns.setdefault(name, ColumnType()).add(value)
     return {name: column.spec() for name, column in columns.items()}, count

@@ -1,19 +1,29 @@
-"""One record of a text file, and the strict reading of text and JSON that keeps it as written.
+"""One record of a text file, and the strict reading of JSON that keeps it as written.
 
-What JSON leaves open is refused rather than guessed at: a key that stands twice in an object, a number too large for a float,
-half of a surrogate pair. Each error names its place.
+What JSON leaves open is refused rather than guessed at: a key that stands twice in an object, a number too large for a float
+or for 64 bits, half of a surrogate pair. A record that is refused is a `BrokenRecord`; where it is known at which place the
+next one begins, a source hands it on as a `Record` that says so, and the others are read.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from juicecap.errors import DataError
+from juicecap.sample import HIDDEN, shown
 
 JSON_SPACE = " \t\r\n"
+
+LONGEST = 1 << 28
+"""Bytes of one record, beyond which it is not held in memory."""
+
+LOWEST, INT_MAX, UINT_MAX = -(2**63), 2**63 - 1, 2**64 - 1
+"""The integers that a column can hold."""
+
+_INT_DIGITS = len(str(LOWEST))
 
 
 class Record(NamedTuple):
@@ -22,33 +32,51 @@ class Record(NamedTuple):
     id: str
     where: str
     values: dict[str, Any]
+    broken: str = ""
+    """Why it cannot be read; then it has no values."""
+
+
+class BrokenRecord(DataError):
+    """One record that cannot be read: its place, the reason, and in a text of several records the position behind it."""
+
+    exit_code = 1
+
+    def __init__(self, where: str, reason: str, end: int | None = None) -> None:
+        super().__init__(f"{where}: {reason}")
+        self.where, self.reason, self.end = where, reason, end
 
 
 class _UnwantedError(ValueError):
     """JSON that Python reads but that cannot be kept as written."""
 
 
-def text_lines(path: Path) -> Iterator[tuple[int, str]]:
-    r"""The lines of a UTF-8 file, a byte order mark removed, with their numbers from 1 and their line ends.
+def record(identity: str, where: str, values: Callable[[], dict[str, Any]]) -> Record:
+    """The record that `values` reads, which stands at `where`; a broken one where it raises `BrokenRecord`."""
+    try:
+        return Record(identity, where, values())
+    except BrokenRecord as error:
+        return Record(identity, where, {}, error.reason)
 
-    Only `\n` ends a line: other characters that Unicode calls line breaks may stand inside JSON strings and CSV cells.
+
+def decoded(line: bytes, where: str) -> str:
+    """The text of a line.
 
     Raises:
-        DataError: the file cannot be read, or a line is not valid UTF-8.
+        BrokenRecord: it is not valid UTF-8, or longer than a record may be.
     """
+    if len(line) > LONGEST:
+        raise BrokenRecord(where, f"longer than {LONGEST:,} bytes. Mend the record or remove it.")
     try:
-        with path.open("rb") as stream:
-            for number, line in enumerate(stream, start=1):
-                yield number, _decoded(line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line, f"{path}:{number}")
-    except OSError as error:
-        raise unreadable(path, error) from error
+        return line.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise BrokenRecord(where, not_utf8(error)) from None
 
 
 def parse_object(text: str, where: str) -> dict[str, Any]:
     """The JSON object that `text` holds, and nothing else.
 
     Raises:
-        DataError: it is not valid JSON, not an object, or cannot be kept as written.
+        BrokenRecord: it is not valid JSON, not an object, or cannot be kept as written.
     """
     text = text.rstrip(JSON_SPACE)
     start = len(text) - len(text.lstrip(JSON_SPACE))
@@ -57,7 +85,7 @@ def parse_object(text: str, where: str) -> dict[str, Any]:
         if rest := text[end:].lstrip(JSON_SPACE):
             raise json.JSONDecodeError("Extra data", text, len(text) - len(rest))  # noqa: TRY301  (caught here on purpose)
     except json.JSONDecodeError as error:
-        raise not_json(where, f"{error.msg} at column {error.pos + 1}") from None
+        raise BrokenRecord(where, not_json(f"{error.msg} at column {error.pos + 1}")) from None
     return values
 
 
@@ -66,37 +94,43 @@ def decode_object(text: str, start: int, where: str) -> tuple[dict[str, Any], in
 
     Raises:
         json.JSONDecodeError: the text there is not valid JSON, or is cut.
-        DataError: it is not an object or cannot be kept as written.
+        BrokenRecord: it is not an object or cannot be kept as written. Its `end` is None if it cannot be told.
     """
     try:
         values, end = _DECODER.raw_decode(text, start)
-        if text.find("\\u", start, end) >= 0:
-            json.dumps(values, ensure_ascii=False).encode()
-    except UnicodeEncodeError:
-        raise DataError(
-            f"{where}: a \\u escape is half of a surrogate pair and stands for no character. Mend the text."
-        ) from None
-    except json.JSONDecodeError:
-        raise
+    except _UnwantedError as error:
+        raise BrokenRecord(where, f"{error}. Mend the record.", _end(text, start, where)) from None
     except RecursionError:
-        raise DataError(f"{where}: lists or objects are nested too deeply. Flatten the record.") from None
-    except ValueError as error:
-        reason = str(error) if isinstance(error, _UnwantedError) else "a number has too many digits"
-        raise DataError(f"{where}: {reason}. Mend the record.") from None
+        raise _too_deep(where) from None
     if not isinstance(values, dict):
-        raise DataError(f'{where}: holds {_kind(values)}, not an object. A record looks like {{"videos": ["a.mp4"]}}.')
+        raise BrokenRecord(where, f'holds {_kind(values)}, not an object. A record looks like {{"videos": ["a.mp4"]}}.', end)
+    if text.find("\\u", start, end) >= 0:
+        try:
+            json.dumps(values, ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            reason = "a \\u escape is half of a surrogate pair and stands for no character. Mend the text."
+            raise BrokenRecord(where, reason, end) from None
+    for name in values:
+        if reason := misnamed(name):
+            raise BrokenRecord(where, reason, end)
     return values, end
 
 
-def not_json(where: str, reason: str) -> DataError:
-    """The error for text that is not valid JSON."""
-    return DataError(f"{where}: not valid JSON: {reason}. Mend the record or remove it.")
+def misnamed(name: str) -> str:
+    """Why no column can have this name; empty if one can."""
+    if name in HIDDEN:
+        return f"the name {name!r} is reserved by juicecap. Rename that key."
+    return f"the name {name!r} holds a null character, which no column can. Rename that key." if "\0" in name else ""
 
 
-def not_utf8(where: str, error: UnicodeDecodeError) -> DataError:
-    """The error for bytes that are not valid UTF-8."""
-    byte = error.object[error.start]
-    return DataError(f"{where}: not valid UTF-8 (byte 0x{byte:02x}: {error.reason}). Save the file as UTF-8.")
+def not_json(reason: str) -> str:
+    """What is wrong with text that is not valid JSON."""
+    return f"not valid JSON: {reason}. Mend the record or remove it."
+
+
+def not_utf8(error: UnicodeDecodeError) -> str:
+    """What is wrong with bytes that are not valid UTF-8."""
+    return f"not valid UTF-8 (byte 0x{error.object[error.start]:02x}: {error.reason}). Save the file as UTF-8."
 
 
 def unreadable(path: Path, error: OSError) -> DataError:
@@ -109,20 +143,32 @@ def reason_of(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".: ")
 
 
-def _decoded(line: bytes, where: str) -> str:
+def _end(text: str, start: int, where: str) -> int:
+    """The position behind the JSON value that begins at `start`, whatever it holds."""
     try:
-        return line.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise not_utf8(where, error) from None
+        return _LENIENT.raw_decode(text, start)[1]
+    except RecursionError:
+        raise _too_deep(where) from None
+
+
+def _too_deep(where: str) -> BrokenRecord:
+    return BrokenRecord(where, "lists or objects are nested too deeply. Flatten the record.")
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     values = dict(pairs)
     if len(values) != len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
-        raise _UnwantedError(f"the key {twice!r} stands twice in one object")
+        seen: set[str] = set()
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        raise _UnwantedError(f"the key {shown(twice)} stands twice in one object")
     return values
+
+
+def _int(text: str) -> int:
+    value = int(text) if len(text) <= _INT_DIGITS else UINT_MAX + 1
+    if not LOWEST <= value <= UINT_MAX:
+        raise _UnwantedError(f"the integer {text[:40]} does not fit into 64 bits and should be a string")
+    return value
 
 
 def _float(text: str) -> float:
@@ -137,4 +183,5 @@ def _kind(value: object) -> str:
     return names.get(type(value), "a number")
 
 
-_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_float=_float)
+_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_int=_int, parse_float=_float)
+_LENIENT = json.JSONDecoder(parse_int=str, parse_float=str)

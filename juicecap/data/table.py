@@ -15,18 +15,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from juicecap.data.atomic import replacing
+from juicecap.data.broken import BROKEN_FEATURE, Sound, broken_value, refuse_broken
 from juicecap.data.columns import ORIGIN_FEATURE, Spec, features_of
 from juicecap.data.exact_json import exact, to_text
 from juicecap.data.infer import infer_columns
 from juicecap.data.record import Record, reason_of, unreadable
 from juicecap.errors import DataError
-from juicecap.sample import ORIGIN
+from juicecap.sample import BROKEN, ORIGIN
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from datasets import Dataset
 
-READER_VERSION = 1
+READER_VERSION = 2
 """Raise it when the same file would be read differently: old cache files are then left alone."""
 
 CHUNK = 1000
@@ -102,28 +103,36 @@ def dataset_of_records(
     empty: str,
     cache: Path | None,
     limit: int | None,
+    keep_broken: bool,
 ) -> Dataset:
     """The `Dataset` of the first `limit` records, each with its `ORIGIN` against `folder`.
 
     `read` is called twice; `key` gives the ingredients of the fingerprint, before and after, so that a source that changes
-    meanwhile is noticed.
+    meanwhile is noticed. With `keep_broken` a record that cannot be read is a row without values whose reason stands in the
+    column `BROKEN`, which is there only if there are such records.
 
     Raises:
-        DataError: a record is broken, the source changed, or there are no records (`empty` is the message).
+        DataError: a record is broken, all are, the source changed, or there are no records (`empty` is the message).
     """
     before = key()
     fingerprint = fingerprint_of(before, limit)
     path = cached_file(cache, fingerprint)
     if not path.exists():
-        columns, count = infer_columns(itertools.islice(read(), limit))
+        sound = Sound(itertools.islice(read(), limit))
+        columns, count = infer_columns(sound)
+        sound.refuse(others=count, keep=keep_broken)
         if not count:
             raise DataError(empty)
-        schema = features_of({**columns, ORIGIN: ORIGIN_FEATURE}).arrow_schema
+        hidden = {ORIGIN: ORIGIN_FEATURE, **({BROKEN: BROKEN_FEATURE} if sound.broken else {})}
+        schema = features_of({**columns, **hidden}).arrow_schema
         write_arrow(path, schema, _batches(itertools.islice(read(), limit), columns, folder, schema))
         if key() != before:
             path.unlink()
             raise DataError(f"{before[0]} changed while it was read. Run again when nothing writes to it.")
-    return open_arrow(path, fingerprint)
+    dataset = open_arrow(path, fingerprint)
+    if not keep_broken:
+        refuse_broken(dataset)
+    return dataset
 
 
 def origin(identity: str, folder: str, missing: Iterable[str] = ()) -> dict[str, Any]:
@@ -148,6 +157,8 @@ def _batches(records: Iterable[Record], columns: dict[str, Spec], folder: Path, 
             arrays.append(_array(list(map(to_text, values)) if spec == "json" else values, schema.field(name)))
         origins = [origin(record.id, str(folder), (name for name in columns if name not in record.values)) for record in chunk]
         arrays.append(pa.array(origins, schema.field(ORIGIN).type))
+        if BROKEN in schema.names:
+            arrays.append(_array(list(map(broken_value, chunk)), schema.field(BROKEN)))
         yield pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 

@@ -53,12 +53,6 @@ def test_columns_come_in_order_of_first_appearance() -> None:
     assert list(infer_columns(records)[0].items()) == [("b", "int"), ("a", "int")]
 
 
-@pytest.mark.parametrize("value", [2**64, -(2**63) - 1, [2**70], {"x": {"y": [2**70]}}, [1, "a", {"x": 2**64}]])
-def test_an_integer_beyond_64_bits_names_row_and_column(value: Any) -> None:
-    with pytest.raises(DataError, match=r"^f:1: column 'a' holds the integer -?\d+, which does not fit into 64 bits"):
-        spec_of({"z": 1}, value)
-
-
 @pytest.mark.parametrize("name", [ORIGIN, FATE])
 def test_a_reserved_name_is_refused(name: str) -> None:
     with pytest.raises(DataError, match=f"^f.jsonl:3: the name '{name}' is reserved"):

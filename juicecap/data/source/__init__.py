@@ -1,8 +1,8 @@
 """Opening a dataset: one file per format, chosen by what stands at the path.
 
-A file is read by its suffix, a folder is one that `Dataset.save_to_disk` wrote or one of videos, and a name such as
-`org/name` that is no path here is a dataset on the HuggingFace Hub. Values come as they were written (see `infer`), and each
-row carries the hidden column `sample.ORIGIN`.
+A file is read by its suffix; a folder is one that `Dataset.save_to_disk` wrote, one with a table of metadata, one of shards, or
+one of media; and a name such as `org/name` that is no path here is a dataset on the HuggingFace Hub. Values come as they were
+written (see `infer`), and each row carries the hidden column `sample.ORIGIN`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from juicecap.data.compressed import SUFFIXES as PACKED
+from juicecap.data.compressed import inner_suffix
+from juicecap.data.source import file_list, metadata, webdataset
 from juicecap.data.source.options import Options
 from juicecap.errors import DataError
 
@@ -21,17 +24,29 @@ if TYPE_CHECKING:
 
 FORMATS: Mapping[str, str] = {
     "csv": "csv_table",
+    "files": "file_list",
     "folder": "folder",
     "hub": "hub",
     "json": "json_list",
     "jsonl": "jsonl",
+    "metadata": "metadata",
     "parquet": "parquet",
     "saved": "saved",
     "tsv": "csv_table",
+    "webdataset": "webdataset",
 }
 """Format -> module of this package; each has `open_dataset(path, options)`."""
 
-SUFFIXES: Mapping[str, str] = {".csv": "csv", ".json": "json", ".jsonl": "jsonl", ".parquet": "parquet", ".tsv": "tsv"}
+SUFFIXES: Mapping[str, str] = {
+    ".csv": "csv",
+    ".json": "json",
+    ".jsonl": "jsonl",
+    ".parquet": "parquet",
+    ".tar": "webdataset",
+    ".tgz": "webdataset",
+    ".tsv": "tsv",
+    ".txt": "files",
+}
 """Suffix of a file -> format."""
 
 HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
@@ -42,13 +57,18 @@ def open_source(
     *,
     cache_folder: Path | None = None,
     video_key: str = "videos",
+    image_key: str = "images",
+    audio_key: str = "audios",
     suffixes: Sequence[str] | None = None,
     limit: int | None = None,
+    keep_broken: bool = False,
 ) -> Dataset:
     """The dataset at `path`, memory-mapped, its fingerprint made from the state of the source.
 
-    `cache_folder` receives an Arrow file (default: a folder in the cache of `datasets`). `video_key` names the column of
-    paths and `suffixes` says what counts as a video where the source is a folder. `limit` takes only the first records.
+    `cache_folder` receives an Arrow file, and media that lie inside of the dataset (default: a folder in the cache of
+    `datasets`). `video_key`, `image_key` and `audio_key` name the columns of paths where the source holds nothing but media, and
+    `suffixes` says what is taken from a folder. `limit` takes only the first records. With
+    `keep_broken` a record that cannot be read alone is a row without values, whose reason stands in the column `BROKEN`.
 
     Raises:
         DataError: there is nothing to read at `path`, or it is broken.
@@ -56,14 +76,22 @@ def open_source(
     """
     if limit is not None and limit < 1:
         raise DataError(f"the limit for {path} is {limit}; it must be at least 1. Leave it out to read all records.")
-    options = Options(cache_folder=cache_folder, video_key=video_key, suffixes=tuple(suffixes or ()), limit=limit)
+    options = Options(
+        cache_folder=cache_folder,
+        video_key=video_key,
+        image_key=image_key,
+        audio_key=audio_key,
+        suffixes=tuple(suffixes or ()),
+        limit=limit,
+        keep_broken=keep_broken,
+    )
     module = importlib.import_module(f"{__name__}.{FORMATS[format_of(path, options)]}")
     dataset: Dataset = module.open_dataset(path, options)
     return dataset
 
 
 def format_of(path: str, options: Options | None = None) -> str:
-    """The format (a key of `FORMATS`) of what stands at `path`. Reads nothing but names.
+    """The format (a key of `FORMATS`) of what stands at `path`. Reads names, and of some files the beginning.
 
     Raises:
         DataError: nothing is there, or nothing that can be read.
@@ -72,19 +100,23 @@ def format_of(path: str, options: Options | None = None) -> str:
         raise DataError("the path of the dataset is empty. Give a dataset file, a folder, or a Hub name such as org/name.")
     options = options or Options()
     place = Path(path)
-    suffix = place.suffix.lower()
+    suffix = inner_suffix(place)
+    known = suffix in SUFFIXES and not (suffix == ".parquet" and place.suffix.lower() in PACKED)
     if place.is_dir():
         return _format_of_folder(place)
     if place.is_file():
-        if options.is_video(place.name):
+        if options.is_video(place.name) or options.media_column(place.name):
             return "folder"
-        if suffix in SUFFIXES:
-            return SUFFIXES[suffix]
+        if known:
+            return _format_of_file(place, SUFFIXES[suffix])
         raise DataError(
-            f"{path} cannot be read: the suffix {suffix!r} is unknown. Known are {', '.join(SUFFIXES)}, and videos: "
+            f"{path} cannot be read: the suffix {place.suffix.lower()!r} is unknown. Known are {', '.join(SUFFIXES)} (text also "
+            f"packed, with {' or '.join(PACKED)} behind it), and videos: "
             f"{', '.join(options.video_suffixes)}."
         )
-    if place.exists() or suffix in SUFFIXES or options.is_video(place.name) or not HUB_NAME.fullmatch(path):
+    if webdataset.is_pattern(path):
+        return "webdataset"
+    if place.exists() or known or options.is_video(place.name) or not HUB_NAME.fullmatch(path):
         problem = "is neither a file nor a folder" if place.exists() else "does not exist"
         raise DataError(f"{path} {problem}. Give a dataset file, a folder, or a Hub name such as org/name.")
     return "hub"
@@ -96,5 +128,15 @@ def _format_of_folder(folder: Path) -> str:
         raise DataError(
             f"{folder} holds splits, not one dataset. Give the path of one: {', '.join(f'{folder}/{name}' for name in splits)}."
         )
-    is_saved = (folder / "state.json").is_file() and (folder / "dataset_info.json").is_file()
-    return "saved" if is_saved else "folder"
+    if (folder / "state.json").is_file() and (folder / "dataset_info.json").is_file():
+        return "saved"
+    if metadata.metadata_file(folder):
+        return "metadata"
+    return "webdataset" if webdataset.shards_of(str(folder)) else "folder"
+
+
+def _format_of_file(file: Path, format_: str) -> str:
+    """By its suffix, unless it begins like another one."""
+    if metadata.metadata_file(file):
+        return "metadata"
+    return "files" if format_ in ("json", "jsonl") and file_list.lists_texts(file) else format_

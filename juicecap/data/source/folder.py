@@ -1,19 +1,22 @@
 """A folder of videos, with all its folders, in order of names; or one video file. Each video is a record with one path.
 
+Where there is no video, the pictures are taken. Each stands in the column of its kind.
+
 Names that begin with a dot are passed over (such as the `._clip.mp4` that macOS leaves), and a folder that is linked into
 itself is entered once.
 """
 
 from __future__ import annotations
 
+import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from juicecap.data.record import Record, unreadable
-from juicecap.data.source.options import Options
+from juicecap.data.source.options import IMAGE_SUFFIXES, Options
 from juicecap.data.table import absolute, dataset_of_records, fingerprint_of
 from juicecap.errors import DataError
 
@@ -31,7 +34,13 @@ def open_dataset(path: str, options: Options) -> Dataset:
         return [str(place), options.video_key, fingerprint_of(*(record.id for record in read()))]
 
     return dataset_of_records(
-        read, key=key, folder=folder, empty=_nothing(place, options), cache=options.cache_folder, limit=options.limit
+        read,
+        key=key,
+        folder=folder,
+        empty=_nothing(place, options),
+        cache=options.cache_folder,
+        limit=options.limit,
+        keep_broken=options.keep_broken,
     )
 
 
@@ -41,16 +50,25 @@ def records(place: Path, options: Options) -> Iterator[Record]:
     Raises:
         DataError: a folder cannot be read, or a name cannot be written as UTF-8.
     """
-    names = _videos(place, "", options, (os.path.realpath(place),)) if place.is_dir() else iter([place.name])
-    for name in names:
+    for name in _names(place, options) if place.is_dir() else [place.name]:
         try:
             name.encode()
         except UnicodeEncodeError:
             raise DataError(f"{place}: the name {name!r} is not valid UTF-8. Rename that file.") from None
-        yield Record(name, str(place / name), {options.video_key: [name]})
+        yield Record(name, str(place / name), {options.media_column(name) or options.video_key: [name]})
 
 
-def _videos(root: Path, prefix: str, options: Options, above: tuple[str, ...]) -> Iterator[str]:
+def _names(folder: Path, options: Options) -> Iterator[str]:
+    top = (os.path.realpath(folder),)
+    videos = _files(folder, "", options.is_video, top)
+    first = next(videos, None)
+    if first is not None:
+        yield from itertools.chain([first], videos)
+    elif not options.suffixes:
+        yield from _files(folder, "", lambda name: name.lower().endswith(IMAGE_SUFFIXES), top)
+
+
+def _files(root: Path, prefix: str, is_taken: Callable[[str], bool], above: tuple[str, ...]) -> Iterator[str]:
     folder = root / prefix
     try:
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
@@ -63,13 +81,13 @@ def _videos(root: Path, prefix: str, options: Options, above: tuple[str, ...]) -
         if entry.is_dir():
             real = os.path.realpath(entry.path)
             if real not in above:
-                yield from _videos(root, f"{name}/", options, (*above, real))
-        elif options.is_video(entry.name) and entry.is_file():
+                yield from _files(root, f"{name}/", is_taken, (*above, real))
+        elif is_taken(entry.name) and entry.is_file():
             yield name
 
 
 def _nothing(place: Path, options: Options) -> str:
     return (
-        f"{place} has no video files ({', '.join(options.video_suffixes)}). "
+        f"{place} has no videos ({', '.join(options.video_suffixes)}) and no pictures. "
         "Give a folder that has some, or the path of a dataset file."
     )

@@ -1,7 +1,10 @@
 """A JSON file that holds one list of objects.
 
 The list is read piece by piece, so that memory grows with the longest record and not with the file. (On a broken file it may
-grow with the rest of the file, because a quote that is never closed ends only there.)
+grow with the rest of the file, up to `record.LONGEST`, because a quote that is never closed ends only there.)
+
+A record that is whole but cannot be kept as written is broken by itself. Where the JSON is not valid it is not known where the
+next record begins, and the list as a whole cannot be read.
 """
 
 from __future__ import annotations
@@ -11,10 +14,12 @@ import itertools
 import json
 import re
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from juicecap.data.record import Record, decode_object, not_json, not_utf8, unreadable
+from juicecap.data.compressed import unpacked
+from juicecap.data.record import LONGEST, BrokenRecord, Record, decode_object, not_json, not_utf8, record
 from juicecap.data.source.options import Options
 from juicecap.data.source.text_file import dataset_of_file
 from juicecap.errors import DataError
@@ -40,14 +45,14 @@ def records(path: Path) -> Iterator[Record]:
     """The records of the list, each named by its position from 1.
 
     Raises:
-        DataError: the file is no list of objects, or a record is broken.
+        DataError: the file cannot be read or is no list, or its JSON is not valid.
     """
     window = _Window(path)
     first = window.peek()
     if first == "{":
         raise DataError(f"{path} holds an object, not a list of records. If it has one object per line, name it .jsonl.")
     if first not in ("[", ""):
-        raise not_json(f"{path}:{window.line}", "the file does not begin with a list")
+        raise _not_json(path, window, "the file does not begin with a list")
     number = 0
     while first and window.take() != "]":
         if number == 0 and window.peek() == "]":
@@ -55,11 +60,15 @@ def records(path: Path) -> Iterator[Record]:
         number += 1
         window.peek()
         where = f"{path}:{window.line} (record {number})"
-        yield Record(f"{path.name}:{number}", where, window.object(where))
+        yield record(f"{path.name}:{number}", where, partial(window.object, where))
         if window.peek() not in (",", "]"):
-            raise not_json(f"{path}:{window.line}", f"after record {number} a comma or the end of the list is missing")
+            raise _not_json(path, window, f"after record {number} a comma or the end of the list is missing")
     if first and window.peek():
-        raise not_json(f"{path}:{window.line}", "text stands behind the end of the list")
+        raise _not_json(path, window, "text stands behind the end of the list")
+
+
+def _not_json(path: Path, window: _Window, reason: str) -> DataError:
+    return DataError(f"{path}:{window.line}: {not_json(reason)}")
 
 
 class _Window:
@@ -78,7 +87,7 @@ class _Window:
             self._move(match.end() if match else self._at)
             if self._at < len(self._text):
                 return self._text[self._at]
-            if not self._grow(1):
+            if not self._grow(1, ""):
                 return ""
 
     def take(self) -> str:
@@ -88,28 +97,40 @@ class _Window:
         return character
 
     def object(self, where: str) -> dict[str, Any]:
-        """Consume one record, which stands at `where`."""
+        """Consume one record, which stands at `where`.
+
+        Raises:
+            BrokenRecord: it is broken, and consumed.
+            DataError: it cannot be told where it ends.
+        """
         pieces = 1
         while True:
+            self.peek()
             try:
-                if self.peek() not in ("{", ""):
-                    raise DataError(f'{where}: not an object. A record looks like {{"videos": ["a.mp4"]}}.')
                 values, end = decode_object(self._text, self._at, where)
             except json.JSONDecodeError as error:
                 cut = error.msg.startswith("Unterminated string") or len(self._text.rstrip()) - error.pos < NEAR_END
-                if not (cut and self._grow(pieces)):
-                    raise not_json(where, error.msg) from None
-                pieces *= 2
+                if not (cut and self._grow(pieces, where)):
+                    raise DataError(f"{where}: {not_json(error.msg)}") from None
+            except BrokenRecord as error:
+                if error.end is None:
+                    raise DataError(str(error)) from None
+                if error.end < len(self._text) or not self._grow(pieces, where):  # else it may be a number that is cut
+                    self._move(error.end)
+                    raise
             else:
                 self._move(end)
                 return values
+            pieces *= 2
 
     def _move(self, end: int) -> None:
         self.line += self._text.count("\n", self._at, end)
         self._at = end
 
-    def _grow(self, pieces: int) -> bool:
+    def _grow(self, pieces: int, where: str) -> bool:
         """Read on, forgetting what is consumed. The number doubles per try, so that a long record takes linear time."""
+        if len(self._text) - self._at > LONGEST:
+            raise DataError(f"{where}: a record of more than {LONGEST:,} characters, or a quote that is never closed.")
         more = "".join(itertools.islice(self._pieces, pieces))
         self._text = self._text[self._at :] + more
         self._at = 0
@@ -119,19 +140,16 @@ class _Window:
 def _pieces(path: Path) -> Iterator[str]:
     decoder = codecs.getincrementaldecoder("utf-8-sig")()
     line = 1
-    try:
-        with path.open("rb") as stream:
-            while True:
-                data = stream.read(PIECE)
-                try:
-                    text = decoder.decode(data, final=not data)
-                except UnicodeDecodeError as error:
-                    line += error.object.count(b"\n", 0, error.start)
-                    raise not_utf8(f"{path}:{line}", error) from None
-                line += text.count("\n")
-                if text:
-                    yield text
-                if not data:
-                    return
-    except OSError as error:
-        raise unreadable(path, error) from error
+    with unpacked(path) as stream:
+        while True:
+            data = stream.read(PIECE)
+            try:
+                text = decoder.decode(data, final=not data)
+            except UnicodeDecodeError as error:
+                line += error.object.count(b"\n", 0, error.start)
+                raise DataError(f"{path}:{line}: {not_utf8(error)}") from None
+            line += text.count("\n")
+            if text:
+                yield text
+            if not data:
+                return

@@ -1,17 +1,21 @@
-"""JSON Lines: one object per line, read line by line. Blank lines are skipped."""
+"""JSON Lines: one object per line, read line by line. Blank lines are skipped, broken ones are said to be broken."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from juicecap.data.record import JSON_SPACE, Record, parse_object, text_lines
+from juicecap.data.compressed import lines
+from juicecap.data.record import JSON_SPACE, Record, decoded, parse_object, record
 from juicecap.data.source.options import Options
 from juicecap.data.source.text_file import dataset_of_file
 
 if TYPE_CHECKING:
     from datasets import Dataset
+
+_SPACE = JSON_SPACE.encode()
 
 
 def open_dataset(path: str, options: Options) -> Dataset:
@@ -23,9 +27,13 @@ def records(path: Path) -> Iterator[Record]:
     """The records of the file, each named by its line.
 
     Raises:
-        DataError: a line is broken.
+        DataError: the file cannot be read.
     """
-    for number, line in text_lines(path):
-        if line.strip(JSON_SPACE):
+    for number, line in lines(path):
+        if line.strip(_SPACE):
             where = f"{path}:{number}"
-            yield Record(f"{path.name}:{number}", where, parse_object(line, where))
+            yield record(f"{path.name}:{number}", where, partial(_values, line, where))
+
+
+def _values(line: bytes, where: str) -> dict[str, Any]:
+    return parse_object(decoded(line, where), where)

@@ -7,6 +7,9 @@ from pathlib import Path
 
 VIDEO_SUFFIXES = (".3gp", ".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm", ".wmv")
 
+IMAGE_SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+AUDIO_SUFFIXES = (".aac", ".flac", ".m4a", ".mp3", ".ogg", ".opus", ".wav")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
@@ -16,13 +19,22 @@ class Options:
     """Where Arrow files are kept; None is the cache of `datasets`."""
 
     video_key: str = "videos"
-    """Column that holds the paths where the source is a folder."""
+    """Column that holds the paths of videos where a source holds nothing but media."""
+
+    image_key: str = "images"
+    """As `video_key`, for pictures."""
+
+    audio_key: str = "audios"
+    """As `video_key`, for sounds."""
 
     suffixes: tuple[str, ...] = ()
     """What counts as a video in a folder, with or without the dot; empty means `VIDEO_SUFFIXES`."""
 
     limit: int | None = None
     """How many records to read at most."""
+
+    keep_broken: bool = False
+    """Whether records that cannot be read become rows that say so in the column `sample.BROKEN`; else the first is an error."""
 
     @property
     def video_suffixes(self) -> tuple[str, ...]:
@@ -32,3 +44,12 @@ class Options:
     def is_video(self, name: str) -> bool:
         """Whether a file of this name counts as a video."""
         return name.lower().endswith(self.video_suffixes)
+
+    def media_column(self, name: str) -> str | None:
+        """The column for a file of this name, by its suffix; None if it is no medium."""
+        name = name.lower()
+        if name.endswith(IMAGE_SUFFIXES):
+            return self.image_key
+        if name.endswith(AUDIO_SUFFIXES):
+            return self.audio_key
+        return self.video_key if name.endswith(VIDEO_SUFFIXES) or self.is_video(name) else None

@@ -25,4 +25,5 @@ def dataset_of_file(path: str, records: Callable[[Path], Iterator[Record]], opti
         empty=f"{path} has no records. Give a file with at least one.",
         cache=options.cache_folder,
         limit=options.limit,
+        keep_broken=options.keep_broken,
     )

@@ -66,7 +66,7 @@ def test_a_cell_may_be_long_and_a_name_empty(tmp_path: Path) -> None:
         (b'a,b\n"x\ny"z,2\n', ":2: not a valid row: ',' expected after '\"'."),
         (b'a,b\n1,2\n"x\n', ":3: not a valid row: unexpected end of data."),
         (b"a,b\n1,2\n\xff,2\n", ":3: not valid UTF-8 (byte 0xff"),
-        (b"__juicecap_origin__\n1\n", ":2: the name '__juicecap_origin__' is reserved"),
+        (b"__juicecap_origin__\n1\n", ":1: the name '__juicecap_origin__' is reserved"),
         (b"a,b\n", " has no records."),
     ],
 )

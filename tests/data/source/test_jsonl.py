@@ -66,10 +66,10 @@ GOOD = b'{"a": 1}\n'
         (b'{"a": "\\ud800"}', "a \\u escape is half of a surrogate pair"),
         (b'{"a": {"\\udc00": 1}}', "a \\u escape is half of a surrogate pair"),
         (b'{"a": 1e999}', "the number 1e999 is too large for a float."),
-        (b'{"a": ' + b"9" * 5000 + b"}", "a number has too many digits."),
+        (b'{"a": ' + b"9" * 5000 + b"}", f"the integer {'9' * 40} does not fit into 64 bits and should be a string."),
         (
             b'{"a": 1180591620717411303424}',
-            "column 'a' holds the integer 1180591620717411303424, which does not fit into 64 bits.",
+            "the integer 1180591620717411303424 does not fit into 64 bits and should be a string.",
         ),
         (b'{"a": ' + b"[" * 100_000, "lists or objects are nested too deeply."),
         (f'{{"{ORIGIN}": 1}}'.encode(), f"the name '{ORIGIN}' is reserved by juicecap."),

@@ -1,0 +1,122 @@
+"""The bytes of a file, unpacked where its name ends in `.gz` or `.zst`.
+
+A packed file can hold far more than its size lets one expect. It is unpacked piece by piece and never held, and one that
+unpacks to more than any data would is refused before it fills a disk.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePath
+from typing import IO
+
+from juicecap.data.record import LONGEST, reason_of, unreadable
+from juicecap.errors import DataError
+
+SUFFIXES = (".gz", ".zst")
+"""What names of packed files end in."""
+
+SMALL = 1 << 30
+"""Bytes that any packed file may unpack to."""
+
+MOST = 200
+"""How many times its size a packed file may unpack to beyond that; records are packed about ten times."""
+
+PIECE = 1 << 20
+
+_MARK = b"\xef\xbb\xbf"
+
+
+def inner_suffix(path: PurePath) -> str:
+    """The suffix that says what is in the file, in lower case: `.jsonl` for `clips.jsonl.gz`."""
+    suffix = path.suffix.lower()
+    return PurePath(path.stem).suffix.lower() if suffix in SUFFIXES else suffix
+
+
+@contextmanager
+def unpacked(path: Path) -> Iterator[IO[bytes]]:
+    """The bytes of the file as they are once unpacked.
+
+    Raises:
+        DataError: the file cannot be read, is damaged, or unpacks to more than is safe.
+    """
+    suffix = path.suffix.lower()
+    try:
+        if suffix not in SUFFIXES:
+            with path.open("rb") as plain:
+                yield plain
+            return
+        with _opened(path, suffix) as packed, io.BufferedReader(_Watched(packed, path), PIECE) as stream:
+            yield stream
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise _damaged(path, error) from error
+    except OSError as error:
+        if suffix in SUFFIXES and error.errno is None:  # what pyarrow and gzip say of the content has no number
+            raise _damaged(path, error) from error
+        raise unreadable(path, error) from error
+
+
+def lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    r"""The lines of a file, a byte order mark removed, with their numbers from 1 and their line ends.
+
+    Only `\n` ends a line: other characters that Unicode calls line breaks may stand inside JSON strings and CSV cells. Of a
+    line longer than `LONGEST` bytes only one byte more is given.
+
+    Raises:
+        DataError: see `unpacked`.
+    """
+    number = 0
+    with unpacked(path) as stream:
+        while line := stream.readline(LONGEST + 1):
+            number += 1
+            if len(line) > LONGEST:
+                _pass_over(stream, line)
+            yield number, line.removeprefix(_MARK) if number == 1 else line
+
+
+def _pass_over(stream: IO[bytes], piece: bytes) -> None:
+    """Read on to the end of a line of which `piece` was the last part."""
+    while piece and not piece.endswith(b"\n"):
+        piece = stream.readline(PIECE)
+
+
+def _opened(path: Path, suffix: str) -> IO[bytes]:
+    if suffix == ".gz":
+        return gzip.open(path, "rb")
+    import pyarrow as pa
+
+    stream: IO[bytes] = pa.input_stream(path, compression="zstd")
+    return stream
+
+
+def _damaged(path: Path, error: Exception) -> DataError:
+    return DataError(f"{path} is damaged and cannot be unpacked: {reason_of(error)}. Pack or fetch it again.")
+
+
+class _Watched(io.RawIOBase):
+    """Passes on what it reads as long as that is no more than the packed size lets one expect."""
+
+    def __init__(self, stream: IO[bytes], path: Path) -> None:
+        self._stream, self._path = stream, path
+        self._most = max(SMALL, MOST * path.stat().st_size)
+        self._count = 0
+
+    def readable(self) -> bool:
+        """See `io.RawIOBase`."""
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # any buffer, in typeshed's words
+        """See `io.RawIOBase`."""
+        data = self._stream.read(len(buffer))
+        self._count += len(data)
+        if self._count > self._most:
+            raise DataError(
+                f"{self._path} unpacks to more than {self._most:,} bytes, which no records of its size do. "
+                "If that is meant, unpack it and give the unpacked file."
+            )
+        buffer[: len(data)] = data
+        return len(data)
