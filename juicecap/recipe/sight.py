@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from juicecap.data.record import Record
-from juicecap.data.source import csv_table, folder, json_list, jsonl
+from juicecap.data.source import csv_table, file_list, folder, json_list, jsonl, metadata
 from juicecap.data.source.options import Options
 from juicecap.errors import SampleError
 from juicecap.recipe.model import Recipe, Step
@@ -88,11 +88,14 @@ def look(recipe: Recipe, format_: str, budget: float) -> Sight:
     """
     readers: dict[str, Callable[[Path], Iterator[Record]]] = dict(READERS)
     keys = {name: getattr(recipe, name) for name in ("video_key", "image_key", "audio_key", "suffixes")}
-    readers["folder"] = partial(folder.records, options=Options(**keys))
+    for name, module in (("files", file_list), ("folder", folder), ("metadata", metadata)):
+        readers[name] = partial(module.records, options=Options(**keys))
     if format_ not in readers:
         return Sight()
     deadline = time.monotonic() + budget
     path = Path(recipe.dataset_path)
+    if format_ == "metadata":
+        path = metadata.metadata_file(path) or path
     root = str((path if format_ == "folder" and path.is_dir() else path.absolute().parent).absolute())
     columns = dict.fromkeys(column for step in recipe.steps for column in step.op.media_columns())
     fixed = format_ in ("csv", "tsv", "folder")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from juicecap.data.columns import origin_features
 from juicecap.data.exact_json import exact
+from juicecap.data.source.embedded import media_as_files
 from juicecap.data.source.options import Options
 from juicecap.data.table import (
     cached_file,
@@ -37,6 +38,7 @@ def with_origin(dataset: Dataset, name: str, folder: str, key: Iterable[object],
     if not len(dataset):
         raise DataError(f"{name} has no records. Give a dataset with at least one.")
     fingerprint = fingerprint_of(*key, options.limit)
+    dataset = media_as_files(dataset, fingerprint, options.cache_folder)
     if not keeps_origin(dataset.features, name):
         path = cached_file(options.cache_folder, fingerprint)
         if not path.exists():

@@ -1,0 +1,86 @@
+"""A bare list of media: a text file with a path on each line, or JSON with texts in place of objects.
+
+Each is a sample with one path, in the column of its kind: pictures by their suffix, all else is a video.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from juicecap.data.compressed import inner_suffix, lines, unpacked
+from juicecap.data.record import LONGEST, BrokenRecord, Record, decoded, not_json, reason_of, record
+from juicecap.data.source.options import Options
+from juicecap.data.source.text_file import dataset_of_file
+from juicecap.errors import DataError
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+_START = 4096
+"""Bytes in which a JSON file shows whether it lists texts or objects."""
+
+
+def open_dataset(path: str, options: Options) -> Dataset:
+    """The dataset of a list of files."""
+    return dataset_of_file(path, partial(records, options=options), options)
+
+
+def lists_texts(path: Path) -> bool:
+    """Whether a `.json` or `.jsonl` file holds texts in place of objects."""
+    try:
+        with unpacked(path) as stream:
+            start = stream.read(_START).removeprefix(b"\xef\xbb\xbf").lstrip()
+    except DataError:
+        return False
+    if inner_suffix(path) == ".json":
+        return start[:1] == b"[" and start[1:].lstrip()[:1] == b'"'
+    return start[:1] == b'"'
+
+
+def records(path: Path, options: Options) -> Iterator[Record]:
+    """One record per path, named by its line or its position from 1.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
+    entries = _list(path) if inner_suffix(path) == ".json" else _lines(path)
+    for number, read in entries:
+        where = f"{path}:{number}"
+        yield record(f"{path.name}:{number}", where, partial(_values, read, where, options))
+
+
+def _values(read: Any, where: str, options: Options) -> dict[str, Any]:
+    entry = read(where) if callable(read) else read
+    if not isinstance(entry, str) or not entry:
+        raise BrokenRecord(where, f"holds {json.dumps(entry)[:80]}, not a path. Write the paths as texts, or objects throughout.")
+    return {options.media_column(entry) or options.video_key: [entry]}
+
+
+def _lines(path: Path) -> Iterator[tuple[int, Any]]:
+    is_json = inner_suffix(path) == ".jsonl"
+    for number, line in lines(path):
+        if line.strip():
+            yield number, partial(_line, line.strip(), is_json)
+
+
+def _line(line: bytes, is_json: bool, where: str) -> Any:  # noqa: FBT001  (given by `partial`)
+    text = decoded(line, where)
+    try:
+        return json.loads(text) if is_json else text
+    except ValueError as error:
+        raise BrokenRecord(where, not_json(reason_of(error))) from None
+
+
+def _list(path: Path) -> Iterator[tuple[int, Any]]:
+    with unpacked(path) as stream:
+        text = b"".join(islice(iter(partial(stream.read, 1 << 20), b""), LONGEST >> 20))
+    try:
+        entries = json.loads(text.decode("utf-8-sig"))
+    except ValueError as error:
+        raise DataError(f"{path}: {not_json(reason_of(error))}") from None
+    yield from enumerate(entries, start=1)
