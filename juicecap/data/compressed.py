@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePath
-from typing import IO
+from typing import IO, cast
 
 from juicecap.data.record import LONGEST, reason_of, unreadable
 from juicecap.errors import DataError
@@ -86,11 +86,10 @@ def _pass_over(stream: IO[bytes], piece: bytes) -> None:
 
 def _opened(path: Path, suffix: str) -> IO[bytes]:
     if suffix == ".gz":
-        return gzip.open(path, "rb")
+        return cast("IO[bytes]", gzip.open(path, "rb"))
     import pyarrow as pa
 
-    stream: IO[bytes] = pa.input_stream(path, compression="zstd")
-    return stream
+    return cast("IO[bytes]", pa.input_stream(path, compression="zstd"))
 
 
 def _damaged(path: Path, error: Exception) -> DataError:

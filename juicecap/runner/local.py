@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib import metadata
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from loguru import logger
 
@@ -20,7 +20,6 @@ import juicecap
 from juicecap.data.atomic import write_error
 from juicecap.data.export import export_target, write_export
 from juicecap.data.lines import write_lines
-from juicecap.data.source import open_source
 from juicecap.errors import BugError, JuicecapError
 from juicecap.notice import say_once
 from juicecap.ops.table import rejections
@@ -28,6 +27,7 @@ from juicecap.recipe import Recipe, missing_columns, taken_columns
 from juicecap.recipe.problems import failure
 from juicecap.recipe.resolved import resolved_text
 from juicecap.runner.folder import RunFolder
+from juicecap.runner.loading import Loaded, load
 from juicecap.runner.progress import Progress
 from juicecap.runner.result import RunResult
 from juicecap.runner.steps import Finished, Stage, run_step
@@ -35,9 +35,6 @@ from juicecap.runner.watch import Watch
 from juicecap.sample import HIDDEN
 from juicecap.vlm import core
 from juicecap.vlm.base import digest_of
-
-if TYPE_CHECKING:
-    from datasets import Dataset
 
 TOTALS = ("filtered", "rejected", "failed", "captions", "truncated", "prompt_tokens", "completion_tokens")
 """Counts that the manifest tells for the whole run as well."""
@@ -52,23 +49,17 @@ def run_local(recipe: Recipe, *, limit: int | None, overwrite: bool, retry_rejec
         folder.write_recipe(resolved_text(recipe))
         for notice in recipe.notices:
             say_once(notice)
-        source = open_source(
-            recipe.dataset_path,
-            cache_folder=folder.steps,
-            video_key=recipe.video_key,
-            suffixes=recipe.suffixes,
-            limit=limit,
-        )
+        loaded = load(recipe, folder.steps, limit)
         # Again, and for every format: a run from Python was not checked, and `check` does not look into all files.
-        columns = [name for name in source.column_names if name not in HIDDEN]
+        columns = [name for name in loaded.dataset.column_names if name not in HIDDEN]
         if wrong := [*missing_columns(recipe, columns), *taken_columns(recipe, columns)]:
             raise failure(wrong, recipe.source.text)
-        finished = _run_steps(recipe, source, folder, progress, retry_rejected=retry_rejected)
-        last = finished[-1].stage.dataset if finished else source
-        rejected = write_lines(folder.rejected, _rejected(recipe, finished))
+        finished = _run_steps(recipe, loaded, folder, progress, retry_rejected=retry_rejected)
+        last = finished[-1].stage.dataset if finished else loaded.dataset
+        rejected = write_lines(folder.rejected, _rejected(recipe, loaded, finished))
         result = RunResult(
-            samples=len(source),
-            steps=tuple(each.result for each in finished),
+            samples=len(loaded.everything),
+            steps=(*loaded.results, *(each.result for each in finished)),
             exported=len(last),
             export_path=output,
             work_dir=recipe.work_dir,
@@ -89,10 +80,11 @@ def _check(result: RunResult, rejected: int) -> None:
         raise BugError(f"the counts do not add up; nothing was exported: {result}")
 
 
-def _run_steps(recipe: Recipe, source: Dataset, folder: RunFolder, progress: Progress, *, retry_rejected: bool) -> list[Finished]:
+def _run_steps(recipe: Recipe, loaded: Loaded, folder: RunFolder, progress: Progress, *, retry_rejected: bool) -> list[Finished]:
+    source = loaded.dataset
     stage = Stage(source, digest_of(["source", source._fingerprint]))  # noqa: SLF001  (there is no public name for it)
     allowed = recipe.max_rejected
-    tolerant = allowed >= (1.0 if isinstance(allowed, float) else len(source))
+    tolerant = allowed >= (1.0 if isinstance(allowed, float) else len(loaded.everything))
     finished: list[Finished] = []
     for number, step in enumerate(recipe.steps, start=1):
         on_error = step.options.at_failure or recipe.on_error
@@ -112,7 +104,7 @@ def _run_steps(recipe: Recipe, source: Dataset, folder: RunFolder, progress: Pro
         except JuicecapError as error:
             logger.error("{}: {}", step.name, error)
             with suppress(JuicecapError):  # such as a full disk, which is being told already
-                write_lines(folder.rejected, itertools.chain(_rejected(recipe, finished), watch.records()))
+                write_lines(folder.rejected, itertools.chain(_rejected(recipe, loaded, finished), watch.records()))
             raise
         finished.append(done)
         stage = done.stage
@@ -120,7 +112,8 @@ def _run_steps(recipe: Recipe, source: Dataset, folder: RunFolder, progress: Pro
     return finished
 
 
-def _rejected(recipe: Recipe, finished: list[Finished]) -> Iterator[dict[str, Any]]:
+def _rejected(recipe: Recipe, loaded: Loaded, finished: list[Finished]) -> Iterator[dict[str, Any]]:
+    yield from loaded.rejections()
     for step, done in zip(recipe.steps, finished, strict=False):
         yield from rejections(done.table, done.fates, step.name, step.op.media_keys())
 

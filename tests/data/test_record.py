@@ -46,5 +46,5 @@ def test_a_broken_record_tells_why_and_has_no_values() -> None:
 
 def test_a_key_that_stands_twice_is_found_in_linear_time() -> None:
     text = json.dumps({f"k{number}": number for number in range(200_000)})[:-1] + ', "k199999": 1}'
-    with pytest.raises(BrokenRecord, match="^f:1: the key 'k199999' stands twice in one object"):
+    with pytest.raises(BrokenRecord, match=r"^f:1: the key 'k199999' stands twice in one object"):
         parse_object(text, "f:1")

@@ -1,0 +1,84 @@
+"""Opening the dataset of a run: what can be read goes on, and each record that cannot is a rejection of its own."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from juicecap.data.broken import broken_rows, sound_rows
+from juicecap.data.source import open_source
+from juicecap.ops.fate import rejection
+from juicecap.ops.table import Counts
+from juicecap.recipe import Recipe
+from juicecap.runner.result import StepResult
+from juicecap.sample import BROKEN, FATE
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+LOADING = "load_dataset"
+"""What stands in place of an op's name where records cannot be read."""
+
+CODE = "BROKEN_RECORD"
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """The dataset of a run."""
+
+    everything: Dataset
+    """With the records that cannot be read."""
+    dataset: Dataset
+    """The records that could be read: what the first op is given."""
+    seconds: float
+
+    @property
+    def results(self) -> tuple[StepResult, ...]:
+        """A step before the first op, if it rejected anything."""
+        taken, kept = len(self.everything), len(self.dataset)
+        if taken == kept:
+            return ()
+        counts = Counts(
+            taken=taken,
+            kept=kept,
+            filtered=0,
+            rejected=taken - kept,
+            given=kept,
+            **dict.fromkeys(("captions", "truncated", "prompt_tokens", "completion_tokens", "failed"), 0),
+        )
+        reasons = Counter({CODE: taken - kept})
+        return (StepResult(op=LOADING, counts=counts, seconds=self.seconds, finished_before=False, reasons=reasons),)
+
+    def rejections(self) -> Iterator[dict[str, Any]]:
+        """A `rejected.jsonl` record for each record that cannot be read, in order."""
+        for row in broken_rows(self.everything):
+            broken = row.pop(BROKEN)
+            message = f"{broken['where']}: {broken['reason']}"
+            row[FATE] = {"code": CODE, "message": message, "attempts": 1, "retryable": False, "when": broken["when"]}
+            yield rejection(row, LOADING, ())
+
+
+def load(recipe: Recipe, cache: Path, limit: int | None) -> Loaded:
+    """Open the dataset; its Arrow file is kept in the folder `cache`.
+
+    Raises:
+        DataError: it cannot be read, or not one of its records can, or one cannot and the recipe says `on_error: stop`.
+        EnvironmentFailure: the disk is full or the Hub cannot be reached.
+    """
+    began = time.monotonic()
+    everything = open_source(
+        recipe.dataset_path,
+        cache_folder=cache,
+        video_key=recipe.video_key,
+        image_key=recipe.image_key,
+        audio_key=recipe.audio_key,
+        suffixes=recipe.suffixes,
+        limit=limit,
+        keep_broken=recipe.on_error != "stop",
+    )
+    dataset = sound_rows(everything, everything._fingerprint)  # noqa: SLF001  (there is no public name for it)
+    return Loaded(everything, dataset, time.monotonic() - began)
