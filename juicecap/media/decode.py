@@ -14,15 +14,15 @@ from dataclasses import dataclass
 
 import numpy as np
 from av import VideoFrame
-from av.container import InputContainer
 from av.video.reformatter import Interpolation, VideoReformatter
-from av.video.stream import VideoStream
 
 from juicecap.errors import MediaError
-from juicecap.media.probe import VideoInfo, info_of, open_video
+from juicecap.media.probe import VideoInfo, info_of, open_video, oversize, refused_size
 from juicecap.media.reader import FrameReader, TimedFrame
+from juicecap.media.rules import DEFAULT_RULES, MediaRules
 from juicecap.media.sampling import FrameSampling, most_frames, target_times
 from juicecap.media.walk import Walker
+from juicecap.sample import shown_path
 
 SizeRule = Callable[[int, int, int], tuple[int, int]]
 """(frames, width, height) of the upright video to the (width, height) that is wanted."""
@@ -52,7 +52,7 @@ class Frames:
 
 
 def decode_frames(
-    path: str, sampling: FrameSampling, size: SizeRule, *, max_pixels: int = 64_000_000, allocate: Allocate = in_memory
+    path: str, sampling: FrameSampling, size: SizeRule, *, rules: MediaRules = DEFAULT_RULES, allocate: Allocate = in_memory
 ) -> Frames:
     """Decode the frames of `path` that `sampling` asks for, scaled to `size`, into what `allocate` gives.
 
@@ -60,39 +60,42 @@ def decode_frames(
     that was allocated last; there may be less of them than room.
 
     Raises:
-        MediaError: as `probe`; `TOO_LARGE` for frames of more than `max_pixels`; `UNDECODABLE` if not one frame could be
-            read; whatever `size` raises.
+        MediaError: as `probe`; `UNDECODABLE` if not one frame could be read; whatever `size` raises.
     """
-    with open_video(path) as (container, stream):
-        width, height = stream.codec_context.width, stream.codec_context.height
-        if width * height > max_pixels:
-            raise MediaError("TOO_LARGE", f"{path} has frames of {width}x{height}, more than {max_pixels} pixels")
-        frames = _taken(path, FrameReader(container, stream, sparing=True), (container, stream), sampling, size, allocate)
+
+    def keep_to(frame: VideoFrame) -> None:  # what follows may be larger than what the header tells
+        if frame.width * frame.height > rules.max_pixels:
+            raise oversize(path, frame.width, frame.height, rules)
+
+    with open_video(path, rules) as video:
+        reader = FrameReader(*video, sparing=True)
+        frames = _taken(reader, info_of(path, video, reader, rules), sampling, size, allocate, keep_to)
     if frames is None or frames.unreadable:  # which frames a decoder can do without, it tells reliably of whole files only
-        with open_video(path) as (container, stream):
-            reader = FrameReader(container, stream)
-            frames = _taken(path, reader, (container, stream), sampling, size, allocate)
-            if frames is None:
-                raise MediaError("UNDECODABLE", f"{path}: not one frame can be decoded ({reader.unreadable} damaged packets)")
+        with open_video(path, rules) as video:
+            reader = FrameReader(*video)
+            frames = _taken(reader, info_of(path, video, reader, rules), sampling, size, allocate, keep_to)
+        if frames is None:
+            lost = f"{shown_path(path)}: not one frame can be decoded ({reader.unreadable} damaged packets)"
+            raise refused_size(path, rules) or MediaError("UNDECODABLE", lost)
     return frames
 
 
 def _taken(
-    path: str,
     reader: FrameReader,
-    video: tuple[InputContainer, VideoStream],
+    info: VideoInfo,
     sampling: FrameSampling,
     size: SizeRule,
     allocate: Allocate,
+    keep_to: Callable[[VideoFrame], None],
 ) -> Frames | None:
     """The frames; None if there is not one."""
-    info = info_of(path, *video, reader)
     times = target_times(sampling, duration=info.duration)
     most = most_frames(len(times), duration=info.duration, fps=info.fps, frames=info.frames)
     wanted = size(most, info.width, info.height)
     scale, pixels = _scaler(info, wanted), allocate(most, *wanted[::-1])
     shown: list[float] = []
     for time, frame in _distinct(Walker(reader), times):
+        keep_to(frame)
         if len(shown) == len(pixels):  # the header told too few
             pixels, before = allocate(len(times), *wanted[::-1]), pixels.copy()
             pixels[: len(before)] = before

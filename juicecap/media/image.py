@@ -2,47 +2,95 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import (
+    AvifImagePlugin,
+    BmpImagePlugin,
+    GifImagePlugin,
+    IcoImagePlugin,
+    Image,
+    ImageOps,
+    Jpeg2KImagePlugin,
+    JpegImagePlugin,
+    PngImagePlugin,
+    PpmImagePlugin,
+    TiffImagePlugin,
+    UnidentifiedImageError,
+    WebPImagePlugin,
+)
 
 from juicecap.errors import MediaError
-from juicecap.media.files import check_file
+from juicecap.media.files import open_file
+from juicecap.media.rules import DEFAULT_RULES, MediaRules
+from juicecap.sample import shown_path
+
+_READERS = (
+    AvifImagePlugin.AvifImageFile,
+    BmpImagePlugin.BmpImageFile,
+    GifImagePlugin.GifImageFile,
+    IcoImagePlugin.IcoImageFile,
+    Jpeg2KImagePlugin.Jpeg2KImageFile,
+    JpegImagePlugin.JpegImageFile,
+    PngImagePlugin.PngImageFile,
+    PpmImagePlugin.PpmImageFile,
+    TiffImagePlugin.TiffImageFile,
+    WebPImagePlugin.WebPImageFile,
+)
+"""What is read. Pillow knows more, some of which is a program for another one to run (EPS) or leads to other files."""
+
+_FORMATS = tuple(reader.format for reader in _READERS)
 
 
-def read_image(path: str, size: Callable[[int, int], tuple[int, int]], *, max_pixels: int = 64_000_000) -> np.ndarray:
+def read_image(path: str, size: Callable[[int, int], tuple[int, int]], *, rules: MediaRules = DEFAULT_RULES) -> np.ndarray:
     """Read a picture as (height, width, 3) uint8. `size` maps the upright (width, height) to the one wanted.
 
     Transparent parts become white.
 
     Raises:
-        MediaError: `FILE_NOT_FOUND`, `NOT_A_FILE`, `NO_PERMISSION`, `UNREADABLE`, `TOO_LARGE` (more than `max_pixels`,
-            checked before the pixels are decoded) or `UNDECODABLE`.
+        MediaError: as `open_file`; `UNREADABLE`, `TOO_LARGE` (checked before the pixels are decoded) or `UNDECODABLE`.
+        MemoryError: this process may not take as much memory as that needs.
     """
-    check_file(path)
-    upright = _upright(path, max_pixels)
+    upright = _upright(path, rules)
     return np.asarray(upright.resize(size(*upright.size), Image.Resampling.BICUBIC))
 
 
-def _upright(path: str, max_pixels: int) -> Image.Image:
+def _upright(path: str, rules: MediaRules) -> Image.Image:
+    name = shown_path(path)
+    with open_file(path, rules) as fd, open(fd, "rb", closefd=False) as file, _bombs_of(rules.max_pixels):
+        try:
+            with Image.open(file, formats=_FORMATS) as stored:
+                _check_size(name, stored, rules.max_pixels)
+                return _rgb(ImageOps.exif_transpose(stored))
+        except (MediaError, MemoryError):
+            raise
+        except Image.DecompressionBombError as error:  # Pillow's own limit, met before the size can be asked
+            raise MediaError("TOO_LARGE", f"{name} is too large ({error}, media_max_pixels)") from error
+        except UnidentifiedImageError as error:
+            raise MediaError("UNREADABLE", f"{name} is not a picture that can be read") from error
+        except Exception as error:  # a foreign decoder's door: Pillow's plugins raise all sorts of errors on damaged data
+            raise MediaError("UNDECODABLE", f"{name} is damaged ({error})") from error
+
+
+@contextmanager
+def _bombs_of(max_pixels: int) -> Iterator[None]:
+    """Pillow's own limit, which also guards pictures inside of pictures; it warns there, and raises at twice as many pixels."""
+    before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, max_pixels
     try:
-        with Image.open(path) as stored:
-            _check_size(path, stored, max_pixels)
-            return _rgb(ImageOps.exif_transpose(stored))
-    except MediaError:
-        raise
-    except Image.DecompressionBombError as error:  # Pillow's own limit, met before the size can be asked
-        raise MediaError("TOO_LARGE", f"{path} is too large ({error})") from error
-    except UnidentifiedImageError as error:
-        raise MediaError("UNREADABLE", f"{path} is not a picture that can be read") from error
-    except Exception as error:  # a foreign decoder's door: Pillow's plugins raise all sorts of errors on damaged data
-        raise MediaError("UNDECODABLE", f"{path} is damaged ({error})") from error
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = before
 
 
-def _check_size(path: str, stored: Image.Image, max_pixels: int) -> None:
+def _check_size(name: str, stored: Image.Image, max_pixels: int) -> None:
     if stored.width * stored.height > max_pixels:
-        raise MediaError("TOO_LARGE", f"{path} is {stored.width}x{stored.height}, more than {max_pixels} pixels")
+        sizes = f"{stored.width}x{stored.height}, more than {max_pixels} pixels"
+        raise MediaError("TOO_LARGE", f"{name} is {sizes} (media_max_pixels)")
 
 
 def _rgb(image: Image.Image) -> Image.Image:

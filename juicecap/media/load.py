@@ -5,22 +5,36 @@ from __future__ import annotations
 from juicecap.media.decode import Allocate, decode_frames, in_memory
 from juicecap.media.image import read_image
 from juicecap.media.picture import Picture
+from juicecap.media.rules import DEFAULT_RULES, MediaRules
 from juicecap.media.sampling import FrameSampling
 from juicecap.media.sizes import FrameSizes
 
 
-def load_picture(kind: str, path: str, sampling: FrameSampling, sizes: FrameSizes, *, allocate: Allocate = in_memory) -> Picture:
+def load_picture(
+    kind: str,
+    path: str,
+    sampling: FrameSampling,
+    sizes: FrameSizes,
+    *,
+    rules: MediaRules = DEFAULT_RULES,
+    allocate: Allocate = in_memory,
+) -> Picture:
     """Decode a video's sampled frames (`kind` is `video`), or an image, into what `allocate` gives (see `decode_frames`).
 
     Raises:
         MediaError: the medium cannot be used.
+        MemoryError: this process may not take as much memory as that needs.
     """
     if kind == "image":
-        image = read_image(path, lambda width, height: sizes.size("image", 1, width, height, sampling))
+        image = read_image(path, lambda width, height: sizes.size("image", 1, width, height, sampling), rules=rules)
         pixels = allocate(1, *image.shape[:2])
         pixels[0] = image
         return Picture(pixels=pixels)
     frames = decode_frames(
-        path, sampling, lambda count, width, height: sizes.size("video", count, width, height, sampling), allocate=allocate
+        path,
+        sampling,
+        lambda count, width, height: sizes.size("video", count, width, height, sampling),
+        rules=rules,
+        allocate=allocate,
     )
     return Picture(pixels=frames.pixels, times=frames.times, duration=frames.info.duration, unreadable=frames.unreadable)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Iterator
 from typing import cast
 
@@ -28,7 +29,8 @@ def packets(
                 stumbles = 0
                 yield packet
             return
-        except av.error.FFmpegError:
+        except av.error.FFmpegError as error:
+            raise_memory_error(error)
             stumbles += 1
             stumbled()
         except IndexError:  # PyAV, at the end of a file in which a stream appeared that its header does not have
@@ -36,3 +38,13 @@ def packets(
     flush = cast("Packet[VideoStream]", Packet())
     flush.stream = stream
     yield flush
+
+
+def raise_memory_error(error: av.error.FFmpegError) -> None:
+    """Do nothing unless FFmpeg failed for want of memory, which is neither damage nor the end of a file.
+
+    Raises:
+        MemoryError: it did.
+    """
+    if error.errno == errno.ENOMEM:
+        raise MemoryError(str(error)) from error

@@ -2,9 +2,10 @@
 
 A worker is `python -m juicecap.media.worker`, started at first need and never forked, so a pool works from bare scripts and
 notebooks. A job that its worker does not survive is tried once more in a fresh one. Limits: CPU seconds, kept by a timer in
-the worker that interrupts foreign code too; and the wall clock, kept here, for a worker that does not use any CPU.
+the worker that interrupts foreign code too; the wall clock, kept here, for a worker that does not use any CPU; and memory, kept
+by the system where it can (Linux). Where a worker is killed for want of memory, that is a crash.
 
-A pool belongs to one event loop. Not covered: limits of memory; where a worker is killed for want of it, that is a crash.
+A pool belongs to one event loop.
 """
 
 from __future__ import annotations
@@ -20,58 +21,72 @@ from typing import Any
 from juicecap.errors import BugError, EnvironmentFailure, MediaError
 from juicecap.media.picture import Picture
 from juicecap.media.probe import VideoInfo
+from juicecap.media.rules import DEFAULT_RULES, MediaRules
 from juicecap.media.sampling import FrameSampling
 from juicecap.media.shared_frames import mapped
 from juicecap.media.sizes import FrameSizes
 from juicecap.media.worker_process import WorkerEnded, WorkerProcess
+from juicecap.sample import shown_path
 
 TRIES = 2
+
+MEMORY = 4 * 2**30
+"""Bytes: what decoding 64 million pixels per frame takes, with all the frames that others are made from."""
 
 _GONE_WITHIN = 5.0
 """Seconds that `close` waits for killed workers; one that the system does not let go must not hold up the rest."""
 
 
 class DecodePool:
-    """Workers that decode side by side, by default one per core; each job may take `cpu_seconds`, or `wall_seconds`.
+    """Workers that decode side by side, by default one per core; each job may take `cpu_seconds`, `wall_seconds` and `memory`.
 
     Jobs are begun in the order in which they were asked. Who gives up waiting (cancellation) ends the job.
     """
 
-    def __init__(self, workers: int | None = None, *, cpu_seconds: float = 300.0, wall_seconds: float | None = None) -> None:
+    def __init__(
+        self,
+        workers: int | None = None,
+        *,
+        cpu_seconds: float = 300.0,
+        wall_seconds: float | None = None,
+        memory: int = MEMORY,
+    ) -> None:
         self._turns = asyncio.Semaphore(workers or usable_cores())
         self._cpu_seconds = cpu_seconds
+        self._memory = memory
         self._wall_seconds = 10 * cpu_seconds if wall_seconds is None else wall_seconds
         self._idle: list[WorkerProcess] = []
         self._busy: set[WorkerProcess] = set()
         self._dropped: list[WorkerProcess] = []
         self._closed = False
 
-    async def picture(self, kind: str, path: str, sampling: FrameSampling, sizes: FrameSizes) -> Picture:
+    async def picture(
+        self, kind: str, path: str, sampling: FrameSampling, sizes: FrameSizes, rules: MediaRules = DEFAULT_RULES
+    ) -> Picture:
         """As `load_picture`; the pixels are writable and this process's own.
 
         Raises:
-            MediaError: as `load_picture`; `DECODE_TIMEOUT`, `DECODER_CRASHED`, or `TOO_LARGE` for frames that do not fit into
-                memory.
+            MediaError: as `load_picture`; `DECODE_TIMEOUT`, `DECODER_CRASHED`, or `TOO_LARGE` for want of memory.
             EnvironmentFailure: no worker can be started, something that the system has run out of, or a closed pool.
             BugError: an unexpected exception in the worker, with its traceback.
         """
         job = {"do": "picture", "kind": kind, "sampling": asdict(sampling), "sizes": asdict(sizes)}
-        reply, fd = await self._answer(job, path)
+        reply, fd = await self._answer(job, path, rules)
         facts = reply["picture"]
         try:
             if fd is None:
-                raise EnvironmentFailure(f"{path}: its frames cannot be taken over (too many open files)")
+                raise EnvironmentFailure(f"{shown_path(path)}: its frames cannot be taken over (too many open files)")
             pixels = mapped(fd, facts.pop("shape"))
         except OSError as error:
-            raise EnvironmentFailure(f"{path}: its frames cannot be taken over ({error.strerror})") from error
+            raise EnvironmentFailure(f"{shown_path(path)}: its frames cannot be taken over ({error.strerror})") from error
         finally:
             if fd is not None:
                 os.close(fd)
         return Picture(pixels=pixels, **facts | {"times": tuple(facts["times"])})
 
-    async def probe(self, path: str) -> VideoInfo:
+    async def probe(self, path: str, rules: MediaRules = DEFAULT_RULES) -> VideoInfo:
         """As `juicecap.media.probe.probe`, with the errors of `picture`."""
-        reply, _ = await self._answer({"do": "probe"}, path)
+        reply, _ = await self._answer({"do": "probe"}, path, rules)
         return VideoInfo(**reply["info"])
 
     async def close(self) -> None:
@@ -85,9 +100,10 @@ class DecodePool:
         while (self._busy or self._some_left()) and time.monotonic() < deadline:
             await asyncio.sleep(0.005)
 
-    async def _answer(self, job: dict[str, Any], path: str) -> tuple[dict[str, Any], int | None]:
+    async def _answer(self, job: dict[str, Any], path: str, rules: MediaRules) -> tuple[dict[str, Any], int | None]:
         folder = None if Path(path).is_absolute() else str(Path.cwd())
-        job |= {"path": path, "folder": folder, "cpu_seconds": self._cpu_seconds}
+        limits = {"cpu_seconds": self._cpu_seconds, "memory": self._memory}
+        job |= {"path": path, "folder": folder, "rules": asdict(rules), **limits}
         async with self._turns:
             reply, fd = await self._tried(job, path)
         if "error" in reply:
@@ -95,7 +111,7 @@ class DecodePool:
         if "environment" in reply:
             raise EnvironmentFailure(reply["environment"])
         if "bug" in reply:
-            raise BugError(f"{path}: an unexpected exception in a decoding worker\n{reply['bug']}")
+            raise BugError(f"{shown_path(path)}: an unexpected exception in a decoding worker\n{reply['bug']}")
         return reply, fd
 
     async def _tried(self, job: dict[str, Any], path: str) -> tuple[dict[str, Any], int | None]:
@@ -107,7 +123,8 @@ class DecodePool:
                     reply = await worker.ask(job)
             except TimeoutError:
                 self._drop(worker)
-                failure = MediaError("DECODE_TIMEOUT", f"{path}: reading it took more than {self._wall_seconds:g} seconds")
+                limit = f"{self._wall_seconds:g} seconds"
+                failure = MediaError("DECODE_TIMEOUT", f"{shown_path(path)}: reading it took more than {limit}")
             except WorkerEnded as end:
                 self._drop(worker)
                 crashes += end.status != -signal.SIGPROF
@@ -124,8 +141,9 @@ class DecodePool:
 
     def _failure(self, path: str, end: WorkerEnded, *, twice: bool) -> MediaError:
         if end.status == -signal.SIGPROF:
-            return MediaError("DECODE_TIMEOUT", f"{path}: reading it took more than {self._cpu_seconds:g} CPU seconds")
-        return MediaError("DECODER_CRASHED", f"{path}: the decoder crashed ({end})" + ", twice" * twice)
+            limit = f"{self._cpu_seconds:g} CPU seconds"
+            return MediaError("DECODE_TIMEOUT", f"{shown_path(path)}: reading it took more than {limit}")
+        return MediaError("DECODER_CRASHED", f"{shown_path(path)}: the decoder crashed ({end})" + ", twice" * twice)
 
     async def _worker(self, *, fresh: bool) -> WorkerProcess:
         self._refuse_if_closed()

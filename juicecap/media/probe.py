@@ -4,24 +4,37 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from typing import Any
 
 import av
 import av.error
+import av.logging
 from av.container import InputContainer
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from juicecap.errors import MediaError
-from juicecap.media.files import check_file
-from juicecap.media.packets import packets
+from juicecap.media.files import name_of, open_file
+from juicecap.media.packets import packets, raise_memory_error
 from juicecap.media.reader import FrameReader, frame_rate
+from juicecap.media.rules import DEFAULT_RULES, MediaRules
+from juicecap.sample import shown_path
 
-_OPTIONS = {"protocol_whitelist": "file"}
-
-_NOT_FILMS = ("tty", "hls", "dash", "concat", "imf", "sdp")
+_NOT_FILMS = ("adf", "bin", "concat", "dash", "hls", "idf", "image2", "imf", "lavfi", "rtp", "rtsp", "sap", "sdp", "tty", "xbin")
 """Demuxers that make a film of a text: of what it would look like on a terminal, or of the files that it names."""
+
+_OPTIONS = {
+    "protocol_whitelist": "file",
+    "format_whitelist": ",".join(sorted(set(",".join(av.formats_available).split(",")) - set(_NOT_FILMS))),
+}
+
+_STREAMS_AT_OPENING = 16
+"""Streams of a file whose pictures are kept from being too large while it is opened."""
+
+_OVERSIZE = re.compile(r"Picture size (\d+)x(\d+) exceeds specified max pixel count")
+"""What FFmpeg says where it refuses a picture for its size."""
 
 _CLOCK = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)")
 
@@ -43,40 +56,55 @@ class VideoInfo:
     rotation: int
 
 
-def probe(path: str) -> VideoInfo:
+def probe(path: str, rules: MediaRules = DEFAULT_RULES) -> VideoInfo:
     """Read a video's header.
 
     Raises:
-        MediaError: `FILE_NOT_FOUND`, `NOT_A_FILE`, `NO_PERMISSION`, `UNREADABLE`, `NO_VIDEO_STREAM`.
+        MediaError: as `open_file`; `UNREADABLE`, `NO_VIDEO_STREAM`, or `TOO_LARGE`.
+        MemoryError: this process may not take as much memory as that needs.
     """
-    with open_video(path) as (container, stream):
-        return info_of(path, container, stream, FrameReader(container, stream))
+    with open_video(path, rules) as (container, stream):
+        return info_of(path, (container, stream), FrameReader(container, stream), rules)
 
 
 @contextmanager
-def open_video(path: str) -> Iterator[tuple[InputContainer, VideoStream]]:
+def open_video(path: str, rules: MediaRules = DEFAULT_RULES) -> Iterator[tuple[InputContainer, VideoStream]]:
     """Open a file and its first video stream that is not a cover picture; FFmpeg's errors become `MediaError`s.
 
     Only plain files are opened, and nothing that they name: FFmpeg would take `http://…` or `concat:…` for a protocol, follow
-    a playlist, and film a text.
+    a playlist, and film a text. Pictures that are too large are refused by FFmpeg before it sets memory aside for them.
     """
-    check_file(path)
-    try:
-        with av.open(f"file:{path}", metadata_errors="replace", options=_OPTIONS) as container:
-            yield container, _video_stream(path, container)
-    except (av.error.FFmpegError, UnicodeEncodeError) as error:
-        raise MediaError("UNREADABLE", f"{path} is not a video that can be read ({_reason(error)})") from error
+    with open_file(path, rules) as fd:
+        try:
+            with _container(fd, rules) as container:
+                stream = _video_stream(path, container, rules)
+                stream.codec_context.options = _most(rules)
+                yield container, stream
+        except av.error.FFmpegError as error:
+            raise_memory_error(error)
+            why = "" if isinstance(error, av.error.ArgumentError) else f" that can be read ({error.strerror})"
+            raise MediaError("UNREADABLE", f"{shown_path(path)} is not a video{why}") from error
 
 
-def info_of(path: str, container: InputContainer, stream: VideoStream, reader: FrameReader) -> VideoInfo:
-    """The facts about an open video from which `reader` has not taken a frame yet."""
+def info_of(
+    path: str, video: tuple[InputContainer, VideoStream], reader: FrameReader, rules: MediaRules = DEFAULT_RULES
+) -> VideoInfo:
+    """The facts about an open video from which `reader` has not taken a frame yet.
+
+    Raises:
+        MediaError: `TOO_LARGE`: it has too many frames, or lasts too long.
+    """
+    container, stream = video
     rotation = round(-reader.upcoming[1].rotation / 90) * 90 % 360 if reader.upcoming else 0
     width, height = stream.codec_context.width, stream.codec_context.height
     if rotation in (90, 270):
         width, height = height, width
     duration = _header_duration(container, stream)
     if duration is None:
-        duration = _measured_duration(path)
+        duration = _measured_duration(path, rules)
+    if duration > rules.max_seconds:
+        seconds = f"{duration:.0f} seconds, more than {rules.max_seconds:g}"
+        raise MediaError("TOO_LARGE", f"{shown_path(path)} lasts {seconds} (media_max_seconds)")
     return VideoInfo(
         duration=max(duration, 1 / reader.fps),
         fps=reader.fps,
@@ -88,19 +116,69 @@ def info_of(path: str, container: InputContainer, stream: VideoStream, reader: F
     )
 
 
-def _video_stream(path: str, container: InputContainer) -> VideoStream:
-    if container.format.name in _NOT_FILMS:
-        raise MediaError("UNREADABLE", f"{path} is not a video")
+def refused_size(path: str, rules: MediaRules) -> MediaError | None:
+    """Why nothing could be decoded, if it is that FFmpeg found a picture too large; it says so in its log only."""
+    level = av.logging.get_level()
+    av.logging.set_level(av.logging.ERROR)
+    try:
+        with (
+            av.logging.Capture() as said,
+            suppress(av.error.FFmpegError),
+            open_file(path, rules) as fd,
+            _container(fd, rules) as container,
+        ):
+            stream = container.streams.video[0]
+            stream.codec_context.options = _most(rules)
+            FrameReader(container, stream)
+    finally:
+        av.logging.set_level(level)
+    found = next((match for _, _, words in said if (match := _OVERSIZE.search(words))), None)
+    return oversize(path, int(found[1]), int(found[2]), rules) if found else None
+
+
+def oversize(path: str, width: int, height: int, rules: MediaRules) -> MediaError:
+    """The error of a video whose frames are too large."""
+    sizes = f"{width}x{height}, more than {rules.max_pixels} pixels"
+    return MediaError("TOO_LARGE", f"{shown_path(path)} has frames of {sizes} (media_max_pixels)")
+
+
+def _container(fd: int, rules: MediaRules) -> InputContainer:
+    """An open file, of which FFmpeg has decoded as much as it needs to know what is in it."""
+    name = f"file:{name_of(fd)}"
+    each: list[Any] = [_most(rules)] * _STREAMS_AT_OPENING  # PyAV's stub says `list[str]`
+    try:
+        return av.open(name, metadata_errors="replace", options=_OPTIONS, stream_options=each)
+    except ValueError:  # PyAV: FLV and MPEG program streams have no streams yet that could have options
+        return av.open(name, metadata_errors="replace", options=_OPTIONS)
+
+
+def _most(rules: MediaRules) -> dict[str, str]:
+    """What keeps a decoder of FFmpeg's from setting memory aside for pictures that are too large, whose margins it counts too."""
+    return {"max_pixels": str(2 * rules.max_pixels + 2**20)}
+
+
+def _video_stream(path: str, container: InputContainer, rules: MediaRules) -> VideoStream:
+    """The stream of the film, if its header breaks no rule."""
+    name = shown_path(path)
     streams = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
     if not streams:
-        raise MediaError("NO_VIDEO_STREAM", f"{path} has no video stream")
+        raise MediaError("NO_VIDEO_STREAM", f"{name} has no video stream")
     stream = streams[0]
     if stream.codec_context is None:
-        raise MediaError("UNREADABLE", f"{path} is encoded in a way that this FFmpeg cannot decode")
-    if not stream.codec_context.width or not stream.codec_context.height:
-        raise MediaError("UNREADABLE", f"{path} does not say how large its pictures are")
+        raise MediaError("UNREADABLE", f"{name} is encoded in a way that this FFmpeg cannot decode")
+    width, height = stream.codec_context.width, stream.codec_context.height
+    if not width or not height:
+        raise refused_size(path, rules) or MediaError("UNREADABLE", f"{name} does not say how large its pictures are")
+    if width * height > rules.max_pixels:
+        raise oversize(path, width, height, rules)
+    if stream.frames > rules.max_frames:
+        raise _too_many_frames(path, stream.frames, rules)
     stream.thread_type = "NONE"  # clips are decoded side by side; threads inside of one would wait for each other
     return stream
+
+
+def _too_many_frames(path: str, frames: int, rules: MediaRules) -> MediaError:
+    return MediaError("TOO_LARGE", f"{shown_path(path)} has {frames} frames, more than {rules.max_frames} (media_max_frames)")
 
 
 def _header_duration(container: InputContainer, stream: VideoStream) -> float | None:
@@ -114,19 +192,17 @@ def _header_duration(container: InputContainer, stream: VideoStream) -> float | 
     return container.duration / av.time_base - begin if container.duration else None
 
 
-def _measured_duration(path: str) -> float:
+def _measured_duration(path: str, rules: MediaRules) -> float:
     """Duration by reading all packets without decoding them, for files whose header has none."""
     first, last, count = None, 0, 0
-    with open_video(path) as (container, stream):
+    with open_video(path, rules) as (container, stream):
         for packet in packets(container, stream):
             count += packet.size > 0
+            if count > rules.max_frames:
+                raise _too_many_frames(path, count, rules)
             if packet.pts is not None:
                 first = packet.pts if first is None else min(first, packet.pts)
                 last = max(last, packet.pts + (packet.duration or 0))
         if first is None:
             return count / frame_rate(stream)
         return float((last - first) * (stream.time_base or 0))
-
-
-def _reason(error: Exception) -> str:
-    return getattr(error, "strerror", None) or type(error).__name__

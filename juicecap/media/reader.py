@@ -22,7 +22,7 @@ from av.container import InputContainer
 from av.index import IndexEntries
 from av.video.stream import VideoStream
 
-from juicecap.media.packets import packets
+from juicecap.media.packets import packets, raise_memory_error
 
 TimedFrame = tuple[float, VideoFrame]
 
@@ -166,7 +166,8 @@ class FrameReader:
                 return packet.decode()
             except av.error.EOFError:
                 break
-            except av.error.FFmpegError:
+            except av.error.FFmpegError as error:
+                raise_memory_error(error)
                 self._damaged.add((packet.pos, packet.dts))
         return None
 

@@ -3,7 +3,8 @@
 Jobs and replies are lines of JSON on a socket; pixels travel as a file descriptor next to the reply (`shared_frames`). The
 process ends when the socket does, also in the middle of a job, so it does not outlive its pool.
 
-    {"do": "picture", "kind": "video", "path": "a.mp4", "folder": "/data", "sampling": {...}, "sizes": {...}, "cpu_seconds": 300}
+    {"do": "picture", "kind": "video", "path": "a.mp4", "folder": "/data", "rules": {...}, "sampling": {...}, "sizes": {...},
+     "cpu_seconds": 300, "memory": 4294967296}
     {"picture": {"shape": [8, 360, 640, 3], "times": [0.0, ...], "duration": 4.0, "unreadable": 0}}
 
 Other replies: `info` (to `probe`), `error` (a `MediaError`), `environment` (an `EnvironmentFailure`), `bug` (a traceback).
@@ -15,6 +16,7 @@ import errno
 import json
 import os
 import queue
+import re
 import resource
 import signal
 import socket
@@ -24,14 +26,17 @@ import traceback
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from juicecap.errors import MediaError
 from juicecap.media.load import load_picture
 from juicecap.media.probe import probe
+from juicecap.media.rules import MediaRules
 from juicecap.media.sampling import FrameSampling
 from juicecap.media.shared_frames import SharedFrames
 from juicecap.media.sizes import FrameSizes
+from juicecap.sample import shown_path
 
 Message = dict[str, Any]
 
@@ -53,9 +58,11 @@ def main(fd: int) -> None:
     channel.sendall(line_of(READY))
     jobs: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(channel, jobs), daemon=True).start()
+    own = _own_memory()
     while True:
         with closing(SharedFrames()) as frames:
             job = json.loads(jobs.get())
+            _limit_memory(own + job["memory"])
             signal.setitimer(signal.ITIMER_PROF, job["cpu_seconds"])
             reply = answer(job, frames)
             signal.setitimer(signal.ITIMER_PROF, 0)
@@ -69,24 +76,41 @@ def line_of(message: Message) -> bytes:
 
 def answer(job: Message, frames: SharedFrames) -> Message:
     """Do a job, with the pixels in `frames`, whatever may come of it."""
-    path = job["path"]
+    path, rules = job["path"], MediaRules(**job["rules"])
     try:
         if job["folder"]:
             os.chdir(job["folder"])
         if job["do"] == "probe":
-            return {"info": asdict(probe(path))}
+            return {"info": asdict(probe(path, rules))}
         sampling, sizes = FrameSampling(**job["sampling"]), FrameSizes.from_plain(job["sizes"])
-        picture = load_picture(job["kind"], path, sampling, sizes, allocate=frames.allocate)
+        picture = load_picture(job["kind"], path, sampling, sizes, rules=rules, allocate=frames.allocate)
     except MediaError as error:
         return {"error": {"code": error.code, "message": error.message, "retryable": error.retryable}}
     except MemoryError:
-        return {"error": {"code": "TOO_LARGE", "message": f"{path}: its frames do not fit into memory", "retryable": True}}
+        need = f"reading it takes more memory than there is, or more than {job['memory'] >> 20} MB (decode_memory_mb)"
+        return {"error": {"code": "TOO_LARGE", "message": f"{shown_path(path)}: {need}", "retryable": True}}
     except Exception as error:  # noqa: BLE001  # the door to the pool, which raises it again
         if isinstance(error, OSError) and error.errno in _NO_ROOM:
-            return {"environment": f"{path} cannot be decoded now ({error.strerror})"}
+            return {"environment": f"{shown_path(path)} cannot be decoded now ({error.strerror})"}
         return {"bug": traceback.format_exc()}
     facts = {"times": picture.times, "duration": picture.duration, "unreadable": picture.unreadable}
     return {"picture": {"shape": picture.pixels.shape, **facts}}
+
+
+def _own_memory() -> int:
+    """Bytes of private memory that this process has before its first job; 0 where the system does not tell."""
+    try:
+        status = Path("/proc/self/status").read_text()
+    except OSError:
+        return 0
+    found = re.search(r"^VmData:\s+(\d+) kB$", status, re.MULTILINE)
+    return int(found[1]) * 1024 if found else 0
+
+
+def _limit_memory(most: int) -> None:
+    """Private memory, which is what decoders take. Shared memory, in which the frames travel, is not counted."""
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    resource.setrlimit(resource.RLIMIT_DATA, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
 
 
 def _settle_signals() -> None:

@@ -11,6 +11,7 @@ from juicecap.errors import MediaError
 from juicecap.media import decode, reader
 from juicecap.media.decode import Frames, decode_frames
 from juicecap.media.probe import probe
+from juicecap.media.rules import MediaRules
 from juicecap.media.sampling import FrameSampling, frames_at, target_times
 from juicecap.media.shared_frames import SharedFrames, mapped
 
@@ -241,9 +242,9 @@ def test_colours_come_out(tmp_path: Path, pix_fmt: str, color: tuple[int, int, i
 def test_frames_that_are_too_large_are_not_decoded(tmp_path: Path, decoded: list[int]) -> None:
     path = write_clip(tmp_path / "clip.mp4")
     with pytest.raises(MediaError, match=r"TOO_LARGE: .*clip.mp4 has frames of 96x64, more than 6143 pixels"):
-        decode_frames(str(path), FrameSampling(), as_stored, max_pixels=6143)
+        decode_frames(str(path), FrameSampling(), as_stored, rules=MediaRules(max_pixels=6143))
     assert decoded == []
-    assert len(decode_frames(str(path), FrameSampling(), as_stored, max_pixels=6144).times) == 6
+    assert len(decode_frames(str(path), FrameSampling(), as_stored, rules=MediaRules(max_pixels=6144)).times) == 6
 
 
 @pytest.mark.parametrize(
@@ -272,7 +273,7 @@ def test_the_size_is_chosen_for_the_frames_that_there_are(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("room", ["in memory", "shared"])
 def test_more_frames_than_the_header_tells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: str) -> None:
-    monkeypatch.setattr(decode, "_most", lambda info, instants: 3)
+    monkeypatch.setattr(decode, "most_frames", lambda instants, **_: 3)
     path, shared = write_clip(tmp_path / "clip.mp4", 20), SharedFrames()
     allocate = shared.allocate if room == "shared" else decode.in_memory
     frames = decode_frames(str(path), FrameSampling(num_frames=10), as_stored, allocate=allocate)

@@ -1,4 +1,7 @@
 import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -28,18 +31,38 @@ def test_what_is_no_file(tmp_path: Path, door: object) -> None:
     assert refusal(door, str(gone)) == ("FILE_NOT_FOUND", f"{gone} does not exist")
     assert refusal(door, "a\0b.mp4")[0] == "FILE_NOT_FOUND"
     assert refusal(door, f"{empty}/x.mp4")[0] == "FILE_NOT_FOUND"
-    assert refusal(door, str(tmp_path)) == ("NOT_A_FILE", f"{tmp_path} is not a file")
-    assert refusal(door, str(fifo)) == ("NOT_A_FILE", f"{fifo} is not a file")
+    assert refusal(door, str(tmp_path)) == ("NOT_A_FILE", f"{tmp_path} is a folder, not a file")
+    assert refusal(door, str(fifo)) == ("NOT_A_FILE", f"{fifo} is a named pipe, not a file")
     assert refusal(door, str(empty)) == ("UNREADABLE", f"{empty} is empty")
 
 
+@contextmanager
+def as_nobody() -> Iterator[None]:
+    """Who runs the tests, unless that is root, who may read everything."""
+    root = os.geteuid() == 0
+    if root:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        if root:
+            os.seteuid(0)
+
+
 @pytest.mark.parametrize("door", DOORS)
-def test_no_permission(tmp_path: Path, door: object, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The system's answer is replaced, because root may read everything."""
-    path = tmp_path / "locked.mp4"
-    path.write_bytes(b"x")
-    monkeypatch.setattr(os, "access", lambda name, mode: not (name == str(path) and mode == os.R_OK))
-    assert refusal(door, str(path)) == ("NO_PERMISSION", f"{path} may not be read by this user")
+def test_no_permission(door: object) -> None:
+    with tempfile.TemporaryDirectory() as folder:  # pytest's own lies where nobody may look
+        os.chmod(folder, 0o755)
+        locked, inside = Path(folder) / "locked.mp4", Path(folder) / "locked" / "a.mp4"
+        inside.parent.mkdir()
+        for path in (locked, inside):
+            path.write_bytes(b"x")
+        locked.chmod(0)
+        inside.parent.chmod(0)
+        with as_nobody():
+            for path in (locked, inside):
+                assert refusal(door, str(path)) == ("NO_PERMISSION", f"{path} may not be read by this user")
+        inside.parent.chmod(0o700)
 
 
 def test_the_digest_is_that_of_the_content(tmp_path: Path) -> None:

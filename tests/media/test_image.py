@@ -8,6 +8,7 @@ from PIL import Image
 
 from juicecap.errors import MediaError
 from juicecap.media.image import read_image
+from juicecap.media.rules import MediaRules
 
 GREYS = [250, 170, 90, 10]
 
@@ -16,7 +17,7 @@ def as_stored(width: int, height: int) -> tuple[int, int]:
     return width, height
 
 
-def refusal(path: Path, **options: int) -> str:
+def refusal(path: Path, **options: MediaRules) -> str:
     with pytest.raises(MediaError) as caught:
         read_image(str(path), as_stored, **options)
     return str(caught.value)
@@ -167,7 +168,10 @@ def test_too_large_is_told_from_the_header(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 96, 3), np.uint8)).save(path)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    assert refusal(path, max_pixels=6143) == f"TOO_LARGE: {path} is 96x64, more than 6143 pixels"
+    assert (
+        refusal(path, rules=MediaRules(max_pixels=6143))
+        == f"TOO_LARGE: {path} is 96x64, more than 6143 pixels (media_max_pixels)"
+    )
 
 
 def test_a_bomb_is_too_large(tmp_path: Path) -> None:

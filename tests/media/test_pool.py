@@ -395,7 +395,8 @@ def test_frames_that_do_not_fit_into_memory_cost_their_sample(clip):
         return lost, await pool.probe(clip)
 
     lost, info = run(ask)
-    assert (lost.code, lost.message, lost.retryable) == ("TOO_LARGE", f"{clip}: its frames do not fit into memory", True)
+    need = "reading it takes more memory than there is, or more than 4096 MB (decode_memory_mb)"
+    assert (lost.code, lost.message, lost.retryable) == ("TOO_LARGE", f"{clip}: {need}", True)
     assert info.frames == 40
 
 

@@ -16,6 +16,7 @@ import pytest
 from make_clips import number_in, write_clip
 
 from juicecap.media import shared_frames
+from juicecap.media.rules import DEFAULT_RULES
 from juicecap.media.sampling import FrameSampling
 from juicecap.media.shared_frames import SharedFrames, mapped
 from juicecap.media.sizes import FrameSizes
@@ -58,7 +59,9 @@ def job(path: object, *, seconds: float = 60.0, **sampling: float) -> dict[str, 
         "folder": None,
         "sampling": asdict(FrameSampling(**sampling)),
         "sizes": asdict(FrameSizes()),
+        "rules": asdict(DEFAULT_RULES),
         "cpu_seconds": seconds,
+        "memory": 2**32,
     }
 
 
