@@ -12,16 +12,19 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 
 import juicecap
+from juicecap.cli.interrupt import INTERRUPTED, ending_in_good_order
 from juicecap.errors import BugError, JuicecapError
-
-INTERRUPTED = 130
 
 VERBS = {
     "check": "find what is wrong with a recipe before it costs anything",
     "ops": "list the ops, or show the parameters of one",
+    "plan": "say what a run is going to take: samples, frames, tokens, memory, time and cost",
+    "preview": "run a recipe on a few samples and show what the model saw and said",
     "run": "run a recipe and export its result",
+    "schema": "print the JSON Schema of recipes, for editors",
 }
 """Verb to what it does; each has a module here with `add_arguments(parser)` and `main(options) -> exit code`."""
 
@@ -31,32 +34,41 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     options = _parser(given).parse_args(given)
     try:
-        return int(_verb(options.verb).main(options))
+        with ending_in_good_order():
+            return int(_verb(options.verb).main(options))
     except BugError as error:
-        print(f"juicecap: this is a bug in juicecap, please report it: {error}", file=sys.stderr)
+        _say(f"juicecap: this is a bug in juicecap, please report it: {error}")
         return error.exit_code
     except JuicecapError as error:
-        print(error, file=sys.stderr)
+        _say(str(error))
         return error.exit_code
     except KeyboardInterrupt:
-        print("\ninterrupted; finished steps are kept, run the same command again to go on", file=sys.stderr)
+        _say("\ninterrupted; what is finished is kept, run the same command again to go on")
         return INTERRUPTED
     except BrokenPipeError:  # `juicecap ops | head`
         return 0
     except Exception:  # noqa: BLE001  (the top of the program: whatever arrives here is a bug)
-        traceback.print_exc()
-        print("juicecap: this is a bug in juicecap, please report it with the lines above", file=sys.stderr)
+        _say(traceback.format_exc().rstrip())
+        _say("juicecap: this is a bug in juicecap, please report it with the lines above")
         return BugError.exit_code
     finally:
         _let_go_of_closed_pipes()
 
 
+def _say(text: str) -> None:
+    """Tell people, if they listen: a terminal that is gone changes no exit code."""
+    with suppress(OSError):
+        print(text, file=sys.stderr)
+
+
 def _let_go_of_closed_pipes() -> None:
     """Write what is still buffered, here where a reader who left is no error: at the interpreter's end it would be one."""
     for stream in (sys.stdout, sys.stderr):
+        if stream is None:  # closed by who started the program
+            continue
         try:
             stream.flush()
-        except BrokenPipeError:
+        except OSError:  # the reader left, or the disk behind a redirection is full
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
@@ -67,7 +79,6 @@ def entry() -> None:
     """
     code = main()
     if code == INTERRUPTED:
-        sys.stderr.flush()
         os._exit(code)
     sys.exit(code)
 

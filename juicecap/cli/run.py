@@ -33,7 +33,7 @@ def main(options: argparse.Namespace) -> int:
         from juicecap.runner import run
 
         result = run(recipe, limit=options.limit, overwrite=options.overwrite, progress=progress)
-    with suppress(BrokenPipeError):  # the exit code is the run's, whoever reads
+    with suppress(OSError):  # the exit code is the run's, whoever reads
         print(summary(result))
     return result.exit_code
 

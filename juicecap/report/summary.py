@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from juicecap.ops.fate import FAILURES
 from juicecap.runner.result import RunResult
 
 
@@ -13,10 +14,13 @@ def summary(result: RunResult) -> str:
             "added": step.counts.given - step.counts.kept,
             "filtered": step.counts.filtered,
             "rejected": step.counts.rejected,
+            "failed and stayed": step.counts.failed,
+            "tried again": step.tried_again,
         }
         told = ", ".join(f"{count:,} {what}" for what, count in changes.items() if count)
         if told:
-            lines.append(f"          {step.op}: {told}")
+            reasons = ", ".join(f"{code} {count:,}" for code, count in step.reasons.items())
+            lines.append(f"          {step.op}: {told}" + (f" ({reasons})" if reasons else ""))
     lines.append(f"out       {_samples(result.exported)}; {result.filtered:,} filtered, {result.rejected:,} rejected on the way")
     if captions := result.total("captions"):
         truncated, prompt = result.total("truncated"), result.total("prompt_tokens")
@@ -27,8 +31,13 @@ def summary(result: RunResult) -> str:
     lines.append(f"output    {result.export_path}")
     if result.rejected:
         lines.append(f"rejected  {result.work_dir / 'rejected.jsonl'}")
+    if result.failed:
+        lines.append(f"failed    those that stayed have the reason in column {FAILURES!r}")
     if result.too_many_rejected:
-        lines.append("more samples were rejected than max_rejected allows; the output is written, the exit code is 3")
+        lines.append(
+            f"more samples were rejected than max_rejected ({result.max_rejected}) allows; "
+            "the output is written, the exit code is 3"
+        )
     return "\n".join(lines)
 
 

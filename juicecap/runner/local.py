@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 from loguru import logger
@@ -29,6 +30,7 @@ from juicecap.recipe.resolved import resolved_text
 from juicecap.runner.folder import RunFolder
 from juicecap.runner.loading import Loaded, load
 from juicecap.runner.progress import Progress
+from juicecap.runner.quiet import quiet_datasets
 from juicecap.runner.result import RunResult
 from juicecap.runner.steps import Finished, Stage, run_step
 from juicecap.runner.watch import Watch
@@ -45,7 +47,7 @@ def run_local(recipe: Recipe, *, limit: int | None, overwrite: bool, retry_rejec
     began, started = time.monotonic(), datetime.now(UTC)
     folder = RunFolder(recipe.work_dir)
     output = export_target(recipe.export_path, recipe.export_shard_size)
-    with folder.claimed(output, overwrite=overwrite), _logging_to(folder), _quiet_datasets():
+    with folder.claimed(output, overwrite=overwrite), _logging_to(folder), quiet_datasets():
         folder.write_recipe(resolved_text(recipe))
         for notice in recipe.notices:
             say_once(notice)
@@ -108,8 +110,17 @@ def _run_steps(recipe: Recipe, loaded: Loaded, folder: RunFolder, progress: Prog
             raise
         finished.append(done)
         stage = done.stage
+        if recipe.keep_steps:
+            _keep_readable(stage, folder.step_file(number, step.name, stage.fingerprint), recipe.keep_steps, folder.owner)
         core.close_engines(but=[engine for later in recipe.steps[number:] for engine in later.op.engines()])
     return finished
+
+
+def _keep_readable(stage: Stage, step_file: Path, format_: str, owner: str) -> None:
+    """Write what a step left as a table that people can read, unless an earlier run did."""
+    table = step_file.with_suffix(f".{format_}")
+    if not table.exists():
+        write_export(stage.dataset, table, owner=owner)
 
 
 def _rejected(recipe: Recipe, loaded: Loaded, finished: list[Finished]) -> Iterator[dict[str, Any]]:
@@ -177,17 +188,3 @@ def _logging_to(folder: RunFolder) -> Iterator[None]:
         logger.remove(sink)
         with suppress(OSError):
             stream.close()
-
-
-@contextmanager
-def _quiet_datasets() -> Iterator[None]:
-    """A run has a progress display of its own."""
-    from datasets.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
-
-    before = are_progress_bars_disabled()
-    disable_progress_bars()
-    try:
-        yield
-    finally:
-        if not before:
-            enable_progress_bars()

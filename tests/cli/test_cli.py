@@ -97,7 +97,7 @@ def test_rejections_give_exit_code_3_and_their_file(recipe: Path, capsys: pytest
     assert main(["run", str(recipe)]) == 3
     printed = capsys.readouterr().out
     assert f"rejected  {recipe.parent}/out.run/rejected.jsonl" in printed
-    assert "more samples were rejected than max_rejected allows" in printed
+    assert "more samples were rejected than max_rejected (0.05) allows" in printed
     (line,) = (recipe.parent / "out.run" / "rejected.jsonl").read_text().splitlines()
     assert json.loads(line)["code"] == "BAD_TEXT"
 

@@ -64,5 +64,5 @@ def test_the_summary() -> None:
         "time      12.3 s\n"
         "output    out/captions.jsonl\n"
         "rejected  out/captions.run/rejected.jsonl\n"
-        "more samples were rejected than max_rejected allows; the output is written, the exit code is 3"
+        "more samples were rejected than max_rejected (0.05) allows; the output is written, the exit code is 3"
     )

@@ -1,0 +1,48 @@
+"""Being asked to end: Ctrl-C, SIGTERM, a terminal that is closed.
+
+The first time a run ends in good order: what is finished stays, what is half-written is taken away. Who asks a second time does
+not want to wait for that, so the process ends at once; the next run tidies up.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+INTERRUPTED = 130
+"""Exit code of a program that was asked to end."""
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@contextmanager
+def ending_in_good_order() -> Iterator[None]:
+    """In the block the first of these signals raises `KeyboardInterrupt` and the second ends the process.
+
+    A signal that the process was started to ignore (`nohup`) stays ignored.
+    """
+    if threading.current_thread() is not threading.main_thread():  # which alone may handle signals
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    handled = [number for number in SIGNALS if before[number] is not signal.SIG_IGN]
+
+    def at_once(_number: int, _frame: FrameType | None) -> None:
+        os._exit(INTERRUPTED)
+
+    def in_good_order(_number: int, _frame: FrameType | None) -> None:
+        for each in handled:
+            signal.signal(each, at_once)
+        raise KeyboardInterrupt
+
+    for number in handled:
+        signal.signal(number, in_good_order)
+    try:
+        yield
+    finally:
+        for number in handled:
+            signal.signal(number, before[number])
