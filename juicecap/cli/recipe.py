@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from loguru import logger
 
 from juicecap.recipe import Recipe, Report, examine
 from juicecap.recipe.problems import failure
@@ -24,3 +29,17 @@ def checked(options: argparse.Namespace) -> tuple[Recipe, Report]:
     if report.problems:
         raise failure(report.problems, recipe.source.text)
     return recipe, report
+
+
+@contextmanager
+def in_silence() -> Iterator[None]:
+    """A time in which only warnings are told, each as a line, and `datasets` draws nothing."""
+    from juicecap.runner.quiet import quiet_datasets
+
+    logger.remove()
+    sink = logger.add(sys.stderr, level="WARNING", format="note: {message}", colorize=False)
+    try:
+        with quiet_datasets():
+            yield
+    finally:
+        logger.remove(sink)

@@ -47,6 +47,8 @@ class Op(ColumnsAndTokens, ABC):
     """Raised when the same settings give another output, so that finished steps are not taken for current ones."""
     default_batch_size: ClassVar[int] = 1000
     """Samples in a batch where the recipe does not say."""
+    headers_only: ClassVar[bool] = False
+    """Whether of its media the op reads the headers alone; then `juicecap plan` applies it."""
     ignored_parameters: ClassVar[Mapping[str, str]] = IGNORED
     """Parameters that a recipe may set and that have no effect, and why."""
 

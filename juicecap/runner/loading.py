@@ -62,8 +62,8 @@ class Loaded:
             yield rejection(row, LOADING, ())
 
 
-def load(recipe: Recipe, cache: Path, limit: int | None) -> Loaded:
-    """Open the dataset; its Arrow file is kept in the folder `cache`.
+def load(recipe: Recipe, cache: Path | None, limit: int | None) -> Loaded:
+    """Open the dataset; its Arrow file is kept in the folder `cache`, by default in the cache of `datasets`.
 
     Raises:
         DataError: it cannot be read, or not one of its records can, or one cannot and the recipe says `on_error: stop`.

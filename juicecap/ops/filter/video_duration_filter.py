@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from jsonargparse.typing import NonNegativeFloat
 
@@ -21,6 +22,8 @@ class VideoDurationFilter(Filter):
     """Longest duration that passes, in seconds."""
     any_or_all: AnyOrAll = "any"
     """Whether one of the sample's videos must pass, or all."""
+
+    headers_only: ClassVar[bool] = True
 
     def problems(self) -> list[tuple[str, str]]:
         """See `Op.problems`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from jsonargparse.typing import PositiveInt
 
@@ -33,6 +33,8 @@ class VideoResolutionFilter(Filter):
     """Largest height that passes, in pixels."""
     any_or_all: AnyOrAll = "any"
     """Whether one of the sample's videos must pass, or all."""
+
+    headers_only: ClassVar[bool] = True
 
     def problems(self) -> list[tuple[str, str]]:
         """See `Op.problems`."""

@@ -1,0 +1,45 @@
+"""`juicecap plan RECIPE`: what a run is going to take, from headers alone."""
+
+from __future__ import annotations
+
+import argparse
+import math
+
+from juicecap.cli import recipe as recipe_arguments
+from juicecap.errors import UsageError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's arguments."""
+    recipe_arguments.add_arguments(parser)
+    parser.add_argument("--all", action="store_true", help="look at all samples, not at a spread of 200")
+    parser.add_argument("--gpu-hour", type=_number, metavar="PRICE", help="price of an hour of all GPUs together")
+    parser.add_argument("--input-mtok", type=_number, metavar="PRICE", help="price of a million tokens that are read")
+    parser.add_argument("--output-mtok", type=_number, metavar="PRICE", help="price of a million tokens that are written")
+    parser.add_argument(
+        "--tokens-per-second", type=_number, metavar="N", help="what the engines read and write in a second, all together"
+    )
+
+
+def main(options: argparse.Namespace) -> int:
+    """Print the plan."""
+    if options.gpu_hour is not None and (options.input_mtok is not None or options.output_mtok is not None):
+        raise UsageError("a run is paid by --gpu-hour or by --input-mtok and --output-mtok, not by both: give one of them")
+    if options.tokens_per_second == 0:
+        raise UsageError("--tokens-per-second must be more than 0")
+    recipe, _ = recipe_arguments.checked(options)
+    with recipe_arguments.in_silence():
+        from juicecap.report.plan import Prices, plan_text
+        from juicecap.runner.plan import make_plan
+
+        plan = make_plan(recipe, look_at_all=options.all)
+    names = ("gpu_hour", "input_mtok", "output_mtok", "tokens_per_second")
+    print(plan_text(plan, Prices(**{name: getattr(options, name) for name in names})))
+    return 0
+
+
+def _number(text: str) -> float:
+    value = float(text)
+    if not (math.isfinite(value) and value >= 0):
+        raise argparse.ArgumentTypeError("must be a number that is not below 0")
+    return value

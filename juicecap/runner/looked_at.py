@@ -1,0 +1,84 @@
+"""A spread of a dataset's samples, and what the headers of their media say."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from juicecap.errors import MediaError
+from juicecap.media.image_size import image_size
+from juicecap.media.pool import DecodePool
+from juicecap.media.probe import VideoInfo
+from juicecap.recipe import Recipe, missing_columns, taken_columns
+from juicecap.recipe.problems import failure
+from juicecap.runner.loading import load
+from juicecap.sample import HIDDEN
+from juicecap.vlm.base import Part
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+Header = VideoInfo | tuple[int, int] | MediaError
+"""Of a video, of an image (width and height), or why there is none."""
+
+
+def open_dataset(recipe: Recipe, cache: Path | None = None) -> Dataset:
+    """The recipe's dataset, as a run opens it: the records that can be read. Its Arrow file is kept in the folder `cache`.
+
+    Raises:
+        RecipeError: an op needs a column that it lacks.
+        DataError: it cannot be read.
+    """
+    dataset = load(recipe, cache, None).dataset
+    columns = [name for name in dataset.column_names if name not in HIDDEN]
+    if wrong := [*missing_columns(recipe, columns), *taken_columns(recipe, columns)]:
+        raise failure(wrong, recipe.source.text)
+    return dataset
+
+
+def spread(total: int, wanted: int) -> list[int]:
+    """`wanted` numbers below `total` in order, the middles of equal stretches; all of them if there are not more."""
+    if total <= wanted:
+        return list(range(total))
+    return [(2 * place + 1) * total // (2 * wanted) for place in range(wanted)]
+
+
+class Headers:
+    """What the headers of media say; each file is read once, and videos in processes of their own (see `media.pool`)."""
+
+    def __init__(self) -> None:
+        self.known: dict[Part, Header] = {}
+
+    def read(self, media: Iterable[Part]) -> None:
+        """Read those that have not been read."""
+        new = [part for part in dict.fromkeys(media) if part not in self.known]
+        for part in new:
+            if part.kind == "image":
+                self.known[part] = _image(part.value)
+        videos = [part for part in new if part.kind == "video"]
+        if videos:
+            self.known |= zip(videos, asyncio.run(_probed([part.value for part in videos])), strict=True)
+
+
+def _image(path: str) -> Header:
+    try:
+        return image_size(path)
+    except MediaError as error:
+        return error
+
+
+async def _probed(paths: list[str]) -> list[Header]:
+    pool = DecodePool()
+
+    async def probed(path: str) -> Header:
+        try:
+            return await pool.probe(path)
+        except MediaError as error:
+            return error
+
+    try:
+        return list(await asyncio.gather(*map(probed, paths)))
+    finally:
+        await pool.close()

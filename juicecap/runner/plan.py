@@ -1,0 +1,310 @@
+"""What a run is going to take, before it is run: samples, frames, tokens, answers, memory.
+
+A spread of samples (or all) goes through the recipe with made-up answers: ops that read text or headers are applied, ops that
+ask a model are counted by the headers of their media, and nothing is decoded. What is not looked at is taken to be like the
+rest. Not covered: ops that read pixels, deduplicators and selectors, which are taken to keep everything.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from juicecap.errors import JuicecapError, MediaError, SampleError
+from juicecap.media.probe import VideoInfo
+from juicecap.media.sampling import most_frames, shown_times, target_times
+from juicecap.media.sizes import FrameSizes
+from juicecap.ops.base import Op
+from juicecap.ops.whole_dataset import WholeDatasetOp
+from juicecap.recipe import Recipe, Step
+from juicecap.runner.looked_at import Headers, open_dataset, spread
+from juicecap.sample import Sample, sample_name
+from juicecap.vlm import core
+from juicecap.vlm.base import Answer, ModelSettings, Outcome, Part, Request
+from juicecap.vlm.frame_memory import PART_OF_MACHINE, machine_memory
+from juicecap.vlm.journal import Journal
+from juicecap.vlm.model_files import CACHE_DTYPE_BYTES, ModelFacts, model_facts
+from juicecap.vlm.prompt_tokens import PromptTokens, Shown
+
+LOOKED_AT = 200
+"""Samples that are looked at, unless all are."""
+
+SHORTEST_ANSWER = 32
+"""Tokens that an answer is taken to have at least; at most it has `max_tokens`."""
+
+MADE_UP = "Somebody walks slowly from the left to the right, and something else happens behind them. " * 3
+"""An answer, for the ops that come after."""
+
+CONFIDENCE = 1.96
+"""Standard errors to either side, for what is scaled up from a spread of samples."""
+
+
+@dataclass(frozen=True)
+class Band:
+    """Between what and what a number is going to lie."""
+
+    low: float
+    high: float
+
+    def times(self, factor: float) -> Band:
+        """Both multiplied."""
+        return Band(self.low * factor, self.high * factor)
+
+    def plus(self, other: Band) -> Band:
+        """Both added."""
+        return Band(self.low + other.low, self.high + other.high)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """One request of a sample that was looked at."""
+
+    sample: str
+    frames: int
+    prompt: int
+    vision: int
+    candidates: int
+    max_tokens: int
+    frame_bytes: int
+    exact_vision: bool
+    exact_text: bool
+
+    @property
+    def needed(self) -> int:
+        """Tokens that the model must hold for one candidate."""
+        return self.prompt + self.max_tokens
+
+
+@dataclass
+class StepPlan:
+    """What one op that asks a model is going to take; numbers are of the samples looked at, `factor` scales them up."""
+
+    step: Step
+    model: ModelSettings
+    facts: ModelFacts | None
+    factor: float
+    samples: int = 0
+    asked: list[Asked] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+    """Why requests of samples will be rejected: media that cannot be used, columns that are wrong."""
+    known: list[int] | None = None
+    """Answers to each of `asked` that the journal has; None: there is no journal, or it cannot be looked into."""
+    unknown_because: str = ""
+
+    @property
+    def context(self) -> int | None:
+        """Tokens that the model holds."""
+        return self.facts.context if self.facts else None
+
+    @property
+    def largest(self) -> Asked | None:
+        """The request that needs most tokens."""
+        return max(self.asked, key=lambda each: each.needed, default=None)
+
+    @property
+    def too_long(self) -> int:
+        """Requests looked at that the model cannot hold."""
+        return sum(each.needed > self.context for each in self.asked) if self.context else 0
+
+    def left(self) -> list[tuple[Asked, int]]:
+        """The requests that an engine will be asked, with the answers that the journal lacks."""
+        known = self.known or [0] * len(self.asked)
+        pairs = [(each, each.candidates - have) for each, have in zip(self.asked, known, strict=True)]
+        return [(each, lacking) for each, lacking in pairs if lacking > 0]
+
+    def prompt_tokens(self) -> Band:
+        """Tokens of prompts that an engine is going to read, in the whole run."""
+        return self._scaled([float(each.prompt) for each, _ in self.left()])
+
+    def answer_tokens(self) -> Band:
+        """Tokens that an engine is going to write, in the whole run."""
+        low = [float(lacking * min(SHORTEST_ANSWER, each.max_tokens)) for each, lacking in self.left()]
+        high = [float(lacking * each.max_tokens) for each, lacking in self.left()]
+        return Band(self._scaled(low).low, self._scaled(high).high)
+
+    def _scaled(self, values: Sequence[float]) -> Band:
+        total = sum(values) * self.factor
+        if self.factor == 1 or not values:
+            return Band(total, total)
+        error = CONFIDENCE * statistics.pstdev(values) * math.sqrt(len(values)) * self.factor
+        return Band(max(0.0, total - error), total + error)
+
+    def cache_bytes(self, tokens: int) -> int | None:
+        """Bytes of the key-value cache for so many tokens."""
+        if not self.facts or not self.facts.cache_values:
+            return None
+        params = self.model.engine_params()
+        dtype = str(params.get("dtype") or params.get("torch_dtype") or "bfloat16")
+        return tokens * self.facts.cache_values * CACHE_DTYPE_BYTES.get(dtype, 2)
+
+    def frame_limit(self) -> int:
+        """Bytes of frames that may be in memory at once."""
+        return self.step.op.limits().frame_bytes or machine_memory() // PART_OF_MACHINE
+
+
+@dataclass
+class Plan:
+    """What a run is going to take."""
+
+    recipe: Recipe
+    samples: int
+    looked_at: int
+    steps: list[StepPlan] = field(default_factory=list)
+    video_seconds: float = 0.0
+    """Of the videos looked at; each counts once."""
+    videos: int = 0
+    unreadable: list[str] = field(default_factory=list)
+    not_applied: list[str] = field(default_factory=list)
+    """Ops that were taken to keep everything."""
+
+    @property
+    def factor(self) -> float:
+        """What one sample that was looked at stands for."""
+        return self.samples / self.looked_at if self.looked_at else 1.0
+
+    def prompt_tokens(self) -> Band:
+        """Of all steps."""
+        return _sum(step.prompt_tokens() for step in self.steps)
+
+    def answer_tokens(self) -> Band:
+        """Of all steps."""
+        return _sum(step.answer_tokens() for step in self.steps)
+
+
+def make_plan(recipe: Recipe, *, look_at_all: bool = False) -> Plan:
+    """Look at the data and work it out. No model is opened and nothing is written into the run folder.
+
+    Raises:
+        RecipeError: an op needs a column that the data lacks.
+        DataError: the dataset cannot be read.
+    """
+    dataset = open_dataset(recipe)
+    rows = spread(len(dataset), len(dataset) if look_at_all else LOOKED_AT)
+    plan = Plan(recipe=recipe, samples=len(dataset), looked_at=len(rows))
+    headers = Headers()
+    samples: list[Sample] = [dataset[row] for row in rows]
+    for step in recipe.steps:
+        if step.op.engines():
+            samples = _asking(step, samples, headers, plan)
+        elif _is_applied(step.op):
+            fates = list(step.op.stream(samples))
+            samples = [output for fate in fates for output in fate.outputs]
+        else:
+            plan.not_applied.append(step.name)
+    videos = [header for part, header in headers.known.items() if part.kind == "video"]
+    infos = [header for header in videos if isinstance(header, VideoInfo)]
+    plan.videos, plan.video_seconds = len(infos), sum(info.duration for info in infos)
+    plan.unreadable = [str(header) for header in headers.known.values() if isinstance(header, MediaError)]
+    return plan
+
+
+def _is_applied(op: Op) -> bool:
+    return not isinstance(op, WholeDatasetOp) and (not op.media_columns() or op.headers_only)
+
+
+def _asking(step: Step, samples: Sequence[Sample], headers: Headers, plan: Plan) -> list[Sample]:
+    """Count an op's requests; returns what its samples become with made-up answers."""
+    (model,) = step.op.engines()
+    facts = model_facts(model)
+    count = PromptTokens(facts)
+    planned = StepPlan(step=step, model=model, facts=facts, factor=plan.factor, samples=len(samples))
+    plan.steps.append(planned)
+    wanted: list[tuple[Sample, Sequence[Request]]] = []
+    for sample in samples:
+        try:
+            wanted.append((sample, step.op.requests(sample)))
+        except SampleError as error:
+            planned.refused.append(f"{sample_name(sample, step.op.media_keys())}: {error}")
+    headers.read(part for _, requests in wanted for request in requests for part in request.media())
+    outputs: list[Sample] = []
+    requested: list[Request] = []
+    for sample, requests in wanted:
+        name = sample_name(sample, step.op.media_keys())
+        try:
+            asked = [_asked(name, request, facts, count, headers) for request in requests]
+        except MediaError as error:
+            planned.refused.append(f"{name}: {error}")
+            continue
+        planned.asked += asked
+        requested += requests
+        outputs += _made_up(step.op, sample, requests)
+    _look_up(plan.recipe, planned, requested)
+    return outputs
+
+
+def _asked(name: str, request: Request, facts: ModelFacts | None, count: PromptTokens, headers: Headers) -> Asked:
+    media = [_shown(part, request, facts, headers) for part in request.media()]
+    counted = count.count(request, media)
+    told = request.model.backend != "openai"  # what a server makes of pictures, and around a prompt, is its own affair
+    return Asked(
+        sample=name,
+        frames=sum(max(1, len(each.times)) for each in media),
+        prompt=counted.tokens,
+        vision=counted.vision,
+        candidates=request.candidates,
+        max_tokens=request.sampling.max_tokens,
+        frame_bytes=sum(each.width * each.height * 3 * max(1, len(each.times)) for each in media),
+        exact_vision=counted.exact_vision and told,
+        exact_text=counted.exact_text and told,
+    )
+
+
+def _shown(part: Part, request: Request, facts: ModelFacts | None, headers: Headers) -> Shown:
+    """A medium as it will be decoded.
+
+    Raises:
+        MediaError: it cannot be used.
+    """
+    header, sampling, sizes = headers.known[part], request.frames, facts.sizes if facts else FrameSizes()
+    if isinstance(header, MediaError):
+        raise header
+    if isinstance(header, tuple):
+        width, height = sizes.size("image", 1, *header, sampling)
+        return Shown(kind="image", width=width, height=height)
+    times = shown_times(sampling, duration=header.duration, fps=header.fps, frames=header.frames)
+    instants = len(target_times(sampling, duration=header.duration))
+    most = most_frames(instants, duration=header.duration, fps=header.fps, frames=header.frames)
+    width, height = sizes.size("video", most, header.width, header.height, sampling)
+    return Shown(kind="video", width=width, height=height, times=tuple(times))
+
+
+def _made_up(op: Op, sample: Sample, requests: Sequence[Request]) -> Sequence[Sample]:
+    outcomes = [
+        Outcome(
+            answers=tuple(
+                Answer(text=MADE_UP, finish_reason="stop", tokens=SHORTEST_ANSWER, seed=number)
+                for number in range(request.candidates)
+            ),
+        )
+        for request in requests
+    ]
+    try:
+        return op.settle(sample, outcomes) or []
+    except Exception:  # noqa: BLE001  (an op may want answers of a form that made-up ones do not have)
+        return [sample]
+
+
+def journal_path(recipe: Recipe) -> Path:
+    """Where a run of this recipe keeps its answers."""
+    return recipe.work_dir / "journal.sqlite"
+
+
+def _look_up(recipe: Recipe, planned: StepPlan, requests: Sequence[Request]) -> None:
+    path = journal_path(recipe)
+    if not path.exists() or not requests:
+        return
+    try:
+        with Journal(path) as journal:
+            planned.known = core.known_answers(requests, journal)
+    except JuicecapError as error:
+        planned.unknown_because = str(error)
+
+
+def _sum(bands: Iterable[Band]) -> Band:
+    total = Band(0.0, 0.0)
+    for band in bands:
+        total = total.plus(band)
+    return total
