@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
-from pathlib import Path
 from typing import NamedTuple
 
 from juicecap.errors import MediaError
-from juicecap.media.files import check_file
+from juicecap.media.files import open_file
+from juicecap.media.rules import DEFAULT_RULES, MediaRules
+from juicecap.sample import shown_path
 
 WHOLE_UP_TO = 64 * 2**20
 """Files up to this many bytes are hashed whole; larger ones by size, modification time and sampled blocks."""
@@ -49,16 +50,15 @@ def file_state(path: str) -> FileState | None:
     return FileState(status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
-def content_digest(path: str) -> str:
+def content_digest(path: str, rules: MediaRules = DEFAULT_RULES) -> str:
     """32 hexadecimal digits of BLAKE2b over the content (see `WHOLE_UP_TO`).
 
     Raises:
-        MediaError: as `check_file`.
+        MediaError: as `open_file`.
     """
-    check_file(path)
     state = hashlib.blake2b(digest_size=16)
     try:
-        with Path(path).open("rb") as file:
+        with open_file(path, rules) as fd, open(fd, "rb", closefd=False) as file:
             status = os.fstat(file.fileno())
             if status.st_size <= WHOLE_UP_TO:
                 while block := file.read(_BLOCK):
@@ -69,5 +69,5 @@ def content_digest(path: str) -> str:
                 file.seek((status.st_size - _BLOCK) * index // (_BLOCKS - 1))
                 state.update(file.read(_BLOCK))
     except OSError as error:
-        raise MediaError("UNREADABLE", f"{path} cannot be read ({error.strerror})", retryable=True) from error
+        raise MediaError("UNREADABLE", f"{shown_path(path)} cannot be read ({error.strerror})", retryable=True) from error
     return state.hexdigest()

@@ -69,6 +69,11 @@ def open_file(path: str, rules: MediaRules = DEFAULT_RULES) -> Iterator[int]:
         os.close(fd)
 
 
+def lies_inside(path: str, rules: MediaRules) -> bool:
+    """Whether a path keeps to `root`, links followed."""
+    return not rules.root or "\0" in path or _below(os.path.realpath(path), rules.root)
+
+
 def name_of(fd: int) -> str:
     """A path under which this process can open the file of a descriptor."""
     return f"/dev/fd/{fd}"
@@ -86,8 +91,12 @@ def _check_kind(path: str, status: os.stat_result, rules: MediaRules) -> None:
 
 
 def _check_place(path: str, real: str, rules: MediaRules) -> None:
-    if real and not f"{real}/".startswith(f"{rules.root.rstrip('/')}/"):
+    if real and not _below(real, rules.root):
         raise MediaError("OUTSIDE_MEDIA_ROOT", f"{shown_path(path)} lies outside of media_root ({shown_path(rules.root)})")
+
+
+def _below(real: str, root: str) -> bool:
+    return f"{real}/".startswith(f"{root.rstrip('/')}/")
 
 
 def _opened_path(fd: int) -> str:

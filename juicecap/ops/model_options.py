@@ -11,6 +11,7 @@ from jsonargparse.typing import NonNegativeFloat, NonNegativeInt, PositiveFloat,
 
 from juicecap.media.sampling import FrameSampling
 from juicecap.ops import serving_names
+from juicecap.ops.media_options import MediaOptions
 from juicecap.ops.run_options import IGNORED, RUN_ONLY
 from juicecap.vlm.base import Limits, Message, ModelSettings, Request, Sampling, canonical_json
 from juicecap.vlm.models import model_state
@@ -18,7 +19,7 @@ from juicecap.vlm.sampling_params import lacks, parse_sampling
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelOptions:
+class ModelOptions(MediaOptions):
     """Which model, how it samples tokens and how it sees a video. Mixed into ops; the fields are recipe parameters."""
 
     hf_model: str = field(default="Qwen/Qwen3-VL-8B-Instruct", metadata={"aliases": ["hf_model_name_or_path", "model_name"]})
@@ -59,6 +60,8 @@ class ModelOptions:
     """Processes that decode videos; null: one for each core. The output does not depend on it."""
     decode_seconds: PositiveFloat = field(default=300.0, metadata=RUN_ONLY)
     """CPU seconds that reading one video may take; by the clock ten times as many."""
+    decode_memory_mb: PositiveInt = field(default=4096, metadata=RUN_ONLY)
+    """Megabytes of memory that reading one medium may take, besides the frames that are taken."""
     frame_memory_mb: PositiveInt | None = field(default=None, metadata=RUN_ONLY)
     """Megabytes of decoded frames in memory at once; null: an eighth of the machine's memory."""
 
@@ -122,6 +125,8 @@ class ModelOptions:
             frame_bytes=self.frame_memory_mb and self.frame_memory_mb * 2**20,
             workers=self.decode_workers,
             decode_seconds=self.decode_seconds,
+            decode_bytes=self.decode_memory_mb << 20,
+            media=self.media_rules(),
         )
 
     def frame_sampling(self) -> FrameSampling:

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
+from juicecap.media.rules import MediaRules
 from juicecap.sample import Sample, media_paths
+from juicecap.vlm import core
+from juicecap.vlm.base import Limits
 
 if TYPE_CHECKING:
     from juicecap.media.probe import VideoInfo
@@ -13,15 +16,16 @@ if TYPE_CHECKING:
 AnyOrAll = Literal["any", "all"]
 
 
-def videos_pass(sample: Sample, video_key: str, any_or_all: AnyOrAll, passes: Callable[[VideoInfo], bool]) -> bool:
+def videos_pass(
+    sample: Sample, video_key: str, any_or_all: AnyOrAll, passes: Callable[[VideoInfo], bool], rules: MediaRules
+) -> bool:
     """Whether any, or all, of a sample's videos pass. A sample without videos passes.
 
     Raises:
         SampleError: a video cannot be probed.
     """
-    from juicecap.media.probe import probe  # opens av
-
-    verdicts = [passes(probe(path)) for path in media_paths(sample, video_key)]
+    limits = Limits(media=rules)
+    verdicts = [passes(core.probe(path, limits)) for path in media_paths(sample, video_key)]
     if not verdicts:
         return True
     return any(verdicts) if any_or_all == "any" else all(verdicts)

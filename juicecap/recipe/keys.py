@@ -11,11 +11,12 @@ from typing import Any, Literal
 from jsonargparse.typing import NonNegativeInt, PositiveInt
 
 from juicecap.ops.columns_and_tokens import ColumnsAndTokens
+from juicecap.ops.media_options import MediaOptions
 from juicecap.ops.run_options import OnError
 
 
 @dataclass(frozen=True, kw_only=True)
-class RecipeKeys(ColumnsAndTokens):
+class RecipeKeys(MediaOptions, ColumnsAndTokens):
     """What may stand at the top level of a recipe."""
 
     project_name: str = "hello_world"

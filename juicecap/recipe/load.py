@@ -15,6 +15,7 @@ from typing import Any
 from juicecap.errors import DataError
 from juicecap.ops import catalog, registry, schema
 from juicecap.ops.columns_and_tokens import ColumnsAndTokens
+from juicecap.ops.media_options import MediaOptions
 from juicecap.ops.run_options import OnError, at_failure, contradictions
 from juicecap.recipe import data_juicer, include
 from juicecap.recipe.environment import strings
@@ -28,6 +29,9 @@ from juicecap.recipe.text import parse, read
 
 COLUMNS_AND_TOKENS = tuple(each.name for each in fields(ColumnsAndTokens))
 """Keys that a recipe sets for all of its ops; `text_keys` is the ops' `text_key`."""
+
+FOR_MEDIA = tuple(each.name for each in fields(MediaOptions))
+"""Keys that a recipe sets for those of its ops that read media."""
 
 KNOWN = tuple(each.name for each in fields(RecipeKeys))
 
@@ -68,7 +72,7 @@ def draft_recipe(path: str | os.PathLike[str], overrides: Sequence[str] = ()) ->
     found = Findings(problems=list(problems))
     keys = _keys(source, found)
     _load_operators(source, _listed(keys.custom_operator_paths), found)
-    shared = {name: getattr(keys, name) for name in COLUMNS_AND_TOKENS}
+    shared = {name: getattr(keys, name) for name in (*COLUMNS_AND_TOKENS, *FOR_MEDIA)}
     shared["text_key"] = (*_listed(keys.text_keys), "text")[0]
     if source.values.get("seed") is not None:
         shared["seed"] = keys.seed

@@ -14,6 +14,7 @@ from typing import Any, Literal, Protocol
 
 from juicecap.errors import SampleError
 from juicecap.media.picture import Picture
+from juicecap.media.rules import DEFAULT_RULES, MediaRules
 from juicecap.media.sampling import FrameSampling
 from juicecap.media.sizes import FrameSizes
 
@@ -193,6 +194,10 @@ class Limits:
     """Processes that decode."""
     decode_seconds: float = 300.0
     """CPU seconds that reading one medium may take."""
+    decode_bytes: int = 2**32
+    """Bytes of memory that reading one medium may take."""
+    media: MediaRules = DEFAULT_RULES
+    """What media may be."""
 
 
 @dataclass(frozen=True, kw_only=True)

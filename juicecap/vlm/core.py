@@ -21,6 +21,8 @@ from weakref import WeakSet
 
 from juicecap.errors import EnvironmentFailure
 from juicecap.media.digest import FileState, content_digest, file_state
+from juicecap.media.files import lies_inside
+from juicecap.media.rules import DEFAULT_RULES, MediaRules
 from juicecap.vlm.base import Backend, Limits, ModelSettings, Outcome, Request
 from juicecap.vlm.catalog import make_backend
 from juicecap.vlm.frame_memory import FrameMemory
@@ -31,6 +33,7 @@ from juicecap.vlm.window import Window
 
 if TYPE_CHECKING:
     from juicecap.media.pool import DecodePool
+    from juicecap.media.probe import VideoInfo
 
 DEFAULT_LIMITS = Limits()
 
@@ -73,6 +76,18 @@ def known_answers(requests: Sequence[Request], journal: Journal, limits: Limits 
     return asyncio.run_coroutine_threadsafe(core.known_answers(requests, journal, limits), core.loop).result()
 
 
+def probe(path: str, limits: Limits = DEFAULT_LIMITS) -> VideoInfo:
+    """What a video's header says, read by a process that decodes: one that hangs or crashes it costs this video alone.
+
+    Raises:
+        MediaError: it cannot be used.
+        EnvironmentFailure: no process can be started to read it.
+    """
+    with _lock:
+        core = _core()
+    return asyncio.run_coroutine_threadsafe(core.pool(limits).probe(path, limits.media), core.loop).result()
+
+
 def close() -> None:
     """Close all engines and stop the loop. The next question starts afresh."""
     global _running
@@ -101,7 +116,7 @@ class Core:
         self._identified: dict[ModelSettings, asyncio.Task[Identified]] = {}
         self._engines: dict[ModelSettings, asyncio.Task[Backend]] = {}
         self._turns: dict[tuple[ModelSettings, int], asyncio.Semaphore] = {}
-        self._pools: dict[tuple[int | None, float], DecodePool] = {}
+        self._pools: dict[tuple[int | None, float, int], DecodePool] = {}
         self._memories: dict[int | None, FrameMemory] = {}
         self.windows: WeakSet[Window] = WeakSet()
         self._thread = threading.Thread(target=self.loop.run_forever, name="juicecap-core", daemon=True)
@@ -167,18 +182,18 @@ class Core:
         """The processes that decode within these limits."""
         from juicecap.media.pool import DecodePool
 
-        key = limits.workers, limits.decode_seconds
+        key = limits.workers, limits.decode_seconds, limits.decode_bytes
         if key not in self._pools:
-            self._pools[key] = DecodePool(limits.workers, cpu_seconds=limits.decode_seconds)
+            self._pools[key] = DecodePool(limits.workers, cpu_seconds=limits.decode_seconds, memory=limits.decode_bytes)
         return self._pools[key]
 
-    async def states(self, paths: Collection[str]) -> dict[str, FileState | None]:
-        """The states of these files."""
-        return await self.loop.run_in_executor(self._readers, _states, paths)
+    async def states(self, paths: Collection[str], rules: MediaRules = DEFAULT_RULES) -> dict[str, FileState | None]:
+        """The states of these files; None for what does not keep to the rules."""
+        return await self.loop.run_in_executor(self._readers, _states, paths, rules)
 
-    async def digest(self, path: str) -> tuple[str, FileState]:
+    async def digest(self, path: str, rules: MediaRules = DEFAULT_RULES) -> tuple[str, FileState]:
         """See `content_digest`; and the state of the file that it belongs to."""
-        return await self.loop.run_in_executor(self._readers, _digest_and_state, path)
+        return await self.loop.run_in_executor(self._readers, _digest_and_state, path, rules)
 
     async def unchanged(self, path: str, state: FileState) -> bool:
         """Whether nobody has touched the file since it was in this state."""
@@ -227,13 +242,13 @@ class Core:
         return errors
 
 
-def _digest_and_state(path: str) -> tuple[str, FileState]:
+def _digest_and_state(path: str, rules: MediaRules) -> tuple[str, FileState]:
     state = file_state(path)
-    return content_digest(path), state or FileState(0, 0, 0, 0)  # without a state there is no digest
+    return content_digest(path, rules), state or FileState(0, 0, 0, 0)  # without a state there is no digest
 
 
-def _states(paths: Collection[str]) -> dict[str, FileState | None]:
-    return {path: file_state(path) for path in paths}
+def _states(paths: Collection[str], rules: MediaRules) -> dict[str, FileState | None]:
+    return {path: file_state(path) if lies_inside(path, rules) else None for path in paths}
 
 
 async def _identified(settings: ModelSettings, pin: str) -> Identified:

@@ -15,6 +15,7 @@ from functools import partial
 from typing import Protocol
 
 from juicecap.media.digest import FileState
+from juicecap.media.rules import MediaRules
 from juicecap.vlm.base import KEPT, Abilities, Backend, Limits, ModelSettings, Outcome, Part, Request, digest_of
 from juicecap.vlm.journal import Journal
 from juicecap.vlm.journal.entries import Look, medium_failure, outcome_of
@@ -75,10 +76,10 @@ class Files(Protocol):
     async def identified(self, settings: ModelSettings, pin: str = "") -> Identified:
         """See `core.Core`."""
 
-    async def states(self, paths: Collection[str]) -> dict[str, FileState | None]:
+    async def states(self, paths: Collection[str], rules: MediaRules) -> dict[str, FileState | None]:
         """See `core.Core`."""
 
-    async def digest(self, path: str) -> tuple[str, FileState]:
+    async def digest(self, path: str, rules: MediaRules) -> tuple[str, FileState]:
         """See `core.Core`."""
 
 
@@ -88,7 +89,8 @@ class Keys:
     def __init__(self, files: Files, engine: Identified, limits: Limits, journal: Journal | None) -> None:
         self._files, self._engine, self._journal = files, engine, journal
         abilities = engine.backend.abilities()
-        self._reading = (asdict(abilities.sizes), abilities.takes_files, limits.decode_seconds)
+        self._reading = (asdict(abilities.sizes), abilities.takes_files, limits.decode_seconds, asdict(limits.media))
+        self._rules = limits.media
         self._remembered: dict[str, SeenFile] = {}
 
     @classmethod
@@ -111,7 +113,7 @@ class Keys:
     async def recalled(self, requests: Iterable[Request]) -> dict[str, Digest]:
         """The digests of these requests' media, as far as they are known without reading a file."""
         paths = {part.value for request in requests for part in request.media()}
-        states = await self._files.states(paths)
+        states = await self._files.states(paths, self._rules)
         seen = {path: self._remembered[path] for path in paths if path in self._remembered}
         if self._journal:
             names = {_name(path): path for path in paths if path not in seen}
@@ -153,7 +155,7 @@ class Keys:
 
     async def _read(self, path: str) -> Digest:
         seen = time.time_ns()
-        digest, state = await self._files.digest(path)
+        digest, state = await self._files.digest(path, self._rules)
         file = SeenFile(_name(path), *state, seen, digest)
         self._remembered[path] = file
         if len(self._remembered) > MOST_REMEMBERED:

@@ -22,6 +22,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 from juicecap.errors import BugError, MediaError, SampleError
 from juicecap.media.digest import FileState
 from juicecap.media.picture import Picture, without_frames
+from juicecap.media.rules import MediaRules
+from juicecap.sample import shown_path
 from juicecap.vlm.base import Abilities, Backend, Limits, ModelSettings, Outcome, Part, Prepared, Request
 from juicecap.vlm.claims import Claims
 from juicecap.vlm.frame_memory import FrameMemory, Share
@@ -69,10 +71,10 @@ class Resources(Protocol):
     def turns(self, settings: ModelSettings, calls: int) -> asyncio.Semaphore:
         """See `core.Core`."""
 
-    async def states(self, paths: Collection[str]) -> dict[str, FileState | None]:
+    async def states(self, paths: Collection[str], rules: MediaRules) -> dict[str, FileState | None]:
         """See `core.Core`."""
 
-    async def digest(self, path: str) -> tuple[str, FileState]:
+    async def digest(self, path: str, rules: MediaRules) -> tuple[str, FileState]:
         """See `core.Core`."""
 
     async def unchanged(self, path: str, state: FileState) -> bool:
@@ -341,7 +343,7 @@ class Lane:
             unusable = caught
         for path, state in keyed.states.items():
             if not await self._stock.resources.unchanged(path, state):
-                error = MediaError("MEDIA_CHANGED", f"{path} was changed while it was read", retryable=True)
+                error = MediaError("MEDIA_CHANGED", f"{shown_path(path)} was changed while it was read", retryable=True)
                 return Outcome(failure=failure_of(error), seed=keyed.seed)
         if unusable:
             failure, path = failure_of(unusable.error), unusable.part.value
@@ -351,13 +353,13 @@ class Lane:
         return Prepared(request=request, pictures=tuple(pictures), seed=keyed.seed, first=len(wanted.known.answers))
 
     async def _picture(self, part: Part, request: Request, abilities: Abilities, hold: Hold) -> Picture:
-        pool = self._stock.resources.pool(self._stock.limits)
+        pool, rules = self._stock.resources.pool(self._stock.limits), self._stock.limits.media
         try:
             if abilities.takes_files and part.kind == "video":
-                info = await hold.get(("probe", part.value), partial(pool.probe, part.value))
+                info = await hold.get(("probe", part.value), partial(pool.probe, part.value, rules))
                 return without_frames(info.duration)
             key = part, request.frames, abilities.sizes
-            return await hold.get(key, partial(pool.picture, part.kind, part.value, request.frames, abilities.sizes))
+            return await hold.get(key, partial(pool.picture, part.kind, part.value, request.frames, abilities.sizes, rules))
         except MediaError as error:
             raise Unusable(part, error) from error
 

@@ -258,8 +258,8 @@ def test_a_file_that_changes_while_it_is_read_is_asked_another_day(script, plan,
     path = Path(shutil.copy(clips.paths[0], tmp_path / "clip.mp4"))
     real = core.content_digest
 
-    def changed(name: str) -> str:
-        digest = real(name)
+    def changed(name: str, rules: object) -> str:
+        digest = real(name, rules)
         path.write_bytes(Path(clips.paths[1]).read_bytes())
         return digest
 

@@ -8,12 +8,13 @@ from typing import ClassVar
 from jsonargparse.typing import NonNegativeFloat
 
 from juicecap.ops.base import Filter
+from juicecap.ops.media_options import MediaOptions
 from juicecap.ops.videos import AnyOrAll, range_problems, videos_pass
 from juicecap.sample import Sample
 
 
 @dataclass(frozen=True, kw_only=True)
-class VideoDurationFilter(Filter):
+class VideoDurationFilter(MediaOptions, Filter):
     """Keeps samples whose videos have a duration in a range; a sample without videos passes."""
 
     min_duration: NonNegativeFloat = 0.0
@@ -40,5 +41,9 @@ class VideoDurationFilter(Filter):
     def keep(self, sample: Sample) -> bool:
         """Whether the sample's videos pass."""
         return videos_pass(
-            sample, self.video_key, self.any_or_all, lambda video: self.min_duration <= video.duration <= self.max_duration
+            sample,
+            self.video_key,
+            self.any_or_all,
+            lambda video: self.min_duration <= video.duration <= self.max_duration,
+            self.media_rules(),
         )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 from jsonargparse.typing import PositiveInt
 
 from juicecap.ops.base import Filter
+from juicecap.ops.media_options import MediaOptions
 from juicecap.ops.videos import AnyOrAll, range_problems, videos_pass
 from juicecap.sample import Sample
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class VideoResolutionFilter(Filter):
+class VideoResolutionFilter(MediaOptions, Filter):
     """Keeps samples whose videos have a width and height in ranges; a sample without videos passes.
 
     Width and height are those of the upright picture.
@@ -53,7 +54,7 @@ class VideoResolutionFilter(Filter):
 
     def keep(self, sample: Sample) -> bool:
         """Whether the sample's videos pass."""
-        return videos_pass(sample, self.video_key, self.any_or_all, self._passes)
+        return videos_pass(sample, self.video_key, self.any_or_all, self._passes, self.media_rules())
 
     def _passes(self, video: VideoInfo) -> bool:
         wide_enough = self.min_width <= video.width <= self.max_width

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
+from juicecap.sample import shown_path
 from juicecap.vlm.base import Answer, Failure, Outcome, Prepared
 from juicecap.vlm.journal.store import Entry
 
@@ -56,7 +57,7 @@ def medium_failure(found: Found, path: str) -> Failure | None:
     if entry is None:
         return None
     failure = Failure(**entry["failure"])
-    return replace(failure, message=failure.message.replace(entry["path"], path))
+    return replace(failure, message=failure.message.replace(shown_path(entry["path"]), shown_path(path)))
 
 
 def outcome_of(found: Found, seed: int, candidates: int) -> Outcome:

@@ -1,0 +1,46 @@
+"""The parameters of every op that reads media: how large they may be, and from where they may come."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+
+from jsonargparse.typing import PositiveFloat, PositiveInt
+
+from juicecap.media.rules import DEFAULT_RULES, MediaRules
+from juicecap.ops.run_options import RUN_ONLY
+
+
+@dataclass(frozen=True, kw_only=True)
+class MediaOptions:
+    """Mixed into ops, and into the keys of a recipe, which sets them for all of its ops."""
+
+    media_root: str | None = None
+    """Folder that local media must lie in, links followed; null: anywhere."""
+    media_max_pixels: PositiveInt = DEFAULT_RULES.max_pixels
+    """Pixels that a picture, or a frame of a video, may have."""
+    media_max_frames: PositiveInt = DEFAULT_RULES.max_frames
+    """Frames that a video may have."""
+    media_max_seconds: PositiveFloat = DEFAULT_RULES.max_seconds
+    """Seconds that a video may last."""
+    media_max_mb: PositiveInt = DEFAULT_RULES.max_bytes >> 20
+    """Megabytes that a file may have."""
+    allow_remote: bool = False
+    """Whether media that are addresses (https://…, s3://…) are fetched."""
+    remote_max_mb: PositiveInt = DEFAULT_RULES.remote_bytes >> 20
+    """Megabytes that a file that is fetched may have."""
+    remote_seconds: PositiveFloat = field(default=DEFAULT_RULES.remote_seconds, metadata=RUN_ONLY)
+    """Seconds that fetching a file may take."""
+
+    def media_rules(self) -> MediaRules:
+        """These parameters in the words of `media`."""
+        return MediaRules(
+            max_pixels=self.media_max_pixels,
+            max_frames=self.media_max_frames,
+            max_seconds=self.media_max_seconds,
+            max_bytes=self.media_max_mb << 20,
+            root="" if self.media_root is None else os.path.realpath(self.media_root),
+            allow_remote=self.allow_remote,
+            remote_bytes=self.remote_max_mb << 20,
+            remote_seconds=self.remote_seconds,
+        )
