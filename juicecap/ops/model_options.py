@@ -13,6 +13,7 @@ from juicecap.media.sampling import FrameSampling
 from juicecap.ops import serving_names
 from juicecap.ops.media_options import MediaOptions
 from juicecap.ops.run_options import IGNORED, RUN_ONLY
+from juicecap.vlm import sampling_params as sampling
 from juicecap.vlm.base import Limits, Message, ModelSettings, Request, Sampling, canonical_json
 from juicecap.vlm.models import model_state
 from juicecap.vlm.sampling_params import lacks, parse_sampling
@@ -34,7 +35,9 @@ class ModelOptions(MediaOptions):
     """Address of the server, for backend: openai; null: OpenAI's own."""
     api_key_env: str | None = field(default=None, metadata={"aliases": ["key_name_of_api_key"]})
     """Name of the environment variable that holds the server's key; null: OPENAI_API_KEY, if it is set."""
-    sampling_params: dict[str, Any] | None = field(default=None, hash=False, metadata={"parts": serving_names.SAMPLING_PARTS})
+    sampling_params: dict[str, Any] | None = field(
+        default=None, hash=False, metadata={"parts": serving_names.SAMPLING_PARTS, "entries": sampling.JSON_TYPES}
+    )
     """How tokens are drawn: temperature, top_p, top_k, min_p, max_tokens, repetition_penalty, presence_penalty, stop, seed."""
     fps: PositiveFloat = 2.0
     """Frames taken per second of video."""

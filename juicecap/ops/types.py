@@ -7,6 +7,7 @@ that cannot work is told when the op is made and not in the middle of a dataset.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any, Literal, get_args, get_origin
 
 
@@ -25,6 +26,44 @@ def type_name(hint: Any) -> str:
     if arguments:
         return " or ".join(type_name(each) for each in arguments)
     return str(getattr(hint, "__name__", hint))
+
+
+def json_type(hint: Any) -> dict[str, Any]:
+    """A type in the words of JSON Schema; empty where any value will do."""
+    if _is_restricted(hint):
+        words = {">": "exclusiveMinimum", ">=": "minimum", "<": "exclusiveMaximum", "<=": "maximum"}
+        bounds = re.findall(r"v(<=|>=|<|>)(-?[\d.]+)", hint._expression)  # noqa: SLF001  (as above)
+        kind = _base(hint)
+        return {**json_type(kind), **{words[sign]: kind(number) for sign, number in bounds}}
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin is Literal:
+        return {"enum": list(arguments)}
+    if origin in (list, tuple):
+        items = json_type(arguments[0]) if arguments else {}
+        return {"type": "array", **({"items": items} if items else {})}
+    if origin is not dict and arguments:
+        return json_union([json_type(each) for each in arguments])
+    name = _JSON_NAMES.get(origin or hint)
+    return {"type": name} if name else {}
+
+
+_JSON_NAMES = {bool: "boolean", dict: "object", float: "number", int: "integer", list: "array", str: "string", type(None): "null"}
+
+
+def json_union(options: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Any of several types in the words of JSON Schema.
+
+    In one schema where that says the same, since each of its words means one type of value only, and editors tell more about
+    one than about several.
+    """
+    options = [each for option in options for each in (option["anyOf"] if set(option) == {"anyOf"} else [option])]
+    if len(options) == 1 or {} in options:
+        return {**options[0]} if {} not in options else {}
+    words = [word for each in options for word in each if word != "type"]
+    if len(set(words)) < len(words) or not all("type" in each for each in options):
+        return {"anyOf": [*options]}
+    names = [name for each in options for name in ([each["type"]] if isinstance(each["type"], str) else each["type"])]
+    return {"type": list(dict.fromkeys(names)), **{word: each[word] for each in options for word in each if word != "type"}}
 
 
 def fits(value: object, hint: Any) -> bool:

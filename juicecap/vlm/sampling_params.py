@@ -27,6 +27,20 @@ _RANGES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "stop": ("a text or a list of texts", lambda value: _texts([value]) or _texts(value)),
 }
 
+JSON_TYPES: dict[str, dict[str, Any]] = {
+    "temperature": {"type": "number", "minimum": 0},
+    "top_p": {"type": "number", "exclusiveMinimum": 0, "maximum": 1},
+    "top_k": {"type": "integer", "minimum": -1},
+    "min_p": {"type": "number", "minimum": 0, "maximum": 1},
+    "max_tokens": {"type": "integer", "exclusiveMinimum": 0},
+    "repetition_penalty": {"type": "number", "exclusiveMinimum": 0},
+    "presence_penalty": {"type": "number", "minimum": -2, "maximum": 2},
+    "stop": {"type": ["string", "array"], "items": {"type": "string"}},
+    "seed": {"type": "integer", "minimum": 0},
+    "do_sample": {"type": "boolean"},
+}
+"""The parameters and their ranges in the words of JSON Schema; aliases are not listed."""
+
 
 def parse_sampling(params: Mapping[str, Any] | None, candidates: int) -> tuple[Sampling, list[str]]:
     """The sampling that `params` ask for, with juicecap's defaults, and a sentence for each thing that is wrong.
