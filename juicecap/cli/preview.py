@@ -1,0 +1,41 @@
+"""`juicecap preview RECIPE`: the whole recipe on a few samples, with prompts, frames and candidates to look at."""
+
+from __future__ import annotations
+
+import argparse
+import webbrowser
+
+from juicecap.cli import recipe as recipe_arguments
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's arguments."""
+    recipe_arguments.add_arguments(parser)
+    parser.add_argument("-n", "--number", type=_positive, default=3, metavar="N", help="how many samples, 3 unless told")
+    parser.add_argument("--open", action="store_true", help="show the page with the frames in a browser")
+
+
+def main(options: argparse.Namespace) -> int:
+    """Print the preview and write its page."""
+    recipe, _ = recipe_arguments.checked(options)
+    with recipe_arguments.in_silence():
+        from juicecap.data.atomic import replacing
+        from juicecap.report.preview import preview_page, preview_text
+        from juicecap.runner.preview import run_preview
+
+        preview = run_preview(recipe, options.number)
+        page = preview.folder / "preview.html"
+        with replacing(page) as stream:
+            stream.write(preview_page(preview).encode("utf-8", "backslashreplace"))
+    print(preview_text(preview))
+    print(f"page    {page}")
+    if options.open:
+        webbrowser.open(page.absolute().as_uri())
+    return 0
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return value

@@ -1,0 +1,156 @@
+"""A preview in words, for a terminal, and as a page with the frames, for a browser: there all that comes from outside is escaped."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Iterator
+from html import escape
+from typing import Any
+
+from juicecap.errors import MediaError
+from juicecap.media.encode import jpeg
+from juicecap.media.picture import Picture
+from juicecap.media.thumbnail import thumbnail
+from juicecap.runner.preview import Preview, Question, Seen
+from juicecap.sample import visible
+from juicecap.vlm.base import Answer, Part
+
+TILE = 160
+"""Pixels of the longer side of a frame on the page."""
+
+MOST_TIMES = 12
+"""Times of frames that a line lists."""
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+"""What a terminal might obey instead of showing it."""
+
+_STYLE = """
+body { font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 70rem; padding: 0 1rem; color: #222 }
+section { border: 1px solid #ccc; border-radius: 6px; padding: 0 1rem 1rem; margin: 1.5rem 0 }
+figure { display: inline-block; margin: 0 6px 6px 0 } figcaption { font-size: 12px; color: #555 }
+pre { background: #f4f4f4; padding: .6rem; white-space: pre-wrap; overflow-wrap: anywhere }
+li.chosen { font-weight: 600 } .note { color: #555; font-size: 13px } .rejected { color: #a00 }
+"""
+
+
+def preview_text(preview: Preview) -> str:
+    """What was seen, for a terminal."""
+    return _CONTROL.sub("\ufffd", "\n".join(_text(preview)))
+
+
+def preview_page(preview: Preview) -> str:
+    """What was seen, as an HTML page that needs nothing else."""
+    return "\n".join(_page(preview))
+
+
+def _text(preview: Preview) -> Iterator[str]:
+    for name, steps in preview.samples.items():
+        yield f"== {name}"
+        for seen in steps:
+            yield f"[{seen.step.index + 1}] {seen.step.name}: {_fate(seen)}"
+            for question in seen.questions:
+                yield from _question_text(seen, question)
+        for number, result in enumerate(preview.results.get(name, []), start=1):
+            yield f"out {number}"
+            for key, value in result.items():
+                yield f"    {key}: {value}"
+        yield ""
+    yield _timings(preview)
+
+
+def _question_text(seen: Seen, question: Question) -> Iterator[str]:
+    for part, picture in question.seen:
+        yield f"    saw     {part.value}: {_facts(picture)}"
+    yield f"    asked   {_prompt_facts(question)}"
+    yield from (f"            {line}" for line in question.prompt.splitlines())
+    if question.outcome.failure:
+        yield f"    failed  {question.outcome.failure.code}: {question.outcome.failure.message}"
+    for number, answer in enumerate(question.outcome.answers, start=1):
+        mark = "->" if seen.chosen(answer) else "  "
+        yield f"    said {mark} {number}. {answer.text}  ({_answer_facts(answer)})"
+
+
+def _page(preview: Preview) -> Iterator[str]:
+    title = escape(f"Preview of {preview.recipe.path}")
+    policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+    yield f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
+    yield f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
+    yield f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head><body><h1>{title}</h1>'
+    yield f'<p class="note">{escape(_timings(preview))}</p>'
+    for name, steps in preview.samples.items():
+        yield f"<section><h2>{escape(name)}</h2>"
+        for seen in steps:
+            kind = ' class="rejected"' if seen.fate.failure else ""
+            yield f"<h3{kind}>{seen.step.index + 1}. {escape(seen.step.name)}: {escape(_fate(seen))}</h3>"
+            for question in seen.questions:
+                yield from _question_page(seen, question)
+        for result in preview.results.get(name, []):
+            yield "<h3>Result</h3><pre>" + "\n".join(f"{escape(str(key))}: {escape(str(value))}" for key, value in result.items())
+            yield "</pre>"
+        yield "</section>"
+    yield "</body></html>"
+
+
+def _question_page(seen: Seen, question: Question) -> Iterator[str]:
+    for part, picture in question.seen:
+        yield f'<p class="note">{escape(part.value)}: {escape(_facts(picture))}</p><div>'
+        if isinstance(picture, Picture):
+            yield from _tiles(part, picture)
+        yield "</div>"
+    yield f'<p class="note">{escape(_prompt_facts(question))}</p><pre>{escape(question.prompt)}</pre>'
+    if question.outcome.failure:
+        yield f'<p class="rejected">{escape(question.outcome.failure.code)}: {escape(question.outcome.failure.message)}</p>'
+    yield "<ol>"
+    for answer in question.outcome.answers:
+        chosen = ' class="chosen"' if seen.chosen(answer) else ""
+        yield f'<li{chosen}>{escape(answer.text)} <span class="note">({escape(_answer_facts(answer))})</span></li>'
+    yield "</ol>"
+
+
+def _tiles(part: Part, picture: Picture) -> Iterator[str]:
+    for number, pixels in enumerate(picture.pixels):
+        caption = f"{picture.times[number]:.2f} s" if picture.times else part.kind
+        data = base64.b64encode(jpeg(thumbnail(pixels, TILE))).decode()
+        yield f'<figure><img alt="{caption}" src="data:image/jpeg;base64,{data}"><figcaption>{caption}</figcaption></figure>'
+
+
+def _fate(seen: Seen) -> str:
+    if seen.fate.failure:
+        return f"rejected, {seen.fate.failure}"
+    if not seen.fate.outputs:
+        return "dropped"
+    changed = _changed(seen)
+    what = f", wrote {', '.join(changed)}" if changed else ""
+    return ("kept" if len(seen.fate.outputs) == 1 else f"gave {len(seen.fate.outputs)} samples") + what
+
+
+def _changed(seen: Seen) -> list[str]:
+    before: dict[str, Any] = seen.fate.sample
+    return list(
+        dict.fromkeys(key for output in seen.fate.outputs for key, value in visible(output).items() if before.get(key) != value)
+    )
+
+
+def _facts(picture: Picture | MediaError) -> str:
+    if isinstance(picture, MediaError):
+        return str(picture)
+    height, width = picture.pixels.shape[1:3]
+    if not picture.times:
+        return f"{width}x{height}"
+    told = " ".join(f"{time:.2f}" for time in picture.times[:MOST_TIMES]) + (" …" if len(picture.times) > MOST_TIMES else "")
+    return f"{len(picture.times)} frames of {width}x{height} at {told} s"
+
+
+def _prompt_facts(question: Question) -> str:
+    tokens = f"{question.outcome.prompt_tokens:,} tokens" if question.outcome.prompt_tokens else "tokens not told"
+    return tokens if question.templated else f"{tokens}; the chat template is not known here, so these are the parts"
+
+
+def _answer_facts(answer: Answer) -> str:
+    return f"{answer.finish_reason}, {answer.tokens:,} tokens, seed {answer.seed}"
+
+
+def _timings(preview: Preview) -> str:
+    steps = ", ".join(f"{name} {seconds:.2f} s" for name, seconds in preview.seconds)
+    return f"{len(preview.samples)} of {preview.total:,} samples; {steps} (the opening of models included)"

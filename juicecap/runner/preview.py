@@ -1,0 +1,174 @@
+"""A recipe run on a few samples, and what can be seen on the way: prompts, frames, candidates, what became of each sample.
+
+The real run is not touched: everything lies in the folder `preview` of its run folder. Only the answers are shared, by the
+journal: what is asked here is not asked again. Deduplicators and selectors see the few samples and no others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from juicecap.data.lines import write_lines
+from juicecap.errors import DataError, MediaError, SampleError
+from juicecap.media.picture import Picture
+from juicecap.media.pool import DecodePool
+from juicecap.media.sizes import FrameSizes
+from juicecap.ops.fate import Fate
+from juicecap.recipe import Recipe, Step
+from juicecap.runner.looked_at import open_dataset, spread
+from juicecap.runner.plan import journal_path
+from juicecap.sample import Sample, sample_name, visible
+from juicecap.vlm import core
+from juicecap.vlm.base import Answer, Outcome, Part, Request
+from juicecap.vlm.journal import Journal
+from juicecap.vlm.model_files import model_facts
+from juicecap.vlm.prompt_tokens import PromptTokens
+
+FOLDER = "preview"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """One request, and what came of it."""
+
+    request: Request
+    outcome: Outcome
+    prompt: str
+    """As it was sent, with a placeholder for each medium; the parts one by one where the chat template is not known."""
+    templated: bool
+    """Whether `prompt` is what the model's own chat template made."""
+    seen: tuple[tuple[Part, Picture | MediaError], ...]
+    """The media as the model saw them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """What one op did to one sample."""
+
+    step: Step
+    fate: Fate
+    questions: tuple[Question, ...] = ()
+
+    def chosen(self, answer: Answer) -> bool:
+        """Whether an answer stands in what the sample became: by the seed in its provenance, else by its text."""
+        before = self.fate.sample
+        changed = [value for output in self.fate.outputs for key, value in visible(output).items() if before.get(key) != value]
+        origins = [entry for value in changed if isinstance(value, list) for entry in value if isinstance(entry, dict)]
+        if any("seed" in entry for entry in origins):
+            return any(entry.get("seed") == answer.seed for entry in origins)
+        text = answer.text.strip()
+        return bool(text) and any(text in str(value) for value in changed)
+
+
+@dataclass
+class Preview:
+    """What was seen. `steps` has for each op its seconds; `samples` for each input sample what the ops did, in order."""
+
+    recipe: Recipe
+    folder: Path
+    total: int
+    """Samples in the dataset."""
+    seconds: list[tuple[str, float]] = field(default_factory=list)
+    samples: dict[str, list[Seen]] = field(default_factory=dict)
+    results: dict[str, list[Sample]] = field(default_factory=dict)
+    """What each input sample became in the end."""
+
+
+def run_preview(recipe: Recipe, number: int) -> Preview:
+    """Run the recipe on `number` samples that are spread over the dataset.
+
+    Raises:
+        RecipeError, DataError, EnvironmentFailure: as a run.
+    """
+    folder = recipe.work_dir / FOLDER
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"the folder {folder} cannot be made ({error.strerror}); set work_dir to another") from error
+    dataset = open_dataset(recipe, folder)
+    samples: list[Sample] = [dataset[row] for row in spread(len(dataset), number)]
+    preview = Preview(recipe=recipe, folder=folder, total=len(dataset))
+    preview.samples = {_name(sample, recipe): [] for sample in samples}
+    with Journal(journal_path(recipe)) as journal:
+        for step in recipe.steps:
+            began = time.monotonic()
+            questions = _asked(step, samples, journal)
+            fates = list(step.op.stream(samples, step.options.batch_size, journal))
+            preview.seconds.append((step.name, time.monotonic() - began))
+            for fate, asked in zip(fates, questions, strict=True):
+                preview.samples[_name(fate.sample, recipe)].append(Seen(step=step, fate=fate, questions=asked))
+            samples = [output for fate in fates for output in fate.outputs]
+            if not samples:
+                break
+    core.close_engines()
+    for sample in samples:
+        preview.results.setdefault(_name(sample, recipe), []).append(visible(sample))
+    write_lines(folder / "preview.jsonl", (sample for results in preview.results.values() for sample in results))
+    return preview
+
+
+def _name(sample: Sample, recipe: Recipe) -> str:
+    return sample_name(sample, (recipe.video_key, recipe.image_key))
+
+
+def _asked(step: Step, samples: Sequence[Sample], journal: Journal) -> list[tuple[Question, ...]]:
+    """For each sample the op's requests with their outcomes, which stand in the journal from then on."""
+    if not step.op.engines():
+        return [()] * len(samples)
+    wanted = [_requests(step, sample) for sample in samples]
+    requests = [request for each in wanted for request in each]
+    outcomes = iter(core.ask(requests, step.op.limits(step.options.batch_size), journal))
+    pictures = asyncio.run(_pictures(requests))
+    return [tuple(_question(request, next(outcomes), pictures) for request in each) for each in wanted]
+
+
+def _requests(step: Step, sample: Sample) -> Sequence[Request]:
+    try:
+        return step.op.requests(sample)
+    except SampleError:  # the op's stream rejects the sample and says why
+        return ()
+
+
+def _question(request: Request, outcome: Outcome, pictures: dict[tuple[Part, str], Picture | MediaError]) -> Question:
+    text = None
+    if request.model.backend != "openai":
+        try:
+            text = PromptTokens(model_facts(request.model)).text(request)
+        except ValueError:  # the engine says so, of each sample
+            text = None
+    seen = tuple((part, pictures[part, _frames_key(request)]) for part in request.media())
+    return Question(request=request, outcome=outcome, prompt=text or _by_parts(request), templated=text is not None, seen=seen)
+
+
+def _by_parts(request: Request) -> str:
+    return "\n".join(
+        f"{message.role}: " + "".join(part.value if part.kind == "text" else f"[{part.kind}]" for part in message.parts)
+        for message in request.messages
+    )
+
+
+def _frames_key(request: Request) -> str:
+    return f"{request.model} {request.frames}"
+
+
+async def _pictures(requests: Sequence[Request]) -> dict[tuple[Part, str], Picture | MediaError]:
+    """The media of the requests, decoded to the sizes that the model is shown."""
+    pool = DecodePool()
+
+    async def decoded(part: Part, request: Request) -> Picture | MediaError:
+        facts = model_facts(request.model) if request.model.backend != "openai" else None
+        try:
+            return await pool.picture(part.kind, part.value, request.frames, facts.sizes if facts else FrameSizes())
+        except MediaError as error:
+            return error
+
+    wanted = {(part, _frames_key(request)): (part, request) for request in requests for part in request.media()}
+    try:
+        found = await asyncio.gather(*(decoded(*each) for each in wanted.values()))
+    finally:
+        await pool.close()
+    return dict(zip(wanted, found, strict=True))
