@@ -47,6 +47,8 @@ class RecipeKeys(MediaOptions, ColumnsAndTokens):
     """Data-Juicer's word for `on_error`: true is `reject`, false is `stop`."""
     use_cache: bool = True
     """Whether steps that an earlier run finished are taken from the run folder."""
+    keep_steps: Literal["jsonl", "parquet"] | None = None
+    """Format of a readable table of what each op left, beside its step file; null: none."""
     suffixes: str | list[str] = field(default_factory=list)
     """Suffixes of the files that are taken from a folder; empty: those of videos."""
     export_type: Literal["csv", "json", "jsonl", "parquet"] | None = None

@@ -17,7 +17,7 @@ from juicecap.ops import catalog, registry, schema
 from juicecap.ops.columns_and_tokens import ColumnsAndTokens
 from juicecap.ops.media_options import MediaOptions
 from juicecap.ops.run_options import OnError, at_failure, contradictions
-from juicecap.recipe import data_juicer, include
+from juicecap.recipe import data_juicer, dataflow, include
 from juicecap.recipe.environment import strings
 from juicecap.recipe.keys import IGNORED, RecipeKeys
 from juicecap.recipe.model import Recipe
@@ -66,7 +66,7 @@ def draft_recipe(path: str | os.PathLike[str], overrides: Sequence[str] = ()) ->
     """As `load_recipe`, but problems beside which the rest can be read are handed over, not raised."""
     file = os.fspath(path)
     source, problems = _source(file)
-    apply_overrides(source, overrides, {*KNOWN, *data_juicer.ANSWERS})
+    apply_overrides(source, overrides, {*KNOWN, *data_juicer.ANSWERS, *dataflow.ANSWERS})
     problems = (*problems, *source.fill_variables())
     unset = [repr(text) for trail, text in strings(source.values) if trail not in source.filled]
     found = Findings(problems=list(problems))
@@ -95,6 +95,7 @@ def draft_recipe(path: str | os.PathLike[str], overrides: Sequence[str] = ()) ->
         max_rejected=keys.max_rejected,
         on_error=at_failure(_on_error(source, keys), skip_op_error=keys.skip_op_error) or "reject",
         use_cache=keys.use_cache,
+        keep_steps=keys.keep_steps,
         suffixes=_listed(keys.suffixes),
         export_type=keys.export_type,
         export_shard_size=keys.export_shard_size,
@@ -161,6 +162,9 @@ def _unknown(source: Source, key: str | int) -> Problem:
     if answer:
         message = f"{key!r} is a key of Data-Juicer's that juicecap does not take"
         return source.problem((key,), message, at="key", hint=answer)
+    if key in dataflow.ANSWERS:
+        message = f"{key!r} is a setting of DataFlow's storage that juicecap does not take"
+        return source.problem((key,), message, at="key", hint=dataflow.ANSWERS[str(key)])
     hint = "ops stand in the list 'process'" if key in catalog.names() else suggestion(key, KNOWN)
     return source.problem((key,), f"a recipe has no key {key!r}", at="key", hint=hint)
 

@@ -56,6 +56,7 @@ class Recipe:
     on_error: OnError
     """What happens to a sample on which an op fails that does not say for itself."""
     use_cache: bool
+    keep_steps: str | None
     suffixes: tuple[str, ...]
     export_type: str | None
     export_shard_size: int

@@ -20,6 +20,7 @@ from loguru import logger
 import juicecap
 from juicecap.data.atomic import write_error
 from juicecap.data.export import export_target, write_export
+from juicecap.data.export.shards import check_folder
 from juicecap.data.lines import write_lines
 from juicecap.errors import BugError, JuicecapError
 from juicecap.notice import say_once
@@ -47,6 +48,8 @@ def run_local(recipe: Recipe, *, limit: int | None, overwrite: bool, retry_rejec
     began, started = time.monotonic(), datetime.now(UTC)
     folder = RunFolder(recipe.work_dir)
     output = export_target(recipe.export_path, recipe.export_shard_size)
+    if recipe.export_shard_size:
+        check_folder(output)
     with folder.claimed(output, overwrite=overwrite), _logging_to(folder), quiet_datasets():
         folder.write_recipe(resolved_text(recipe))
         for notice in recipe.notices:
