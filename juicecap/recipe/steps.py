@@ -11,6 +11,7 @@ from juicecap.errors import SettingsError
 from juicecap.ops import catalog, schema
 from juicecap.ops.base import Op
 from juicecap.ops.run_options import RunOptions
+from juicecap.recipe import dataflow
 from juicecap.recipe.model import Step
 from juicecap.recipe.problems import Problem, shown, suggestion
 from juicecap.recipe.source import Source
@@ -142,7 +143,8 @@ def _sorted_out(block: _Block, kind: type[Op], found: Findings) -> tuple[dict[st
         elif key in options:
             run[key] = value
         else:
-            hint = f"{suggestion(key, [*known, *options, *kind.ignored_parameters])}  (juicecap ops {block.name})".strip()
+            names = [*known, *options, *kind.ignored_parameters]
+            hint = dataflow.ANSWERS.get(key) or f"{suggestion(key, names)}  (juicecap ops {block.name})".strip()
             block.wrong(f"{block.name} has no parameter {key!r}", key, hint=hint)
     return own, run
 
