@@ -1,22 +1,59 @@
-"""Asking a model about a stream of samples, far enough ahead that the engine never waits."""
+"""Asking a model about a stream of samples, far enough ahead that the engine never waits; and what that will take."""
 
 from __future__ import annotations
 
+import itertools
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 from juicecap.errors import SampleError
 from juicecap.sample import Sample
 from juicecap.vlm import core
 from juicecap.vlm.base import Limits, Outcome, Request
+from juicecap.vlm.journal import Journal
 from juicecap.vlm.window import Ticket, Window
 
 Plan = Callable[[Sample], Sequence[Request] | SampleError]
 """What to ask about a sample, or why nothing can be asked."""
 
+_COUNTED_AT_ONCE = 256
+"""Samples."""
 
-def answered(samples: Iterable[Sample], plan: Plan, limits: Limits) -> Iterator[tuple[Sample, list[Outcome] | SampleError]]:
-    """Each sample with the outcomes of its requests, or with the error of its plan; in order.
+
+@dataclass(frozen=True)
+class Forecast:
+    """How many answers a journal has, and how many an engine will be asked for. `whole`: all samples were looked at."""
+
+    replayed: int
+    asked: int
+    whole: bool
+
+
+def forecast(samples: Iterable[Sample], plan: Plan, limits: Limits, journal: Journal, seconds: float) -> Forecast:
+    """Count what the journal knows about these samples, for so many seconds at most.
+
+    The count is exact but for two things, which make less to be asked than it says: clips that the journal met under other
+    names or that were touched since, and questions that several samples have in common.
+    """
+    replayed = asked = 0
+    source, deadline = iter(samples), time.monotonic() + seconds
+    while some := list(itertools.islice(source, _COUNTED_AT_ONCE)):
+        plans = [plan(sample) for sample in some]
+        requests = [request for planned in plans if not isinstance(planned, SampleError) for request in planned]
+        known = sum(core.known_answers(requests, journal, limits))
+        replayed += known
+        asked += sum(request.candidates for request in requests) - known
+        if time.monotonic() > deadline:
+            return Forecast(replayed, asked, whole=next(source, None) is None)
+    return Forecast(replayed, asked, whole=True)
+
+
+def answered(
+    samples: Iterable[Sample], plan: Plan, limits: Limits, journal: Journal | None = None
+) -> Iterator[tuple[Sample, list[Outcome] | SampleError]]:
+    """Each sample with the outcomes of its requests, or with the error of its plan; in order. What `journal` knows is not asked.
 
     All code of ops runs in the thread that iterates: samples are planned while it waits for the one at the head.
 
@@ -24,7 +61,7 @@ def answered(samples: Iterable[Sample], plan: Plan, limits: Limits) -> Iterator[
         JuicecapError: an engine cannot be opened, or died.
     """
     source = iter(samples)
-    with core.window(limits) as window:
+    with core.window(limits, journal) as window:
         under_way: deque[tuple[Sample, Ticket | SampleError]] = deque()
         more = True
         while more or under_way:

@@ -11,6 +11,7 @@ from juicecap.ops.base import Op
 from juicecap.ops.fate import Fate
 from juicecap.sample import Sample
 from juicecap.vlm.base import Outcome
+from juicecap.vlm.journal import Journal
 
 Choice = bool | SampleError
 """Whether a sample stays, or why that cannot be said."""
@@ -27,9 +28,11 @@ class WholeDatasetOp(Op):
         `samples` can be iterated more than once.
         """
 
-    def stream(self, samples: Iterable[Sample], batch_size: int | None = None) -> Generator[Fate, None, None]:
+    def stream(
+        self, samples: Iterable[Sample], batch_size: int | None = None, journal: Journal | None = None
+    ) -> Generator[Fate, None, None]:
         """Apply the op to samples, taken as the whole dataset; they are iterated more than once."""
-        del batch_size
+        del batch_size, journal
         choices = iter(self.choose(samples))
         for sample in samples:
             choice = next(choices, None)
