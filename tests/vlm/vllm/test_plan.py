@@ -10,6 +10,8 @@ import pytest
 
 pytest.importorskip("vllm", reason="vLLM is not installed: .ci/run runs these tests in its vLLM lane")
 
+from vllm.v1.executor.uniproc_executor import UniProcExecutor
+
 from juicecap.errors import ModelError
 from juicecap.vlm.base import ModelSettings
 from juicecap.vlm.models import model_source
@@ -59,12 +61,15 @@ class TestParameters:
         assert cpu_defaults({}, 32768) == {
             "enforce_eager": True,
             "max_model_len": 8192,
+            "block_size": 32,
             "enable_chunked_prefill": False,
             "max_num_batched_tokens": 8192,
+            "distributed_executor_backend": UniProcExecutor,
             "kv_cache_memory_bytes": 2 * GIB,
         }
         assert cpu_defaults({"max_model_len": 20000}, 32768)["max_num_batched_tokens"] == 20000
         assert cpu_defaults({}, 1024)["max_model_len"] == 1024
+        assert "distributed_executor_backend" not in cpu_defaults({"tensor_parallel_size": 2}, 32768)
         assert "kv_cache_memory_bytes" not in cpu_defaults({"gpu_memory_utilization": 0.2}, 32768)
 
     def test_the_users_own_cache_size_stays(self, monkeypatch):
