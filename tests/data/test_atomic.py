@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,22 @@ def test_file_and_folder_are_synced_in_order(tmp_path: Path, monkeypatch: pytest
     with replacing(path) as stream:
         stream.write(b"x")
     assert synced == [(False, False), (True, True)]
+
+
+def test_a_limit_on_the_size_of_files_is_not_the_paths_fault(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes(b"old")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
+    try:
+        with (
+            pytest.raises(EnvironmentFailure, match=r"a\.txt cannot be written: File too large\. Run again once that is mended"),
+            replacing(tmp_path / "a.txt") as stream,
+        ):
+            stream.write(b"x" * 10_000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert (tmp_path / "a.txt").read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["a.txt"]
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
