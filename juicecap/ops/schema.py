@@ -18,6 +18,10 @@ from jsonargparse import ArgumentError, ArgumentParser
 from juicecap.ops.base import Filter, Mapper, Op
 from juicecap.ops.types import type_name
 from juicecap.ops.whole_dataset import Deduplicator, Selector
+from juicecap.sample import shown
+
+LONGEST_WORD = 100
+"""Characters of a text that may stand for a number or another value that is not text."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +88,7 @@ def parse(kind: type, values: Mapping[str, Any]) -> tuple[dict[str, Any], list[t
         try:
             parsed[parameter.name] = _converted(hints[parameter.name], value)
         except (ArgumentError, TypeError, ValueError):
-            problems.append((key, f"{key} must be {parameter.type}, not {value!r}"))
+            problems.append((key, f"{key} must be {parameter.type}, not {shown(value)}"))
     return parsed, problems
 
 
@@ -106,7 +110,14 @@ def _converted(hint: Any, value: Any) -> Any:
         return value
     if value is None and type(None) not in accepted:
         raise TypeError("null does not fit")
+    if (isinstance(value, str) or "str" not in str(hint)) and _longest_text(value) > LONGEST_WORD:
+        raise TypeError("jsonargparse would read the text as YAML, for as long as that takes")
     return _parser(hint).parse_object({"value": value}, defaults=False)["value"]
+
+
+def _longest_text(value: Any) -> int:
+    items = [*value, *value.values()] if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return len(value) if isinstance(value, str) else max(map(_longest_text, items), default=0)
 
 
 @functools.cache

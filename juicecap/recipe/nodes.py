@@ -11,7 +11,7 @@ import yaml
 
 from juicecap.recipe.problems import lines_of
 
-MAX_NODES = 100_000
+MAX_NODES = 20_000
 MAX_DEPTH = 100
 _STAY_TEXT = ("tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:value")
 

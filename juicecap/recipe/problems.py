@@ -24,6 +24,9 @@ WIDEST = 120
 LONGEST_VALUE = 60
 """Characters of a value that a message repeats."""
 
+LONGEST_MESSAGE = 1000
+"""Characters of a message that are shown; what a longer one repeats was never meant for people."""
+
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 """What a terminal might obey instead of showing it."""
 
@@ -102,7 +105,8 @@ def suggestion(word: object, words: Iterable[str], otherwise: str = "") -> str:
 
 
 def _block(problem: Problem, lines: Sequence[str]) -> list[str]:
-    block = [_CONTROL.sub("\ufffd", str(problem))]
+    said = _CONTROL.sub("\ufffd", str(problem))
+    block = [said if len(said) <= LONGEST_MESSAGE else f"{said[:LONGEST_MESSAGE]}…"]
     whole = problem.excerpt
     if whole is None and problem.line and problem.line <= len(lines):
         whole = lines[problem.line - 1]

@@ -7,6 +7,7 @@ Aliases are expanded into copies, merge keys (`<<`) are honoured.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,12 @@ from typing import Any
 import yaml
 
 from juicecap.recipe.nodes import MAX_NODES, Loader, NotYaml, compose
-from juicecap.recipe.problems import Problem, failure, lines_of, suggestion
+from juicecap.recipe.problems import Problem, failure, lines_of, shown, suggestion
 
 MAX_BYTES = 1_000_000
+LONGEST_WORD = 100
+"""Characters of a number, or of another value that is not text."""
+INT_BITS = 64
 Trail = tuple[str | int, ...]
 """Keys and list positions that lead from the root to a value."""
 
@@ -142,7 +146,7 @@ class _Values:
                 continue
             key = self.scalar(key_node) if key_node.tag == f"{_TAG}int" else self.characters(key_node)
             if key in own:
-                self.report(place, f"{key!r} is set twice; first in line {own[key].line}")
+                self.report(place, f"{shown(key)} is set twice; first in line {own[key].line}")
                 continue
             own[key] = self.parsed.keys[(*trail, key)] = place
             values[key] = self.of(value_node, (*trail, key))
@@ -170,11 +174,19 @@ class _Values:
         if kind not in readers:
             self.expect_tag(node, "str")
             return self.characters(node)
+        wanted = {"int": "an int of 64 bits"}.get(kind, f"a {kind}")
         try:
-            return readers[kind](node)  # type: ignore[arg-type]  # the node is a scalar, as the kind says
-        except (ValueError, KeyError, IndexError):
-            self.report(self.place(node), f"{node.value[:40]!r} is not {'an' if kind == 'int' else 'a'} {kind}")
-            return node.value
+            if len(node.value) > LONGEST_WORD:  # reading it as a number could take for ever
+                raise ValueError  # noqa: TRY301  (caught here on purpose)
+            value = readers[kind](node)  # type: ignore[arg-type]  # the node is a scalar, as the kind says
+            if isinstance(value, int) and value.bit_length() > INT_BITS:
+                raise OverflowError  # noqa: TRY301  (as above)
+            if isinstance(value, float) and math.isinf(value) and "inf" not in node.value.lower():
+                raise OverflowError  # noqa: TRY301  (as above)
+        except (ValueError, KeyError, IndexError, OverflowError):
+            self.report(self.place(node), f"{shown(node.value)} is not {wanted}")
+            return node.value[:LONGEST_WORD]
+        return value
 
     def characters(self, node: yaml.Node) -> str:
         text: str = node.value
@@ -187,8 +199,8 @@ class _Values:
 
     def expect_tag(self, node: yaml.Node, kind: str) -> None:
         if node.tag != f"{_TAG}{kind}":
-            tag = node.tag.replace(_TAG, "!!")
-            self.report(self.place(node), f"the tag {tag!r} is not allowed: a recipe holds plain values")
+            tag = shown(node.tag.replace(_TAG, "!!"))
+            self.report(self.place(node), f"the tag {tag} is not allowed: a recipe holds plain values")
 
     def place(self, node: yaml.Node) -> Place:
         start, end = node.start_mark, node.end_mark
