@@ -20,6 +20,7 @@ from juicecap.errors import BugError, JuicecapError
 
 VERBS = {
     "check": "find what is wrong with a recipe before it costs anything",
+    "init": "write a commented recipe to begin with",
     "ops": "list the ops, or show the parameters of one",
     "plan": "say what a run is going to take: samples, frames, tokens, memory, time and cost",
     "preview": "run a recipe on a few samples and show what the model saw and said",

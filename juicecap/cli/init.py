@@ -1,0 +1,48 @@
+"""`juicecap init [DIR]`: writes a commented recipe to begin with, and what an editor needs to help with it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+from pathlib import Path
+
+from juicecap.errors import DataError, UsageError
+from juicecap.recipe.schema import recipe_schema
+from juicecap.recipe.template import RECIPE, SCHEMA, TEMPLATES, fitting_recipe, recipe_text, samples
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's arguments."""
+    parser.add_argument("folder", nargs="?", default="", metavar="DIR", help="where to write it; made if missing (default: here)")
+    kinds = "; ".join(f"{name}: {what}" for name, what in TEMPLATES.items())
+    parser.add_argument("--template", choices=TEMPLATES, metavar="NAME", help=f"what is captioned, and how ({kinds})")
+    what = "write a recipe that fits this folder of videos or images, or this dataset file"
+    parser.add_argument("--from", dest="dataset", metavar="PATH", help=what)
+
+
+def main(options: argparse.Namespace) -> int:
+    """Write the files and say what to do next."""
+    folder = os.path.normpath(options.folder) if options.folder else ""
+    folder = "" if folder == "." else folder
+    template, copied = options.template or "demo", []
+    if options.dataset:
+        template, text = fitting_recipe(folder, options.template, options.dataset)
+    else:
+        text, copied = recipe_text(folder, template), samples(template)
+    place = Path(folder)
+    taken = [str(place / name) for name in (RECIPE, SCHEMA, *(each.name for each in copied)) if os.path.lexists(place / name)]
+    if taken:
+        raise UsageError(f"{', '.join(taken)} exists, and nothing is overwritten; give another folder: juicecap init DIR")
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        (place / RECIPE).write_text(text, encoding="utf-8")
+        (place / SCHEMA).write_text(json.dumps(recipe_schema(), ensure_ascii=False) + "\n", encoding="utf-8")
+        for each in copied:
+            shutil.copyfile(each, place / each.name)
+    except OSError as error:
+        raise DataError(f"{folder or '.'}: the recipe cannot be written: {error.strerror or error}") from error
+    print(f"{place / RECIPE} written: {TEMPLATES[template]}")
+    print(f"next: juicecap check {place / RECIPE}")
+    return 0
