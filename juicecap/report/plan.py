@@ -49,13 +49,10 @@ def plan_text(plan: Plan, prices: Prices) -> str:
 def _lines(plan: Plan, prices: Prices) -> Iterator[str]:
     seen = "all looked at" if plan.looked_at == plan.samples else f"{plan.looked_at:,} of them looked at (--all looks at all)"
     yield _line("samples", f"{plan.samples:,}; {seen}")
-    if plan.videos:
+    if lengths := plan.steps[0].video_seconds if plan.steps else []:
         share = "" if plan.looked_at == plan.samples else "about "
-        length = plan.video_seconds * plan.factor
-        mean = plan.video_seconds / plan.videos
-        yield _line(
-            "video", f"{share}{_duration(length)} in {_about(plan.videos * plan.factor)} videos of {mean:.1f} s on average"
-        )
+        total, mean = _duration(sum(lengths) * plan.factor), sum(lengths) / len(lengths)
+        yield _line("video", f"{share}{total} in {_about(len(lengths) * plan.factor)} videos, {mean:.1f} s on average")
     if plan.unreadable:
         yield _line("unusable", f"{len(plan.unreadable):,} media; the first: {plan.unreadable[0]}")
     if plan.not_applied:
@@ -127,9 +124,8 @@ def _largest(step: StepPlan) -> Iterator[str]:
 def _memory(step: StepPlan) -> Iterator[str]:
     sizes = [each.frame_bytes for each in step.asked]
     mean = sum(sizes) / len(sizes)
-    yield _line(
-        "memory", f"frames {_bytes(mean)} a request, {_bytes(max(sizes))} at most; {_bytes(step.frame_limit())} in flight"
-    )
+    limit = _bytes(step.frame_limit())
+    yield _line("memory", f"frames of {_bytes(mean)} a request, {_bytes(max(sizes))} at most; up to {limit} in flight")
     if step.model.backend == "openai" or step.largest is None:
         return
     tokens = sum(each.prompt + each.candidates * each.max_tokens for each in step.asked) / len(step.asked)
@@ -147,9 +143,8 @@ def _memory(step: StepPlan) -> Iterator[str]:
 def _time_and_cost(plan: Plan, prices: Prices) -> Iterator[str]:
     time = hours(plan, prices)
     if time:
-        yield _line(
-            "time", f"{_duration(time.low * 3600)} to {_duration(time.high * 3600)} at {prices.tokens_per_second:,.0f} tokens/s"
-        )
+        band = f"{_duration(time.low * 3600)} to {_duration(time.high * 3600)}"
+        yield _line("time", f"{band} at {prices.tokens_per_second:,.0f} tokens per second")
     else:
         yield _line("time", "not known: give --tokens-per-second (prompts and answers together, of all GPUs)")
     spent = cost(plan, prices)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+import random
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,10 +41,15 @@ def open_dataset(recipe: Recipe, cache: Path | None = None) -> Dataset:
 
 
 def spread(total: int, wanted: int) -> list[int]:
-    """`wanted` numbers below `total` in order, the middles of equal stretches; all of them if there are not more."""
+    """`wanted` numbers below `total` in order, one at random from each of equal stretches; all of them if there are not more.
+
+    The same for the same arguments. Datasets are often periodic, so that a fixed step would see some kinds of samples only.
+    """
     if total <= wanted:
         return list(range(total))
-    return [(2 * place + 1) * total // (2 * wanted) for place in range(wanted)]
+    draw = random.Random(total)  # noqa: S311  (a draw, not a secret)
+    edges = [place * total // wanted for place in range(wanted + 1)]
+    return [draw.randrange(low, high) for low, high in itertools.pairwise(edges)]
 
 
 class Headers:

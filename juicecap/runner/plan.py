@@ -88,6 +88,8 @@ class StepPlan:
     factor: float
     samples: int = 0
     asked: list[Asked] = field(default_factory=list)
+    video_seconds: list[float] = field(default_factory=list)
+    """Of each video of `asked`."""
     refused: list[str] = field(default_factory=list)
     """Why requests of samples will be rejected: media that cannot be used, columns that are wrong."""
     known: list[int] | None = None
@@ -153,9 +155,6 @@ class Plan:
     samples: int
     looked_at: int
     steps: list[StepPlan] = field(default_factory=list)
-    video_seconds: float = 0.0
-    """Of the videos looked at; each counts once."""
-    videos: int = 0
     unreadable: list[str] = field(default_factory=list)
     not_applied: list[str] = field(default_factory=list)
     """Ops that were taken to keep everything."""
@@ -194,9 +193,6 @@ def make_plan(recipe: Recipe, *, look_at_all: bool = False) -> Plan:
             samples = [output for fate in fates for output in fate.outputs]
         else:
             plan.not_applied.append(step.name)
-    videos = [header for part, header in headers.known.items() if part.kind == "video"]
-    infos = [header for header in videos if isinstance(header, VideoInfo)]
-    plan.videos, plan.video_seconds = len(infos), sum(info.duration for info in infos)
     plan.unreadable = [str(header) for header in headers.known.values() if isinstance(header, MediaError)]
     return plan
 
@@ -229,6 +225,8 @@ def _asking(step: Step, samples: Sequence[Sample], headers: Headers, plan: Plan)
             planned.refused.append(f"{name}: {error}")
             continue
         planned.asked += asked
+        shown = [headers.known[part] for request in requests for part in request.media()]
+        planned.video_seconds += [header.duration for header in shown if isinstance(header, VideoInfo)]
         requested += requests
         outputs += _made_up(step.op, sample, requests)
     _look_up(plan.recipe, planned, requested)
@@ -289,7 +287,7 @@ def _made_up(op: Op, sample: Sample, requests: Sequence[Request]) -> Sequence[Sa
 
 def journal_path(recipe: Recipe) -> Path:
     """Where a run of this recipe keeps its answers."""
-    return recipe.work_dir / "journal.sqlite"
+    return recipe.journal
 
 
 def _look_up(recipe: Recipe, planned: StepPlan, requests: Sequence[Request]) -> None:

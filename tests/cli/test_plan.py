@@ -1,0 +1,215 @@
+"""`juicecap plan`: figures that a run then proves right."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from juicecap.cli import main
+from juicecap.media.probe import probe
+from juicecap.recipe import load_recipe
+from juicecap.report.plan import Prices, cost, plan_text
+from juicecap.runner.looked_at import spread
+from juicecap.runner.plan import Band, make_plan
+
+ROOT = Path(__file__).parent.parent.parent
+CAPTION = """\
+  - video_captioning_from_vlm_mapper:
+      hf_model: juicecap-demo-vlm
+      keep_original_sample: false
+      frame_memory_mb: 64
+      sampling_params: {max_tokens: 64}
+"""
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory with the demo clips."""
+    shutil.copytree(ROOT / "recipes" / "clips", tmp_path / "clips")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
+    return tmp_path
+
+
+def write(ops: str = CAPTION, data: str = "clips/clips.jsonl", more: str = "") -> None:
+    Path("recipe.yaml").write_text(f"dataset_path: {data}\nexport_path: out/captions.jsonl\n{more}process:\n{ops}")
+
+
+def rows(*media: str, text: str | None = None) -> None:
+    Path("clips/own.jsonl").write_text("".join(json.dumps({"videos": [each], "text": text}) + "\n" for each in media))
+
+
+def test_the_plan_of_the_demo_clips(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write()
+    arguments = ["--input-mtok", "100", "--output-mtok", "1000", "--tokens-per-second", "10"]
+    assert main(["plan", "recipe.yaml", *arguments]) == 0
+    printed = capsys.readouterr().out
+    assert printed == (
+        """\
+samples   10; all looked at
+video     0:00:32 in 10 videos, 3.2 s on average
+
+[1] video_captioning_from_vlm_mapper, juicecap-demo-vlm (hf)
+requests  10 about 10 samples, 10 answers
+journal   there is none yet: all is asked
+frames    63; 4 to 10 in a request
+prompts   86 to 202 tokens, 84 % of them frames; exact
+answers   at most 64 tokens each
+largest   clips.jsonl:2: 202 tokens, 266 with an answer; fits into 32,768
+memory    frames of 126.8 KiB a request, 210.0 KiB at most; up to 64.0 MiB in flight
+KV cache  768 bytes a token: 150.8 KiB a request, 199.5 KiB the largest, 4.7 MiB for 32 at once, beside 3.0 MiB of weights
+
+in all    1,370 tokens to read, 320 to 640 to write
+time      0:02:49 to 0:03:21 at 10 tokens per second
+cost      0.4570 to 0.7770
+"""
+    )
+    assert not Path("out").exists()
+
+
+def test_a_run_reads_as_many_tokens_as_the_plan_says(here: Path) -> None:
+    write()
+    plan = make_plan(load_recipe("recipe.yaml"))
+    assert plan.prompt_tokens() == Band(1370, 1370)
+    assert main(["run", "recipe.yaml"]) == 0
+    manifest = json.loads(Path("out/captions.run/manifest.json").read_text())
+    assert manifest["prompt_tokens"] == 1370
+    assert 320 / 3 < manifest["completion_tokens"] <= 640
+    frames = [
+        len(json.loads(line)["caption_provenance"][0]["frame_times"])
+        for line in Path("out/captions.jsonl").read_text().splitlines()
+    ]
+    assert frames == [each.frames for each in plan.steps[0].asked]
+
+
+def test_a_spread_stands_for_all(here: Path) -> None:
+    rows(*[f"clip_0{number % 10}.mp4" for number in range(1000)])
+    write(data="clips/own.jsonl")
+    plan = make_plan(load_recipe("recipe.yaml"))
+    (step,) = plan.steps
+    assert (plan.samples, plan.looked_at, plan.factor, step.samples) == (1000, 200, 5.0, 200)
+    assert plan.prompt_tokens().low < 137_000 < plan.prompt_tokens().high
+    assert plan.prompt_tokens().high < 1.2 * plan.prompt_tokens().low
+    text = plan_text(plan, Prices())
+    assert "samples   1,000; 200 of them looked at (--all looks at all)" in text
+    assert "requests  1,000 about 1,000 samples, 1,000 answers" in text
+    assert " in 1,000 videos, " in text
+    everything = make_plan(load_recipe("recipe.yaml"), look_at_all=True)
+    assert (everything.looked_at, everything.prompt_tokens()) == (1000, Band(137_000, 137_000))
+
+
+def test_a_spread_reaches_from_one_end_to_the_other() -> None:
+    assert spread(3, 10) == [0, 1, 2]
+    chosen = spread(1_000_003, 100)
+    assert chosen == spread(1_000_003, 100)
+    assert [number * 100 // 1_000_003 for number in chosen] == list(range(100))
+    assert len({number % 10 for number in chosen}) == 10, "datasets may be periodic"
+
+
+def test_ops_that_read_headers_or_text_are_applied(here: Path) -> None:
+    rows(*[f"clip_0{number}.mp4" for number in range(10)])
+    lengths = [probe(f"clips/clip_0{number}.mp4").duration for number in range(10)]
+    long = [f"own.jsonl:{number + 1}" for number, length in enumerate(lengths) if length >= 3.5]
+    assert 0 < len(long) < 10
+    filters = "  - video_duration_filter:\n      min_duration: 3.5\n"
+    write(filters + CAPTION, data="clips/own.jsonl")
+    plan = make_plan(load_recipe("recipe.yaml"))
+    assert [each.sample for each in plan.steps[0].asked] == long
+    assert plan.not_applied == []
+
+
+def test_what_comes_after_an_answer_is_counted_with_made_up_ones(here: Path) -> None:
+    several = "      caption_num: 3\n      keep_candidate_mode: all\n"
+    second = CAPTION.replace("max_tokens: 64", "max_tokens: 32")
+    write(CAPTION + several + "  - text_length_filter:\n      min_len: 20\n" + second)
+    plan = make_plan(load_recipe("recipe.yaml"))
+    assert [(step.samples, len(step.asked), step.asked[0].candidates) for step in plan.steps] == [(10, 10, 3), (30, 30, 1)]
+    assert plan.answer_tokens() == Band(32 * 30 + 32 * 30, 64 * 30 + 32 * 30)
+
+
+def test_media_that_cannot_be_used_are_told(here: Path) -> None:
+    Path("clips/broken.mp4").write_bytes(b"no video at all")
+    rows("clip_00.mp4", "broken.mp4", "clip_01.mp4")
+    write(data="clips/own.jsonl")
+    plan = make_plan(load_recipe("recipe.yaml"))
+    (step,) = plan.steps
+    assert len(step.asked) == 2
+    (refused,) = step.refused
+    assert refused.startswith("own.jsonl:2: UNREADABLE: ")
+    assert "rejected  1: own.jsonl:2: UNREADABLE: " in plan_text(plan, Prices())
+    assert "unusable  1 media; the first: UNREADABLE: " in plan_text(plan, Prices())
+
+
+def test_what_does_not_fit_is_told(here: Path) -> None:
+    shutil.copytree(ROOT / "juicecap" / "assets" / "demo_vlm", "model")
+    config = json.loads(Path("model/config.json").read_text())
+    config["text_config"]["max_position_embeddings"] = 200
+    Path("model/config.json").write_text(json.dumps(config))
+    write(CAPTION.replace("juicecap-demo-vlm", "./model"))
+    text = plan_text(make_plan(load_recipe("recipe.yaml")), Prices())
+    assert "largest   clips.jsonl:2: 202 tokens, 266 with an answer; does not fit into 200" in text
+    too_long = next(line for line in text.splitlines() if line.startswith("too long"))
+    assert too_long.endswith(" requests, which will be rejected: take fewer frames (fps, max_frames) or max_pixels")
+
+
+def test_a_server_is_estimated_and_a_stranger_too(here: Path) -> None:
+    for model, backend, told in (
+        ("Qwen/Qwen3-VL-8B-Instruct", "hf", "exact for frames and times, text estimated"),
+        ("Qwen/Qwen3-VL-8B-Instruct", "openai", "estimated"),
+        ("somebody/else", "hf", "estimated"),
+    ):
+        ops = f"  - video_captioning_from_vlm_mapper:\n      hf_model: {model}\n      backend: {backend}\n"
+        if backend == "hf":
+            ops += "      model_params: {cache_dir: nowhere}\n"
+        write(ops)
+        text = plan_text(make_plan(load_recipe("recipe.yaml")), Prices())
+        (prompts,) = [line for line in text.splitlines() if line.startswith("prompts")]
+        assert prompts.endswith(f"frames; {told}")
+        assert ("KV cache" in text) == (backend == "hf")
+
+
+def test_prices() -> None:
+    class Fixed:
+        def prompt_tokens(self) -> Band:
+            return Band(1e6, 2e6)
+
+        def answer_tokens(self) -> Band:
+            return Band(1e5, 4e5)
+
+    plan = Fixed()
+    assert cost(plan, Prices(input_mtok=0.5, output_mtok=10)) == Band(1.5, 5.0)  # type: ignore[arg-type]
+    assert cost(plan, Prices(gpu_hour=3.6, tokens_per_second=1000)) == Band(pytest.approx(1.1), pytest.approx(2.4))  # type: ignore[arg-type]
+    assert cost(plan, Prices(gpu_hour=3.6)) is None  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--gpu-hour", "2", "--input-mtok", "1"], "a run is paid by --gpu-hour or by --input-mtok and --output-mtok"),
+        (["--tokens-per-second", "0"], "--tokens-per-second must be more than 0"),
+    ],
+)
+def test_wrong_usage_is_a_sentence(arguments: list[str], said: str, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write()
+    assert main(["plan", "recipe.yaml", *arguments]) == 2
+    assert capsys.readouterr().err.startswith(said)
+
+
+@pytest.mark.parametrize("value", ["-1", "nan", "much"])
+def test_a_price_is_a_number(value: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["plan", "recipe.yaml", "--gpu-hour", value])
+    assert stopped.value.code == 2
+    assert "--gpu-hour" in capsys.readouterr().err
+
+
+def test_a_dataset_that_breaks_later_is_a_sentence(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("clips/own.parquet").write_bytes(b"PAR1 and nothing else")
+    write(data="clips/own.parquet")
+    assert main(["plan", "recipe.yaml"]) == 1
+    error = capsys.readouterr().err
+    assert "own.parquet" in error
+    assert "Traceback" not in error
