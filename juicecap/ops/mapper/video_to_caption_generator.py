@@ -86,11 +86,10 @@ class VideoToCaptionGenerator(CaptionedColumn, Mapper):
         """The sample with its caption, and the prompt in its conversation."""
         (outcome,), conversation = outcomes, self._conversation(sample)
         request = self._request(sample, conversation)
-        new = self.captioned(self.name, sample, self.media_keys(), request, outcome)
         if conversation and not self._asks_its_own(conversation):
             column = self.input_conversation_key
-            new[column] = conversation.with_prompt(filled(self._template, sample), column)
-        return [new]
+            sample = {**sample, column: conversation.with_prompt(filled(self._template, sample), column)}
+        return [self.captioned(self.name, sample, self.media_keys(), request, outcome)]
 
     @property
     def _template(self) -> str:
