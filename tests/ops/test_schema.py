@@ -125,6 +125,6 @@ def test_run_options_and_ignored_parameters_are_no_settings():
         assert not settings & {each.name for each in fields(RunOptions)}
         assert not settings & set(IGNORED)
     assert list(IGNORED) == sorted(IGNORED)
-    assert {"num_proc", "skip_op_error", "accelerator", "memory"} <= set(IGNORED)
+    assert {"num_proc", "accelerator", "memory"} <= set(IGNORED)
     assert RunOptions().batch_size is None
     assert schema.parse(RunOptions, {"batch_size": 0})[1] == [("batch_size", "batch_size must be int > 0 or null, not 0")]

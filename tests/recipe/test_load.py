@@ -368,13 +368,44 @@ def test_null_for_a_column_name_means_the_recipes(load: Load) -> None:
 
 def test_options_without_effect_are_said_once(load: Load) -> None:
     text = HEAD + "  - text_length_filter: {accelerator: cuda, memory: 1}\n  - text_length_filter: {accelerator: cpu}\n"
-    assert load(text + "open_tracer: true\ntrace_num: 10\nnp: 8\nexport_shard_size: 1024\n").notices == (
-        "'export_shard_size' has no effect: an export is one file",
+    assert load(text + "open_tracer: true\ntrace_num: 10\nnp: 8\n").notices == (
         "'np' has no effect: decoding uses every core, and the other ops run in this process",
         "'open_tracer' has no effect: the run folder keeps what each op left",
         "text_length_filter: 'accelerator' has no effect: a model runs on the GPU if there is one",
         "text_length_filter: 'memory' has no effect: juicecap does not reserve resources",
     )
+
+
+@pytest.mark.parametrize(
+    ("recipe", "op", "meant"),
+    [
+        ("", "{}", ("reject", None)),
+        ("on_error: keep\n", "{}", ("keep", None)),
+        ("skip_op_error: false\n", "{}", ("stop", None)),
+        ("skip_op_error: true\non_error: keep\n", "{skip_op_error: false}", ("keep", "stop")),
+        ("on_error: stop\n", "{on_error: keep}", ("stop", "keep")),
+        ("on_error: stop\n", "{skip_op_error: true}", ("stop", "reject")),
+    ],
+)
+def test_what_happens_to_samples_that_fail(recipe: str, op: str, meant: tuple[str, str | None], load: Load) -> None:
+    loaded = load(HEAD + f"  - text_length_filter: {op}\n{recipe}")
+    assert (loaded.on_error, loaded.steps[0].options.at_failure) == meant
+    assert loaded.notices == ()
+
+
+def test_an_error_that_is_both_stopped_at_and_skipped_is_a_problem(complain: Complain) -> None:
+    told = complain(
+        HEAD + "  - text_length_filter: {on_error: stop, skip_op_error: true}\non_error: reject\nskip_op_error: false\n"
+    )
+    assert "skip_op_error: false is Data-Juicer's word for on_error: stop, but on_error is 'reject'" in told
+    assert "text_length_filter: skip_op_error: true is Data-Juicer's word for on_error: reject, but on_error is 'stop'" in told
+    assert "on_error must be reject | keep | stop" in complain(HEAD + "on_error: skip\n")
+
+
+def test_the_size_of_shards(load: Load, complain: Complain) -> None:
+    assert load(HEAD + "  - text_length_filter\n").export_shard_size == 0
+    assert load(HEAD + "  - text_length_filter\nexport_shard_size: 1024\n").export_shard_size == 1024
+    assert "export_shard_size must be int >= 0" in complain(HEAD + "  - text_length_filter\nexport_shard_size: -1\n")
 
 
 def test_an_op_of_a_file_of_ones_own(load: Load, tmp_path: Path) -> None:
