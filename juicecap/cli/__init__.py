@@ -20,6 +20,7 @@ from juicecap.errors import BugError, JuicecapError
 
 VERBS = {
     "check": "find what is wrong with a recipe before it costs anything",
+    "completion": "print what a shell needs to complete commands",
     "init": "write a commented recipe to begin with",
     "ops": "list the ops, or show the parameters of one",
     "plan": "say what a run is going to take: samples, frames, tokens, memory, time and cost",
@@ -78,6 +79,8 @@ def entry() -> None:
 
     An interrupted program does not wait for an engine that is in the middle of an answer.
     """
+    if "_ARGCOMPLETE" in os.environ:  # a shell asks what could stand at its cursor
+        _verb("completion").answer(_parser(os.environ.get("COMP_LINE", "").split()))
     code = main()
     if code == INTERRUPTED:
         os._exit(code)

@@ -6,7 +6,7 @@ The parameter names and the shape are those of the op of this name in DataFlow's
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from juicecap.ops.base import Mapper
@@ -23,7 +23,7 @@ DEFAULT_PROMPT = "Please describe the image in detail."
 class ImageCaptionGenerator(CaptionedColumn, Mapper):
     """Captions the images of a sample together, asking what its conversation asks, and writes the caption into a column."""
 
-    system_prompt: str
+    system_prompt: str = field(metadata={"example": "You are a helpful assistant."})
     """Sent as the system message, where the conversation has none of its own; an empty text: none."""
     input_modal_key: str = "image"
     """Column that holds the paths of the images."""

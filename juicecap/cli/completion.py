@@ -1,0 +1,81 @@
+"""`juicecap completion SHELL`: what a shell needs to complete verbs, options, ops, templates and the keys of `--set`.
+
+The shell asks the program itself at each TAB, through argcomplete, so ops of installed packages are known as well.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from juicecap.errors import JuicecapError
+
+SHELLS = ("bash", "fish", "zsh")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's arguments."""
+    parser.add_argument("shell", choices=SHELLS, help="whose script to print; docs/recipes.md says where it goes")
+
+
+def main(options: argparse.Namespace) -> int:
+    """Print the script."""
+    from argcomplete.shell_integration import shellcode
+
+    print(shellcode(["juicecap"], shell=options.shell).strip())
+    return 0
+
+
+def answer(parser: argparse.ArgumentParser) -> None:
+    """Tell the shell that asks what could stand at its cursor, and end the process."""
+    import argcomplete
+    from argcomplete.completers import FilesCompleter
+
+    completers = {
+        "dataset": FilesCompleter(),
+        "name": _ops,
+        "operators": FilesCompleter(("py",)),
+        "overrides": _keys,
+        "recipe": FilesCompleter(("yaml", "yml")),
+    }
+    for action in _actions(parser):
+        if action.dest in completers and not action.choices:
+            action.completer = completers[action.dest]  # type: ignore[attr-defined]  # argcomplete's way of saying it
+    argcomplete.autocomplete(parser)
+
+
+def _actions(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
+    for action in parser._actions:  # noqa: SLF001  (argparse has no public name for it)
+        yield action
+        if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001  (as above)
+            for verb in action.choices.values():
+                yield from _actions(verb)
+
+
+def _ops(**_: Any) -> list[str]:
+    from juicecap.ops import catalog
+
+    return catalog.names()
+
+
+def _keys(parsed_args: argparse.Namespace, **_: Any) -> list[str]:
+    """What `--set` takes for this recipe: its keys, and the parameters of its ops."""
+    from juicecap.ops import catalog, schema
+    from juicecap.recipe.keys import IGNORED, RecipeKeys
+    from juicecap.recipe.text import parse, read
+
+    keys = [each.name for each in schema.parameters(RecipeKeys) if each.name not in IGNORED]
+    try:
+        values = parse(read(Path(parsed_args.recipe or "")), "").values
+    except JuicecapError:
+        values = None
+    process = values.get("process") if isinstance(values, dict) else None
+    for item in process if isinstance(process, list) else []:
+        for op in item if isinstance(item, dict) else [item]:
+            try:
+                keys += [f"{op}.{name}" for name in schema.names(catalog.find(str(op)))]
+            except JuicecapError:  # a misspelling, or an op of a file that is not read for this
+                continue
+    return [f"{key}=" for key in keys]
