@@ -67,6 +67,13 @@ class LiveProgress:
         description = self._name.replace("[", r"\[")
         self._task = self._bars.add_task(description, total=samples, rejected="")
 
+    def foreseen(self, replayed: int, asked: int, *, whole: bool) -> None:
+        """See `runner.Progress`."""
+        if whole:
+            self.write(f"{self._name}: {replayed:,} answers are replayed from the journal, {asked:,} are to be asked")
+        else:
+            self.write(f"{self._name}: of the first {replayed + asked:,} answers {replayed:,} are replayed from the journal")
+
     def advanced(self, samples: int, rejected: int) -> None:
         """See `runner.Progress`."""
         self._rejected += rejected

@@ -21,6 +21,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     recipe_arguments.add_arguments(parser)
     parser.add_argument("--limit", type=_positive, metavar="N", help="take the first N samples only")
     parser.add_argument("--overwrite", action="store_true", help="replace an output that another run wrote")
+    parser.add_argument("--retry-rejected", action="store_true", help="try samples again that an earlier run rejected for good")
+    parser.add_argument("--fresh", action="store_true", help="use neither answers nor steps of earlier runs")
 
 
 def main(options: argparse.Namespace) -> int:
@@ -32,7 +34,14 @@ def main(options: argparse.Namespace) -> int:
         logger.add(progress.write, level="WARNING", filter=_not_an_error, format="{message}", colorize=False)
         from juicecap.runner import run
 
-        result = run(recipe, limit=options.limit, overwrite=options.overwrite, progress=progress)
+        result = run(
+            recipe,
+            limit=options.limit,
+            overwrite=options.overwrite,
+            retry_rejected=options.retry_rejected,
+            fresh=options.fresh,
+            progress=progress,
+        )
     with suppress(OSError):  # the exit code is the run's, whoever reads
         print(summary(result))
     return result.exit_code

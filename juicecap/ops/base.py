@@ -139,7 +139,7 @@ class Op(ColumnsAndTokens, ABC):
         An op that asks a model takes samples far ahead of the fates it gives, so that the engine never waits. What `journal`
         knows is not asked.
         """
-        if not self._asks():
+        if not self.asks():
             yield from (self._fate(sample, []) for sample in samples)
             return
         for sample, outcomes in answered(samples, self._plan, self.limits(batch_size), journal):
@@ -150,9 +150,10 @@ class Op(ColumnsAndTokens, ABC):
 
     def forecast(self, samples: Iterable[Sample], journal: Journal, seconds: float) -> Forecast | None:
         """How much of what these samples need stands in the journal, counted for so many seconds; None: the op asks no model."""
-        return forecast(samples, self._plan, self.limits(), journal, seconds) if self._asks() else None
+        return forecast(samples, self._plan, self.limits(), journal, seconds) if self.asks() else None
 
-    def _asks(self) -> bool:
+    def asks(self) -> bool:
+        """Whether the op asks a model."""
         return type(self).requests is not Op.requests
 
     def _plan(self, sample: Sample) -> Sequence[Request] | SampleError:

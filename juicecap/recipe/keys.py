@@ -45,6 +45,8 @@ class RecipeKeys(MediaOptions, ColumnsAndTokens):
     """What happens to a sample on which an op fails."""
     skip_op_error: bool | None = None
     """Data-Juicer's word for `on_error`: true is `reject`, false is `stop`."""
+    journal: str | None = None
+    """File that keeps every answer, which several runs may share; null: journal.sqlite in the run folder."""
     use_cache: bool = True
     """Whether steps that an earlier run finished are taken from the run folder."""
     keep_steps: Literal["jsonl", "parquet"] | None = None

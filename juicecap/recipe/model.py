@@ -55,6 +55,7 @@ class Recipe:
     """A share of the samples if a float, a number of samples if an int."""
     on_error: OnError
     """What happens to a sample on which an op fails that does not say for itself."""
+    journal: Path
     use_cache: bool
     keep_steps: str | None
     suffixes: tuple[str, ...]

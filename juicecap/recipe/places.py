@@ -15,6 +15,9 @@ from juicecap.recipe.problems import Problem, near, suggestion
 RUN_FILES = ("journal.sqlite", "log.jsonl", "manifest.json", "rejected.jsonl", "report.html")
 """Files of the run folder that a run writes."""
 
+SQLITE = b"SQLite format 3\0"
+"""How the file of a journal begins."""
+
 
 def dataset_format(recipe: Recipe) -> tuple[str | None, list[Problem]]:
     """The format of the dataset, or None and why there is nothing to look at."""
@@ -82,6 +85,20 @@ def _export(recipe: Recipe) -> Iterator[Problem]:
             yield recipe.source.problem(trail, f"export_path: {path} is {what}; the run would overwrite it")
             break
     yield from _run_folder(recipe)
+    yield from _journal(recipe)
+
+
+def _journal(recipe: Recipe) -> Iterator[Problem]:
+    """A journal that is damaged is set aside: what was never one should not be."""
+    if not recipe.source.values.get("journal"):
+        return
+    if recipe.journal.is_file() and recipe.journal.stat().st_size:
+        with recipe.journal.open("rb") as file:
+            if file.read(len(SQLITE)) != SQLITE:
+                message = f"journal: {recipe.journal} is no journal; give the path of one, or of a new file"
+                yield recipe.source.problem(("journal",), message)
+    elif recipe.journal.exists() and not recipe.journal.is_file():
+        yield recipe.source.problem(("journal",), f"journal: {recipe.journal} is not a file; give the path of a file")
 
 
 def _same(path: str | Path, other: str | Path) -> bool:

@@ -27,6 +27,8 @@ def summary(result: RunResult) -> str:
         completion = result.total("completion_tokens")
         cut = f", {truncated:,} cut by max_tokens" if truncated else ""
         lines.append(f"captions  {captions:,}{cut}; {prompt:,} prompt tokens, {completion:,} completion tokens")
+    if result.replayed:
+        lines.append(f"journal   {result.replayed:,} answers were replayed, {result.asked:,} were asked")
     lines.append(f"time      {result.seconds:.1f} s")
     lines.append(f"output    {result.export_path}")
     if result.rejected:

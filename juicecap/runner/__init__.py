@@ -20,6 +20,7 @@ def run(
     limit: int | None = None,
     overwrite: bool = False,
     retry_rejected: bool = False,
+    fresh: bool = False,
     progress: Progress | None = None,
 ) -> RunResult:
     """Run a recipe and export its result.
@@ -27,6 +28,7 @@ def run(
     `overrides` are `KEY=VALUE` texts as on the command line (for a recipe given by path); `limit` takes only the first
     samples; `overwrite` allows to replace an output that another run wrote. A run that is repeated goes on behind its last
     finished step, and tries samples again that failed for a reason that may have passed; `retry_rejected`: all that failed.
+    What a model answered before is not asked again, unless `fresh` is set: then nothing that earlier runs left is used.
 
     Raises:
         RecipeError: the recipe is wrong; nothing was run.
@@ -36,5 +38,10 @@ def run(
     """
     loaded = recipe if isinstance(recipe, Recipe) else load_recipe(recipe, overrides)
     return run_local(
-        loaded, limit=limit, overwrite=overwrite, retry_rejected=retry_rejected, progress=progress or SilentProgress()
+        loaded,
+        limit=limit,
+        overwrite=overwrite,
+        retry_rejected=retry_rejected,
+        fresh=fresh,
+        progress=progress or SilentProgress(),
     )

@@ -8,7 +8,7 @@ import platform
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib import metadata
@@ -38,12 +38,15 @@ from juicecap.runner.watch import Watch
 from juicecap.sample import HIDDEN
 from juicecap.vlm import core
 from juicecap.vlm.base import digest_of
+from juicecap.vlm.journal import Journal
 
 TOTALS = ("filtered", "rejected", "failed", "captions", "truncated", "prompt_tokens", "completion_tokens")
 """Counts that the manifest tells for the whole run as well."""
 
 
-def run_local(recipe: Recipe, *, limit: int | None, overwrite: bool, retry_rejected: bool, progress: Progress) -> RunResult:
+def run_local(
+    recipe: Recipe, *, limit: int | None, overwrite: bool, retry_rejected: bool, fresh: bool, progress: Progress
+) -> RunResult:
     """See `runner.run`."""
     began, started = time.monotonic(), datetime.now(UTC)
     folder = RunFolder(recipe.work_dir)
@@ -59,7 +62,8 @@ def run_local(recipe: Recipe, *, limit: int | None, overwrite: bool, retry_rejec
         columns = [name for name in loaded.dataset.column_names if name not in HIDDEN]
         if wrong := [*missing_columns(recipe, columns), *taken_columns(recipe, columns)]:
             raise failure(wrong, recipe.source.text)
-        finished = _run_steps(recipe, loaded, folder, progress, retry_rejected=retry_rejected)
+        with _journal(recipe, fresh=fresh, retry_rejected=retry_rejected) as journal:
+            finished = _run_steps(recipe, loaded, folder, progress, journal, retry_rejected=retry_rejected, fresh=fresh)
         last = finished[-1].stage.dataset if finished else loaded.dataset
         rejected = write_lines(folder.rejected, _rejected(recipe, loaded, finished))
         result = RunResult(
@@ -85,7 +89,23 @@ def _check(result: RunResult, rejected: int) -> None:
         raise BugError(f"the counts do not add up; nothing was exported: {result}")
 
 
-def _run_steps(recipe: Recipe, loaded: Loaded, folder: RunFolder, progress: Progress, *, retry_rejected: bool) -> list[Finished]:
+def _journal(recipe: Recipe, *, fresh: bool, retry_rejected: bool) -> AbstractContextManager[Journal | None]:
+    """The recipe's journal, if any of its ops asks a model."""
+    if not any(step.op.asks() for step in recipe.steps):
+        return nullcontext()
+    return Journal(recipe.journal, fresh=fresh, retry_rejected=retry_rejected)
+
+
+def _run_steps(
+    recipe: Recipe,
+    loaded: Loaded,
+    folder: RunFolder,
+    progress: Progress,
+    journal: Journal | None,
+    *,
+    retry_rejected: bool,
+    fresh: bool,
+) -> list[Finished]:
     source = loaded.dataset
     stage = Stage(source, digest_of(["source", source._fingerprint]))  # noqa: SLF001  (there is no public name for it)
     allowed = recipe.max_rejected
@@ -103,7 +123,8 @@ def _run_steps(recipe: Recipe, loaded: Loaded, folder: RunFolder, progress: Prog
                 folder,
                 progress,
                 watch,
-                use_cache=recipe.use_cache,
+                journal=journal,
+                use_cache=recipe.use_cache and not fresh,
                 retry_rejected=retry_rejected,
             )
         except JuicecapError as error:
@@ -148,6 +169,8 @@ def _manifest(recipe: Recipe, result: RunResult, started: datetime, limit: int |
         "samples": result.samples,
         "exported": result.exported,
         **{name: result.total(name) for name in TOTALS},
+        "replayed": result.replayed,
+        "asked": result.asked,
         "reasons": result.reasons,
         "max_rejected": result.max_rejected,
         "exit_code": result.exit_code,
@@ -156,6 +179,8 @@ def _manifest(recipe: Recipe, result: RunResult, started: datetime, limit: int |
                 "op": step.op,
                 "finished_before": step.finished_before,
                 "tried_again": step.tried_again,
+                "replayed": step.replayed,
+                "asked": step.asked,
                 "seconds": round(step.seconds, 3),
                 **asdict(step.counts),
                 "reasons": dict(step.reasons),

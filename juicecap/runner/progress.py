@@ -11,6 +11,9 @@ class Progress(Protocol):
     def started(self, op: str, number: int, of: int, samples: int, *, finished: bool) -> None:
         """Step `number` of `of` begins with `samples` samples; `finished` says that an earlier run has done it."""
 
+    def foreseen(self, replayed: int, asked: int, *, whole: bool) -> None:
+        """Of the step's answers so many are in the journal, and so many are to be asked; if not `whole`, of the first samples."""
+
     def advanced(self, samples: int, rejected: int) -> None:
         """So many more samples met their fate, so many of them were rejected."""
 
@@ -22,6 +25,9 @@ class SilentProgress:
     """Tells nobody."""
 
     def started(self, op: str, number: int, of: int, samples: int, *, finished: bool) -> None:
+        """See `Progress`."""
+
+    def foreseen(self, replayed: int, asked: int, *, whole: bool) -> None:
         """See `Progress`."""
 
     def advanced(self, samples: int, rejected: int) -> None:

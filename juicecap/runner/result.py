@@ -22,6 +22,10 @@ class StepResult:
     """How many samples failed for each code, the commonest first."""
     tried_again: int = 0
     """Samples that failed in an earlier run and were tried again in this one."""
+    replayed: int = 0
+    """Answers that came from the journal in this run."""
+    asked: int = 0
+    """Answers that an engine was asked for in this run."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +41,16 @@ class RunResult:
     seconds: float
     max_rejected: float | int
     """A share of the input samples if a float, a number if an int."""
+
+    @property
+    def replayed(self) -> int:
+        """Answers that came from the journal in this run."""
+        return sum(step.replayed for step in self.steps)
+
+    @property
+    def asked(self) -> int:
+        """Answers that engines were asked for in this run."""
+        return sum(step.asked for step in self.steps)
 
     def total(self, name: str) -> int:
         """The sum of one of the `Counts` over all steps."""

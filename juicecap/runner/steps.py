@@ -17,7 +17,7 @@ from juicecap.data.table import open_arrow, write_arrow
 from juicecap.errors import BugError, DataError
 from juicecap.ops.fate import Fate
 from juicecap.ops.registry import source_of
-from juicecap.ops.table import Failed, Fates, Watcher, fates_of, kept, step_table
+from juicecap.ops.table import Failed, Fates, Rows, Watcher, fates_of, kept, step_table
 from juicecap.ops.whole_dataset import WholeDatasetOp
 from juicecap.runner.progress import Progress
 from juicecap.runner.result import StepResult
@@ -25,6 +25,7 @@ from juicecap.runner.retry import merged, to_try_again
 from juicecap.runner.watch import Watch
 from juicecap.sample import ORIGIN
 from juicecap.vlm.base import digest_of
+from juicecap.vlm.journal import Journal
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
 
 TABLE_VERSION = 2
 """Raised when tables are made otherwise, so that old ones are not taken for current ones."""
+
+COUNTED_FOR = 5.0
+"""Seconds in which it is counted, before a step, what the journal holds for it: enough for tens of thousands of samples."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,7 @@ def run_step(
     progress: Progress,
     watch: Watch,
     *,
+    journal: Journal | None,
     use_cache: bool,
     retry_rejected: bool,
 ) -> Finished:
@@ -72,7 +77,8 @@ def run_step(
     Of that, samples that failed and may succeed on another day are tried again; with `retry_rejected` all that failed.
     """
     began = time.monotonic()
-    work = _Work(step, stage, folder, number, progress, watch)
+    tally = (journal.replayed, journal.asked) if journal else (0, 0)
+    work = _Work(step, stage, folder, number, progress, watch, journal)
     table = _reopened(work.file, work.fingerprint) if use_cache else None
     fates = fates_of(table) if table is not None else None
     again = to_try_again(step.op, fates, permanent=retry_rejected) if fates else []
@@ -87,6 +93,8 @@ def run_step(
         table = work.tried_again(table, again)
         fates = fates_of(table)
     progress.ended()
+    if journal:
+        journal.flush()
     _check(step.name, fates, len(stage.dataset))
     watch.check(table, fates)
     result = StepResult(
@@ -96,6 +104,8 @@ def run_step(
         seconds=time.monotonic() - began,
         finished_before=found,
         tried_again=len(again),
+        replayed=journal.replayed - tally[0] if journal else 0,
+        asked=journal.asked - tally[1] if journal else 0,
     )
     passed_on = digest_of([work.fingerprint, fates.state]) if fates.state else work.fingerprint
     return Finished(table, fates, Stage(kept(table, fates), passed_on), result)
@@ -104,11 +114,21 @@ def run_step(
 class _Work:
     """Making the table of one step: under a temporary name, until it is whole and on disk."""
 
-    def __init__(self, step: Step, stage: Stage, folder: RunFolder, number: int, progress: Progress, watch: Watch) -> None:
+    def __init__(
+        self,
+        step: Step,
+        stage: Stage,
+        folder: RunFolder,
+        number: int,
+        progress: Progress,
+        watch: Watch,
+        journal: Journal | None,
+    ) -> None:
         self._step = step
         self._stage = stage
         self._progress = progress
         self._watch = watch
+        self._journal = journal
         self._keep_failed = watch.on_error == "keep"
         self.fingerprint = _fingerprint(step, stage, keep_failed=self._keep_failed)
         self.file = folder.step_file(number, step.name, self.fingerprint)
@@ -134,6 +154,7 @@ class _Work:
             if look:
                 look(fates)
 
+        self._foresee(dataset)
         try:
             return step_table(
                 self._step.op,
@@ -142,12 +163,22 @@ class _Work:
                 watcher=watcher,
                 keep_failed=self._keep_failed,
                 attempts=attempts,
+                journal=self._journal,
                 cache_file_name=str(self._unfinished),
                 load_from_cache_file=False,
                 new_fingerprint=self.fingerprint,
             )
         except OSError as error:
             raise write_error(self._unfinished.parent, error) from error
+
+    def _foresee(self, dataset: Dataset) -> None:
+        """Tell what the journal is going to save, if it holds anything."""
+        if self._journal is None or self._journal.empty():
+            return
+        rows = Rows(dataset.with_format(None), self._step.op.default_batch_size)
+        if told := self._step.op.forecast(rows, self._journal, COUNTED_FOR):
+            logger.info("{}: {} answers are in the journal, {} are to be asked", self._step.name, told.replayed, told.asked)
+            self._progress.foreseen(told.replayed, told.asked, whole=told.whole)
 
     def _finished(self, unfinished: Path) -> Dataset:
         try:
