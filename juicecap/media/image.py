@@ -68,7 +68,7 @@ def _upright(path: str, rules: MediaRules) -> Image.Image:
         except (MediaError, MemoryError):
             raise
         except Image.DecompressionBombError as error:  # Pillow's own limit, met before the size can be asked
-            raise MediaError("TOO_LARGE", f"{name} is too large ({error}, media_max_pixels)") from error
+            raise MediaError("TOO_LARGE", f"{name} has more than {2 * rules.max_pixels} pixels (media_max_pixels)") from error
         except UnidentifiedImageError as error:
             raise MediaError("UNREADABLE", f"{name} is not a picture that can be read") from error
         except Exception as error:  # a foreign decoder's door: Pillow's plugins raise all sorts of errors on damaged data

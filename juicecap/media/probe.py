@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -33,7 +34,7 @@ _OPTIONS = {
 _STREAMS_AT_OPENING = 16
 """Streams of a file whose pictures are kept from being too large while it is opened."""
 
-_OVERSIZE = re.compile(r"Picture size (\d+)x(\d+) exceeds specified max pixel count")
+_OVERSIZE = re.compile(r"Picture size (\d+)x(\d+) (?:is invalid|exceeds specified max pixel count)")
 """What FFmpeg says where it refuses a picture for its size."""
 
 _CLOCK = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)")
@@ -92,11 +93,13 @@ def info_of(
     """The facts about an open video from which `reader` has not taken a frame yet.
 
     Raises:
-        MediaError: `TOO_LARGE`: it has too many frames, or lasts too long.
+        MediaError: `TOO_LARGE`: its first picture is too large, or it lasts too long; `UNREADABLE`.
     """
     container, stream = video
     rotation = round(-reader.upcoming[1].rotation / 90) * 90 % 360 if reader.upcoming else 0
     width, height = stream.codec_context.width, stream.codec_context.height
+    if not width or not height:  # a decoder forgets what the header says when it meets a size that it refuses
+        raise refused_size(path, rules) or _sizeless(path)
     if rotation in (90, 270):
         width, height = height, width
     duration = _header_duration(container, stream)
@@ -118,8 +121,9 @@ def info_of(
 
 def refused_size(path: str, rules: MediaRules) -> MediaError | None:
     """Why nothing could be decoded, if it is that FFmpeg found a picture too large; it says so in its log only."""
-    level = av.logging.get_level()
+    level, skipping = av.logging.get_level(), av.logging.get_skip_repeated()
     av.logging.set_level(av.logging.ERROR)
+    av.logging.set_skip_repeated(False)  # of what is skipped, a word comes with the next message
     try:
         with (
             av.logging.Capture() as said,
@@ -132,8 +136,9 @@ def refused_size(path: str, rules: MediaRules) -> MediaError | None:
             FrameReader(container, stream)
     finally:
         av.logging.set_level(level)
-    found = next((match for _, _, words in said if (match := _OVERSIZE.search(words))), None)
-    return oversize(path, int(found[1]), int(found[2]), rules) if found else None
+        av.logging.set_skip_repeated(skipping)
+    sizes = [(int(match[1]), int(match[2])) for _, _, words in said if (match := _OVERSIZE.search(words))]
+    return next((oversize(path, *size, rules) for size in sizes if math.prod(size) > rules.max_pixels), None)
 
 
 def oversize(path: str, width: int, height: int, rules: MediaRules) -> MediaError:
@@ -168,13 +173,17 @@ def _video_stream(path: str, container: InputContainer, rules: MediaRules) -> Vi
         raise MediaError("UNREADABLE", f"{name} is encoded in a way that this FFmpeg cannot decode")
     width, height = stream.codec_context.width, stream.codec_context.height
     if not width or not height:
-        raise refused_size(path, rules) or MediaError("UNREADABLE", f"{name} does not say how large its pictures are")
+        raise refused_size(path, rules) or _sizeless(path)
     if width * height > rules.max_pixels:
         raise oversize(path, width, height, rules)
     if stream.frames > rules.max_frames:
         raise _too_many_frames(path, stream.frames, rules)
     stream.thread_type = "NONE"  # clips are decoded side by side; threads inside of one would wait for each other
     return stream
+
+
+def _sizeless(path: str) -> MediaError:
+    return MediaError("UNREADABLE", f"{shown_path(path)} does not say how large its pictures are")
 
 
 def _too_many_frames(path: str, frames: int, rules: MediaRules) -> MediaError:

@@ -63,6 +63,7 @@ class FrameReader:
         self.wanted = -math.inf
         self._skips = sparing and stream.codec_context.name in _SKIPPING and container.format.name != "avi"
         self._latest = -1 / self.fps
+        self._earliest = -math.inf
         self._origin: float | None = None
         self._frames = self._decode(from_key_frame=False)
         self.upcoming = next(self._frames, None)
@@ -110,6 +111,7 @@ class FrameReader:
             self._container.seek(self._stamp(time), stream=self._stream, backward=True)
         except av.error.FFmpegError:
             return False
+        self._earliest = -math.inf
         self._frames = self._decode(from_key_frame=from_key_frame)
         self.upcoming = next(self._frames, None)
         return True
@@ -172,7 +174,10 @@ class FrameReader:
         return None
 
     def _time_of(self, frame: VideoFrame) -> float:
-        """A frame without a timestamp follows the one before it. AVI stores decoding times only; pts are guesses there."""
+        """The frame's time; one without a timestamp, or with one that goes back, follows the frame before it.
+
+        AVI stores decoding times only; pts are guesses there.
+        """
         stamp = frame.dts if frame.pts is None or self._container.format.name == "avi" else frame.pts
         if stamp is None:
             self._latest += 1 / self.fps
@@ -180,5 +185,6 @@ class FrameReader:
         if self._origin is None:
             start = self._stream.start_time
             self._origin = (start if self._damaged and start is not None else stamp) * self.base
-        self._latest = stamp * self.base - self._origin
+        time = stamp * self.base - self._origin
+        self._latest = self._earliest = time if time >= self._earliest else self._latest + 1 / self.fps
         return self._latest
