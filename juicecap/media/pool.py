@@ -137,6 +137,7 @@ class DecodePool:
                 self._idle.append(worker)
                 return reply
         self._refuse_if_closed()
+        failure.attempts = TRIES
         raise failure
 
     def _failure(self, path: str, end: WorkerEnded, *, twice: bool) -> MediaError:

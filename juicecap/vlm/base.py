@@ -128,11 +128,12 @@ class Answer:
 
 @dataclass(frozen=True, kw_only=True)
 class Failure:
-    """Why there is no answer."""
+    """Why there is no answer, and how often it was asked for."""
 
     code: str
     message: str
     retryable: bool = False
+    attempts: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,7 +159,8 @@ class Outcome:
             SampleError: there are none; it has the failure's code and message.
         """
         if self.failure:
-            raise SampleError(self.failure.code, self.failure.message, retryable=self.failure.retryable)
+            failure = self.failure
+            raise SampleError(failure.code, failure.message, retryable=failure.retryable, attempts=failure.attempts)
 
 
 @dataclass(frozen=True, kw_only=True)

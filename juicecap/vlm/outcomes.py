@@ -27,7 +27,7 @@ def failed(prepared: Prepared, error: SampleError) -> Outcome:
 
 def failure_of(error: SampleError) -> Failure:
     """The error as a failure."""
-    return Failure(code=error.code, message=error.message, retryable=error.retryable)
+    return Failure(code=error.code, message=error.message, retryable=error.retryable, attempts=error.attempts)
 
 
 def check_length(prompt_tokens: int, max_tokens: int, limit: int | None) -> None:

@@ -227,7 +227,7 @@ def test_two_crashes_cost_that_sample_alone(clip, heavy, asked, signals):
 
     lost, neighbour = run(ask)
     assert len(set(asked)) == 3
-    assert (lost.code, lost.retryable) == ("DECODER_CRASHED", False)
+    assert (lost.code, lost.retryable, lost.attempts) == ("DECODER_CRASHED", False, 2)
     assert lost.message == f"{heavy}: the decoder crashed (signal SIGSEGV), twice"
     assert [number_in(pixels) for pixels in neighbour.pixels] == [0, 5, 11, 17, 22, 28, 34, 39]
 

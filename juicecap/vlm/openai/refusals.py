@@ -40,7 +40,7 @@ def fatal(failed: CallFailed, options: Options, model: str) -> JuicecapError | N
 def failure_of(failed: CallFailed) -> Failure:
     """The failure of one request."""
     if failed.transient:
-        return Failure(code=_transient_code(failed), message=failed.message, retryable=True)
+        return Failure(code=_transient_code(failed), message=failed.message, retryable=True, attempts=failed.attempts)
     if too_long(failed):
         return Failure(
             code="TOO_LONG",

@@ -55,6 +55,7 @@ class Persistent:
                     answer = await self._server.chat(body)
                 except CallFailed as failed:
                     last = failed
+                    last.attempts = attempt + 1
                     if not failed.transient:
                         self._breaker.answered()
                         raise

@@ -48,6 +48,8 @@ class CallFailed(Exception):
         self.param = param
         self.wait = wait
         """Seconds after which the server wants to be asked again, if it says so."""
+        self.attempts = 1
+        """How often the server was asked, this time included."""
 
     @property
     def transient(self) -> bool:
