@@ -30,7 +30,7 @@ def fuzz(target: Callable[[bytes], None], seeds: Iterable[bytes], words: Iterabl
     replays = any(not each.startswith("-") for each in given)
     corpus = [] if replays else [str(kept / "corpus")]
     logger.remove()
-    with tempfile.TemporaryDirectory(dir="/dev/shm" if os.path.isdir("/dev/shm") else None) as folder:  # noqa: S108
+    with tempfile.TemporaryDirectory(dir="/dev/shm" if os.path.isdir("/dev/shm") else None) as folder:
         os.chdir(folder)
         options = [f"-dict={dictionary}", f"-artifact_prefix={kept}/", "-print_final_stats=1", *limits]
         atheris.Setup([sys.argv[0], *options, *given, *corpus], target)
