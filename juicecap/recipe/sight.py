@@ -125,7 +125,7 @@ def _first_steps(recipe: Recipe) -> list[tuple[int, Step]]:
         if step.index != place or not type(step.op).__module__.startswith("juicecap."):
             break
         found.append((place, step))
-        if step.op.engines():
+        if step.op.asks():
             break
     return found
 

@@ -1,4 +1,4 @@
-"""A preview in words, for a terminal, and as a page with the frames, for a browser: there all that comes from outside is escaped."""
+"""A preview in words, for a terminal, and as a page with the frames, for a browser; all that it shows is escaped."""
 
 from __future__ import annotations
 
@@ -18,6 +18,9 @@ from juicecap.vlm.base import Answer, Part
 
 TILE = 160
 """Pixels of the longer side of a frame on the page."""
+
+LONGEST_VALUE = 400
+"""Characters of a value that a terminal is shown; the page has all."""
 
 MOST_TIMES = 12
 """Times of frames that a line lists."""
@@ -54,7 +57,7 @@ def _text(preview: Preview) -> Iterator[str]:
         for number, result in enumerate(preview.results.get(name, []), start=1):
             yield f"out {number}"
             for key, value in result.items():
-                yield f"    {key}: {value}"
+                yield f"    {key}: {_short(value)}"
         yield ""
     yield _timings(preview)
 
@@ -68,7 +71,13 @@ def _question_text(seen: Seen, question: Question) -> Iterator[str]:
         yield f"    failed  {question.outcome.failure.code}: {question.outcome.failure.message}"
     for number, answer in enumerate(question.outcome.answers, start=1):
         mark = "->" if seen.chosen(answer) else "  "
-        yield f"    said {mark} {number}. {answer.text}  ({_answer_facts(answer)})"
+        text = answer.text.strip().replace("\n", "\n               ")
+        yield f"    said {mark} {number}. {text}  ({_answer_facts(answer)})"
+
+
+def _short(value: Any) -> str:
+    text = str(value).replace("\n", "\n        ")
+    return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}…"
 
 
 def _page(preview: Preview) -> Iterator[str]:

@@ -11,7 +11,6 @@ import math
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from juicecap.errors import JuicecapError, MediaError, SampleError
 from juicecap.media.probe import VideoInfo
@@ -186,7 +185,7 @@ def make_plan(recipe: Recipe, *, look_at_all: bool = False) -> Plan:
     headers = Headers()
     samples: list[Sample] = [dataset[row] for row in rows]
     for step in recipe.steps:
-        if step.op.engines():
+        if step.op.asks():
             samples = _asking(step, samples, headers, plan)
         elif _is_applied(step.op):
             fates = list(step.op.stream(samples))
@@ -285,17 +284,11 @@ def _made_up(op: Op, sample: Sample, requests: Sequence[Request]) -> Sequence[Sa
         return [sample]
 
 
-def journal_path(recipe: Recipe) -> Path:
-    """Where a run of this recipe keeps its answers."""
-    return recipe.journal
-
-
 def _look_up(recipe: Recipe, planned: StepPlan, requests: Sequence[Request]) -> None:
-    path = journal_path(recipe)
-    if not path.exists() or not requests:
+    if not recipe.journal.exists() or not requests:
         return
     try:
-        with Journal(path) as journal:
+        with Journal(recipe.journal) as journal:
             planned.known = core.known_answers(requests, journal)
     except JuicecapError as error:
         planned.unknown_because = str(error)

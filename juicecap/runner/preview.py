@@ -20,7 +20,6 @@ from juicecap.media.sizes import FrameSizes
 from juicecap.ops.fate import Fate
 from juicecap.recipe import Recipe, Step
 from juicecap.runner.looked_at import open_dataset, spread
-from juicecap.runner.plan import journal_path
 from juicecap.sample import Sample, sample_name, visible
 from juicecap.vlm import core
 from juicecap.vlm.base import Answer, Outcome, Part, Request
@@ -93,7 +92,7 @@ def run_preview(recipe: Recipe, number: int) -> Preview:
     samples: list[Sample] = [dataset[row] for row in spread(len(dataset), number)]
     preview = Preview(recipe=recipe, folder=folder, total=len(dataset))
     preview.samples = {_name(sample, recipe): [] for sample in samples}
-    with Journal(journal_path(recipe)) as journal:
+    with Journal(recipe.journal) as journal:
         for step in recipe.steps:
             began = time.monotonic()
             questions = _asked(step, samples, journal)
@@ -117,7 +116,7 @@ def _name(sample: Sample, recipe: Recipe) -> str:
 
 def _asked(step: Step, samples: Sequence[Sample], journal: Journal) -> list[tuple[Question, ...]]:
     """For each sample the op's requests with their outcomes, which stand in the journal from then on."""
-    if not step.op.engines():
+    if not step.op.asks():
         return [()] * len(samples)
     wanted = [_requests(step, sample) for sample in samples]
     requests = [request for each in wanted for request in each]

@@ -1,0 +1,162 @@
+"""`juicecap preview`: the recipe on a few samples; the real run is not touched, and its answers are there already."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Script
+
+from juicecap.cli import main
+from juicecap.recipe import load_recipe
+from juicecap.report.preview import preview_page, preview_text
+from juicecap.runner.looked_at import spread
+from juicecap.runner.plan import make_plan
+from juicecap.runner.preview import run_preview
+from juicecap.vlm import core
+
+ROOT = Path(__file__).parent.parent.parent
+DEMO = "hf_model: juicecap-demo-vlm"
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory with the demo clips."""
+    shutil.copytree(ROOT / "recipes" / "clips", tmp_path / "clips")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
+    return tmp_path
+
+
+@pytest.fixture
+def model(script: Script) -> Any:
+    """The scripted engine; it is forgotten afterwards."""
+    yield script
+    core.close()
+
+
+def write(*params: str, data: str = "clips/clips.jsonl", more: str = "") -> None:
+    block = "".join(f"      {param}\n" for param in (*params, "keep_original_sample: false"))
+    Path("recipe.yaml").write_text(
+        f"dataset_path: {data}\nexport_path: out/captions.jsonl\nprocess:\n  - video_captioning_from_vlm_mapper:\n{block}{more}"
+    )
+
+
+def test_the_demo_model_sees_three_clips(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(DEMO, "sampling_params: {max_tokens: 64}")
+    assert main(["preview", "recipe.yaml"]) == 0
+    printed = capsys.readouterr().out
+    truth = json.loads((ROOT / "tests" / "demo_clips.json").read_text())
+    numbers = spread(10, 3)
+    assert re.findall(r"^== (.*)$", printed, re.MULTILINE) == [f"clips.jsonl:{number + 1}" for number in numbers]
+    said = re.findall(r"^    said -> 1\. (.*)  \(stop, \d+ tokens, seed \d+\)$", printed, re.MULTILINE)
+    assert said == [truth[f"clip_0{number}.mp4"]["caption"] for number in numbers]
+    assert printed.count("<|vision_start|><|video_pad|><|vision_end|>") == 3
+    saw = re.findall(r"^    saw     (.*): (\d+) frames of (\d+)x(\d+) at ((?:\d+\.\d\d ?)+) s$", printed, re.MULTILINE)
+    assert [Path(path).name for path, *_ in saw] == [f"clip_0{number}.mp4" for number in numbers]
+    assert [len(times.split()) for *_, times in saw] == [int(count) for _, count, *_ in saw]
+    page = Path("out/captions.run/preview/preview.html")
+    assert f"page    {page}" in printed
+    html = page.read_text()
+    assert html.count("<img ") == sum(int(count) for _, count, *_ in saw)
+    assert all(truth[f"clip_0{number}.mp4"]["caption"] in html for number in numbers)
+
+
+def test_nothing_of_it_disturbs_the_run_and_its_answers_are_reused(
+    here: Path, model: Script, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("juicecap.media.digest.TICK", 0)  # the clips were copied a moment ago
+    write(f"hf_model: {model.model}", "caption_num: 2", "keep_candidate_mode: all")
+    assert main(["preview", "recipe.yaml", "-n", "4"]) == 0
+    assert sum(map(len, model.batches)) == 4
+    assert sorted(path.name for path in Path("out").iterdir()) == ["captions.run"]
+    left = sorted(path.name for path in Path("out/captions.run").iterdir() if not path.name.startswith("journal.sqlite"))
+    assert left == ["preview"]
+    (step,) = make_plan(load_recipe("recipe.yaml")).steps
+    assert step.known == [2 if number in spread(10, 4) else 0 for number in range(10)]
+    assert main(["preview", "recipe.yaml", "-n", "4"]) == 0
+    assert sum(map(len, model.batches)) == 4, "a second preview asks nothing"
+    assert main(["run", "recipe.yaml"]) == 0
+    assert sum(map(len, model.batches)) == 10, "the run asks about the other six clips"
+    assert len(Path("out/captions.jsonl").read_text().splitlines()) == 20
+    assert main(["plan", "recipe.yaml"]) == 0
+    assert "20 answers are in it already, 0 are asked" in capsys.readouterr().out
+
+
+def test_which_candidate_was_chosen_is_told(here: Path, model: Script) -> None:
+    model.answers["Say."] = ("the same", "the same", "another")
+    write(f"hf_model: {model.model}", "caption_num: 3", "prompt: Say.")
+    preview = run_preview(load_recipe("recipe.yaml"), 1)
+    ((seen,),) = preview.samples.values()
+    (question,) = seen.questions
+    origin = preview.results[next(iter(preview.results))][0]["caption_provenance"][0]
+    chosen = [answer.seed for answer in question.outcome.answers if seen.chosen(answer)]
+    assert chosen == [origin["seed"]]
+    text = preview_text(preview)
+    assert text.count("said -> ") == 1
+    assert text.count("said    ") == 2
+
+
+def test_what_is_rejected_is_told_with_its_reason(here: Path, model: Script) -> None:
+    Path("clips/broken.mp4").write_bytes(b"no video at all")
+    Path("clips/own.jsonl").write_text('{"videos": ["broken.mp4"]}\n{"videos": ["clip_00.mp4"]}\n')
+    write(f"hf_model: {model.model}", data="clips/own.jsonl", more="  - text_length_filter:\n      min_len: 1000\n")
+    text = preview_text(run_preview(load_recipe("recipe.yaml"), 2))
+    assert "[1] video_captioning_from_vlm_mapper: rejected, UNREADABLE: " in text
+    assert "    failed  UNREADABLE: " in text
+    assert "[2] text_length_filter: dropped" in text
+    assert "out 1" not in text
+
+
+def test_the_page_escapes_everything(here: Path, model: Script) -> None:
+    nasty = "<script>alert(1)</script>"
+    model.answers[nasty] = (f"a {nasty} \x1b[31m caption",)
+    record = {"videos": ["clip_00.mp4"], nasty: nasty, "ask": nasty}
+    Path("clips/own.jsonl").write_text(json.dumps(record) + "\n")
+    write(f"hf_model: {model.model}", "prompt_key: ask", data="clips/own.jsonl")
+    preview = run_preview(load_recipe("recipe.yaml"), 1)
+    page = preview_page(preview)
+    assert "<script" not in page
+    assert page.count("&lt;script&gt;alert(1)&lt;/script&gt;") >= 5
+    assert "default-src 'none'" in page
+    assert "\x1b" not in preview_text(preview)
+
+
+def test_a_run_folder_that_cannot_be_made_is_a_sentence(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(DEMO)
+    Path("out").write_text("a file")
+    assert main(["preview", "recipe.yaml"]) == 1
+    assert "export_path: out is a file, not a folder" in capsys.readouterr().err
+    Path("out").unlink()
+    Path("out/captions.run").mkdir(parents=True)
+    Path("out/captions.run/preview").write_text("a file")
+    assert main(["preview", "recipe.yaml"]) == 1
+    assert capsys.readouterr().err.startswith("the folder out/captions.run/preview cannot be made")
+
+
+def test_an_engine_that_cannot_start_is_a_sentence(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("empty").mkdir()
+    write("hf_model: ./empty")
+    assert main(["preview", "recipe.yaml"]) == 1
+    error = capsys.readouterr().err
+    assert "./empty cannot be loaded as a vision-language model" in error
+    assert "Traceback" not in error
+
+
+@pytest.mark.parametrize("number", ["0", "-3", "many"])
+def test_the_number_is_a_positive_one(number: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["preview", "recipe.yaml", "-n", number])
+    assert stopped.value.code == 2
+
+
+def test_the_page_is_opened_where_that_is_asked(here: Path, model: Script, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    write(f"hf_model: {model.model}")
+    assert main(["preview", "recipe.yaml", "-n", "1", "--open"]) == 0
+    assert opened == [f"file://{here}/out/captions.run/preview/preview.html"]
