@@ -44,6 +44,6 @@ def test_a_value_that_is_missing_is_not_made_up(sample):
     ],
 )
 def test_what_is_no_template(template, reason):
-    with pytest.raises(ValueError, match="write {{ and }}") as caught:
+    with pytest.raises(ValueError, match=r"write {{ and }}") as caught:
         template_columns(template)
     assert str(caught.value) == f"{reason}: write {{{{ and }}}} for braces that name no column"

@@ -63,6 +63,7 @@ def media_as_files(dataset: Dataset, fingerprint: str, cache: Path | None) -> Da
         EnvironmentFailure: a file cannot be written.
     """
     from datasets import Dataset, DatasetInfo, Features, concatenate_datasets
+    from datasets.table import InMemoryTable
 
     columns = media_columns(dataset.features)
     if not columns:
@@ -77,7 +78,8 @@ def media_as_files(dataset: Dataset, fingerprint: str, cache: Path | None) -> Da
         write_arrow(path, features.arrow_schema, _batches(source, columns, folder, features))
     joined = concatenate_datasets([dataset.remove_columns(columns), open_arrow(path, fingerprint)], axis=1)
     order = Features({name: joined.features[name] for name in dataset.column_names})
-    return Dataset(joined.data.select(list(order)), info=DatasetInfo(features=order), indices_table=joined._indices)  # noqa: SLF001  (datasets has no public name for it)
+    table = InMemoryTable(joined.data.table.select(list(order)))  # its buffers stay mapped; other tables keep their own order
+    return Dataset(table, info=DatasetInfo(features=order), indices_table=joined._indices)  # noqa: SLF001  (datasets has no public name for it)
 
 
 def _batches(source: Dataset, columns: list[str], folder: Path, features: Features) -> Iterator[pa.RecordBatch]:

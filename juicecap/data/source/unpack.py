@@ -50,8 +50,9 @@ def put(path: Path, size: int, write: Callable[[BinaryIO], object]) -> None:
         os.utime(temporary, (0, 0))  # the same whenever it is written: steps are known by size and time of their media
         temporary.replace(path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise EnvironmentFailure(f"{path} cannot be written ({error.strerror or error}); running again resumes") from error
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def suffix_of(data: bytes) -> str:

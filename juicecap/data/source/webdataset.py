@@ -23,7 +23,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, BinaryIO
 
-from juicecap.data.record import BrokenRecord, Record, decoded, not_json, parse_object, reason_of
+from juicecap.data.record import BrokenRecord, Record, decoded, not_json, parse_object, reason_of, unreadable
 from juicecap.data.source.options import Options
 from juicecap.data.source.unpack import media_folder, put
 from juicecap.data.table import dataset_of_records, file_key, fingerprint_of
@@ -92,42 +92,43 @@ def records(shards: list[Path], folder: Path, options: Options) -> Iterator[Reco
     """
     root = os.path.commonpath([shard.absolute().parent for shard in shards])
     for shard in shards:
-        name = os.path.relpath(shard.absolute(), root)
-        seen: set[str] = set()
-        for sample, members in itertools.groupby(_members(shard), key=lambda member: _key(member[0].name)):
-            if sample in seen:
-                raise DataError(
-                    f"{shard}: the members of {sample!r} do not stand together. Write the shard again, sorted by name."
-                )
-            seen.add(sample)
-            where = f"{shard}:{sample}"
-            values: dict[str, Any] = {"__key__": sample}
-            broken = ""
-            for member, stream in members:
-                try:
-                    _take(values, member, stream, f"{name}/{member.name}", folder, options, where)
-                except BrokenRecord as error:
-                    broken = error.reason
-            yield Record(f"{name}:{sample}", where, {} if broken else values, broken)
+        try:
+            yield from _samples(shard, os.path.relpath(shard.absolute(), root), folder, options)
+        except (tarfile.TarError, EOFError, zlib.error) as error:
+            raise DataError(f"{shard} cannot be read as a tar file: {reason_of(error)}. Fetch or write it again.") from error
+        except OSError as error:
+            raise unreadable(shard, error) from error
+
+
+def _samples(shard: Path, name: str, folder: Path, options: Options) -> Iterator[Record]:
+    seen: set[str] = set()
+    for sample, members in itertools.groupby(_members(shard), key=lambda member: _key(member[0].name)):
+        if sample in seen:
+            raise DataError(f"{shard}: the members of {sample!r} do not stand together. Write it again, sorted by name.")
+        seen.add(sample)
+        where = f"{shard}:{sample}"
+        values: dict[str, Any] = {"__key__": sample}
+        broken = ""
+        for member, stream in members:
+            try:
+                _take(values, member, stream, f"{name}/{member.name}", folder, options, where)
+            except BrokenRecord as error:
+                broken = error.reason
+        yield Record(f"{name}:{sample}", where, {} if broken else values, broken)
 
 
 def _members(shard: Path) -> Iterator[tuple[tarfile.TarInfo, IO[bytes]]]:
-    try:
-        with tarfile.open(shard) as tar:
-            for member in tar:
-                if posixpath.basename(member.name).startswith(("__", ".")) or member.isdir():
-                    continue
-                stream = tar.extractfile(member) if member.isfile() else None
-                if stream is None:
-                    say_once(f"{shard.name}: members that are no files, such as {member.name!r}, are left out")
-                    continue
-                _check_name(member, shard)
-                yield member, stream
-                tar.members = []  # type: ignore[attr-defined]  # else it remembers every one of them
-    except (tarfile.TarError, EOFError, zlib.error) as error:
-        raise DataError(f"{shard} cannot be read as a tar file: {reason_of(error)}. Fetch or write it again.") from error
-    except OSError as error:
-        raise DataError(f"{shard} cannot be read: {error.strerror or error}. Check that it is there and may be read.") from error
+    with tarfile.open(shard) as tar:
+        for member in tar:
+            if posixpath.basename(member.name).startswith(("__", ".")) or member.isdir():
+                continue
+            stream = tar.extractfile(member) if member.isfile() else None
+            if stream is None:
+                say_once(f"{shard.name}: members that are no files, such as {member.name!r}, are left out")
+                continue
+            _check_name(member, shard)
+            yield member, stream
+            tar.members = []  # type: ignore[attr-defined]  # else it remembers every one of them
 
 
 def _check_name(member: tarfile.TarInfo, shard: Path) -> None:
