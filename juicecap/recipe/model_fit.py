@@ -7,7 +7,7 @@ problem is what cannot fit at any size, a warning what does not fit in full HD.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import fields
+from dataclasses import fields, replace
 
 from juicecap.ops.base import Op
 from juicecap.ops.model_options import ModelOptions
@@ -86,7 +86,7 @@ def _tokens(options: ModelOptions, facts: ModelFacts, frames: int, size: tuple[i
     """Of the vision part of a prompt with so many frames, one each half second."""
     width, height = facts.sizes.size("video", frames, *size, options.frame_sampling())
     shown = Shown(kind="video", width=width, height=height, times=tuple(number / 2 for number in range(frames)))
-    return PromptTokens(facts).vision(shown)
+    return PromptTokens(replace(facts, folder=None)).vision(shown)  # the tokenizer takes longer than all else
 
 
 def _fitting(options: ModelOptions, facts: ModelFacts, frames: int, size: tuple[int, int], room: int) -> int:
