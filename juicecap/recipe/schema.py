@@ -2,7 +2,8 @@
 
 Made from the fields that `check` reads as well, the ops of installed packages and of registered files included. It knows keys,
 parameters, types, ranges and choices; what takes more than one value to see (columns, contradictions, files) is told by
-`juicecap check` alone. A value may be a `${NAME}` wherever a number or a choice may stand.
+`juicecap check` alone. A value may be a `${NAME}` wherever a number or a choice may stand. `patternErrorMessage` and
+`defaultSnippets` are words of the YAML language server that others pass over.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from juicecap.ops.run_options import RunOptions
 from juicecap.ops.schema import Parameter, parameters
 from juicecap.ops.types import json_type, json_union
 from juicecap.recipe.keys import IGNORED, RecipeKeys
+from juicecap.recipe.snippet import settings
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -78,6 +80,8 @@ def _fields(kind: type) -> dict[str, Any]:
     for each in parameters(kind):
         entries = metadata[each.name].get("entries")
         written = _value(json_type(hints[each.name]), entries, is_key=kind is RecipeKeys or each.inherited)
+        if "pattern" in written:
+            written["patternErrorMessage"] = f"{each.name} must be {each.type}"
         found[each.name] = {"description": each.help, **_default(each), **written}
         for alias in each.aliases:
             found[alias] = {"description": f"Another name of {each.name}: {each.help}", **written}
@@ -114,17 +118,30 @@ def _default(parameter: Parameter) -> dict[str, Any]:
 
 
 def _step(blocks: Mapping[str, Any]) -> dict[str, Any]:
-    """An item of `process`: an op with its parameters, or its name alone."""
-    named = {name: {"description": block["description"], "$ref": f"#/$defs/{name}"} for name, block in blocks.items()}
-    with_parameters = {
-        "type": "object",
-        "properties": named,
+    """An item of `process`: an op with its parameters, or its name alone.
+
+    In one schema, and with snippets: of an `anyOf` editors offer nothing that fits.
+    """
+    alone = [name for name, block in blocks.items() if "anyOf" not in block]
+    return {
+        "type": ["object", "string"],
+        "properties": {name: {"description": block["description"], "$ref": f"#/$defs/{name}"} for name, block in blocks.items()},
         "additionalProperties": False,
         "minProperties": 1,
         "maxProperties": 1,
+        "pattern": rf"^({'|'.join(alone)})$|{_VARIABLE['pattern']}",
+        "patternErrorMessage": "no op has this name, or it needs parameters (juicecap ops lists all)",
+        "defaultSnippets": [_offer(name, block["description"]) for name, block in blocks.items()],
     }
-    alone = [name for name, block in blocks.items() if "anyOf" not in block]
-    return {"anyOf": [with_parameters, {"enum": alone}, _VARIABLE]}
+
+
+def _offer(name: str, description: str) -> dict[str, Any]:
+    """What an editor puts in for an op."""
+    try:
+        body = settings(catalog.find(name))
+    except JuicecapError:
+        body = {}
+    return {"label": name, "description": description, "body": {name: body or None}}
 
 
 def _without_effect(reason: str) -> dict[str, Any]:
