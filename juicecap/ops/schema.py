@@ -132,9 +132,15 @@ def _field_docstrings(kind: type) -> dict[str, str]:
     found: dict[str, str] = {}
     for each in reversed(kind.__mro__):
         if dataclasses.is_dataclass(each):
-            parsed = docstring_parser.parse_from_object(each)
-            found.update({entry.arg_name: " ".join((entry.description or "").split()) for entry in parsed.params})
+            found.update(_own_docstrings(each))
     return found
+
+
+@functools.cache
+def _own_docstrings(kind: type) -> dict[str, str]:
+    """Of one class without its bases, whose source is parsed for it: bases are those of many ops."""
+    parsed = docstring_parser.parse_from_object(kind)
+    return {entry.arg_name: " ".join((entry.description or "").split()) for entry in parsed.params}
 
 
 def default_text(value: Any) -> str:
