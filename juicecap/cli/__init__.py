@@ -81,10 +81,20 @@ def entry() -> None:
     """
     if "_ARGCOMPLETE" in os.environ:  # a shell asks what could stand at its cursor
         _verb("completion").answer(_parser(os.environ.get("COMP_LINE", "").split()))
+    _open_closed_descriptors()
     code = main()
     if code == INTERRUPTED:
         os._exit(code)
     sys.exit(code)
+
+
+def _open_closed_descriptors() -> None:
+    """Where standard output or error was closed (`2>&-`), let no file get its number: libraries and children write there."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
 
 
 def _parser(given: Sequence[str]) -> argparse.ArgumentParser:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
@@ -56,7 +57,8 @@ class LiveProgress:
 
     def write(self, message: str) -> None:
         """Print a log message above the bars."""
-        self._console.print(message.rstrip("\n"), markup=False)
+        with suppress(OSError):  # a full disk behind a redirection
+            self._console.print(message.rstrip("\n"), markup=False)
 
     def started(self, op: str, number: int, of: int, samples: int, *, finished: bool) -> None:
         """See `runner.Progress`."""

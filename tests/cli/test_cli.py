@@ -155,6 +155,17 @@ def test_a_run_goes_on_if_nobody_watches_its_progress(recipe: Path, allowed: str
     assert json.loads((recipe.parent / "out.jsonl").read_text()) == {"text": "a text that is long enough"}
 
 
+@pytest.mark.parametrize("redirection", [">&-", "2>&-", ">&- 2>&- <&-", "> /dev/full", "2> /dev/full"])
+@pytest.mark.parametrize(("allowed", "code"), [("1.0", 0), ("0.0", 3)])
+def test_a_terminal_that_is_closed_or_full_changes_nothing(recipe: Path, allowed: str, code: int, redirection: str) -> None:
+    (recipe.parent / "data.jsonl").write_text('{"text": "a text that is long enough"}\n{"text": 7}\n', encoding="utf-8")
+    line = f"{sys.executable} -m juicecap run {recipe} --set max_rejected={allowed} {redirection}"
+    done = subprocess.run(["bash", "-c", line], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, "Traceback" in done.stderr + done.stdout) == (code, False)
+    assert json.loads((recipe.parent / "out.jsonl").read_text()) == {"text": "a text that is long enough"}
+    assert json.loads((recipe.parent / "out.run" / ".lock").read_text())["pid"]
+
+
 def test_an_interrupt_ends_a_run_at_once_with_code_130(tmp_path: Path) -> None:
     operators = tmp_path / "slow.py"
     operators.write_text(SLOW, encoding="utf-8")
