@@ -18,7 +18,7 @@ from juicecap.vlm.window import Ticket, Window
 Plan = Callable[[Sample], Sequence[Request] | SampleError]
 """What to ask about a sample, or why nothing can be asked."""
 
-_COUNTED_AT_ONCE = 256
+_COUNTED_AT_ONCE = 64
 """Samples."""
 
 
@@ -35,7 +35,7 @@ def forecast(samples: Iterable[Sample], plan: Plan, limits: Limits, journal: Jou
     """Count what the journal knows about these samples, for so many seconds at most.
 
     The count is exact but for two things, which make less to be asked than it says: clips that the journal met under other
-    names or that were touched since, and questions that several samples have in common.
+    names, and questions that several samples have in common.
     """
     replayed = asked = 0
     source, deadline = iter(samples), time.monotonic() + seconds

@@ -19,10 +19,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
-from juicecap.errors import EnvironmentFailure
+from juicecap.errors import EnvironmentFailure, MediaError
 from juicecap.media.digest import FileState, content_digest, file_state
 from juicecap.media.files import lies_inside
+from juicecap.media.remote import fetch, rules_of
 from juicecap.media.rules import DEFAULT_RULES, MediaRules
+from juicecap.sample import is_remote
 from juicecap.vlm.base import Backend, Limits, ModelSettings, Outcome, Request
 from juicecap.vlm.catalog import make_backend
 from juicecap.vlm.frame_memory import FrameMemory
@@ -66,7 +68,7 @@ def ask(requests: Sequence[Request], limits: Limits = DEFAULT_LIMITS, journal: J
 def known_answers(requests: Sequence[Request], journal: Journal, limits: Limits = DEFAULT_LIMITS) -> list[int]:
     """How many answers to each of these requests the journal has; a failure counts as all of them.
 
-    Media that the journal has no digest of are not read: it is taken to know nothing about them. No engine is opened.
+    Media that the journal has not met are not read: it is taken to know nothing about them. No engine is opened.
 
     Raises:
         JuicecapError: an engine cannot be identified.
@@ -85,7 +87,7 @@ def probe(path: str, limits: Limits = DEFAULT_LIMITS) -> VideoInfo:
     """
     with _lock:
         core = _core()
-    return asyncio.run_coroutine_threadsafe(core.pool(limits).probe(path, limits.media), core.loop).result()
+    return asyncio.run_coroutine_threadsafe(core.probe(path, limits), core.loop).result()
 
 
 def close() -> None:
@@ -159,7 +161,7 @@ class Core:
         keyed: dict[int, Keyed] = {}
         for model, keys in engines.items():
             own = {place: request for place, request in enumerate(requests) if request.model == model}
-            recalled = await keys.recalled(own.values())
+            recalled = await keys.recalled(own.values(), reread=True)
             for place, request in own.items():
                 if all(part.value in recalled for part in request.media()):
                     keyed[place] = keys.key(request, recalled)
@@ -186,6 +188,16 @@ class Core:
         if key not in self._pools:
             self._pools[key] = DecodePool(limits.workers, cpu_seconds=limits.decode_seconds, memory=limits.decode_bytes)
         return self._pools[key]
+
+    async def probe(self, path: str, limits: Limits) -> VideoInfo:
+        """See the function of this name."""
+        if not (limits.media.allow_remote and is_remote(path)):
+            return await self.pool(limits).probe(path, limits.media)
+        brought = await fetch(path, limits.media)
+        try:
+            return await self.pool(limits).probe(brought.path, rules_of(brought.path, limits.media))
+        except MediaError as error:
+            raise MediaError(error.code, brought.renamed(error.message), retryable=error.retryable) from error
 
     async def states(self, paths: Collection[str], rules: MediaRules = DEFAULT_RULES) -> dict[str, FileState | None]:
         """The states of these files; None for what does not keep to the rules."""

@@ -15,6 +15,7 @@ from functools import partial
 from typing import Protocol
 
 from juicecap.media.digest import FileState
+from juicecap.media.remote import rules_of
 from juicecap.media.rules import MediaRules
 from juicecap.vlm.base import KEPT, Abilities, Backend, Limits, ModelSettings, Outcome, Part, Request, digest_of
 from juicecap.vlm.journal import Journal
@@ -110,8 +111,11 @@ class Keys:
         """What the engine wants."""
         return self._engine.backend.abilities()
 
-    async def recalled(self, requests: Iterable[Request]) -> dict[str, Digest]:
-        """The digests of these requests' media, as far as they are known without reading a file."""
+    async def recalled(self, requests: Iterable[Request], *, reread: bool = False) -> dict[str, Digest]:
+        """The digests of these requests' media, as far as they are known without reading a file.
+
+        With `reread` files are read of which there is a record that cannot be trusted.
+        """
         paths = {part.value for request in requests for part in request.media()}
         states = await self._files.states(paths, self._rules)
         seen = {path: self._remembered[path] for path in paths if path in self._remembered}
@@ -119,11 +123,15 @@ class Keys:
             names = {_name(path): path for path in paths if path not in seen}
             kept = await asyncio.wrap_future(self._journal.seen(list(names)))
             seen |= {names[name]: file for name, file in kept.items()}
-        return {
-            path: Digest(file.digest, state)
-            for path, file in seen.items()
-            if (state := states[path]) and state == FileState(*file[1:5]) and state.tells(file.seen)
-        }
+        digests: dict[str, Digest] = {}
+        for path, file in seen.items():
+            if (state := states[path]) and state == FileState(*file[1:5]) and state.tells(file.seen):
+                digests[path] = Digest(file.digest, state)
+        if reread:
+            doubtful = [path for path in seen if path not in digests]
+            read = await asyncio.gather(*map(self._read, doubtful), return_exceptions=True)
+            digests |= {path: each for path, each in zip(doubtful, read, strict=True) if isinstance(each, Digest)}
+        return digests
 
     async def keyed(self, request: Request, recalled: Mapping[str, Digest], hold: Hold) -> Keyed:
         """The request with its keys; media that are not among `recalled` are read.
@@ -155,7 +163,7 @@ class Keys:
 
     async def _read(self, path: str) -> Digest:
         seen = time.time_ns()
-        digest, state = await self._files.digest(path, self._rules)
+        digest, state = await self._files.digest(path, rules_of(path, self._rules))
         file = SeenFile(_name(path), *state, seen, digest)
         self._remembered[path] = file
         if len(self._remembered) > MOST_REMEMBERED:

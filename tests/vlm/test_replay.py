@@ -426,7 +426,7 @@ class TestForecast:
         samples = [{"path": old[0]}] * 1000
         with Journal(tmp_path / "j") as journal:
             told = forecast(samples, lambda sample: [request_for(sample["path"])], Limits(), journal, 0)
-        assert (told.replayed, told.asked, told.whole) == (0, 256, False)
+        assert (told.replayed, told.asked, told.whole) == (0, 64, False)
 
 
 class TestPins:
