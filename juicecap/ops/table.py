@@ -153,11 +153,15 @@ def step_table(
 
 
 def _written(declared: Mapping[str, Any], dataset: Dataset) -> dict[str, Any]:
-    """The columns that are written; one that exists with another type can hold both from now on."""
+    """The columns whose types the step decides: new ones, and those that exist with another type and hold both from now on.
+
+    A column that exists with the same type stays as it is; its objects may have their keys in another order.
+    """
     types = features_of(declared)
     return {
-        name: "json" if name in dataset.features and dataset.features[name] != types[name] else spec
+        name: "json" if name in dataset.features else spec
         for name, spec in declared.items()
+        if name not in dataset.features or dataset.features[name] != types[name]
     }
 
 
