@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, Protocol
 
 from juicecap.errors import SampleError
@@ -88,6 +88,19 @@ class Request:
     def media(self) -> list[Part]:
         """The videos and images, in the order in which the model meets them."""
         return [part for message in self.messages for part in message.parts if part.kind != "text"]
+
+    def with_media(self, paths: Mapping[str, str]) -> Request:
+        """The same question about media at other places."""
+        messages = tuple(
+            Message(
+                message.role,
+                tuple(
+                    part if part.kind == "text" else Part(part.kind, paths.get(part.value, part.value)) for part in message.parts
+                ),
+            )
+            for message in self.messages
+        )
+        return replace(self, messages=messages)
 
     def key(self, media_digests: Mapping[str, str], identity: str) -> str:
         """Hash of all that can change the answer: 32 hexadecimal digits.

@@ -15,15 +15,16 @@ import asyncio
 import itertools
 import math
 from collections.abc import Callable, Collection, Coroutine, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from juicecap.errors import BugError, MediaError, SampleError
 from juicecap.media.digest import FileState
 from juicecap.media.picture import Picture, without_frames
+from juicecap.media.remote import Fetched, fetch, rules_of
 from juicecap.media.rules import MediaRules
-from juicecap.sample import shown_path
+from juicecap.sample import is_remote, shown_path
 from juicecap.vlm.base import Abilities, Backend, Limits, ModelSettings, Outcome, Part, Prepared, Request
 from juicecap.vlm.claims import Claims
 from juicecap.vlm.frame_memory import FrameMemory, Share
@@ -258,9 +259,20 @@ class Lane:
 
     async def _digested(self, case: Case, keys: Keys, recalled: dict[str, Digest], hold: Hold) -> None:
         try:
+            case.asked = await self._brought(case.asked, hold)
             self._meet(case, await keys.keyed(case.asked.request, recalled, hold))
         except SampleError as error:
             case.asked.settle(Outcome(failure=failure_of(error)))
+
+    async def _brought(self, asked: Asked, hold: Hold) -> Asked:
+        """The request with the media that lie elsewhere brought here; they stay as long as somebody can settle it."""
+        rules = self._stock.limits.media
+        addresses = [part.value for part in asked.request.media() if rules.allow_remote and is_remote(part.value)]
+        if not addresses:
+            return asked
+        brought = [await hold.get(("brought", each), partial(fetch, each, rules)) for each in addresses]
+        request = asked.request.with_media({each.url: each.path for each in brought})
+        return Asked(request, asked.owner, partial(_told, asked.settle, brought))
 
     def _meet(self, case: Case, keyed: Keyed) -> None:
         case.keyed = keyed
@@ -340,7 +352,7 @@ class Lane:
         try:
             pictures = await _all(self._picture(part, request, engine.abilities(), hold) for part in request.media())
         except Unusable as caught:
-            unusable = caught
+            unusable = caught.with_traceback(None)  # which would hold this frame, and with it what was brought here
         for path, state in keyed.states.items():
             if not await self._stock.resources.unchanged(path, state):
                 error = MediaError("MEDIA_CHANGED", f"{shown_path(path)} was changed while it was read", retryable=True)
@@ -353,7 +365,7 @@ class Lane:
         return Prepared(request=request, pictures=tuple(pictures), seed=keyed.seed, first=len(wanted.known.answers))
 
     async def _picture(self, part: Part, request: Request, abilities: Abilities, hold: Hold) -> Picture:
-        pool, rules = self._stock.resources.pool(self._stock.limits), self._stock.limits.media
+        pool, rules = self._stock.resources.pool(self._stock.limits), rules_of(part.value, self._stock.limits.media)
         try:
             if abilities.takes_files and part.kind == "video":
                 info = await hold.get(("probe", part.value), partial(pool.probe, part.value, rules))
@@ -362,6 +374,14 @@ class Lane:
             return await hold.get(key, partial(pool.picture, part.kind, part.value, request.frames, abilities.sizes, rules))
         except MediaError as error:
             raise Unusable(part, error) from error
+
+
+def _told(settle: Callable[[Outcome], None], brought: Iterable[Fetched], outcome: Outcome) -> None:
+    """Settle in words about addresses."""
+    for each in brought:
+        if outcome.failure:
+            outcome = replace(outcome, failure=replace(outcome.failure, message=each.renamed(outcome.failure.message)))
+    settle(outcome)
 
 
 def _together(abilities: Abilities, limits: Limits) -> int:
