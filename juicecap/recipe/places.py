@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from juicecap.data import export, source
+from juicecap.data.export.shards import check_folder
 from juicecap.data.source.options import Options
 from juicecap.errors import DataError
 from juicecap.recipe.model import Recipe
@@ -78,7 +79,12 @@ def _export(recipe: Recipe) -> Iterator[Problem]:
     except DataError as error:
         hint = suggestion(path.suffix, [f".{each}" for each in export.FORMATS])
         yield recipe.source.problem(trail, f"export_path: {error}", hint=hint)
-    if path.is_dir() and not recipe.export_shard_size:
+    if recipe.export_shard_size:
+        try:
+            check_folder(export.export_target(path, recipe.export_shard_size))
+        except DataError as error:
+            yield recipe.source.problem(trail, f"export_path: {error}")
+    elif path.is_dir():
         yield recipe.source.problem(trail, f"export_path: {path} is a folder; give the path of a file")
     for what, file in _inputs(recipe):
         if _same(path, file):

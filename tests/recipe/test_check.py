@@ -135,6 +135,18 @@ def test_an_export_that_cannot_be(export: str, report: str, load: Load) -> None:
 
 
 @pytest.mark.usefixtures("clips")
+def test_an_export_in_shards_over_a_folder_with_other_files(load: Load) -> None:
+    Path("out").mkdir()
+    recipe = recipe_text(export="out.jsonl") + "export_shard_size: 1000\n"
+    assert problems_of(load(recipe)) == ""
+    Path("out/notes.txt").write_text("mine")
+    assert (
+        "recipe.yaml:2:14: export_path: out cannot be written: it holds notes.txt, which is no part of an export in shards. "
+        "Give another path, or move what is in that folder."
+    ) in problems_of(load(recipe))
+
+
+@pytest.mark.usefixtures("clips")
 def test_an_export_over_a_folder(load: Load) -> None:
     Path("out.jsonl").mkdir()
     assert problems_of(load(recipe_text(export="out.jsonl"))) == (
@@ -366,3 +378,10 @@ def test_frames_that_do_not_fit_in_full_hd_are_a_warning(load: Load) -> None:
     )
     assert check(load(recipe_text(ops=ops + "      max_pixels: 200000\n"))).warnings == ()
     assert check(load(recipe_text(ops=ops.replace("2.5", "3")))).warnings == ()
+
+
+def test_media_for_which_there_is_no_time_are_said_and_prove_nothing(load: Load) -> None:
+    write_rows("clips.jsonl", {"videos": [f"{number}.mp4" for number in range(100)]})
+    report = check(load(recipe_text()), budget=0)
+    assert report.problems == ()
+    assert report.unseen == ("only 1 entries of column 'videos' could be looked for in the time there was",)
