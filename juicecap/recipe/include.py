@@ -53,10 +53,8 @@ class Included:
             other = self._load(parsed, at, name, above, blocks=not trail)
             if other is None:
                 continue
-            for key, value in other.values.items():
-                taken[key] = value
-                if key not in own:
-                    _forget(parsed, (*trail, key))
+            taken.update(other.values)
+            _forget(parsed, trail, other.values.keys() - own.keys())
             _adopt(parsed, trail, other, skip=own)
         mapping.clear()
         mapping.update({**taken, **own})
@@ -118,10 +116,11 @@ def _at(values: Any, trail: Trail) -> Any:
     return values
 
 
-def _forget(parsed: Parsed, trail: Trail) -> None:
-    """Remove the places of a value that another takes the place of."""
+def _forget(parsed: Parsed, trail: Trail, keys: set[Any]) -> None:
+    """Remove the places of what stands at these keys of the mapping at `trail`, and of which others take the place."""
+    depth = len(trail)
     for table in (parsed.keys, parsed.places):
-        for inner in [each for each in table if each[: len(trail)] == trail]:
+        for inner in [each for each in table if each[:depth] == trail and len(each) > depth and each[depth] in keys]:
             del table[inner]
 
 
