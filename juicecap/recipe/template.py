@@ -62,7 +62,8 @@ def fitting_recipe(folder: str, template: str | None, dataset: str) -> tuple[str
     found = guess(dataset)
     fitting = "conversations" if found.conversation else "vllm" if found.video else "images"
     template = template or fitting
-    if (found.image if template == "images" else found.video or (found.image and template == "conversations")) is None:
+    usable = {"images": found.image, "conversations": found.video or found.image}.get(template, found.video)
+    if not usable:
         has = f"videos in the column {found.video!r}" if found.video else f"images in the column {found.image!r}"
         raise UsageError(f"the template {template!r} is for {TEMPLATES[template]}, and {dataset} has {has}; try {fitting!r}")
     kind = "media" if found.is_media else "rows"

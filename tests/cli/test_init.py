@@ -1,0 +1,211 @@
+"""`juicecap init`: every template passes `check`, a recipe that is written for a dataset fits it, and nothing is overwritten."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from juicecap.cli import main
+from juicecap.data.export import write_export
+from juicecap.data.source import open_source
+from juicecap.recipe import Recipe, load_recipe
+from juicecap.recipe.template import SAMPLES, TEMPLATES
+
+SAMPLE_FILES = Path(__file__).parent.parent.parent / "juicecap" / "assets" / "samples"
+
+
+@pytest.fixture(autouse=True)
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working directory with a folder of two clips and two pictures in `media`."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "media").mkdir()
+    for path in SAMPLE_FILES.iterdir():
+        if path.suffix in (".mp4", ".png"):
+            shutil.copy(path, tmp_path / "media" / path.name)
+    return tmp_path
+
+
+def fitting(dataset: str, *options: str) -> tuple[Recipe, str]:
+    """The recipe that is written for a dataset, once `check` has nothing against it, and its text."""
+    assert main(["init", "made", "--from", dataset, *options]) == 0
+    assert main(["check", "made/recipe.yaml"]) == 0
+    return load_recipe("made/recipe.yaml"), Path("made/recipe.yaml").read_text(encoding="utf-8")
+
+
+def rows(path: str, *records: dict[str, Any]) -> str:
+    Path(path).write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("template", TEMPLATES)
+def test_every_template_passes_check_and_is_commented(template: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["init", "new", "--template", template]) == 0
+    assert capsys.readouterr().out == f"new/recipe.yaml written: {TEMPLATES[template]}\nnext: juicecap check new/recipe.yaml\n"
+    assert main(["check", "new/recipe.yaml"]) == 0
+    assert "new/recipe.yaml: no problems" in capsys.readouterr().out.splitlines()[-1]
+    text = Path("new/recipe.yaml").read_text(encoding="utf-8")
+    assert text.startswith("# yaml-language-server: $schema=juicecap.schema.json\n")
+    assert "@" not in text
+    assert text.count("#") > 12
+    assert json.loads(Path("new/juicecap.schema.json").read_text())["title"] == "juicecap recipe"
+
+
+def test_templates_are_files_and_samples_have_their_media() -> None:
+    assert sorted(TEMPLATES) == sorted(path.stem for path in (SAMPLE_FILES.parent / "templates").iterdir())
+    assert set(SAMPLES) < set(TEMPLATES)
+
+
+def test_backends_of_the_templates() -> None:
+    backends = {}
+    for template in TEMPLATES:
+        assert main(["init", template, "--template", template]) == 0
+        recipe = load_recipe(f"{template}/recipe.yaml")
+        backends[template] = (recipe.steps[-1].name, recipe.steps[-1].op.backend, recipe.steps[-1].op.hf_model)
+    qwen, demo = "Qwen/Qwen3-VL-8B-Instruct", "juicecap-demo-vlm"
+    assert backends == {
+        "demo": ("video_captioning_from_vlm_mapper", "hf", demo),
+        "vllm": ("video_captioning_from_vlm_mapper", "vllm", qwen),
+        "api": ("video_captioning_from_vlm_mapper", "openai", qwen),
+        "images": ("image_caption_generator", "hf", demo),
+        "conversations": ("video_to_caption_generator", "hf", demo),
+    }
+
+
+def test_without_a_folder_the_recipe_is_written_here_and_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["init"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "next: juicecap check recipe.yaml"
+    assert main(["run", "recipe.yaml"]) == 0
+    texts = [json.loads(line)["text"] for line in Path("out/captions.jsonl").read_text().splitlines()]
+    assert texts[0] == "<__dj__video> A green triangle moves left over a brown background. <|__dj__eoc|>"
+
+
+def test_nothing_is_overwritten_and_nothing_is_written_beside_it(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("new").mkdir()
+    Path("new/clips.jsonl").write_text("mine", encoding="utf-8")
+    assert main(["init", "new"]) == 2
+    assert (
+        capsys.readouterr().err == "new/clips.jsonl exists, and nothing is overwritten; give another folder: juicecap init DIR\n"
+    )
+    assert [(path.name, path.read_text()) for path in Path("new").iterdir()] == [("clips.jsonl", "mine")]
+
+
+def test_a_folder_that_cannot_be_made_is_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("file").write_text("", encoding="utf-8")
+    assert main(["init", "file/new"]) == 1
+    assert capsys.readouterr().err == "file/new: the recipe cannot be written: Not a directory\n"
+
+
+def test_an_unknown_template_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["init", "--template", "clips"])
+    assert stopped.value.code == 2
+    assert "invalid choice: 'clips'" in capsys.readouterr().err
+
+
+def test_a_folder_of_videos() -> None:
+    Path("clips").mkdir()
+    shutil.copy("media/clip_05.mp4", "clips/a: #b.mp4")
+    recipe, text = fitting("clips")
+    assert (recipe.dataset_path, str(recipe.export_path)) == ("clips", "made/out/captions.jsonl")
+    assert recipe.steps[-1].op.backend == "vllm"
+    assert "1 media looked at" in text
+
+
+def test_a_folder_of_images() -> None:
+    Path("pictures").mkdir()
+    shutil.copy("media/image_00.png", "pictures")
+    recipe, _ = fitting("pictures")
+    assert recipe.steps[0].name == "image_caption_generator"
+    assert recipe.steps[0].op.input_modal_key == recipe.image_key
+
+
+def test_columns_of_a_table_are_found() -> None:
+    Path("t.csv").write_text("id,note,clip path,caption\n1,x,media/clip_05.mp4,a green thing\n2,y,media/clip_09.mp4,a cat\n")
+    recipe, text = fitting("t.csv")
+    assert (recipe.video_key, recipe.text_key) == ("clip path", "caption")
+    assert recipe.steps[-1].op.caption_field == "captions"
+    assert "2 rows looked at; columns: id, note, clip path, caption\n" in text
+
+
+def test_usual_names_are_not_repeated_and_taken_ones_are_avoided() -> None:
+    dataset = rows("a.jsonl", {"videos": ["media/clip_05.mp4"], "text": "a thing", "captions": ["old"]})
+    recipe, text = fitting(dataset)
+    assert "video_key" not in text
+    assert "text_keys" not in text
+    assert recipe.steps[-1].op.caption_field == "captions_2"
+
+
+def test_a_dataset_without_text_gets_its_captions_as_text() -> None:
+    recipe, _ = fitting(rows("a.jsonl", {"clip": "media/clip_05.mp4", "id": 7}, {"clip": None, "id": 8}))
+    assert recipe.video_key == "clip"
+    assert recipe.steps[-1].op.caption_field is None
+
+
+def test_a_text_of_another_name_is_found_by_its_words() -> None:
+    words = {"url": "https://example.org/a.mp4", "sound": "birds and a river far away", "tag": "one"}
+    recipe, _ = fitting(rows("a.jsonl", {"clip": "media/clip_05.mp4", **words}))
+    assert (recipe.video_key, recipe.text_key) == ("clip", "sound")
+
+
+def test_a_conversation_dataset() -> None:
+    turns = [{"from": "human", "value": "What is it?"}]
+    recipe, _ = fitting(rows("a.jsonl", {"clip": ["media/clip_05.mp4"], "chat": turns, "caption": "old"}))
+    op = recipe.steps[0].op
+    assert (op.name, op.input_video_key, op.input_conversation_key, op.output_key) == (
+        "video_to_caption_generator",
+        "clip",
+        "chat",
+        "caption_2",
+    )
+
+
+def test_images_of_a_parquet_file() -> None:
+    source = open_source(rows("a.jsonl", {"picture": "media/image_00.png", "output": "old"}), cache_folder=Path("cache"))
+    write_export(source, Path("a.parquet"))
+    recipe, _ = fitting("a.parquet")
+    assert (recipe.steps[0].op.input_modal_key, recipe.steps[0].op.output_key) == ("picture", "output_2")
+
+
+def test_a_template_can_be_chosen_for_a_dataset() -> None:
+    recipe, _ = fitting("media/clip_05.mp4", "--template", "api")
+    assert recipe.steps[-1].op.backend == "openai"
+
+
+def test_a_path_like_a_variable_stays_a_path() -> None:
+    Path("${HOME}").mkdir()
+    shutil.copy("media/clip_05.mp4", "${HOME}")
+    recipe, text = fitting("${HOME}")
+    assert recipe.dataset_path == "${HOME}"
+    assert "dataset_path: $${HOME}" in text
+
+
+@pytest.mark.parametrize(
+    ("dataset", "options", "code", "message"),
+    [
+        ("no_such", [], 1, "no_such does not exist. Give"),
+        ("some/where", [], 1, "some/where does not exist. Give a dataset file or a folder on this machine."),
+        ("empty", [], 1, "empty has no "),
+        ("words.jsonl", [], 1, "words.jsonl: no column holds paths of videos or images; it has a, b."),
+        ("broken.jsonl", [], 1, "broken.jsonl:1: not valid JSON"),
+        (
+            "media/image_00.png",
+            ["--template", "vllm"],
+            2,
+            "the template 'vllm' is for videos, with Qwen3-VL on vLLM, and media/image_00.png has images in the column 'images'; "
+            "try 'images'",
+        ),
+    ],
+)
+def test_a_dataset_that_cannot_be_used_is_a_sentence(
+    dataset: str, options: list[str], code: int, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("empty").mkdir()
+    rows("words.jsonl", {"a": "one", "b": 2})
+    Path("broken.jsonl").write_text("{", encoding="utf-8")
+    assert main(["init", "made", "--from", dataset, *options]) == code
+    assert message in capsys.readouterr().err
+    assert not Path("made").exists()
