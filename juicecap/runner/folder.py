@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,10 +57,12 @@ class RunFolder:
         return self.steps / f"{number:02d}-{op}-{fingerprint[:16]}.arrow"
 
     @contextmanager
-    def claimed(self, output: Path, *, overwrite: bool) -> Iterator[None]:
+    def claimed(self, output: Path, *, overwrite: bool) -> Iterator[Callable[[], None]]:
         """Hold the folder, which is made if missing, for a run that is going to write `output`, and note that as its own.
 
         An output that exists must be its own already, unless `overwrite` is set. What killed runs left is taken away.
+        Gives a function to be called right before the output is written: it raises a UsageError if somebody else wrote it
+        meanwhile.
 
         Raises:
             UsageError: it is not.
@@ -74,13 +76,22 @@ class RunFolder:
             )
         self._create()
         with locked(self.root):
+            before = _state(output)
+
+            def check() -> None:
+                if _state(output) != before and not overwrite:
+                    raise UsageError(
+                        f"{output} was written by somebody else while this run was at work, so it is left as it is; what the run "
+                        "did is kept: run again with another export_path, or with --overwrite"
+                    )
+
             own = self._read_exports()
             self._clean(own)
             if path not in own:
                 with replacing(self.root / "exports.json") as stream:
                     stream.write(json.dumps([*own, path]).encode("utf-8") + b"\n")
             try:
-                yield
+                yield check
             finally:
                 remove(self.scratch)
 
@@ -122,3 +133,12 @@ class RunFolder:
         """Keep the recipe as it was resolved."""
         with replacing(self.root / "recipe.yaml") as stream:
             stream.write(text.encode("utf-8"))
+
+
+def _state(path: Path) -> tuple[int, int, int] | None:
+    """What changes if the file or folder is replaced or written; None if there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_size, status.st_mtime_ns

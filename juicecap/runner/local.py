@@ -53,7 +53,7 @@ def run_local(
     output = export_target(recipe.export_path, recipe.export_shard_size)
     if recipe.export_shard_size:
         check_folder(output)
-    with folder.claimed(output, overwrite=overwrite), _logging_to(folder), quiet_datasets():
+    with folder.claimed(output, overwrite=overwrite) as check_output, _logging_to(folder), quiet_datasets():
         folder.write_recipe(resolved_text(recipe))
         for notice in recipe.notices:
             say_once(notice)
@@ -76,6 +76,7 @@ def run_local(
             max_rejected=recipe.max_rejected,
         )
         _check(result, rejected)
+        check_output()
         write_export(last, recipe.export_path, format=recipe.export_type, shard_size=recipe.export_shard_size, owner=folder.owner)
         folder.write_manifest(_manifest(recipe, result, started, limit))
     return result

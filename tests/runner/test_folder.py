@@ -191,6 +191,19 @@ class TestOutput:
             texts.run(work_dir=str(texts.folder / "run"))
         assert texts.output.read_bytes() == before
 
+    def test_an_output_that_somebody_writes_meanwhile_is_left_as_it_is(self, texts, listener) -> None:
+        def ended() -> None:
+            texts.output.write_text("precious\n")
+
+        listener.ended = ended
+        with pytest.raises(UsageError, match="written by somebody else while this run was at work, so it is left as it is"):
+            texts.run(listener)
+        assert texts.output.read_text() == "precious\n"
+        texts.asked()
+        texts.run(listener, overwrite=True)
+        assert texts.asked() == []
+        assert texts.out() == [f"{text}!" for text in texts.texts]
+
     def test_shards_of_another_run_are_refused_and_others_files_never_go(self, texts) -> None:
         result = texts.run(export_shard_size=200)
         assert result.export_path == texts.output.parent / "texts"
