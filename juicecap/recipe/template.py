@@ -49,6 +49,7 @@ def recipe_text(folder: str, template: str) -> str:
     dataset = os.path.join(folder, samples(template)[0].name)
     words = {"dataset": "two samples; put yours here", "video": "video", "image": "image", "conversation": "conversation"}
     words["output"] = "output" if template == "images" else "caption"
+    words |= {"model": "juicecap-demo-vlm", "model_note": "knows coloured shapes and nothing else; try Qwen/Qwen3-VL-8B-Instruct"}
     return _filled(template, folder, dataset, words)
 
 
@@ -72,6 +73,8 @@ def fitting_recipe(folder: str, template: str | None, dataset: str) -> tuple[str
         "video": found.video or "video",
         "image": found.image or "image",
         "conversation": found.conversation or "conversation",
+        "model": "Qwen/Qwen3-VL-8B-Instruct",
+        "model_note": "a name on the Hub, or a local folder",
         "output": _free("output" if template == "images" else "caption", found.columns),
     }
     if template not in ("images", "conversations"):
@@ -93,7 +96,8 @@ def fitting_recipe(folder: str, template: str | None, dataset: str) -> tuple[str
 def _filled(template: str, folder: str, dataset: str, words: dict[str, str]) -> str:
     text = (ASSETS / "templates" / f"{template}.yaml").read_text(encoding="utf-8")
     whole = {"columns": words.pop("columns", ""), "caption_field": words.pop("caption_field", "")}
-    comments = {"dataset": _one_line(words.pop("dataset")), "recipe": _one_line(os.path.join(folder, RECIPE))}
+    comments = {name: _one_line(words.pop(name)) for name in ("dataset", "model_note")}
+    comments |= {"recipe": _one_line(os.path.join(folder, RECIPE))}
     values = {"dataset_path": dataset, "export_path": os.path.join(folder, "out", "captions.jsonl"), **words}
     texts = {**whole, **comments, **{name: _yaml(value) for name, value in values.items()}}
     lines: list[str] = []
@@ -105,15 +109,12 @@ def _filled(template: str, folder: str, dataset: str, words: dict[str, str]) -> 
 
 
 def _aligned(line: str) -> str:
-    """The line with its comment in the usual column."""
+    """The line with its comment in the usual column, or two spaces behind a value that is too long for that."""
     match = re.fullmatch(r"(\s*[^#\s].*?)\s{2,}(# .*)", line)
-    return (
-        f"{match[1]:<{_COMMENT - 1}} {match[2]}"
-        if match and len(match[1]) < _COMMENT - 1
-        else re.sub(r"\s+(# )", r"  \1", line)
-        if match
-        else line
-    )
+    if not match:
+        return line
+    gap = " " if len(match[1]) < _COMMENT else "  "
+    return f"{match[1]:<{_COMMENT - 1}}{gap}{match[2]}"
 
 
 def _free(name: str, columns: Iterable[str]) -> str:

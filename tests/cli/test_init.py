@@ -121,6 +121,7 @@ def test_a_folder_of_images() -> None:
     recipe, _ = fitting("pictures")
     assert recipe.steps[0].name == "image_caption_generator"
     assert recipe.steps[0].op.input_modal_key == recipe.image_key
+    assert recipe.steps[0].op.hf_model == "Qwen/Qwen3-VL-8B-Instruct"
 
 
 def test_columns_of_a_table_are_found() -> None:
