@@ -15,7 +15,7 @@ from juicecap.data.source import csv_table, file_list, folder, json_list, jsonl,
 from juicecap.data.source.options import Options
 from juicecap.errors import SampleError
 from juicecap.recipe.model import Recipe, Step
-from juicecap.sample import ORIGIN, media_paths
+from juicecap.sample import ORIGIN, is_remote, media_paths, shown_path
 
 READERS: dict[str, Callable[[Path], Iterator[Record]]] = {
     "csv": csv_table.records,
@@ -40,6 +40,10 @@ class MediaCount:
     seen: int = 0
     failures: int = 0
     first: list[str] = field(default_factory=list)
+    remote: bool = False
+    """Whether addresses are fetched."""
+    all_seen: bool = True
+    """Whether there was time for all that the rows looked at name."""
 
     def failed(self, why: str) -> None:
         """Count one that cannot be used."""
@@ -99,7 +103,8 @@ def look(recipe: Recipe, format_: str, budget: float) -> Sight:
     root = str((path if format_ == "folder" and path.is_dir() else path.absolute().parent).absolute())
     columns = dict.fromkeys(column for step in recipe.steps for column in step.op.media_columns())
     fixed = format_ in ("csv", "tsv", "folder")
-    sight = Sight(readable=True, fixed=fixed, media={each: MediaCount(each) for each in columns})
+    remote = any(getattr(step.op, "allow_remote", False) for step in recipe.steps)
+    sight = Sight(readable=True, fixed=fixed, media={each: MediaCount(each, remote=remote) for each in columns})
     asked = _first_steps(recipe)
     for record in readers[format_](path):
         if sight.rows and time.monotonic() > deadline:
@@ -150,7 +155,11 @@ def _count(sample: dict[str, Any], where: str, media: MediaCount, deadline: floa
         return
     for path in paths:
         if media.seen and time.monotonic() > deadline:
+            media.all_seen = False
             return
         media.seen += 1
-        if not os.path.isfile(path):
-            media.failed(f"{where}: {path} {'is not a file' if os.path.exists(path) else 'does not exist'}")
+        if is_remote(path):
+            if not media.remote:
+                media.failed(f"{where}: {shown_path(path)} is an address, and remote media are off (allow_remote)")
+        elif not os.path.isfile(path):
+            media.failed(f"{where}: {shown_path(path)} {'is not a file' if os.path.exists(path) else 'does not exist'}")

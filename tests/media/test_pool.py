@@ -27,6 +27,7 @@ from juicecap.media.probe import probe
 from juicecap.media.sampling import FrameSampling
 from juicecap.media.sizes import FrameSizes, PixelBudget
 from juicecap.media.worker_process import WorkerProcess
+from juicecap.vlm import core
 
 FREE = FrameSizes()
 EIGHT = FrameSampling(num_frames=8)
@@ -41,6 +42,12 @@ def run(work: Callable[[DecodePool], Awaitable[object]], workers: int = 1, **lim
             await pool.close()
 
     return asyncio.run(main())
+
+
+@pytest.fixture(autouse=True, scope="module")
+def alone() -> None:
+    """No workers of other tests."""
+    core.close()
 
 
 def children(of: int | None = None) -> dict[int, str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from juicecap.recipe import Recipe, check
+from juicecap.recipe import Recipe, check, load_recipe
 from juicecap.recipe.problems import render
 
 Load = Callable[..., Recipe]
@@ -385,3 +385,17 @@ def test_media_for_which_there_is_no_time_are_said_and_prove_nothing(load: Load)
     report = check(load(recipe_text()), budget=0)
     assert report.problems == ()
     assert report.unseen == ("only 1 entries of column 'videos' could be looked for in the time there was",)
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_addresses_are_not_looked_for_on_the_disk(tmp_path: Path, allowed: bool) -> None:
+    (tmp_path / "d.jsonl").write_text('{"videos": ["https://me:secret@a.test/v.mp4?sig=key", "v.mp4"]}\n')
+    (tmp_path / "v.mp4").write_bytes(b"x")
+    (tmp_path / "recipe.yaml").write_text(
+        f"dataset_path: {tmp_path}/d.jsonl\nexport_path: {tmp_path}/o.jsonl\nallow_remote: {str(allowed).lower()}\n"
+        "process:\n- video_duration_filter:\n"
+    )
+    report = check(load_recipe(tmp_path / "recipe.yaml"))
+    said = " ".join(each.message for each in (*report.problems, *report.warnings))
+    assert ("https://…a.test/v.mp4?… is an address, and remote media are off (allow_remote)" in said) is not allowed
+    assert "secret" not in said
