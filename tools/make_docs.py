@@ -16,9 +16,11 @@ from pathlib import Path
 
 from juicecap.ops.base import Op
 from juicecap.ops.catalog import BUILTIN, find
+from juicecap.ops.mapper.video_to_caption_generator import VideoToCaptionGenerator
 from juicecap.ops.run_options import IGNORED as IGNORED_OPTIONS
 from juicecap.ops.run_options import RunOptions
 from juicecap.ops.schema import Parameter, default_text, family, parameters
+from juicecap.ops.serving_names import IGNORED as SERVING_IGNORED
 from juicecap.recipe.data_juicer import ANSWERS
 from juicecap.recipe.keys import IGNORED as IGNORED_KEYS
 from juicecap.recipe.keys import RecipeKeys
@@ -81,6 +83,7 @@ def wanted(root: Path) -> dict[Path, str]:
             "ignored parameters": reasons(IGNORED_OPTIONS, "parameter"),
             "answers": reasons(ANSWERS, "key"),
         },
+        Path("docs/from_dataflow.md"): {"serving names": serving_table()},
     }.items():
         text = (root / path).read_text(encoding="utf-8")
         for name, part in parts.items():
@@ -116,6 +119,16 @@ def parameter_table(rows: list[Parameter], what: str = "parameter") -> str:
         names = " or ".join(f"`{name}`" for name in (each.name, *each.aliases))
         default = default_text(each.default) or "''"
         lines.append(f"| {names} | {in_table(each.type)} | `{in_table(default)}` | {in_table(each.help)} |")
+    return "\n".join(lines)
+
+
+def serving_table() -> str:
+    """A Markdown table of other names for the settings of a model."""
+    lines = ["| there | here |", "|---|---|"]
+    for each in parameters(VideoToCaptionGenerator):
+        lines += [f"| `{alias}` | `{each.name}` |" for alias in each.aliases]
+        lines += [f"| `{part}` | `{entry}` under `{each.name}` |" for part, entry in each.parts.items()]
+    lines += [f"| `{name}` | no effect: {reason} |" for name, reason in SERVING_IGNORED.items()]
     return "\n".join(lines)
 
 

@@ -23,6 +23,8 @@ from juicecap.media.load import load_picture
 from juicecap.media.picture import Picture
 from juicecap.media.sampling import FrameSampling
 from juicecap.media.sizes import FrameSizes
+from juicecap.ops import ImageCaptionGenerator, VideoToCaptionGenerator
+from juicecap.vlm import core
 from juicecap.vlm.base import Message, ModelSettings, Outcome, Part, Prepared, Request, Sampling, canonical_json
 from juicecap.vlm.models import model_source
 
@@ -37,6 +39,10 @@ DEMO_CLIPS = Path(__file__).parents[3] / "recipes" / "clips"
 CAPTIONS = {
     name: said["caption"] for name, said in json.loads((Path(__file__).parents[2] / "demo_clips.json").read_text()).items()
 }
+DETAILS = {name: said["detail"] for name, said in json.loads((Path(__file__).parents[2] / "demo_clips.json").read_text()).items()}
+DEMO_IMAGES = Path(__file__).parents[3] / "recipes" / "images"
+IMAGES = json.loads((Path(__file__).parents[2] / "demo_images.json").read_text())
+SYSTEM = "You are a helpful assistant."
 READY_WITHIN = 300
 
 
@@ -254,6 +260,20 @@ class TestServerThatTrustsRequests:
             ]
         )
         assert texts(outcomes) == [clips.captions[0], "TOO_LONG", "TOO_LONG"]
+
+    def test_dataflows_ops(self, server):
+        settings = {"hf_model": "demo", "backend": "openai", "api_base": server.base, "api_key_env": "TEST_SERVER_KEY"}
+        settings |= {"model_params": {"transport": "frames"}, "sampling_params": {"max_tokens": 64}}
+        films, pictures = (VideoToCaptionGenerator(**settings), ImageCaptionGenerator(system_prompt=SYSTEM, **settings))
+        try:
+            captions = films({"video": [[str(DEMO_CLIPS / name)] for name in CAPTIONS]})["caption"]
+            assert captions == [DETAILS[name] for name in CAPTIONS]
+            both = films({"video": [str(DEMO_CLIPS / "clip_00.mp4")], "image": [str(DEMO_IMAGES / "image_00.png")]})
+            assert both["caption"] == [DETAILS["clip_00.mp4"]]  # it ends where the film ends: the image stands before it
+            said = pictures({"image": [str(DEMO_IMAGES / name) for name in IMAGES]})["output"]
+            assert said == [truth["caption"] for truth in IMAGES.values()]
+        finally:
+            core.close()
 
     def test_a_wrong_key(self, server, monkeypatch):
         monkeypatch.setenv("TEST_SERVER_KEY", "sk-another")
