@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -141,3 +142,19 @@ def test_include_is_no_option(complain: Complain) -> None:
     assert complain("process: []\n", "include=a.yaml") == (
         "--set include=a.yaml: include can stand in the recipe only\n   give what is to be included as KEY=VALUE"
     )
+
+
+def test_the_recipes_of_the_docs_load(load: Load, files: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("DATA", "MODEL", "CANDIDATES"):
+        monkeypatch.delenv(name, raising=False)
+    files(shared__project="seed: 5\n", shared__model="hf_model: m\n")
+    page = Path(__file__).parent.parent.parent / "docs" / "recipes.md"
+    variables, anchors, includes = map(load, re.findall(r"```yml\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL))
+    assert variables.dataset_path == "recipes/clips/clips.jsonl"
+    assert variables.steps[0].settings == {
+        "hf_model": "juicecap-demo-vlm",
+        "caption_num": 2,
+        "prompt": "What does a person with ${5} see?",
+    }
+    assert anchors.steps[0].settings["sampling_params"] == {"max_tokens": 64}
+    assert (includes.seed, includes.steps[0].settings) == (5, {"hf_model": "m", "fps": 1})
