@@ -142,7 +142,7 @@ class Op(ColumnsAndTokens, ABC):
         if not self.asks():
             yield from (self._fate(sample, []) for sample in samples)
             return
-        for sample, outcomes in answered(samples, self._plan, self.limits(batch_size), journal):
+        for sample, outcomes in answered(samples, self.asked, self.limits(batch_size), journal):
             if isinstance(outcomes, SampleError):
                 yield Fate(kind="rejected", sample=sample, failure=outcomes)
             else:
@@ -150,13 +150,14 @@ class Op(ColumnsAndTokens, ABC):
 
     def forecast(self, samples: Iterable[Sample], journal: Journal, seconds: float) -> Forecast | None:
         """How much of what these samples need stands in the journal, counted for so many seconds; None: the op asks no model."""
-        return forecast(samples, self._plan, self.limits(), journal, seconds) if self.asks() else None
+        return forecast(samples, self.asked, self.limits(), journal, seconds) if self.asks() else None
 
     def asks(self) -> bool:
         """Whether the op asks a model."""
         return type(self).requests is not Op.requests
 
-    def _plan(self, sample: Sample) -> Sequence[Request] | SampleError:
+    def asked(self, sample: Sample) -> Sequence[Request] | SampleError:
+        """The requests of a sample, or why nothing can be asked about it; whatever a user's code raises is such a reason."""
         try:
             plan = tuple(self.requests(sample))
             hash(plan)

@@ -95,7 +95,7 @@ def _seen(recipe: Recipe, format_: str, sight: Sight, found: _Findings) -> None:
         all_broken = sight.complete and sight.broken.rows == sight.rows
         (found.problems if all_broken else found.warnings).append(Problem(file="", message=what))
     for media in sight.media.values():
-        if media.failures and media.failures == media.seen and sight.complete:
+        if media.failures and media.failures == media.seen and sight.complete and media.all_seen:
             found.problems.append(recipe.source.problem(("dataset_path",), _none_usable(media), hint=_WHERE_MEDIA))
         elif media.failures:
             found.warnings.append(Problem(file="", message=_media_warning(media)))
@@ -120,6 +120,9 @@ def _unseen(recipe: Recipe, format_: str, sight: Sight) -> Iterator[str]:
         yield f"the rows of {path} were not looked at; only those of .jsonl, .json, .csv and .tsv files are"
     elif not sight.complete:
         yield f"only {_first(sight.rows)} of {path} could be looked at in the time there was"
+    for media in sight.media.values():
+        if not media.all_seen:
+            yield f"only {media.seen:,} entries of column {media.column!r} could be looked for in the time there was"
 
 
 def _columns(recipe: Recipe, format_: str, sight: Sight, found: _Findings) -> None:

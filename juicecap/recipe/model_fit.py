@@ -29,15 +29,15 @@ def misfits(recipe: Recipe) -> tuple[list[Problem], list[Problem]]:
     for step in recipe.steps:
         if not isinstance(step.op, ModelOptions):
             continue
-        (engine,) = step.op.engines()
-        facts = model_facts(engine)
-        if facts is None:
-            continue
-        problems += _parallel(recipe, step, facts, engine.engine_params().get("tensor_parallel_size"))
-        if facts.context:
-            problem, warning = _context(recipe, step, step.op, facts, facts.context)
-            problems += [problem] if problem else []
-            warnings += [warning] if warning else []
+        for engine in step.op.engines():
+            facts = model_facts(engine)
+            if facts is None:
+                continue
+            problems += _parallel(recipe, step, facts, engine.engine_params().get("tensor_parallel_size"))
+            if facts.context:
+                problem, warning = _context(recipe, step, step.op, facts, facts.context)
+                problems += [problem] if problem else []
+                warnings += [warning] if warning else []
     return problems, warnings
 
 

@@ -41,6 +41,9 @@ CONFIDENCE = 1.96
 """Standard errors to either side, for what is scaled up from a spread of samples."""
 
 
+NO_MODEL = ModelSettings(model="no model")
+
+
 @dataclass(frozen=True)
 class Band:
     """Between what and what a number is going to lie."""
@@ -82,9 +85,10 @@ class StepPlan:
     """What one op that asks a model is going to take; numbers are of the samples looked at, `factor` scales them up."""
 
     step: Step
-    model: ModelSettings
-    facts: ModelFacts | None
     factor: float
+    model: ModelSettings = NO_MODEL
+    """Of the first request; an op that asks several is told of as if all were this one."""
+    facts: ModelFacts | None = None
     samples: int = 0
     asked: list[Asked] = field(default_factory=list)
     video_seconds: list[float] = field(default_factory=list)
@@ -202,24 +206,27 @@ def _is_applied(op: Op) -> bool:
 
 def _asking(step: Step, samples: Sequence[Sample], headers: Headers, plan: Plan) -> list[Sample]:
     """Count an op's requests; returns what its samples become with made-up answers."""
-    (model,) = step.op.engines()
-    facts = model_facts(model)
-    count = PromptTokens(facts)
-    planned = StepPlan(step=step, model=model, facts=facts, factor=plan.factor, samples=len(samples))
+    planned = StepPlan(step=step, factor=plan.factor, samples=len(samples))
     plan.steps.append(planned)
     wanted: list[tuple[Sample, Sequence[Request]]] = []
     for sample in samples:
-        try:
-            wanted.append((sample, step.op.requests(sample)))
-        except SampleError as error:
-            planned.refused.append(f"{sample_name(sample, step.op.media_keys())}: {error}")
+        requests = step.op.asked(sample)
+        if isinstance(requests, SampleError):
+            planned.refused.append(f"{sample_name(sample, step.op.media_keys())}: {requests}")
+        else:
+            wanted.append((sample, requests))
+    models = dict.fromkeys([*(request.model for _, each in wanted for request in each), *step.op.engines()])
+    counts = {model: PromptTokens(model_facts(model)) for model in models}
+    if models:
+        planned.model = next(iter(models))
+        planned.facts = counts[planned.model].facts
     headers.read(part for _, requests in wanted for request in requests for part in request.media())
     outputs: list[Sample] = []
     requested: list[Request] = []
     for sample, requests in wanted:
         name = sample_name(sample, step.op.media_keys())
         try:
-            asked = [_asked(name, request, facts, count, headers) for request in requests]
+            asked = [_asked(name, request, counts[request.model], headers) for request in requests]
         except MediaError as error:
             planned.refused.append(f"{name}: {error}")
             continue
@@ -232,8 +239,8 @@ def _asking(step: Step, samples: Sequence[Sample], headers: Headers, plan: Plan)
     return outputs
 
 
-def _asked(name: str, request: Request, facts: ModelFacts | None, count: PromptTokens, headers: Headers) -> Asked:
-    media = [_shown(part, request, facts, headers) for part in request.media()]
+def _asked(name: str, request: Request, count: PromptTokens, headers: Headers) -> Asked:
+    media = [_shown(part, request, count.facts, headers) for part in request.media()]
     counted = count.count(request, media)
     told = request.model.backend != "openai"  # what a server makes of pictures, and around a prompt, is its own affair
     return Asked(

@@ -99,7 +99,7 @@ def run_preview(recipe: Recipe, number: int) -> Preview:
             fates = list(step.op.stream(samples, step.options.batch_size, journal))
             preview.seconds.append((step.name, time.monotonic() - began))
             for fate, asked in zip(fates, questions, strict=True):
-                preview.samples[_name(fate.sample, recipe)].append(Seen(step=step, fate=fate, questions=asked))
+                preview.samples.setdefault(_name(fate.sample, recipe), []).append(Seen(step=step, fate=fate, questions=asked))
             samples = [output for fate in fates for output in fate.outputs]
             if not samples:
                 break
@@ -126,10 +126,8 @@ def _asked(step: Step, samples: Sequence[Sample], journal: Journal) -> list[tupl
 
 
 def _requests(step: Step, sample: Sample) -> Sequence[Request]:
-    try:
-        return step.op.requests(sample)
-    except SampleError:  # the op's stream rejects the sample and says why
-        return ()
+    requests = step.op.asked(sample)
+    return () if isinstance(requests, SampleError) else requests  # the op's stream rejects the sample and says why
 
 
 def _question(request: Request, outcome: Outcome, pictures: dict[tuple[Part, str], Picture | MediaError]) -> Question:

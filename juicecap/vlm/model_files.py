@@ -110,7 +110,7 @@ def model_facts(settings: ModelSettings) -> ModelFacts | None:
     folder = local_folder(
         settings.model, revision=params.get("revision"), cache=params.get("cache_dir") or params.get("download_dir")
     )
-    facts = _from_folder(folder) if folder else _published(settings.model)
+    facts = _from_folder(folder.absolute()) if folder else _published(settings.model)
     limit = params.get("max_model_len")
     if facts and settings.backend == "vllm" and isinstance(limit, int) and limit > 0:
         return ModelFacts(**{**vars(facts), "context": limit})

@@ -63,12 +63,12 @@ class PromptTokens:
     """Counts the prompts of one model, of which nothing may be known (`facts` None)."""
 
     def __init__(self, facts: ModelFacts | None) -> None:
-        self._facts = facts
+        self.facts = facts
 
     def count(self, request: Request, media: Sequence[Shown]) -> PromptCount:
         """Tokens of the request's prompt, its `media` given in the order of `Request.media`."""
         vision = sum(map(self.vision, media))
-        exact_vision = self._facts is not None and self._facts.is_qwen
+        exact_vision = self.facts is not None and self.facts.is_qwen
         text = self._exact_text(request, media) if exact_vision else None
         if text is not None:
             return PromptCount(tokens=text, vision=vision, exact_vision=True, exact_text=True)
@@ -78,7 +78,7 @@ class PromptTokens:
 
     def vision(self, medium: Shown) -> int:
         """Tokens that stand for a medium, time stamps included."""
-        facts = self._facts
+        facts = self.facts
         if facts is None or not facts.is_qwen:
             return medium.frames * max(1, math.ceil(medium.width * medium.height / PIXELS_PER_TOKEN))
         places = self._places(medium)
@@ -106,12 +106,12 @@ class PromptTokens:
 
     @property
     def _temporal(self) -> int:
-        video = self._facts.sizes.video if self._facts else None
+        video = self.facts.sizes.video if self.facts else None
         return video.temporal if video else 2
 
     def _places(self, medium: Shown) -> list[int]:
         """Placeholders of each step in time."""
-        budget = getattr(self._facts.sizes, medium.kind) if self._facts else None
+        budget = getattr(self.facts.sizes, medium.kind) if self.facts else None
         factor = budget.factor if budget else 28
         steps = 1 if medium.kind == "image" else math.ceil(medium.frames / self._temporal)
         return [(medium.width // factor) * (medium.height // factor)] * steps
@@ -128,7 +128,7 @@ class PromptTokens:
             text = self.text(request)
         except ValueError:  # the engine will say so, of each sample
             return None
-        if text is None or self._tokenizer is None or self._facts is None:
+        if text is None or self._tokenizer is None or self.facts is None:
             return None
         left, hidden = iter(media), 0
 
@@ -136,7 +136,7 @@ class PromptTokens:
             nonlocal hidden
             medium = next(left)
             places = self._places(medium)
-            if found[0] == IMAGE or not self._facts or not self._facts.tells_times:
+            if found[0] == IMAGE or not self.facts or not self.facts.tells_times:
                 hidden += sum(places) - 1
                 return found[0]
             hidden += sum(places) - len(places)
@@ -145,14 +145,14 @@ class PromptTokens:
         if len(re.findall(f"{re.escape(IMAGE)}|{re.escape(VIDEO)}", text)) != len(media):
             return None  # a template that does as it likes
         text = re.sub(f"{re.escape(IMAGE)}|{re.escape(VIDEO)}", expanded, text)
-        begin = self._facts.names.get("bos_token")
+        begin = self.facts.names.get("bos_token")
         special = not (begin and text.startswith(begin))
         return len(self._tokenizer.encode(text, add_special_tokens=special)) + hidden
 
     @cached_property
     def _tokenizer(self) -> Any:
         """The library's tokenizer, if it is installed and the model's file is here."""
-        folder = self._facts.folder if self._facts else None
+        folder = self.facts.folder if self.facts else None
         if folder is None:
             return None
         try:
@@ -164,7 +164,7 @@ class PromptTokens:
 
     @cached_property
     def _template(self) -> Callable[[list[dict[str, Any]]], str] | None:
-        facts = self._facts
+        facts = self.facts
         if facts is None or facts.template is None:
             return None
         try:
@@ -174,7 +174,7 @@ class PromptTokens:
 
     @cached_property
     def _control_tokens(self) -> re.Pattern[str] | None:
-        folder = self._facts.folder if self._facts else None
+        folder = self.facts.folder if self.facts else None
         if folder is None:
             return None
         try:

@@ -143,6 +143,37 @@ def test_media_that_cannot_be_used_are_told(here: Path) -> None:
     assert "unusable  1 media; the first: UNREADABLE: " in plan_text(plan, Prices())
 
 
+OWN_OP = """\
+from dataclasses import dataclass
+from juicecap.ops.base import Mapper
+from juicecap.ops.registry import register
+from juicecap.vlm.base import Message, ModelSettings, Part, Request
+
+@register
+@dataclass(frozen=True, kw_only=True)
+class TitleMapper(Mapper):
+    def requests(self, sample):
+        words = sample["text"].split()
+        question = Message("user", (Part("text", f"A title with {words[0]}?"),))
+        return [Request(model=ModelSettings(model="juicecap-demo-vlm"), messages=(question,))]
+
+    def process(self, sample, outcomes):
+        return [{**sample, "text": outcomes[0].answers[0].text}]
+"""
+
+
+def test_an_op_of_ones_own_is_counted_and_what_it_raises_is_told(here: Path) -> None:
+    Path("own_ops.py").write_text(OWN_OP)
+    rows("clip_00.mp4", text="a b")
+    with Path("clips/own.jsonl").open("a") as file:
+        file.write('{"text": ""}\n')
+    write("  - title_mapper:\n", data="clips/own.jsonl", more="custom_operator_paths: own_ops.py\n")
+    text = plan_text(make_plan(load_recipe("recipe.yaml")), Prices())
+    assert "[1] title_mapper, juicecap-demo-vlm (hf)" in text
+    assert "rejected  1: own.jsonl:2: OP_FAILED: title_mapper fails with IndexError: list index out of range" in text
+    assert "requests  1 about 2 samples, 1 answers" in text
+
+
 def test_what_does_not_fit_is_told(here: Path) -> None:
     shutil.copytree(ROOT / "juicecap" / "assets" / "demo_vlm", "model")
     config = json.loads(Path("model/config.json").read_text())
