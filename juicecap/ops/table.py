@@ -173,8 +173,8 @@ def fates_of(table: Dataset) -> Fates:
     for batch in table.select_columns([FATE]).with_format("arrow").iter(batch_size=10_000):
         fates = batch[FATE].combine_chunks()
         for name in _USAGE:
-            sums[name] += sum(fates.field(name).to_pylist())  # zero but in the first row of each sample
-        parts = (fates.field(name).to_pylist() for name in ("kind", "first", "code"))
+            sums[name] += int(fates.field(name).to_numpy().sum())  # zero but in the first row of each sample
+        parts = (fates.field(name).to_numpy(zero_copy_only=False).tolist() for name in ("kind", "first", "code"))
         for place, (kind, first, code) in enumerate(zip(*parts, strict=True)):
             row += 1
             sample += first
