@@ -1,0 +1,92 @@
+"""The limits of media as parameters of ops and keys of recipes."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from make_clips import write_clip
+
+from juicecap.errors import SampleError
+from juicecap.media.rules import DEFAULT_RULES, MediaRules
+from juicecap.ops import VideoCaptioningFromVLMMapper, VideoDurationFilter, VideoResolutionFilter
+from juicecap.recipe import load_recipe
+
+OPS = [VideoCaptioningFromVLMMapper, VideoDurationFilter, VideoResolutionFilter]
+
+
+@pytest.mark.parametrize("op", OPS)
+def test_the_defaults_are_those_of_the_rules(op: type) -> None:
+    assert op().media_rules() == DEFAULT_RULES
+
+
+def test_each_parameter_is_a_rule(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path)
+    op = VideoCaptioningFromVLMMapper(
+        media_root=str(tmp_path / "link"),
+        media_max_pixels=1,
+        media_max_frames=2,
+        media_max_seconds=3.0,
+        media_max_mb=4,
+        allow_remote=True,
+        remote_max_mb=5,
+        remote_seconds=6.0,
+        decode_memory_mb=7,
+    )
+    assert op.limits().media == MediaRules(
+        root=os.path.realpath(tmp_path),
+        max_pixels=1,
+        max_frames=2,
+        max_seconds=3.0,
+        max_bytes=4 << 20,
+        allow_remote=True,
+        remote_bytes=5 << 20,
+        remote_seconds=6.0,
+    )
+    assert op.limits().decode_bytes == 7 << 20
+
+
+def test_an_empty_root_is_the_working_directory_and_not_everywhere() -> None:
+    assert VideoDurationFilter(media_root="").media_rules().root == os.path.realpath(".")
+
+
+def test_what_decides_about_samples_is_part_of_the_fingerprint() -> None:
+    plain = VideoDurationFilter().fingerprint()
+    assert VideoDurationFilter(media_root="/data").fingerprint() != plain
+    assert VideoDurationFilter(media_max_pixels=9).fingerprint() != plain
+    assert VideoDurationFilter(remote_seconds=9.0).fingerprint() == plain
+
+
+def test_a_recipe_sets_them_for_the_ops_that_read_media(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_text(
+        "dataset_path: d.jsonl\nexport_path: o.jsonl\nmedia_root: /data\nmedia_max_mb: 7\nallow_remote: true\n"
+        "process:\n- text_length_filter:\n- video_duration_filter:\n- video_resolution_filter:\n    media_max_mb: 8\n"
+    )
+    _, duration, resolution = (step.op for step in load_recipe(path).steps)
+    assert duration.media_rules() == MediaRules(root="/data", max_bytes=7 << 20, allow_remote=True)
+    assert resolution.media_rules() == MediaRules(root="/data", max_bytes=8 << 20, allow_remote=True)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"media_max_pixels": 6143}, "TOO_LARGE: {} has frames of 96x64, more than 6143 pixels (media_max_pixels)"),
+        ({"media_root": "/dev"}, "OUTSIDE_MEDIA_ROOT: {} lies outside of media_root (/dev)"),
+    ],
+)
+def test_a_filter_keeps_to_them(tmp_path: Path, options: dict[str, object], sentence: str) -> None:
+    path = str(write_clip(tmp_path / "clip.mp4", 3))
+    with pytest.raises(SampleError) as caught:
+        VideoDurationFilter(**options)({"videos": [[path]]})
+    assert str(caught.value) == sentence.format(f"{path}: {path}")
+
+
+def test_a_captioner_keeps_to_them(tmp_path: Path, script: object) -> None:
+    path = str(write_clip(tmp_path / "clip.mp4", 3))
+    batch = {"videos": [[path]], "text": [""]}
+    (kept,) = VideoCaptioningFromVLMMapper(hf_model=script.model, media_root=str(tmp_path)).fates(batch)
+    assert (kept.kind, kept.failure) == ("kept", None)
+    (lost,) = VideoCaptioningFromVLMMapper(hf_model=script.model, media_root="/dev").fates(batch)
+    assert str(lost.failure) == f"OUTSIDE_MEDIA_ROOT: {path} lies outside of media_root (/dev)"
