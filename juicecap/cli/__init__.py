@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 import juicecap
-from juicecap.cli.interrupt import INTERRUPTED, ending_in_good_order
+from juicecap.cli.interrupt import INTERRUPTED, ending_in_good_order, ending_with, ignored_at_the_end
 from juicecap.errors import BugError, JuicecapError
 
 VERBS = {
@@ -82,7 +82,9 @@ def entry() -> None:
     if "_ARGCOMPLETE" in os.environ:  # a shell asks what could stand at its cursor
         _verb("completion").answer(_parser(os.environ.get("COMP_LINE", "").split()))
     _open_closed_descriptors()
+    ignored_at_the_end()
     code = main()
+    ending_with(code)
     if code == INTERRUPTED:
         os._exit(code)
     sys.exit(code)

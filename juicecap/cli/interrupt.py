@@ -6,10 +6,11 @@ not want to wait for that, so the process ends at once; the next run tidies up.
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -46,3 +47,23 @@ def ending_in_good_order() -> Iterator[None]:
     finally:
         for number in handled:
             signal.signal(number, before[number])
+
+
+def ending_with(code: int) -> None:
+    """From here on all is done: a signal need not be waited for, and changes no exit code."""
+
+    def at_once(_number: int, _frame: FrameType | None) -> None:
+        os._exit(code)
+
+    _handle(at_once)
+
+
+def ignored_at_the_end() -> None:
+    """Have signals ignored when the interpreter goes down, which would hand them to the system; to be called first of all."""
+    atexit.register(_handle, signal.SIG_IGN)  # what is registered later runs before
+
+
+def _handle(handler: Callable[[int, FrameType | None], None] | signal.Handlers) -> None:
+    for number in SIGNALS:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, handler)

@@ -13,8 +13,8 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from io import FileIO
 from pathlib import Path
-from typing import BinaryIO
 
 from juicecap.data.atomic import write_error
 from juicecap.errors import EnvironmentFailure
@@ -33,7 +33,7 @@ def locked(folder: Path) -> Iterator[None]:
     """
     file = folder / ".lock"
     try:
-        stream = file.open("a+b")
+        stream = file.open("a+b", buffering=0)  # what could not be written is not tried again when it is closed
     except OSError as error:
         raise write_error(file, error) from error
     with stream:
@@ -42,13 +42,12 @@ def locked(folder: Path) -> Iterator[None]:
             stream.truncate(0)
             facts = {"pid": os.getpid(), "host": socket.gethostname(), "since": datetime.now(UTC).isoformat(timespec="seconds")}
             stream.write(json.dumps(facts).encode() + b"\n")
-            stream.flush()
         except OSError as error:
             raise write_error(file, error) from error
         yield
 
 
-def _lock(stream: BinaryIO, folder: Path) -> None:
+def _lock(stream: FileIO, folder: Path) -> None:
     try:
         fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -61,7 +60,7 @@ def _lock(stream: BinaryIO, folder: Path) -> None:
         say_once(f"the file system of {folder} has no locks: take care that no two runs use it at once")
 
 
-def _holder(stream: BinaryIO) -> str:
+def _holder(stream: FileIO) -> str:
     try:
         stream.seek(0)
         facts = json.loads(stream.read())
