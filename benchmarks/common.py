@@ -67,6 +67,21 @@ def cpu_seconds() -> float:
     return total
 
 
+def processes_of_session(session: int) -> dict[int, str]:
+    """The living processes of a session, with their command lines (Linux)."""
+    found = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+                command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            except OSError:  # it ended just now
+                continue
+            if int(fields[3]) == session and fields[0] != "Z":
+                found[int(entry.name)] = command
+    return found
+
+
 @contextmanager
 def vllm_server(model: str, *options: str) -> Iterator[str]:
     """A vLLM server for a local model on a free port of this machine; gives its address."""

@@ -1,0 +1,507 @@
+"""Whether anything is lost when a run is killed: kill at random moments, run again, compare with a run that nobody disturbed.
+
+    python benchmarks/kill_fuzz.py [--kills N] [--hf-share X] [--by KILL|TERM|INT|FULL] [--seed N]
+
+A recipe of three ops, two of which ask a model for several candidates, runs as `juicecap run` in a session of its own. At a
+random moment its process group gets the signal (`FULL`: from then on no file of it may grow, as on a full disk), and the same
+command runs again, until it ends by itself; that is a round. A third of the moments is uniform over the time that an
+undisturbed run takes, a third comes after a random number of questions, and a third shortly after a random phase has begun, so
+that those are hit as well that are short. Most rounds ask a scripted server over HTTP, which answers with a hash of what it is
+asked; a share of the kills falls on the real demo model on the backend `hf`.
+
+`lost`, `duplicated`: samples that are missing from, or stand too often in, output and `rejected.jsonl` after a round.
+`identical`: the share of rounds after which both are those of the undisturbed run (the output byte for byte). `reasked`:
+answers that were asked for after a kill, though right after it they stood in the journal. `broken`: outputs that were there
+after a kill, but not whole; files and processes that outlived a round; and, for other ways than KILL, ends without the exit
+code and the sentence that are promised.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import random
+import re
+import resource
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from abc import ABC, abstractmethod
+from collections import Counter
+from contextlib import ExitStack, closing, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+from common import DEMO_MODEL, ROOT, conclude, film, processes_of_session
+
+sys.path.insert(0, str(ROOT / "tests"))
+
+from scripted_server import Reply, ScriptedServer, obliging, refused, said
+
+DISTINCT = 8
+SECONDS_PER_ANSWER = 0.08
+LATEST = 1.1
+"""Of the time that an undisturbed run takes: beyond that nothing is killed."""
+
+PHASES = ("starting", "in op 1", "in op 2", "in op 3", "exporting", "closing", "ending")
+SOON = 0.25
+"""Seconds after a question, or after the beginning of a phase, in which a run is killed."""
+
+CODES = {"KILL": -9, "TERM": 130, "INT": 130, "FULL": 4}
+SENTENCES = {
+    "TERM": "interrupted; what is finished is kept, run the same command again to go on",
+    "INT": "interrupted; what is finished is kept, run the same command again to go on",
+    "FULL": "unning again resumes|Free some space and run again|Run again once that is mended|unning again goes on",
+}
+
+Ask = str
+"""An answer that a model is asked for, by whatever names it."""
+
+
+class Subject(ABC):
+    """What runs: a recipe and its data, the command, and what can be known from outside about its questions and answers."""
+
+    name: str
+    samples: int
+
+    @abstractmethod
+    def process(self) -> list[dict[str, Any]]:
+        """The recipe's ops."""
+
+    @abstractmethod
+    def command(self) -> list[str]:
+        """How `recipe.yaml` in the working directory is run."""
+
+    @abstractmethod
+    def asked(self, folder: Path) -> list[Ask]:
+        """What was asked for since the folder was made, in order."""
+
+    @abstractmethod
+    def answered(self, entries: list[tuple[str, int, dict[str, Any]]]) -> set[Ask]:
+        """What these entries of a journal answer."""
+
+    def prepare(self, folder: Path, data: Path) -> None:
+        """Make `folder` a place to run in."""
+        folder.mkdir()
+        recipe = {
+            "dataset_path": str(data),
+            "export_path": "out/captions.jsonl",
+            "max_rejected": 0.5,
+            "process": self.process(),
+        }
+        (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe), encoding="utf-8")
+
+
+class Served(Subject):
+    """A scripted server answers with a hash of the question and the seed, and refuses some; it is not killed."""
+
+    name, samples = "openai", 60
+
+    def __init__(self, stack: ExitStack) -> None:
+        self._server = ScriptedServer()
+        stack.callback(self._server.stop)
+        self._server.script = self._answer
+        self._asked: list[Ask] = []
+        self._lock = threading.Lock()
+
+    def process(self) -> list[dict[str, Any]]:
+        common = {
+            "hf_model": "served-model",
+            "backend": "openai",
+            "api_base": self._server.base,
+            "model_params": {"transport": "images", "timeout": 60.0},
+            "num_frames": 2,
+            "max_in_flight": 4,
+            "decode_workers": 1,
+            "keep_original_sample": False,
+            "sampling_params": {"temperature": 0.9, "top_p": 0.9, "max_tokens": 60},
+        }
+        captions = {**common, "caption_num": 3, "prompt": "Describe it."}
+        details = {**common, "caption_num": 2, "keep_candidate_mode": "all", "prompt": "Describe it in detail."}
+        return [
+            {"video_captioning_from_vlm_mapper": captions},
+            {"text_length_filter": {"min_len": 60}},
+            {"video_captioning_from_vlm_mapper": details},
+        ]
+
+    def command(self) -> list[str]:
+        return [sys.executable, "-m", "juicecap", "run", "recipe.yaml"]
+
+    def asked(self, folder: Path) -> list[Ask]:  # noqa: ARG002  (the server hears of all runs)
+        with self._lock:
+            return list(self._asked)
+
+    def answered(self, entries: list[tuple[str, int, dict[str, Any]]]) -> set[Ask]:
+        return {name for _, _, entry in entries for name in re.findall(r"#([0-9a-f]{16})", json.dumps(entry))}
+
+    def _answer(self, body: dict[str, Any]) -> Reply:
+        if "seed" not in body:  # the trial when it is opened
+            return obliging(body)
+        plain = {name: value for name, value in body.items() if name not in ("n", "seed")}
+        digests = [_digest([plain, body["seed"] + number]) for number in range(body.get("n", 1))]
+        with self._lock:
+            self._asked += digests
+        if int(_digest(plain), 16) % 23 == 0:
+            return refused(400, f"the content policy forbids #{digests[0]}")
+        texts = [f"A scene #{digest}" + " that goes on" * (int(digest, 16) % 10) for digest in digests]
+        return Reply(said(*texts, prompt_tokens=300).body, hang=SECONDS_PER_ANSWER)
+
+
+class Observed(Subject):
+    """The demo model on the backend `hf`, in a process that notes what reaches the model."""
+
+    name, samples = "hf", 16
+
+    def process(self) -> list[dict[str, Any]]:
+        common = {
+            "hf_model": DEMO_MODEL,
+            "decode_workers": 1,
+            "batch_size": 4,
+            "keep_original_sample": False,
+            "sampling_params": {"temperature": 1.2, "max_tokens": 24},
+            "model_params": {"dtype": "float32"},
+        }
+        captions = {**common, "caption_num": 2, "prompt": "Describe the video in one sentence."}
+        details = {**common, "caption_num": 2, "keep_candidate_mode": "all", "prompt": "Where is the object over time?"}
+        return [
+            {"video_captioning_from_vlm_mapper": captions},
+            {"text_length_filter": {"min_len": 20}},
+            {"video_captioning_from_vlm_mapper": details},
+        ]
+
+    def command(self) -> list[str]:
+        return [sys.executable, __file__, "--observed", "run", "recipe.yaml"]
+
+    def asked(self, folder: Path) -> list[Ask]:
+        keys = {seed: key for kind, seed, key in self._noted(folder) if kind == "key"}
+        return [f"{keys[seed]}:{number}" for kind, seed, numbers in self._noted(folder) if kind == "ask" for number in numbers]
+
+    def answered(self, entries: list[tuple[str, int, dict[str, Any]]]) -> set[Ask]:
+        return {f"{key}:{candidate}" for key, candidate, entry in entries if "text" in entry}
+
+    @staticmethod
+    def _noted(folder: Path) -> list[Any]:
+        path = folder / "observed.jsonl"
+        lines = path.read_text().splitlines() if path.exists() else []
+        return [json.loads(line) for line in lines if line.endswith("]")]  # the last may be half a line
+
+    @staticmethod
+    def run(arguments: list[str]) -> None:
+        """`juicecap` with `arguments`; what reaches the model is appended to `observed.jsonl`, in one write per line."""
+        from juicecap.cli import entry
+        from juicecap.vlm.hf.backend import HFBackend
+        from juicecap.vlm.keys import Keys
+
+        notes = os.open("observed.jsonl", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+
+        def note(*what: Any) -> None:
+            os.write(notes, json.dumps(what).encode() + b"\n")
+
+        key, generate = Keys.key, HFBackend.generate
+
+        def noted_key(self, *rest):
+            keyed = key(self, *rest)
+            note("key", keyed.seed, keyed.entry)
+            return keyed
+
+        async def noted_generate(self, batch):
+            for each in batch:
+                note("ask", each.seed, list(range(each.first, each.request.candidates)))
+            return await generate(self, batch)
+
+        Keys.key, HFBackend.generate = noted_key, noted_generate
+        sys.argv = ["juicecap", *arguments]
+        entry()
+
+
+@dataclass
+class Left:
+    """What a run left: its output's bytes, and its rejections without the time."""
+
+    output: bytes
+    rejected: list[dict[str, Any]]
+
+    @classmethod
+    def of(cls, folder: Path) -> Left:
+        lines = (folder / "out" / "captions.run" / "rejected.jsonl").read_text(encoding="utf-8").splitlines()
+        rejected = [{name: value for name, value in json.loads(line).items() if name != "when"} for line in lines]
+        return cls((folder / "out" / "captions.jsonl").read_bytes(), rejected)
+
+    def samples(self) -> Counter[str]:
+        """How often each sample stands in it."""
+        rows = [json.loads(line) for line in self.output.splitlines()]
+        return Counter(str(row["n"]) for row in rows) + Counter(str(each["id"]) for each in self.rejected)
+
+
+@dataclass
+class Tally:
+    """What came of the rounds."""
+
+    kills: Counter[str] = field(default_factory=Counter)
+    phases: Counter[str] = field(default_factory=Counter)
+    rounds: int = 0
+    identical: int = 0
+    lost: int = 0
+    duplicated: int = 0
+    reasked: int = 0
+    uncommitted: int = 0
+    broken: list[str] = field(default_factory=list)
+
+
+def main() -> None:
+    if sys.argv[1:2] == ["--observed"]:
+        Observed.run(sys.argv[2:])
+        return
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--kills", type=int, default=300)
+    parser.add_argument("--hf-share", type=float, default=0.1, help="share of the kills that fall on the real model")
+    parser.add_argument("--by", choices=list(CODES), default="KILL", help="what disturbs the run")
+    parser.add_argument("--seed", type=int, default=0, help="of the moments")
+    options = parser.parse_args()
+    os.environ.update(OMP_NUM_THREADS="1", HF_HUB_OFFLINE="1", PYTHONPATH=str(ROOT))
+    with tempfile.TemporaryDirectory(prefix="kill_fuzz_") as folder, ExitStack() as stack:
+        tally = fuzz(Path(folder), options.kills, options.hf_share, options.by, random.Random(options.seed), stack)
+    print(f"kills: {dict(tally.kills)}, {tally.rounds} rounds; in phases: {dict(sorted(tally.phases.items()))}")
+    print(f"answers that had been asked for and were not in the journal yet: {tally.uncommitted}")
+    for each in tally.broken:
+        print(each)
+    conclude(
+        kills=sum(tally.kills.values()),
+        lost=tally.lost,
+        duplicated=tally.duplicated,
+        identical=tally.identical / tally.rounds,
+        reasked=tally.reasked,
+        rounds=tally.rounds,
+        broken=len(tally.broken),
+    )
+
+
+def fuzz(folder: Path, kills: int, hf_share: float, by: str, moments: random.Random, stack: ExitStack) -> Tally:
+    """Rounds until there were so many kills."""
+    tally = Tally()
+    served = Victim(Served(stack), folder, by, moments, tally)
+    observed = Victim(Observed(), folder, by, moments, tally) if hf_share else None
+    while (done := sum(tally.kills.values())) < kills:
+        victim = observed if observed and tally.kills["hf"] < hf_share * (done + 1) else served
+        victim.round(kills - done)
+        print(
+            f"{sum(tally.kills.values())} kills, {tally.identical} of {tally.rounds} identical, broken: {tally.broken}",
+            flush=True,
+        )
+    return tally
+
+
+class Victim:
+    """A subject with its data and what an undisturbed run of it left."""
+
+    def __init__(self, subject: Subject, folder: Path, by: str, moments: random.Random, tally: Tally) -> None:
+        self._subject, self._by, self._moments, self._tally = subject, by, moments, tally
+        self._home = folder / subject.name
+        self._home.mkdir()
+        self._data = dataset(self._home / "data", subject.samples)
+        calm = self._home / "calm"
+        subject.prepare(calm, self._data)
+        began = time.monotonic()
+        run = self._start(calm)
+        _, told = run.communicate()
+        self._seconds = time.monotonic() - began
+        if run.returncode:
+            raise SystemExit(f"the undisturbed run ends with exit code {run.returncode}:\n{told}")
+        self._expected, self._questions = Left.of(calm), len(subject.asked(calm))
+        rows = len(self._expected.output.splitlines())
+        print(f"{subject.name}: undisturbed {self._seconds:.1f} s, {self._questions} questions, {rows} rows", flush=True)
+
+    def round(self, most: int) -> None:
+        """Run, kill and run again, with at most so many kills, until the run ends by itself; then look at what is there."""
+        number = self._tally.rounds
+        folder = self._home / f"round{number}"
+        self._subject.prepare(folder, self._data)
+        already = len(self._subject.asked(folder))
+        committed: set[Ask] = set()
+        while most and self._disturbed(folder):
+            most -= 1
+            asked = self._subject.asked(folder)[already:]
+            self._tally.reasked += len(committed & set(asked))
+            already += len(asked)
+            now = self._subject.answered(entries(folder))
+            if gone := committed - now:
+                self._tally.broken.append(f"round {number}: {len(gone)} answers left the journal")
+            self._tally.uncommitted += len(set(asked) - now)
+            committed = now
+        if not most:
+            self._finish(folder)
+        self._tally.reasked += len(committed & set(self._subject.asked(folder)[already:]))
+        self._compare(folder, number)
+        shutil.rmtree(folder)
+
+    def _start(self, folder: Path) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            self._subject.command(),
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def _finish(self, folder: Path) -> None:
+        run = self._start(folder)
+        _, told = run.communicate()
+        self._ended(run, told)
+
+    def _ended(self, run: subprocess.Popen[str], told: str) -> None:
+        if run.returncode:
+            self._tally.broken.append(f"a run that nobody disturbed ends with exit code {run.returncode}: {told[-1500:]}")
+        self._expect_nobody(run.pid)
+
+    def _disturbed(self, folder: Path) -> bool:
+        """Run and disturb; whether it was disturbed before it ended."""
+        run = self._start(folder)
+        told: list[str] = []
+        listening = threading.Thread(target=lambda: told.append(run.stderr.read()))
+        listening.start()
+        if self._by != "KILL":
+            _wait_for_handlers(run)
+        self._wait_for_a_moment(run, folder)
+        disturbed = run.poll() is None
+        phase = PHASES[_phase(folder)]
+        if disturbed:
+            self._disturb(run)
+        run.wait()
+        listening.join()
+        if not disturbed or (self._by != "KILL" and run.returncode == 0):  # it had nothing left to do
+            self._ended(run, "".join(told))
+            return False
+        self._tally.kills[self._subject.name] += 1
+        self._tally.phases[phase] += 1
+        self._look_at_end(run, "".join(told), phase, folder)
+        return True
+
+    def _wait_for_a_moment(self, run: subprocess.Popen[str], folder: Path) -> None:
+        """Wait until the run is to be disturbed, or has ended."""
+        kind, latest = self._moments.choice(["clock", "question", "phase"]), self._moments.uniform(0, LATEST * self._seconds)
+        if kind == "clock":
+            with suppress(subprocess.TimeoutExpired):
+                run.wait(latest)
+            return
+        already = len(self._subject.asked(folder))
+        question, phase = self._moments.randint(1, self._questions), self._moments.randint(2, len(PHASES) - 1)
+        while run.poll() is None:
+            if kind == "question" and len(self._subject.asked(folder)) - already >= question:
+                break
+            if kind == "phase" and _phase(folder) >= phase:
+                break
+            time.sleep(0.003)
+        with suppress(subprocess.TimeoutExpired):
+            run.wait(self._moments.uniform(0, SOON))
+
+    def _disturb(self, run: subprocess.Popen[str]) -> None:
+        if self._by == "FULL":
+            most = self._moments.choice([0, 2**12, 2**16, 2**18])
+            with suppress(ProcessLookupError):
+                resource.prlimit(run.pid, resource.RLIMIT_FSIZE, (most, most))
+        elif self._by == "TERM":
+            run.terminate()
+        else:
+            os.killpg(run.pid, signal.Signals[f"SIG{self._by}"])
+
+    def _look_at_end(self, run: subprocess.Popen[str], told: str, phase: str, folder: Path) -> None:
+        sentence = SENTENCES.get(self._by)
+        if run.returncode != CODES[self._by] or (sentence and not re.search(sentence, told)) or "Traceback" in told:
+            self._tally.broken.append(f"{self._by} in phase {phase}: exit code {run.returncode}: {told[-1500:]}")
+        output = folder / "out" / "captions.jsonl"
+        if output.exists() and output.read_bytes() != self._expected.output:
+            self._tally.broken.append(f"{self._by} in phase {phase} left half an output")
+        self._expect_nobody(run.pid)
+
+    def _expect_nobody(self, session: int) -> None:
+        for _ in range(200):
+            if not processes_of_session(session):
+                return
+            time.sleep(0.05)
+        self._tally.broken.append(f"processes outlive their run: {processes_of_session(session)}")
+
+    def _compare(self, folder: Path, number: int) -> None:
+        tally, expected, left = self._tally, self._expected, Left.of(folder)
+        tally.rounds += 1
+        tally.identical += left == expected
+        tally.lost += (expected.samples() - left.samples()).total()
+        tally.duplicated += (left.samples() - expected.samples()).total()
+        if left.rejected != expected.rejected:
+            tally.broken.append(f"round {number}: rejected {left.rejected} instead of {expected.rejected}")
+        names = [name for _, folders, files in os.walk(folder) for name in (*folders, *files)]
+        if leftovers := [name for name in names if name.endswith((".tmp", ".merged")) or name == "unfinished"]:
+            tally.broken.append(f"round {number} leaves {leftovers}")
+
+
+def dataset(folder: Path, samples: int) -> Path:
+    """Clips that are all different files, one of them cut off and one there twice, and a table of them."""
+    folder.mkdir()
+    filmed = [clip.path for clip in film(folder, DISTINCT, seed=41)]
+    rows = []
+    for number in range(samples):
+        path = folder / f"clip{number:03}.mp4"
+        content = filmed[number % DISTINCT].read_bytes()
+        whole = content + (16).to_bytes(4, "big") + b"free" + number.to_bytes(8, "big")
+        path.write_bytes(content[: len(content) // 2] if number == samples // 3 else whole)
+        rows.append({"videos": [path.name if number != 9 else "clip008.mp4"], "text": "", "n": number})
+    (folder / "data.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return folder / "data.jsonl"
+
+
+def entries(folder: Path) -> list[tuple[str, int, dict[str, Any]]]:
+    """What the journal of a killed run holds, read from a copy: who looks must not mend it."""
+    source = folder / "out" / "captions.run" / "journal.sqlite"
+    with tempfile.TemporaryDirectory() as place:
+        for part in source.parent.glob(f"{source.name}*") if source.parent.exists() else ():
+            if not part.name.endswith("-shm"):
+                shutil.copy(part, place)
+        copy = Path(place) / source.name
+        if not copy.exists():
+            return []
+        with closing(sqlite3.connect(copy)) as database:
+            try:
+                rows = database.execute("SELECT key, candidate, entry FROM answers").fetchall()
+            except sqlite3.OperationalError:  # killed before it had tables
+                return []
+    return [(key.hex(), candidate, json.loads(entry)) for key, candidate, entry in rows]
+
+
+def _phase(folder: Path) -> int:
+    """How far a run has come, by what is on disk, as a place in `PHASES`."""
+    run = folder / "out" / "captions.run"
+    if (run / "manifest.json").exists():
+        return 6
+    if (folder / "out" / "captions.jsonl").exists():
+        return 5
+    if not (run / "steps").exists():
+        return 0
+    return 1 + len({path.name[:2] for path in run.glob("steps/0*.arrow")})
+
+
+def _wait_for_handlers(run: subprocess.Popen[str]) -> None:
+    """Wait until the program handles SIGTERM: before, it has not begun."""
+    while run.poll() is None:
+        with suppress(OSError):
+            status = Path(f"/proc/{run.pid}/status").read_text()
+            if int(re.search(r"SigCgt:\s+(\w+)", status)[1], 16) >> (signal.SIGTERM - 1) & 1:
+                return
+        time.sleep(0.005)
+
+
+def _digest(value: Any) -> str:
+    return hashlib.blake2b(json.dumps(value, sort_keys=True).encode(), digest_size=8).hexdigest()
+
+
+if __name__ == "__main__":
+    main()
