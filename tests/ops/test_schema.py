@@ -51,7 +51,7 @@ def test_own_parameters_come_first_in_the_order_of_the_fields(kind):
 
 def test_a_parameter():
     loudness, names, *_ = schema.parameters(LoudFilter)
-    assert loudness == schema.Parameter("loudness", "int", 3, "How loud it must be.", ("volume",), inherited=False)
+    assert loudness == schema.Parameter("loudness", "int", 3, "How loud it must be.", ("volume",), {}, inherited=False)
     assert (names.type, names.default, names.help) == ("list", [], "Whose.")
 
 
@@ -89,10 +89,11 @@ def test_aliases():
 
 @pytest.mark.parametrize("kind", BUILTIN)
 def test_what_is_parsed_makes_an_op(kind):
-    written = {each.name: each.default for each in schema.parameters(kind) if each.default is not None}
-    values, problems = schema.parse(kind, written)
+    needed = {each.name: "text" for each in schema.parameters(kind) if each.default is MISSING}
+    written = {each.name: each.default for each in schema.parameters(kind) if each.default not in (None, MISSING)}
+    values, problems = schema.parse(kind, {**written, **needed})
     assert not problems
-    assert kind(**values) == kind()
+    assert kind(**values) == kind(**needed)
 
 
 @pytest.mark.parametrize(

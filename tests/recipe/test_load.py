@@ -441,6 +441,7 @@ def test_a_folder_is_no_recipe(tmp_path: Path) -> None:
 
 
 def test_loading_and_checking_opens_no_heavy_library(tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").touch()
     (tmp_path / "clips.jsonl").write_text('{"videos": ["a.mp4"]}\n')
     (tmp_path / "recipe.yaml").write_text(HEAD + OP + "  - video_duration_filter\n")
     program = (
