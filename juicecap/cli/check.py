@@ -51,4 +51,4 @@ def _as_json(options: argparse.Namespace) -> int:
 
 
 def _plain(problems: Iterable[Problem]) -> list[dict[str, Any]]:
-    return [asdict(problem) for problem in problems]
+    return [{name: value for name, value in asdict(problem).items() if name != "excerpt"} for problem in problems]
