@@ -33,10 +33,10 @@ class Parameter:
     default: Any
     help: str
     aliases: tuple[str, ...]
-    parts: Mapping[str, str]
-    """Names that set one entry of the parameter, a dict, and that entry's name."""
     inherited: bool
     """Whether every op has it (column names and special tokens)."""
+    parts: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """Names that set one entry of the parameter, a dict, and that entry's name."""
 
 
 @functools.cache

@@ -51,7 +51,7 @@ def test_own_parameters_come_first_in_the_order_of_the_fields(kind):
 
 def test_a_parameter():
     loudness, names, *_ = schema.parameters(LoudFilter)
-    assert loudness == schema.Parameter("loudness", "int", 3, "How loud it must be.", ("volume",), {}, inherited=False)
+    assert loudness == schema.Parameter("loudness", "int", 3, "How loud it must be.", ("volume",), inherited=False)
     assert (names.type, names.default, names.help) == ("list", [], "Whose.")
 
 
@@ -76,6 +76,18 @@ def test_every_problem_is_found_and_the_rest_is_kept():
         ("fps", "fps must be float > 0, not 'fast'"),
         ("model_params", "model_params must be dict or null, not [1]"),
         ("hf_model", "hf_model must be str, not None"),
+    ]
+
+
+def test_names_of_one_entry_of_a_parameter():
+    kind = catalog.find("video_to_caption_generator")
+    assert schema.names(kind)["vllm_top_k"].parts["vllm_top_k"] == "top_k"
+    assert schema.parse(kind, {"vllm_top_k": 3, "sampling_params": {"temperature": 1}, "vllm_seed": 7}) == (
+        {"sampling_params": {"temperature": 1, "top_k": 3, "seed": 7}},
+        [],
+    )
+    assert schema.parse(kind, {"vllm_top_k": 3, "sampling_params": {"top_k": 4}})[1] == [
+        ("vllm_top_k", "vllm_top_k is another name of 'sampling_params.top_k', which is set as well")
     ]
 
 
