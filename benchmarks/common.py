@@ -48,17 +48,22 @@ def film(folder: Path, count: int, seed: int, *, backwards: bool = False) -> lis
     return made
 
 
-def cpu_seconds() -> float:
-    """CPU seconds of this process and all that it started, ended ones included (Linux)."""
-    children, seconds = defaultdict(list), {}
+def _processes() -> Iterator[tuple[int, list[str]]]:
+    """All processes with the fields of their `/proc/PID/stat`, from the state on (Linux)."""
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
-                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+                yield int(entry.name), (entry / "stat").read_text().rpartition(")")[2].split()
             except OSError:  # it ended just now
                 continue
-            children[int(fields[1])].append(int(entry.name))
-            seconds[int(entry.name)] = sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
+
+
+def cpu_seconds() -> float:
+    """CPU seconds of this process and all that it started, ended ones included (Linux)."""
+    children, seconds = defaultdict(list), {}
+    for process, fields in _processes():
+        children[int(fields[1])].append(process)
+        seconds[process] = sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
     waiting, total = [os.getpid()], 0.0
     while waiting:
         process = waiting.pop()
@@ -67,19 +72,21 @@ def cpu_seconds() -> float:
     return total
 
 
-def processes_of_session(session: int) -> dict[int, str]:
-    """The living processes of a session, with their command lines (Linux)."""
-    found = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                fields = (entry / "stat").read_text().rpartition(")")[2].split()
-                command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-            except OSError:  # it ended just now
-                continue
-            if int(fields[3]) == session and fields[0] != "Z":
-                found[int(entry.name)] = command
-    return found
+def processes_of(parent: int) -> list[str]:
+    """The command lines of a process's children, ended ones included that nobody waited for (Linux)."""
+    return [_command(process) for process, fields in _processes() if int(fields[1]) == parent]
+
+
+def processes_of_session(session: int) -> list[str]:
+    """The command lines of a session's living processes (Linux)."""
+    return [_command(process) for process, fields in _processes() if int(fields[3]) == session and fields[0] != "Z"]
+
+
+def _command(process: int) -> str:
+    try:
+        return Path(f"/proc/{process}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace") or "ended"
+    except OSError:
+        return "ended"
 
 
 @contextmanager

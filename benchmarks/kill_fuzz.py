@@ -50,7 +50,7 @@ from scripted_server import Reply, ScriptedServer, obliging, refused, said
 DISTINCT = 8
 SECONDS_PER_ANSWER = 0.08
 LATEST = 1.1
-"""Of the time that an undisturbed run takes: beyond that nothing is killed."""
+"""Of the time that runs took that ended by themselves: beyond that nothing is killed."""
 
 PHASES = ("starting", "in op 1", "in op 2", "in op 3", "exporting", "closing", "ending")
 SOON = 0.25
@@ -327,7 +327,7 @@ class Victim:
         self._subject.prepare(folder, self._data)
         already = len(self._subject.asked(folder))
         committed: set[Ask] = set()
-        while most and self._disturbed(folder):
+        while most and self._disturbed(folder, self._questions - len(committed)):
             most -= 1
             asked = self._subject.asked(folder)[already:]
             self._tally.reasked += len(committed & set(asked))
@@ -364,15 +364,15 @@ class Victim:
             self._tally.broken.append(f"a run that nobody disturbed ends with exit code {run.returncode}: {told[-1500:]}")
         self._expect_nobody(run.pid)
 
-    def _disturbed(self, folder: Path) -> bool:
-        """Run and disturb; whether it was disturbed before it ended."""
-        run = self._start(folder)
+    def _disturbed(self, folder: Path, questions: int) -> bool:
+        """Run and disturb; whether it was disturbed before it ended. So many `questions` are left to be asked."""
+        began, run = time.monotonic(), self._start(folder)
         told: list[str] = []
         listening = threading.Thread(target=lambda: told.append(run.stderr.read()))
         listening.start()
         if self._by != "KILL":
             _wait_for_handlers(run)
-        self._wait_for_a_moment(run, folder)
+        self._wait_for_a_moment(run, folder, questions)
         disturbed = run.poll() is None
         phase = PHASES[_phase(folder)]
         if disturbed:
@@ -381,25 +381,26 @@ class Victim:
         listening.join()
         if not disturbed or (self._by != "KILL" and run.returncode == 0):  # it had nothing left to do
             self._ended(run, "".join(told))
+            self._seconds += (time.monotonic() - began - self._seconds) / 4
             return False
         self._tally.kills[self._subject.name] += 1
         self._tally.phases[phase] += 1
         self._look_at_end(run, "".join(told), phase, folder)
         return True
 
-    def _wait_for_a_moment(self, run: subprocess.Popen[str], folder: Path) -> None:
+    def _wait_for_a_moment(self, run: subprocess.Popen[str], folder: Path, questions: int) -> None:
         """Wait until the run is to be disturbed, or has ended."""
-        kind, latest = self._moments.choice(["clock", "question", "phase"]), self._moments.uniform(0, LATEST * self._seconds)
+        kind = self._moments.choice(["clock", "question", "phase"] if questions else ["clock", "phase"])
         if kind == "clock":
             with suppress(subprocess.TimeoutExpired):
-                run.wait(latest)
+                run.wait(self._moments.uniform(0, LATEST * self._seconds))
             return
-        already = len(self._subject.asked(folder))
-        question, phase = self._moments.randint(1, self._questions), self._moments.randint(2, len(PHASES) - 1)
+        already, phase = len(self._subject.asked(folder)), self._moments.randint(max(1, _phase(folder)), len(PHASES) - 1)
+        question = already + self._moments.randint(1, max(1, questions))
         while run.poll() is None:
-            if kind == "question" and len(self._subject.asked(folder)) - already >= question:
+            if kind == "question" and len(self._subject.asked(folder)) >= question:
                 break
-            if kind == "phase" and _phase(folder) >= phase:
+            if kind == "phase" and _phase(folder) >= phase and _claimed(folder, run.pid):
                 break
             time.sleep(0.003)
         with suppress(subprocess.TimeoutExpired):
@@ -487,6 +488,13 @@ def _phase(folder: Path) -> int:
     if not (run / "steps").exists():
         return 0
     return 1 + len({path.name[:2] for path in run.glob("steps/0*.arrow")})
+
+
+def _claimed(folder: Path, pid: int) -> bool:
+    """Whether this process has begun to work in its run folder."""
+    with suppress(OSError, ValueError):
+        return json.loads((folder / "out" / "captions.run" / ".lock").read_text())["pid"] == pid
+    return False
 
 
 def _wait_for_handlers(run: subprocess.Popen[str]) -> None:

@@ -112,6 +112,12 @@ class ScriptedServer:
             def log_message(self, *_: object) -> None:
                 """Say nothing."""
 
+            def handle_one_request(self) -> None:
+                try:
+                    super().handle_one_request()
+                except ConnectionResetError:  # the client was killed
+                    self.close_connection = True
+
             def do_GET(self) -> None:
                 scripted._send(self, scripted.models)
 
