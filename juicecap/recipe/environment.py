@@ -87,6 +87,8 @@ def fill(written: str, environment: Mapping[str, str] = os.environ) -> Filled:
             near = suggestion(name, environment)
             hint = f"{near}  (or give a default: ${{{name}:-…}})" if near else f"set it, or give a default: ${{{name}:-…}}"
             raise BadVariable(f"the environment variable {name!r} is not set", hint)
+        if value != value.encode(errors="ignore").decode():  # bytes that are no text
+            raise BadVariable(f"the environment variable {name!r} is not UTF-8", "set it to a text")
         origins.append(f"{name} from the environment" if value or default is None else f"default, {name} is not set")
         return value or default or ""
 

@@ -95,6 +95,11 @@ def test_what_is_no_variable_is_said(written: str) -> None:
     assert "${NAME:-default}" in caught.value.hint
 
 
+def test_bytes_that_are_no_text_are_said() -> None:
+    with pytest.raises(BadVariable, match=r"^the environment variable 'A' is not UTF-8$"):
+        fill("${A}", {"A": "caf\udce9"})
+
+
 def test_numbers_texts_and_nested_values(caption: Callable[..., dict[str, object]], monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {"N": "3", "MODEL": "123", "T": "0.5", "KEEP": "false", "MAX": "null"}.items():
         monkeypatch.setenv(name, value)
