@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import importlib
 from collections.abc import Callable
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from juicecap.errors import JuicecapError
@@ -29,14 +30,23 @@ BUILTIN: dict[str, str] = {
 
 
 class UnknownOp(JuicecapError):
-    """No op has this name. `near` is a name that looks like it, if there is one."""
+    """No op has this name."""
 
     exit_code = 1
 
-    def __init__(self, name: str, near: str | None) -> None:
-        self.near = near
-        hint = f"; did you mean {near!r}?" if near else ""
-        super().__init__(f"there is no op {name!r}{hint}  (juicecap ops lists all)")
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+    @cached_property
+    def near(self) -> str | None:
+        """A name that looks like it, if there is one."""
+        found = difflib.get_close_matches(self.name, names(), n=1, cutoff=0.6)
+        return found[0] if found else None
+
+    def __str__(self) -> str:
+        hint = f"; did you mean {self.near!r}?" if self.near else ""
+        return f"there is no op {self.name!r}{hint}  (juicecap ops lists all)"
 
 
 def names() -> list[str]:
@@ -59,8 +69,7 @@ def find(name: str) -> type[Op]:
         found = source()
         if found is not None:
             return found
-    near = difflib.get_close_matches(name, names(), n=1, cutoff=0.6)
-    raise UnknownOp(name, near[0] if near else None)
+    raise UnknownOp(name)
 
 
 def load_builtin(name: str) -> type[Op]:

@@ -82,7 +82,7 @@ class Included:
             _complain(parsed, at, f"include: {what}")
             return None
         try:
-            text = read(path)
+            text = read(path, waiting=False)
         except RecipeError as error:
             found = error.problems[0]
             place = f" (line {found.line})" if found.line else ""

@@ -132,7 +132,7 @@ def _keys(source: Source, found: Findings) -> RecipeKeys:
             message = "include can stand in the recipe only"
             found.problems.append(source.problem((key,), message, hint="give what is to be included as KEY=VALUE"))
         elif key not in KNOWN:
-            found.problems.append(_unknown(source, key))
+            found.problems.append(_unknown(source, key, len(found.problems)))
         elif value is not None and key not in ("process", "max_rejected"):  # both have their own rules
             written[str(key)] = source.as_text((key,)) if schema.takes_text(RecipeKeys, str(key)) else value
     values, misfits = schema.parse(RecipeKeys, written)
@@ -159,7 +159,7 @@ def _on_error(source: Source, keys: RecipeKeys) -> OnError | None:
     return None if source.values.get("on_error") is None else keys.on_error
 
 
-def _unknown(source: Source, key: str | int) -> Problem:
+def _unknown(source: Source, key: str | int, after: int) -> Problem:
     answer = data_juicer.answer(key)
     if answer:
         message = f"{key!r} is a key of Data-Juicer's that juicecap does not take"
@@ -167,7 +167,7 @@ def _unknown(source: Source, key: str | int) -> Problem:
     if key in dataflow.ANSWERS:
         message = f"{key!r} is a setting of DataFlow's storage that juicecap does not take"
         return source.problem((key,), message, at="key", hint=dataflow.ANSWERS[str(key)])
-    hint = "ops stand in the list 'process'" if key in catalog.names() else suggestion(key, KNOWN)
+    hint = "ops stand in the list 'process'" if key in catalog.names() else suggestion(key, KNOWN, after=after)
     return source.problem((key,), f"a recipe has no key {key!r}", at="key", hint=hint)
 
 

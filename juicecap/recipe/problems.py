@@ -92,15 +92,19 @@ def shown(value: object) -> str:
     return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}…"
 
 
+MOST_SUGGESTED = 50
+"""Problems of a recipe behind which nothing is compared with near names any more: who has so many has another file in hand."""
+
+
 def near(word: object, words: Iterable[str]) -> str | None:
     """The one of `words` that `word` may be a misspelling of."""
     found = difflib.get_close_matches(str(word), [each for each in words if each != word], n=1, cutoff=0.6)
     return found[0] if found else None
 
 
-def suggestion(word: object, words: Iterable[str], otherwise: str = "") -> str:
-    """`did you mean …?` for a hint, or `otherwise`."""
-    found = near(word, words)
+def suggestion(word: object, words: Iterable[str], otherwise: str = "", *, after: int = 0) -> str:
+    """`did you mean …?` for a hint, or `otherwise`; `after` so many other problems."""
+    found = near(word, words) if after < MOST_SUGGESTED else None
     return f"did you mean {found!r}?" if found else otherwise
 
 

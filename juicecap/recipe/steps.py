@@ -86,18 +86,18 @@ def _block(source: Source, index: int, item: Any, found: Findings) -> _Block | N
 
 
 def _step(block: _Block, shared: Mapping[str, Any], found: Findings) -> Step | None:
-    kind = _kind(block)
+    kind = _kind(block, len(found.problems))
     step = _made(block, kind, shared, found) if kind else None
     found.problems.extend(block.problems)
     return None if block.problems else step
 
 
-def _kind(block: _Block) -> type[Op] | None:
+def _kind(block: _Block, after: int) -> type[Op] | None:
     try:
         return catalog.find(block.name)
-    except catalog.UnknownOp as error:
-        near = f"did you mean {error.near!r}?  " if error.near else ""
-        block.wrong(f"there is no op {block.name!r}", hint=f"{near}(juicecap ops lists all)")
+    except catalog.UnknownOp:
+        hint = f"{suggestion(block.name, catalog.names(), after=after)}  (juicecap ops lists all)".strip()
+        block.wrong(f"there is no op {block.name!r}", hint=hint)
         return None
 
 
@@ -144,7 +144,8 @@ def _sorted_out(block: _Block, kind: type[Op], found: Findings) -> tuple[dict[st
             run[key] = value
         else:
             names = [*known, *options, *kind.ignored_parameters]
-            hint = dataflow.ANSWERS.get(key) or f"{suggestion(key, names)}  (juicecap ops {block.name})".strip()
+            near = suggestion(key, names, after=len(found.problems) + len(block.problems))
+            hint = dataflow.ANSWERS.get(key) or f"{near}  (juicecap ops {block.name})".strip()
             block.wrong(f"{block.name} has no parameter {key!r}", key, hint=hint)
     return own, run
 

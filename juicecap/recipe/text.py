@@ -51,13 +51,15 @@ class Parsed:
     problems: list[Problem] = field(default_factory=list)
 
 
-def read(path: Path) -> str:
-    """The text of a recipe file.
+def read(path: Path, *, waiting: bool = True) -> str:
+    """The text of a recipe file. `waiting`: it may be a pipe, and whoever writes into it is waited for.
 
     Raises:
         RecipeError: there is no such file, or it cannot be a recipe.
     """
     try:
+        if not waiting and path.exists() and not path.is_file() and not path.is_dir():
+            raise _unreadable(path, "is no regular file")
         with path.open("rb") as stream:
             data = stream.read(MAX_BYTES + 1)
     except FileNotFoundError:

@@ -147,3 +147,29 @@ def test_anchors_merge_keys_and_a_byte_order_mark_are_no_harm(tmp_path: Path) ->
         b"  - text_length_filter: {<<: *short, max_len: 0x10}\r\n"
     )
     assert [(step.op.min_len, step.op.max_len) for step in load_recipe(recipe).steps] == [(1, 9), (1, 16)]
+
+
+@pytest.mark.parametrize(
+    ("what", "last", "hint"),
+    [
+        ("{name}: 1\n", "a recipe has no key 'dataset_pathy_8999'", "did you mean 'dataset_path'?"),
+        ("      {name}: 1\n", "text_length_filter has no parameter 'dataset_pathy_8999'", "(juicecap ops text_length_filter)"),
+        ("  - {name}\n", "there is no op 'dataset_pathy_8999'", "(juicecap ops lists all)"),
+    ],
+)
+def test_near_names_are_looked_for_in_the_first_problems_alone(tmp_path: Path, what: str, last: str, hint: str) -> None:
+    begin = {" ": "process:\n", "{": "process: []\n"}[what[0]] + ("  - text_length_filter:\n" if what[4] == " " else "")
+    (tmp_path / "recipe.yaml").write_text(begin + "".join(what.format(name=f"dataset_pathy_{n}") for n in range(9000)))
+    began = time.process_time()
+    problems = [each for each in refused(str(tmp_path / "recipe.yaml")).problems if "pathy" in each.message]
+    assert time.process_time() - began < SECONDS
+    assert (len(problems), problems[-1].message) == (9000, last)
+    assert hint in problems[0].hint
+    assert "did you mean" not in problems[50].hint
+
+
+def test_a_pipe_is_not_waited_for_where_a_file_is_included(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "recipe.yaml").write_text("include: pipe\nprocess: []\n")
+    (problem,) = refused(str(tmp_path / "recipe.yaml")).problems
+    assert str(problem) == f"{tmp_path}/recipe.yaml:1:10: include: {tmp_path}/pipe: is no regular file"
