@@ -6,17 +6,24 @@ problem is what cannot fit at any size, a warning what does not fit in full HD.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import fields, replace
 
+from juicecap.errors import EnvironmentFailure, ModelError
 from juicecap.ops.base import Op
 from juicecap.ops.model_options import ModelOptions
 from juicecap.recipe.columns import problem_of
 from juicecap.recipe.model import Recipe, Step
 from juicecap.recipe.problems import Problem
 from juicecap.recipe.text import Trail
+from juicecap.vlm.base import ModelSettings
 from juicecap.vlm.model_files import ModelFacts, model_facts
+from juicecap.vlm.openai.options import options_of
 from juicecap.vlm.prompt_tokens import PromptTokens, Shown
+
+LOCAL = ("/", "./", "../")
+"""How the name of a folder begins that cannot be one of the Hub's."""
 
 SMALL, FULL_HD = (16, 16), (1920, 1080)
 TENSOR_PARALLEL = ("tensor_parallel_size", "vllm_tensor_parallel_size")
@@ -30,6 +37,9 @@ def misfits(recipe: Recipe) -> tuple[list[Problem], list[Problem]]:
         if not isinstance(step.op, ModelOptions):
             continue
         for engine in step.op.engines():
+            problem, warning = _server(recipe, step, engine) if engine.backend == "openai" else (_folder(recipe, step), None)
+            problems += [problem] if problem else []
+            warnings += [warning] if warning else []
             facts = model_facts(engine)
             if facts is None:
                 continue
@@ -39,6 +49,28 @@ def misfits(recipe: Recipe) -> tuple[list[Problem], list[Problem]]:
                 problems += [problem] if problem else []
                 warnings += [warning] if warning else []
     return problems, warnings
+
+
+def _server(recipe: Recipe, step: Step, engine: ModelSettings) -> tuple[Problem | None, Problem | None]:
+    """What the backend would say of its settings when it opens; a key that is not here may be where the recipe runs."""
+    try:
+        options_of(engine)
+    except ModelError as error:  # of an address with a password the line is not shown
+        return problem_of(recipe, step, "model_params", str(error)), None
+    except EnvironmentFailure as error:
+        return None, problem_of(recipe, step, "api_key_env", str(error))
+    return None, None
+
+
+def _folder(recipe: Recipe, step: Step) -> Problem | None:
+    """Of a model that can be nothing but a folder."""
+    name = _name(step)
+    if os.path.isdir(name):
+        lacks = not os.path.exists(os.path.join(name, "config.json"))
+        return problem_of(recipe, step, "hf_model", f"the folder {name} holds no model: it has no config.json") if lacks else None
+    if name.startswith(LOCAL):
+        return problem_of(recipe, step, "hf_model", f"hf_model: there is no folder {name}")
+    return None
 
 
 def _parallel(recipe: Recipe, step: Step, facts: ModelFacts, size: object) -> Iterator[Problem]:

@@ -399,3 +399,18 @@ def test_addresses_are_not_looked_for_on_the_disk(tmp_path: Path, allowed: bool)
     said = " ".join(each.message for each in (*report.problems, *report.warnings))
     assert ("https://…a.test/v.mp4?… is an address, and remote media are off (allow_remote)" in said) is not allowed
     assert "secret" not in said
+
+
+def test_a_key_that_is_not_here_is_a_warning(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("a.mp4").touch()
+    write_rows("clips.jsonl", {"videos": ["a.mp4"]})
+    ops = OPS + "      hf_model: gpt\n      backend: openai\n      api_key_env: MY_KEY\n"
+    monkeypatch.delenv("MY_KEY", raising=False)
+    report = check(load(recipe_text(ops=ops)))
+    assert report.problems == ()
+    assert [str(each) for each in report.warnings] == [
+        "recipe.yaml:7:20: video_captioning_from_vlm_mapper: the environment variable MY_KEY, which api_key_env names, is not set: "
+        "put the server's key into it"
+    ]
+    monkeypatch.setenv("MY_KEY", "sk-1")
+    assert check(load(recipe_text(ops=ops))).warnings == ()
