@@ -140,7 +140,7 @@ class _Result:
         self.captions: dict[int, str] = {row["n"]: row["captions"][0] for row in rows}
         assert len(self.captions) == len(rows)
         lines = (folder / "out.run" / "rejected.jsonl").read_text(encoding="utf-8").splitlines()
-        self.codes: dict[int, str] = {each["position"] - 1: each["code"] for each in map(json.loads, lines)}
+        self.codes: dict[int, str] = {each["sample"]["n"]: each["code"] for each in map(json.loads, lines)}
         assert len(self.codes) == len(lines)
 
 

@@ -379,7 +379,7 @@ class Victim:
             self._disturb(run)
         run.wait()
         listening.join()
-        if not disturbed or (self._by != "KILL" and run.returncode == 0):  # it had nothing left to do
+        if not disturbed or run.returncode == 0:  # the latter: it had nothing left to do
             self._ended(run, "".join(told))
             self._seconds += (time.monotonic() - began - self._seconds) / 4
             return False
@@ -426,7 +426,7 @@ class Victim:
         self._expect_nobody(run.pid)
 
     def _expect_nobody(self, session: int) -> None:
-        for _ in range(200):
+        for _ in range(1200):  # one that has just been started first has to come to itself
             if not processes_of_session(session):
                 return
             time.sleep(0.05)

@@ -122,8 +122,11 @@ class ScriptedServer:
                 scripted._send(self, scripted.models)
 
             def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-                scripted._answer(self, body)
+                length = int(self.headers["content-length"])
+                if len(body := self.rfile.read(length)) < length:  # the client was killed
+                    self.close_connection = True
+                    return
+                scripted._answer(self, json.loads(body))
 
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._http.daemon_threads = True
