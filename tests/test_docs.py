@@ -236,7 +236,7 @@ def test_recipe_keys_in_the_docs_are_those_that_are_known() -> None:
 def test_codes_in_the_docs_are_those_that_the_code_gives() -> None:
     listed = (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8").partition("### Codes")[2].partition("\n## ")[0]
     source = "".join(path.read_text(encoding="utf-8") for path in Path(juicecap.__file__).parent.rglob("*.py"))
-    raised = re.findall(r"(?:(?:Sample|Media)Error\(\s*|code = |code=| else )\"([A-Z_]{6,})\"", source)
+    raised = re.findall(r"(?:(?:Sample|Media)Error\(\s*|code = |CODE = |code=| else )\"([A-Z_]{6,})\"", source)
     raised = [code for code in raised if code != "DEFAULT"]  # a word of FFmpeg's
     assert sorted(set(re.findall(r"^\| `([A-Z_]+)` \|", listed, re.MULTILINE))) == sorted(set(raised))
 

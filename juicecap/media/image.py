@@ -44,6 +44,9 @@ _READERS = (
 
 _FORMATS = tuple(reader.format for reader in _READERS)
 
+_ORIENTATION, _TURNED = 0x0112, (5, 6, 7, 8)
+"""EXIF's tag, and its values for pictures that lie on their side."""
+
 
 def read_image(path: str, size: Callable[[int, int], tuple[int, int]], *, rules: MediaRules = DEFAULT_RULES) -> np.ndarray:
     """Read a picture as (height, width, 3) uint8. `size` maps the upright (width, height) to the one wanted.
@@ -58,13 +61,31 @@ def read_image(path: str, size: Callable[[int, int], tuple[int, int]], *, rules:
     return np.asarray(upright.resize(size(*upright.size), Image.Resampling.BICUBIC))
 
 
+def image_size(path: str, *, rules: MediaRules = DEFAULT_RULES) -> tuple[int, int]:
+    """(width, height) of the upright picture, from its header alone.
+
+    Raises:
+        MediaError: as `read_image`, as far as the header tells.
+    """
+    with _opened(path, rules) as stored:
+        turned = stored.getexif().get(_ORIENTATION) in _TURNED
+        return stored.size[::-1] if turned else stored.size
+
+
 def _upright(path: str, rules: MediaRules) -> Image.Image:
+    with _opened(path, rules) as stored:
+        return _rgb(ImageOps.exif_transpose(stored))
+
+
+@contextmanager
+def _opened(path: str, rules: MediaRules) -> Iterator[Image.Image]:
+    """The picture, its pixels not yet decoded; what goes wrong with it, also later on, as a MediaError."""
     name = shown_path(path)
     with open_file(path, rules) as fd, open(fd, "rb", closefd=False) as file, _bombs_of(rules.max_pixels):
         try:
             with Image.open(file, formats=_FORMATS) as stored:
                 _check_size(name, stored, rules.max_pixels)
-                return _rgb(ImageOps.exif_transpose(stored))
+                yield stored
         except (MediaError, MemoryError):
             raise
         except Image.DecompressionBombError as error:  # Pillow's own limit, met before the size can be asked

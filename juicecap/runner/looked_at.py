@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from juicecap.errors import MediaError
-from juicecap.media.image_size import image_size
+from juicecap.media.image import image_size
 from juicecap.media.pool import DecodePool
 from juicecap.media.probe import VideoInfo
 from juicecap.recipe import Recipe, missing_columns, taken_columns

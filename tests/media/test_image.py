@@ -7,7 +7,7 @@ from make_clips import corners, corners_in
 from PIL import Image
 
 from juicecap.errors import MediaError
-from juicecap.media.image import read_image
+from juicecap.media.image import image_size, read_image
 from juicecap.media.rules import MediaRules
 
 GREYS = [250, 170, 90, 10]
@@ -178,3 +178,13 @@ def test_a_bomb_is_too_large(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     Image.new("1", (20_000, 20_000)).save(path)
     assert refusal(path) == f"TOO_LARGE: {path} has more than 128000000 pixels (media_max_pixels)"
+
+
+def test_the_size_is_that_of_the_upright_picture(tmp_path):
+    path, exif = tmp_path / "p.jpg", Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (40, 30)).save(path, exif=exif)
+    assert image_size(str(path)) == (30, 40)
+    path.write_text("no picture")
+    with pytest.raises(MediaError, match=r"p\.jpg is not a picture that can be read"):
+        image_size(str(path))
