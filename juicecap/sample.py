@@ -103,7 +103,8 @@ def is_remote(path: str) -> bool:
 def media_paths(sample: Sample, key: str) -> list[str]:
     """The paths in a media column, relative ones resolved against the sample's source folder, and addresses as they are.
 
-    The column may be missing, null, one path, a list of paths, or a JSON list in a string (as a CSV cell holds it).
+    The column may be missing, null, one path, a list of paths, or a JSON list in a string (as a CSV cell holds it). A path may
+    also stand in a dict, as `datasets` has it of media that it does not decode: {"path": "a.png", "bytes": null}.
 
     Raises:
         SampleError: `BAD_MEDIA_COLUMN` if an entry is not a path.
@@ -111,7 +112,7 @@ def media_paths(sample: Sample, key: str) -> list[str]:
     value = sample.get(key)
     if value is None or value == "":
         return []
-    if isinstance(value, os.PathLike):
+    if isinstance(value, os.PathLike) or _is_medium(value):
         value = [value]
     if isinstance(value, str):
         value = _listed(value)
@@ -119,12 +120,21 @@ def media_paths(sample: Sample, key: str) -> list[str]:
         raise SampleError("BAD_MEDIA_COLUMN", f"column {key!r} holds {shown(value)}, not a path or a list of paths")
     folder = (sample.get(ORIGIN) or {}).get("folder") or ""
     paths = []
-    for entry in value:
+    for each in value:
+        entry = each["path"] if _is_medium(each) else each
+        if _is_medium(each) and each["bytes"] is not None:
+            raise SampleError(
+                "BAD_MEDIA_COLUMN", f"column {key!r} holds bytes, which juicecap.load_dataset and an op's run write to files"
+            )
         if not isinstance(entry, str | os.PathLike) or not entry:
-            raise SampleError("BAD_MEDIA_COLUMN", f"column {key!r} holds {shown(entry)} where a path should be")
+            raise SampleError("BAD_MEDIA_COLUMN", f"column {key!r} holds {shown(each)} where a path should be")
         path = os.fspath(entry)
         paths.append(path if is_remote(path) else os.path.join(folder, path))
     return paths
+
+
+def _is_medium(value: object) -> bool:
+    return isinstance(value, dict) and value.keys() == {"path", "bytes"}
 
 
 def _listed(value: str) -> list[Any]:

@@ -77,6 +77,8 @@ def test_media_columns(value, paths):
 def test_without_an_origin_paths_stay_as_they_are():
     assert media_paths({"videos": ["a.mp4"]}, "videos") == ["a.mp4"]
     assert media_paths({}, "videos") == []
+    assert media_paths({"videos": {"path": "a.mp4", "bytes": None}}, "videos") == ["a.mp4"]
+    assert media_paths({"videos": [{"path": "a.mp4", "bytes": None}, "b.mp4"]}, "videos") == ["a.mp4", "b.mp4"]
     assert media_paths({"videos": "a.mp4", ORIGIN: {**ORIGINS, "folder": ""}}, "videos") == ["a.mp4"]
     assert media_paths({"videos": "a.mp4", ORIGIN: {**ORIGINS, "folder": "/d" + os.sep}}, "videos") == ["/d/a.mp4"]
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, get_type_hints
 
 from juicecap.data.lines import write_lines
+from juicecap.data.source.embedded import media_as_files
 from juicecap.errors import SampleError, SettingsError
 from juicecap.ops.asking import Forecast, answered, forecast
 from juicecap.ops.columns_and_tokens import ColumnsAndTokens
@@ -205,7 +206,8 @@ class Op(ColumnsAndTokens, ABC):
             SampleError: a sample failed; the message names it.
         """
         fates = self.fates(batch)
-        self._raise_failure(fates)
+        for fate in fates:
+            self._raise_failure(fate)
         outputs = itertools.chain.from_iterable(fate.outputs for fate in fates)
         return batch_of(outputs, [*batch, *self.columns_written()])
 
@@ -216,7 +218,7 @@ class Op(ColumnsAndTokens, ABC):
     def run(
         self, dataset: Dataset, *, rejected: list[dict[str, Any]] | str | Path | None = None, batch_size: int | None = None
     ) -> Dataset:
-        """Apply the op to a dataset and return the result.
+        """Apply the op to a dataset and return the result, in which `Image`, `Video` and `Audio` columns are paths.
 
         With `rejected` a list or a path of a jsonl file, samples that fail are written there, with the fields of
         `rejected.jsonl` in a run folder, and the rest is returned.
@@ -227,7 +229,7 @@ class Op(ColumnsAndTokens, ABC):
         watcher = self._raise_failure if rejected is None else None
         # A fingerprint of its own: the media behind the same rows may be others than last time.
         options: dict[str, Any] = {"load_from_cache_file": False, "new_fingerprint": secrets.token_hex(16)}
-        table = step_table(self, dataset, batch_size=batch_size, watcher=watcher, **options)
+        table = step_table(self, media_as_files(dataset), batch_size=batch_size, watcher=watcher, **options)
         fates = fates_of(table)
         if rejected is None:
             return kept(table, fates)
@@ -238,10 +240,9 @@ class Op(ColumnsAndTokens, ABC):
             write_lines(Path(rejected), failed)
         return kept(table, fates)
 
-    def _raise_failure(self, fates: Sequence[Fate]) -> None:
-        for fate in fates:
-            if fate.failure:
-                raise fate.named_failure(self.media_keys()) from fate.failure
+    def _raise_failure(self, fate: Fate) -> None:
+        if fate.failure:
+            raise fate.named_failure(self.media_keys()) from fate.failure
 
     def media_keys(self) -> tuple[str, ...]:
         """The columns by whose media a sample without an origin is named."""

@@ -56,8 +56,10 @@ def with_paths(table: pa.Table, columns: Iterable[str], folder: Path, first: int
     return table
 
 
-def media_as_files(dataset: Dataset, fingerprint: str, cache: Path | None) -> Dataset:
+def media_as_files(dataset: Dataset, fingerprint: str = "", cache: Path | None = None) -> Dataset:
     """The dataset with paths in place of its media, which are written to files; itself if it has none.
+
+    The files are named by the fingerprint of what the dataset was made from, or by the dataset's own.
 
     Raises:
         EnvironmentFailure: a file cannot be written.
@@ -68,7 +70,7 @@ def media_as_files(dataset: Dataset, fingerprint: str, cache: Path | None) -> Da
     columns = media_columns(dataset.features)
     if not columns:
         return dataset
-    fingerprint = fingerprint_of(fingerprint, "media")
+    fingerprint = fingerprint_of(fingerprint or dataset._fingerprint, "media")  # noqa: SLF001  (there is no public name for it)
     folder = media_folder(cache, fingerprint)
     path = folder / "paths.arrow"
     features = without_media(dataset.select_columns(columns).features)

@@ -85,6 +85,28 @@ def test_they_are_captioned(stored, tmp_path, clips):
     assert pictures["output"][:] == [TRUTH[name]["caption"] for name in ("image_00.png", "image_01.png")]
 
 
+def test_an_op_takes_a_dataset_with_media_as_it_is(clips, tmp_path, monkeypatch):
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    features = datasets.Features({"video": datasets.Video(), "n": datasets.Value("int64")})
+    rows = {
+        "video": [{"bytes": Path(clips.paths[0]).read_bytes(), "path": None}, {"path": clips.paths[1], "bytes": None}],
+        "n": [1, 2],
+    }
+    dataset = datasets.Dataset.from_dict(rows, features=features)
+    out = VideoToCaptionGenerator(hf_model=DEMO).run(dataset)
+    assert out["caption"][:] == clips.details[:2]
+    assert out["n"][:] == [1, 2]
+    assert Path(out["video"][0]).read_bytes() == Path(clips.paths[0]).read_bytes()
+
+
+def test_a_bare_map_takes_media_that_are_not_decoded(clips):
+    features = datasets.Features({"video": datasets.Video(decode=False)})
+    dataset = datasets.Dataset.from_dict({"video": [{"path": clips.paths[0], "bytes": None}]}, features=features)
+    op = VideoToCaptionGenerator(hf_model=DEMO, conversation_mode="ignore")
+    made = dataset.map(op.process_batched, batched=True, remove_columns=["video"], load_from_cache_file=False)
+    assert made["caption"][:] == clips.details[:1]
+
+
 def test_files_are_written_once(stored, tmp_path):
     open_source(str(stored), cache_folder=tmp_path / "cache")
     files = {path: path.stat().st_ino for path in (tmp_path / "cache").rglob("*.png")}
