@@ -89,6 +89,11 @@ def test_without_an_origin_paths_stay_as_they_are():
         (7, "column 'videos' holds 7, not a path or a list of paths"),
         ({"path": "a.mp4"}, "column 'videos' holds {'path': 'a.mp4'}, not a path or a list of paths"),
         (["a.mp4", None], "column 'videos' holds None where a path should be"),
+        ([{"path": None, "bytes": None}], "column 'videos' holds {'path': None, 'bytes': None} where a path should be"),
+        (
+            {"path": "a.mp4", "bytes": b"film"},
+            "column 'videos' holds bytes, which juicecap.load_dataset and an op's run write to files",
+        ),
         ([""], "column 'videos' holds '' where a path should be"),
         ("[7]", "column 'videos' holds 7 where a path should be"),
     ],
