@@ -134,7 +134,8 @@ def _memory(step: StepPlan) -> Iterator[str]:
     if each is None or one is None or top is None:
         yield _line("KV cache", "not known: the model's config.json is not on this machine")
         return
-    many = step.model.engine_params().get("max_num_seqs") or MANY_REQUESTS[step.model.backend]
+    told = step.model.engine_params().get("max_num_seqs")
+    many = told if isinstance(told, int) and told > 0 else MANY_REQUESTS[step.model.backend]
     weights = f", beside {_bytes(step.facts.weight_bytes)} of weights" if step.facts and step.facts.weight_bytes else ""
     sizes_told = f"{_bytes(each)} a token: {_bytes(one)} a request, {_bytes(top)} the largest"
     yield _line("KV cache", f"{sizes_told}, {_bytes(one * many)} for {many} at once{weights}")

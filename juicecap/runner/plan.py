@@ -19,6 +19,7 @@ from juicecap.media.sizes import FrameSizes
 from juicecap.ops.base import Op
 from juicecap.ops.whole_dataset import WholeDatasetOp
 from juicecap.recipe import Recipe, Step
+from juicecap.recipe.places import SQLITE
 from juicecap.runner.looked_at import Headers, open_dataset, spread
 from juicecap.sample import Sample, sample_name
 from juicecap.vlm import core
@@ -293,6 +294,15 @@ def _made_up(op: Op, sample: Sample, requests: Sequence[Request]) -> Sequence[Sa
 
 def _look_up(recipe: Recipe, planned: StepPlan, requests: Sequence[Request]) -> None:
     if not recipe.journal.exists() or not requests:
+        return
+    try:
+        with recipe.journal.open("rb") as file:
+            whole = file.read(len(SQLITE)) == SQLITE
+    except OSError as error:
+        planned.unknown_because = error.strerror or str(error)
+        return
+    if not whole:  # a run would set it aside; a plan touches nothing
+        planned.unknown_because = "it is damaged, or no journal"
         return
     try:
         with Journal(recipe.journal) as journal:

@@ -244,3 +244,12 @@ def test_a_dataset_that_breaks_later_is_a_sentence(here: Path, capsys: pytest.Ca
     error = capsys.readouterr().err
     assert "own.parquet" in error
     assert "Traceback" not in error
+
+
+def test_a_journal_that_is_none_is_told_and_left_alone(here: Path) -> None:
+    write()
+    Path("out/captions.run").mkdir(parents=True)
+    Path("out/captions.run/journal.sqlite").write_text("not a database")
+    text = plan_text(make_plan(load_recipe("recipe.yaml")), Prices())
+    assert "journal   cannot be looked into: it is damaged, or no journal\n" in text
+    assert [path.name for path in Path("out/captions.run").iterdir()] == ["journal.sqlite"]

@@ -140,6 +140,7 @@ def test_a_run_folder_that_cannot_be_made_is_a_sentence(here: Path, capsys: pyte
 
 def test_an_engine_that_cannot_start_is_a_sentence(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("empty").mkdir()
+    Path("empty/config.json").write_text("{}")
     write("hf_model: ./empty")
     assert main(["preview", "recipe.yaml"]) == 1
     error = capsys.readouterr().err

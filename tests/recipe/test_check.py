@@ -409,8 +409,8 @@ def test_a_key_that_is_not_here_is_a_warning(load: Load, monkeypatch: pytest.Mon
     report = check(load(recipe_text(ops=ops)))
     assert report.problems == ()
     assert [str(each) for each in report.warnings] == [
-        "recipe.yaml:7:20: video_captioning_from_vlm_mapper: the environment variable MY_KEY, which api_key_env names, is not set: "
-        "put the server's key into it"
+        "recipe.yaml:7:20: video_captioning_from_vlm_mapper: the environment variable MY_KEY, which api_key_env names, "
+        "is not set: put the server's key into it"
     ]
     monkeypatch.setenv("MY_KEY", "sk-1")
     assert check(load(recipe_text(ops=ops))).warnings == ()
