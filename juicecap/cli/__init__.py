@@ -34,9 +34,9 @@ VERBS = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line and return its exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    options = _parser(given).parse_args(given)
     try:
         with ending_in_good_order():
+            options = _parser(given).parse_args(given)  # imports the verb, which takes a moment
             return int(_verb(options.verb).main(options))
     except BugError as error:
         _say(f"juicecap: this is a bug in juicecap, please report it: {error}")

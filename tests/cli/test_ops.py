@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from juicecap import cli
 from juicecap.cli import main
 from juicecap.ops import catalog, registry, schema
 from juicecap.recipe.snippet import example
@@ -134,3 +135,14 @@ def test_a_closed_pipe_is_no_error(arguments: str) -> None:
     done = subprocess.run(["bash", "-c", line], cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert len(done.stdout.splitlines()) == 1
+
+
+def test_an_interrupt_while_a_verb_is_imported_is_no_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(name: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "_verb", interrupted)
+    assert main(["ops"]) == 130
+    assert capsys.readouterr().err.startswith("\ninterrupted; ")
