@@ -24,7 +24,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -122,7 +122,7 @@ def _settle_signals() -> None:
 
 def _listen(channel: socket.socket, jobs: queue.SimpleQueue[bytes], end: Callable[[int], object] = os._exit) -> None:
     """Pass jobs on; end the process when there is nobody to reply to, whatever the main thread does."""
-    with channel.makefile("rb") as lines:
+    with channel.makefile("rb") as lines, suppress(OSError):  # such as one that went before it read what was sent
         for line in lines:
             jobs.put(line)
     end(0)

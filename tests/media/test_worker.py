@@ -2,6 +2,7 @@
 
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -136,3 +137,17 @@ def test_a_nameless_file_leaves_no_name(tmp_path: Path, monkeypatch: pytest.Monk
     os.write(fd, b"here")
     assert list(tmp_path.iterdir()) == []
     os.close(fd)
+
+
+def test_it_ends_with_a_pool_that_was_killed_before_it_heard_from_it() -> None:
+    ours, theirs = socket.socketpair()
+    with subprocess.Popen(
+        [sys.executable, "-m", "juicecap.media.worker", str(theirs.fileno())], pass_fds=[theirs.fileno()]
+    ) as process:
+        theirs.close()
+        assert select.select([ours], [], [], 60)[0]  # it has said that it is ready, and nobody reads that
+        ours.close()
+        try:
+            assert process.wait(30) == 0
+        finally:
+            process.kill()
