@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,11 +15,11 @@ from vllm.engine.arg_utils import AsyncEngineArgs
 from vllm.renderers import renderer_from_config
 
 from juicecap.media.picture import Picture
-from juicecap.vlm.base import Message, ModelSettings, Part, Prepared, Request
+from juicecap.vlm.base import Message, ModelSettings, Part, Prepared, Request, Sampling
 from juicecap.vlm.hf.inputs import encode
 from juicecap.vlm.hf.load import load
 from juicecap.vlm.vllm.engine import read
-from juicecap.vlm.vllm.inputs import prompt_of
+from juicecap.vlm.vllm.inputs import prompt_of, sampling_of
 from juicecap.vlm.vllm.process import started
 
 
@@ -68,3 +69,10 @@ def test_tokens_and_times_are_those_of_the_other_backend(family, media):
             items = told["mm_kwargs"]["image" if name.startswith("image") else "video"]
             told_items = [item[name].data.tolist() for item in items]
             assert np.array(told_items) == pytest.approx(row[name].numpy(), abs=1e-6)
+
+
+def test_candidates_that_are_missing_are_asked_for_with_the_seeds_that_they_would_have_had():
+    whole = asked(picture())
+    request = replace(whole.request, candidates=5, sampling=Sampling(temperature=1.0))
+    params = sampling_of(replace(whole, request=request, seed=40, first=2))
+    assert (params.n, params.seed) == (3, 42)
