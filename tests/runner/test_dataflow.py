@@ -322,3 +322,45 @@ class TestCheck:
     def test_the_end_of_an_overwritten_column(self, job, clips):
         job.run([{"video": clips.paths[0], "caption": ["old"]}], overwrite_output=True)
         assert job.rows()[0]["caption"] == clips.details[0]
+
+
+class TestBadInput:
+    def test_each_record_has_its_outcome(self, job, clips):
+        clip = clips.paths[0]
+        turn = {"from": "human", "value": ""}
+        records = [
+            {"id": "null", "video": clip, "conversation": None},
+            {"id": "text", "video": clip, "conversation": "describe it"},
+            {"id": "empty", "video": clip, "conversation": []},
+            {"id": "gpt alone", "video": clip, "conversation": [{"from": "gpt", "value": "Hi."}]},
+            {"id": "gpt first", "video": clip, "conversation": [{"from": "gpt", "value": "Hi."}, turn]},
+            {"id": "tokens", "video": clip, "conversation": [{"from": "human", "value": "<image>\nWhy?"}]},
+            {"id": "no video", "video": None, "conversation": [turn]},
+            {"id": "null in list", "video": [None, "b.mp4"], "conversation": [turn]},
+            {"id": "number", "video": 7, "conversation": [turn]},
+            {"id": "missing"},
+        ]
+        result = job.run(records, max_rejected=1.0)
+        filled = {"from": "human", "value": PROMPT}
+        assert job.rows() == [
+            {**records[0], "conversation": [filled], "caption": clips.details[0]},
+            {**records[2], "conversation": [filled], "caption": clips.details[0]},
+            {**records[4], "conversation": [{"from": "gpt", "value": "Hi."}, filled], "caption": clips.details[0]},
+        ]
+        assert [(each["sample"]["id"], each["code"], each["message"]) for each in job.rejections()] == [
+            ("text", "BAD_CONVERSATION", "column 'conversation' holds 'describe it', not a list of turns"),
+            ("gpt alone", "BAD_CONVERSATION", "column 'conversation' has a turn of 'gpt' and none of a human"),
+            ("tokens", "MORE_TOKENS_THAN_MEDIA", "the conversation has 1 of <image>, and column 'image' holds 0"),
+            ("no video", "NO_MEDIA", "there is nothing to caption in 'image' and 'video'"),
+            ("null in list", "BAD_MEDIA_COLUMN", "column 'video' holds None where a path should be"),
+            ("number", "BAD_MEDIA_COLUMN", "column 'video' holds 7, not a path or a list of paths"),
+            ("missing", "NO_MEDIA", "there is nothing to caption in 'image' and 'video'"),
+        ]
+        by_id = {each["id"]: each for each in records}
+        assert all(each["sample"] == by_id[each["sample"]["id"]] for each in job.rejections())
+        assert (result.samples, result.exported, result.rejected) == (10, 3, 7)
+
+    def test_check_tells_of_them_before_a_model_is_opened(self, job, clips):
+        records = [{"video": clips.paths[0]}, {"video": clips.paths[0], "conversation": "describe it"}]
+        report = check(load_recipe(job.recipe(records)))
+        assert "not a list of turns" in "\n".join(each.message for each in report.warnings)
