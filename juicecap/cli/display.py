@@ -1,4 +1,8 @@
-"""A run on the terminal: a bar per op with samples per second and rejections; plain lines where there is no terminal."""
+"""A run for people who watch it: a bar and figures on a terminal, plain lines where there is none, and silence with `--quiet`.
+
+Everything goes to stderr, so that stdout holds the summary alone. Who draws is the run's reporter, twice a second: a display has
+no thread of its own.
+"""
 
 from __future__ import annotations
 
@@ -7,18 +11,22 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.console import Console, Group
+from rich.live import Live
 from rich.text import Text
 
+from juicecap.cli.warnings import Warnings
+from juicecap.report import words
+from juicecap.runner import RunStatus, StepStatus
 
-class _Rate(ProgressColumn):
-    """Samples per second."""
+WIDEST = 100
+"""Columns that are used of a terminal."""
 
-    def render(self, task: Task) -> Text:
-        """See rich's `ProgressColumn`."""
-        speed = task.finished_speed or task.speed
-        return Text(f"{speed:.1f} samples/s" if speed else "", style="dim")
+LONGEST_BAR, SHORTEST_BAR = 40, 10
+"""Columns."""
+
+FIRST_LINE, LAST_LINE = 10.0, 300.0
+"""Seconds between two plain lines: so many at first, and ever more (a tenth of the time that the step takes) up to the last."""
 
 
 class _Console(Console):
@@ -29,63 +37,142 @@ class _Console(Console):
         self.quiet = True
 
 
-class LiveProgress:
-    """A `runner.Progress` for people. Everything goes to stderr, so that stdout holds the summary alone."""
+def display(*, quiet: bool = False) -> QuietProgress:
+    """The display that fits to where stderr goes."""
+    console = _Console(stderr=True, highlight=False, soft_wrap=True)
+    if quiet:
+        return QuietProgress(console)
+    return LiveProgress(console) if console.is_terminal and not console.is_dumb_terminal else PlainProgress(console)
 
-    def __init__(self) -> None:
-        self._console = _Console(stderr=True, highlight=False, soft_wrap=True)
-        self._bars = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            _Rate(),
-            TimeRemainingColumn(compact=True),
-            TextColumn("[red]{task.fields[rejected]}"),
-            console=self._console,
-            disable=not self._console.is_terminal,
-        )
-        self._task = self._bars.add_task("", total=0, rejected="", visible=False)
-        self._rejected = self._samples = 0
-        self._name, self._began = "", 0.0
+
+class QuietProgress:
+    """A `runner.Progress` that shows warnings alone; a context manager for the time of the run."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._of = 0
+        self._name = ""
+        self.warnings = Warnings(self.line)
 
     def __enter__(self) -> Self:
-        self._bars.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._bars.stop()
+        """Nothing is left to be taken away."""
 
-    def write(self, message: str) -> None:
-        """Print a log message above the bars."""
+    def line(self, text: str, style: str = "") -> None:
+        """Print a line; above what is drawn, if anything is."""
         with suppress(OSError):  # a full disk behind a redirection
-            self._console.print(message.rstrip("\n"), markup=False)
+            self._console.print(Text(words.printable(text.rstrip("\n")), style=style))
 
     def started(self, op: str, number: int, of: int, samples: int, *, finished: bool) -> None:
         """See `runner.Progress`."""
-        self._name, self._began, self._rejected, self._samples = f"[{number}/{of}] {op}", time.monotonic(), 0, 0
-        if finished:
-            self.write(f"{self._name}: done before")
-            return
-        description = self._name.replace("[", r"\[")
-        self._task = self._bars.add_task(description, total=samples, rejected="")
+        del samples, finished
+        self._name, self._of = f"[{number}/{of}] {op}", of
+
+    def foreseen(self, replayed: int, asked: int, *, whole: bool) -> None:
+        """See `runner.Progress`."""
+
+    def reported(self, status: RunStatus) -> None:
+        """See `runner.Progress`."""
+
+    def ended(self, step: StepStatus) -> None:
+        """See `runner.Progress`."""
+
+
+class PlainProgress(QuietProgress):
+    """Lines, for a file or a terminal that cannot move its cursor; fewer and fewer of them as a step takes longer."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(console)
+        self._began = self._due = 0.0
+
+    def started(self, op: str, number: int, of: int, samples: int, *, finished: bool) -> None:
+        """See `runner.Progress`."""
+        super().started(op, number, of, samples, finished=finished)
+        self._began = time.monotonic()
+        self._due = self._began + FIRST_LINE
 
     def foreseen(self, replayed: int, asked: int, *, whole: bool) -> None:
         """See `runner.Progress`."""
         if whole:
-            self.write(f"{self._name}: {replayed:,} answers are replayed from the journal, {asked:,} are to be asked")
+            self.line(f"{self._name}: {replayed:,} answers are replayed from the journal, {asked:,} are to be asked")
         else:
-            self.write(f"{self._name}: of the first {replayed + asked:,} answers {replayed:,} are replayed from the journal")
+            self.line(f"{self._name}: of the first {replayed + asked:,} answers {replayed:,} are replayed from the journal")
 
-    def advanced(self, samples: int, rejected: int) -> None:
+    def reported(self, status: RunStatus) -> None:
         """See `runner.Progress`."""
-        self._rejected += rejected
-        self._samples += samples
-        words = f"{self._rejected} rejected" if self._rejected else ""
-        self._bars.update(self._task, advance=samples, rejected=words)
+        now = time.monotonic()
+        step = status.steps[-1] if status.steps else None
+        if step and step.state == "running" and now >= self._due:
+            self._due = now + min(max(FIRST_LINE, (now - self._began) / 10), LAST_LINE)
+            self.line(f"{words.title(step, self._of)}: {', '.join(words.told(step))}")
 
-    def ended(self) -> None:
+    def ended(self, step: StepStatus) -> None:
         """See `runner.Progress`."""
-        if self._samples and not self._console.is_terminal:
-            seconds = max(time.monotonic() - self._began, 1e-9)
-            rejected = f", {self._rejected} rejected" if self._rejected else ""
-            self.write(f"{self._name}: {self._samples} samples, {self._samples / seconds:.1f} samples/s{rejected}")
+        self.line(f"{words.title(step, self._of)}: {', '.join(words.ended(step))}")
+
+
+class LiveProgress(PlainProgress):
+    """A bar and two lines of figures for the op that runs; ops that are done stand above as lines that stay."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(console)
+        self._live = Live(console=console, auto_refresh=False, transient=True, vertical_overflow="crop")
+        self._ascii = not (console.encoding or "").lower().startswith("utf")
+
+    def __enter__(self) -> Self:
+        with suppress(OSError):
+            self._live.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Take away what is drawn."""
+        with suppress(OSError):
+            self._live.stop()
+
+    def reported(self, status: RunStatus) -> None:
+        """See `runner.Progress`."""
+        with suppress(OSError):
+            self._live.update(Group(*self._drawn(status)), refresh=True)
+
+    def ended(self, step: StepStatus) -> None:
+        """See `runner.Progress`."""
+        with suppress(OSError):
+            self._live.update(Group())
+        first, *more = [words.title(step, self._of), *words.wrapped(words.ended(step), self._width, indent="  ")]
+        self.line(words.cut(first, self._width), style="bold")
+        for line in more:
+            self.line(line, style="dim")
+
+    @property
+    def _width(self) -> int:
+        return min(self._console.width, WIDEST)
+
+    def _drawn(self, status: RunStatus) -> list[Text]:
+        if not status.at_work:
+            return []
+        step = status.steps[-1] if status.steps else None
+        if step is None or step.state != "running":
+            doing = {"loading": "reading the dataset", "exporting": "writing the output"}.get(status.state, "")
+            return [Text(words.cut(doing, self._width), style="dim")] if doing else []
+        width = self._width
+        lines = [Text(words.cut(words.title(step, self._of), width), style="bold")]
+        lines += self._bar(step, width)
+        lines += [Text(line, style="dim") for line in words.wrapped(words.engine(step), width, indent="  ")]
+        lines += [
+            Text(line, style="red" if step.rejected else "dim") for line in words.wrapped(words.losses(step), width, indent="  ")
+        ]
+        return lines[: max(1, self._console.height - 1)]
+
+    def _bar(self, step: StepStatus, width: int) -> list[Text]:
+        """The bar, and beside it (or below, where the terminal is narrow) how far the step has come."""
+        beside = "  ".join(words.progress(step))
+        room = width - len(beside) - 4
+        columns = min(LONGEST_BAR, room if room >= SHORTEST_BAR else width - 2)
+        full = min(columns, columns * step.done // max(1, step.samples))
+        done, rest = ("#", ".") if self._ascii else ("━", "─")
+        bar = Text("  ").append(done * full, style="green").append(rest * (columns - full), style="dim")
+        if room >= SHORTEST_BAR:
+            return [bar.append(f"  {beside}")]
+        return [bar, *(Text(line) for line in words.wrapped(words.progress(step), width, indent="  "))]

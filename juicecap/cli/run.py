@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from loguru import logger
 
 from juicecap.cli import recipe as recipe_arguments
-from juicecap.cli.display import LiveProgress
-from juicecap.report.summary import summary
-
-if TYPE_CHECKING:
-    from loguru import Record
+from juicecap.cli.warnings import not_an_error
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,17 +20,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--overwrite", action="store_true", help="replace an output that another run wrote")
     parser.add_argument("--retry-rejected", action="store_true", help="try samples again that an earlier run rejected for good")
     parser.add_argument("--fresh", action="store_true", help="use neither answers nor steps of earlier runs")
+    parser.add_argument("--quiet", action="store_true", help="show warnings and errors alone: no progress and no summary")
+    parser.add_argument("--json", action="store_true", help="print events, one JSON object a line; the rest goes to stderr")
+    parser.add_argument(
+        "--metrics", type=Path, metavar="PATH", help="keep a file of figures for monitors (text format of Prometheus) up to date"
+    )
 
 
 def main(options: argparse.Namespace) -> int:
     """Run the recipe; the exit code is the run's."""
     recipe, _ = recipe_arguments.checked(options)
-    logger.remove()
-    with LiveProgress() as progress:
-        # Errors end the run and are told at its end.
-        logger.add(progress.write, level="WARNING", filter=_not_an_error, format="{message}", colorize=False)
-        from juicecap.runner import run
+    from juicecap.cli.display import display
+    from juicecap.cli.events import JsonProgress
+    from juicecap.report.summary import summary
+    from juicecap.runner import run
 
+    logger.remove()
+    with JsonProgress() if options.json else display(quiet=options.quiet) as progress:
+        logger.add(progress.warnings, level="WARNING", filter=not_an_error, format="{message}", colorize=False)
         result = run(
             recipe,
             limit=options.limit,
@@ -41,9 +45,11 @@ def main(options: argparse.Namespace) -> int:
             retry_rejected=options.retry_rejected,
             fresh=options.fresh,
             progress=progress,
+            metrics=options.metrics,
         )
-    with suppress(OSError):  # the exit code is the run's, whoever reads
-        print(summary(result))
+    if not options.quiet:
+        with suppress(OSError):  # the exit code is the run's, whoever reads
+            print(summary(result), file=sys.stderr if options.json else sys.stdout)
     return result.exit_code
 
 
@@ -52,7 +58,3 @@ def _positive(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError("must be at least 1")
     return value
-
-
-def _not_an_error(record: Record) -> bool:
-    return record["level"].name != "ERROR"

@@ -57,6 +57,25 @@ def replacing(path: Path, owner: str = "") -> Iterator[BinaryIO]:
             temporary.unlink()
 
 
+def swap_in(path: Path, content: bytes, owner: str = "") -> None:
+    """Replace a file that tells of the moment: it is there whole or not at all, but not flushed to disk.
+
+    Its temporary file always has the same name, so that one that a killed process left is used by the next. Whoever calls this
+    is the only one to write `path`.
+
+    Raises:
+        DataError: the file cannot be written there.
+        EnvironmentFailure: the disk is full or fails.
+    """
+    target = Path(os.path.realpath(path))
+    temporary = target.parent / f".juicecap-{owner}-{target.name}.tmp"
+    try:
+        temporary.write_bytes(content)
+        temporary.replace(target)
+    except OSError as error:
+        raise write_error(path, error) from error
+
+
 @contextmanager
 def replacing_folder(path: Path, owner: str = "") -> Iterator[Path]:
     """A temporary folder that becomes `path` when the block ends well, in one step, and vanishes when it does not.

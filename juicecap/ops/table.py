@@ -7,7 +7,6 @@ here: the dataset brings its own `map`.
 from __future__ import annotations
 
 import hashlib
-import itertools
 from array import array
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
@@ -25,8 +24,8 @@ from juicecap.vlm.journal import Journal
 if TYPE_CHECKING:
     from datasets import Dataset
 
-Watcher = Callable[[Sequence[Fate]], None]
-"""Told the fates of each batch as they are known; for progress."""
+Watcher = Callable[[Fate], None]
+"""Told each fate as soon as it is known."""
 
 
 class BatchOp(Protocol):
@@ -125,15 +124,18 @@ def step_table(
     fates = op.stream(Rows(dataset, size), batch_size, journal)
 
     def step(indices: list[int]) -> Batch:
-        chosen = list(itertools.islice(fates, len(indices)))
-        if len(chosen) < len(indices):
-            raise BugError(f"{type(op).__name__}.stream gave fewer fates than it was given samples")
-        if attempts:
-            chosen = [fate.tried_before(attempts[index]) for fate, index in zip(chosen, indices, strict=True)]
-        if keep_failed:
-            chosen = [fate.staying(op.name) for fate in chosen]
-        if watcher:
-            watcher(chosen)
+        chosen = []
+        for index in indices:
+            fate = next(fates, None)
+            if fate is None:
+                raise BugError(f"{type(op).__name__}.stream gave fewer fates than it was given samples")
+            if attempts:
+                fate = fate.tried_before(attempts[index])
+            if keep_failed:
+                fate = fate.staying(op.name)
+            if watcher:
+                watcher(fate)
+            chosen.append(fate)
         return encode_batch(batch_of(rows_of(chosen, columns), features), features)
 
     with closing(fates):

@@ -13,7 +13,7 @@ from juicecap.errors import DataError
 from juicecap.recipe.model import Recipe
 from juicecap.recipe.problems import Problem, near, suggestion
 
-RUN_FILES = ("journal.sqlite", "log.jsonl", "manifest.json", "rejected.jsonl", "report.html")
+RUN_FILES = ("journal.sqlite", "log.jsonl", "manifest.json", "rejected.jsonl", "report.html", "status.json")
 """Files of the run folder that a run writes."""
 
 SQLITE = b"SQLite format 3\0"

@@ -9,8 +9,9 @@ from juicecap.recipe import Recipe, load_recipe
 from juicecap.runner.local import run_local
 from juicecap.runner.progress import Progress, SilentProgress
 from juicecap.runner.result import RunResult, StepResult
+from juicecap.runner.status import RunStatus, StepStatus
 
-__all__ = ["Progress", "RunResult", "SilentProgress", "StepResult", "run"]
+__all__ = ["Progress", "RunResult", "RunStatus", "SilentProgress", "StepResult", "StepStatus", "run"]
 
 
 def run(
@@ -22,6 +23,7 @@ def run(
     retry_rejected: bool = False,
     fresh: bool = False,
     progress: Progress | None = None,
+    metrics: Path | None = None,
 ) -> RunResult:
     """Run a recipe and export its result.
 
@@ -29,6 +31,7 @@ def run(
     samples; `overwrite` allows to replace an output that another run wrote. A run that is repeated goes on behind its last
     finished step, and tries samples again that failed for a reason that may have passed; `retry_rejected`: all that failed.
     What a model answered before is not asked again, unless `fresh` is set: then nothing that earlier runs left is used.
+    `progress` is told how it goes; `metrics` is a file that is kept up to date with figures in the text format of Prometheus.
 
     Raises:
         RecipeError: the recipe is wrong; nothing was run.
@@ -44,4 +47,5 @@ def run(
         retry_rejected=retry_rejected,
         fresh=fresh,
         progress=progress or SilentProgress(),
+        metrics=metrics,
     )

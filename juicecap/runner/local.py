@@ -8,7 +8,7 @@ import platform
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib import metadata
@@ -18,7 +18,6 @@ from typing import Any
 from loguru import logger
 
 import juicecap
-from juicecap.data.atomic import write_error
 from juicecap.data.export import export_target, write_export
 from juicecap.data.export.shards import check_folder
 from juicecap.data.lines import write_lines
@@ -30,22 +29,32 @@ from juicecap.recipe.problems import failure
 from juicecap.recipe.resolved import resolved_text
 from juicecap.runner.folder import RunFolder
 from juicecap.runner.loading import Loaded, load
+from juicecap.runner.log import logging_to
 from juicecap.runner.progress import Progress
 from juicecap.runner.quiet import quiet_datasets
-from juicecap.runner.result import RunResult
+from juicecap.runner.reporter import Reporter
+from juicecap.runner.result import RunResult, StepResult
 from juicecap.runner.steps import Finished, Stage, run_step
 from juicecap.runner.watch import Watch
 from juicecap.sample import HIDDEN
 from juicecap.vlm import core
 from juicecap.vlm.base import digest_of
 from juicecap.vlm.journal import Journal
+from juicecap.vlm.openai.options import DEFAULT_KEY_NAME
 
 TOTALS = ("filtered", "rejected", "failed", "captions", "truncated", "prompt_tokens", "completion_tokens")
 """Counts that the manifest tells for the whole run as well."""
 
 
 def run_local(
-    recipe: Recipe, *, limit: int | None, overwrite: bool, retry_rejected: bool, fresh: bool, progress: Progress
+    recipe: Recipe,
+    *,
+    limit: int | None,
+    overwrite: bool,
+    retry_rejected: bool,
+    fresh: bool,
+    progress: Progress,
+    metrics: Path | None,
 ) -> RunResult:
     """See `runner.run`."""
     began, started = time.monotonic(), datetime.now(UTC)
@@ -53,7 +62,13 @@ def run_local(
     output = export_target(recipe.export_path, recipe.export_shard_size)
     if recipe.export_shard_size:
         check_folder(output)
-    with folder.claimed(output, overwrite=overwrite) as check_output, _logging_to(folder), quiet_datasets():
+    with (
+        folder.claimed(output, overwrite=overwrite) as check_output,
+        logging_to(folder.log, _secrets(recipe)),
+        quiet_datasets(),
+        Reporter(recipe, folder.root, output, progress, metrics) as reporter,
+    ):
+        _log_start(recipe, limit)
         folder.write_recipe(resolved_text(recipe))
         for notice in recipe.notices:
             say_once(notice)
@@ -63,7 +78,8 @@ def run_local(
         if wrong := [*missing_columns(recipe, columns), *taken_columns(recipe, columns)]:
             raise failure(wrong, recipe.source.text)
         with _journal(recipe, fresh=fresh, retry_rejected=retry_rejected) as journal:
-            finished = _run_steps(recipe, loaded, folder, progress, journal, retry_rejected=retry_rejected, fresh=fresh)
+            reporter.phase("running", samples=len(loaded.everything))
+            finished = _run_steps(recipe, loaded, folder, reporter, journal, retry_rejected=retry_rejected, fresh=fresh)
         last = finished[-1].stage.dataset if finished else loaded.dataset
         rejected = write_lines(folder.rejected, _rejected(recipe, loaded, finished))
         result = RunResult(
@@ -76,9 +92,12 @@ def run_local(
             max_rejected=recipe.max_rejected,
         )
         _check(result, rejected)
+        reporter.phase("exporting")
         check_output()
         write_export(last, recipe.export_path, format=recipe.export_type, shard_size=recipe.export_shard_size, owner=folder.owner)
-        folder.write_manifest(_manifest(recipe, result, started, limit))
+        folder.write_manifest(_manifest(recipe, result, started, limit, reporter.engine_seconds()))
+        reporter.finished(result)
+        _log_end(result)
     return result
 
 
@@ -101,7 +120,7 @@ def _run_steps(
     recipe: Recipe,
     loaded: Loaded,
     folder: RunFolder,
-    progress: Progress,
+    reporter: Reporter,
     journal: Journal | None,
     *,
     retry_rejected: bool,
@@ -119,21 +138,21 @@ def _run_steps(
             done = run_step(
                 step,
                 number,
-                len(recipe.steps),
                 stage,
                 folder,
-                progress,
+                reporter,
                 watch,
                 journal=journal,
                 use_cache=recipe.use_cache and not fresh,
                 retry_rejected=retry_rejected,
             )
         except JuicecapError as error:
-            logger.error("{}: {}", step.name, error)
+            logger.bind(event="failed", op=step.name).error("{}: {}", step.name, error)
             with suppress(JuicecapError):  # such as a full disk, which is being told already
                 write_lines(folder.rejected, itertools.chain(_rejected(recipe, loaded, finished), watch.records()))
             raise
         finished.append(done)
+        _log_step(done.result)
         stage = done.stage
         if recipe.keep_steps:
             _keep_readable(stage, folder.step_file(number, step.name, stage.fingerprint), recipe.keep_steps, folder.owner)
@@ -154,7 +173,10 @@ def _rejected(recipe: Recipe, loaded: Loaded, finished: list[Finished]) -> Itera
         yield from rejections(done.table, done.fates, step.name, step.op.media_keys())
 
 
-def _manifest(recipe: Recipe, result: RunResult, started: datetime, limit: int | None) -> dict[str, Any]:
+def _manifest(
+    recipe: Recipe, result: RunResult, started: datetime, limit: int | None, engine_seconds: list[float]
+) -> dict[str, Any]:
+    engines = [0.0] * (len(result.steps) - len(engine_seconds)) + engine_seconds  # loading has no engine
     return {
         "juicecap": juicecap.__version__,
         "python": platform.python_version(),
@@ -183,10 +205,11 @@ def _manifest(recipe: Recipe, result: RunResult, started: datetime, limit: int |
                 "replayed": step.replayed,
                 "asked": step.asked,
                 "seconds": round(step.seconds, 3),
+                "engine_seconds": engine,
                 **asdict(step.counts),
                 "reasons": dict(step.reasons),
             }
-            for step in result.steps
+            for step, engine in zip(result.steps, engines, strict=True)
         ],
     }
 
@@ -197,23 +220,27 @@ def _versions() -> dict[str, str]:
     return {name: metadata.version(name) for module, name in names.items() if module in sys.modules}
 
 
-@contextmanager
-def _logging_to(folder: RunFolder) -> Iterator[None]:
-    """Append what is logged to the folder's log; a disk that is full by then is told where it matters."""
-    try:
-        stream = folder.log.open("a", encoding="utf-8", errors="backslashreplace")
-    except OSError as error:
-        raise write_error(folder.log, error) from error
+def _secrets(recipe: Recipe) -> list[str]:
+    """Names of the environment variables that hold keys of servers."""
+    engines = [engine for step in recipe.steps for engine in step.op.engines()]
+    return sorted({DEFAULT_KEY_NAME, *(engine.api_key_env for engine in engines if engine.api_key_env)})
 
-    def write(message: str) -> None:
-        with suppress(OSError):
-            stream.write(message)
-            stream.flush()
 
-    sink = logger.add(write, serialize=True, level="INFO")
-    try:
-        yield
-    finally:
-        logger.remove(sink)
-        with suppress(OSError):
-            stream.close()
+def _log_start(recipe: Recipe, limit: int | None) -> None:
+    facts = {"juicecap": juicecap.__version__, "recipe": str(recipe.path), "recipe_digest": digest_of(recipe.resolved)}
+    logger.bind(event="started", pid=os.getpid(), limit=limit, seed=recipe.seed, **facts).info("{} begins", recipe.path)
+
+
+def _log_step(step: StepResult) -> None:
+    facts = {"op": step.op, "seconds": round(step.seconds, 3), "finished_before": step.finished_before}
+    tally = {"replayed": step.replayed, "asked": step.asked, "reasons": dict(step.reasons)}
+    counts = step.counts
+    logger.bind(event="step", **facts, **tally, **asdict(counts)).info(
+        "{}: {} taken, {} kept, {} filtered, {} rejected, {} given",
+        *(step.op, counts.taken, counts.kept, counts.filtered, counts.rejected, counts.given),
+    )
+
+
+def _log_end(result: RunResult) -> None:
+    facts = {"exported": result.exported, "rejected": result.rejected, "filtered": result.filtered, "exit_code": result.exit_code}
+    logger.bind(event="done", seconds=round(result.seconds, 3), **facts).info("{} samples exported", result.exported)

@@ -10,8 +10,9 @@ import fcntl
 import json
 import os
 import socket
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from io import FileIO
 from pathlib import Path
@@ -19,6 +20,9 @@ from pathlib import Path
 from juicecap.data.atomic import write_error
 from juicecap.errors import EnvironmentFailure
 from juicecap.notice import say_once
+
+_TRIES, _PAUSE = 3, 0.05
+"""Who asks whether a run is alive (`is_locked`) holds the lock for less than that."""
 
 _NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL)
 
@@ -49,6 +53,11 @@ def locked(folder: Path) -> Iterator[None]:
 
 def _lock(stream: FileIO, folder: Path) -> None:
     try:
+        for _ in range(_TRIES):
+            with suppress(BlockingIOError):
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            time.sleep(_PAUSE)
         fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         raise EnvironmentFailure(
@@ -67,3 +76,17 @@ def _holder(stream: FileIO) -> str:
         return f" (process {facts['pid']} on {facts['host']}, since {facts['since']})"
     except (OSError, ValueError, KeyError, TypeError):
         return ""  # it has not written its facts yet
+
+
+def is_locked(folder: Path) -> bool | None:
+    """Whether a run holds the folder; None where that cannot be told. Nothing is written."""
+    try:
+        with (folder / ".lock").open("rb") as stream:
+            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return None
+    return False

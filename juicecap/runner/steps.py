@@ -17,9 +17,9 @@ from juicecap.data.table import open_arrow, write_arrow
 from juicecap.errors import BugError, DataError
 from juicecap.ops.fate import Fate
 from juicecap.ops.registry import source_of
-from juicecap.ops.table import Failed, Fates, Rows, Watcher, fates_of, kept, step_table
+from juicecap.ops.table import Failed, Fates, Rows, fates_of, kept, step_table
 from juicecap.ops.whole_dataset import WholeDatasetOp
-from juicecap.runner.progress import Progress
+from juicecap.runner.reporter import Reporter
 from juicecap.runner.result import StepResult
 from juicecap.runner.retry import merged, to_try_again
 from juicecap.runner.watch import Watch
@@ -62,10 +62,9 @@ class Finished:
 def run_step(
     step: Step,
     number: int,
-    of: int,
     stage: Stage,
     folder: RunFolder,
-    progress: Progress,
+    reporter: Reporter,
     watch: Watch,
     *,
     journal: Journal | None,
@@ -78,21 +77,21 @@ def run_step(
     """
     began = time.monotonic()
     tally = (journal.replayed, journal.asked) if journal else (0, 0)
-    work = _Work(step, stage, folder, number, progress, watch, journal)
+    work = _Work(step, stage, folder, number, reporter, watch, journal)
     table = _reopened(work.file, work.fingerprint) if use_cache else None
     fates = fates_of(table) if table is not None else None
     again = to_try_again(step.op, fates, permanent=retry_rejected) if fates else []
     found = fates is not None and not again
     if again and isinstance(step.op, WholeDatasetOp):
         table = fates = None
-    progress.started(step.name, number, of, len(again) if fates and again else len(stage.dataset), finished=found)
+    samples = len(again) if fates and again else len(stage.dataset)
+    reporter.started(step.name, number, samples, asks=step.op.asks(), finished=found)
     if table is None or fates is None:
         table = work.computed()
         fates = fates_of(table)
     elif again:
         table = work.tried_again(table, again)
         fates = fates_of(table)
-    progress.ended()
     if journal:
         journal.flush()
     _check(step.name, fates, len(stage.dataset))
@@ -107,6 +106,7 @@ def run_step(
         replayed=journal.replayed - tally[0] if journal else 0,
         asked=journal.asked - tally[1] if journal else 0,
     )
+    reporter.ended(result)
     passed_on = digest_of([work.fingerprint, fates.state]) if fates.state else work.fingerprint
     return Finished(table, fates, Stage(kept(table, fates), passed_on), result)
 
@@ -120,13 +120,13 @@ class _Work:
         stage: Stage,
         folder: RunFolder,
         number: int,
-        progress: Progress,
+        reporter: Reporter,
         watch: Watch,
         journal: Journal | None,
     ) -> None:
         self._step = step
         self._stage = stage
-        self._progress = progress
+        self._reporter = reporter
         self._watch = watch
         self._journal = journal
         self._keep_failed = watch.on_error == "keep"
@@ -136,7 +136,7 @@ class _Work:
 
     def computed(self) -> Dataset:
         """The op over the whole dataset."""
-        table = self._apply(self._stage.dataset, self._watch.look, ())
+        table = self._apply(self._stage.dataset, self._watch, ())
         self._watch.end()
         return self._finished(self._unfinished) if self._unfinished.exists() else table  # an empty table has no file
 
@@ -148,11 +148,11 @@ class _Work:
         write_arrow(both, table.data.schema, merged(table, again, fresh))
         return self._finished(both)
 
-    def _apply(self, dataset: Dataset, look: Watcher | None, attempts: Sequence[int]) -> Dataset:
-        def watcher(fates: Sequence[Fate]) -> None:
-            self._progress.advanced(len(fates), sum(fate.kind == "rejected" for fate in fates))
-            if look:
-                look(fates)
+    def _apply(self, dataset: Dataset, watch: Watch | None, attempts: Sequence[int]) -> Dataset:
+        def watcher(fate: Fate) -> None:
+            self._reporter.advanced(fate)
+            if watch:
+                watch.look(fate)
 
         self._foresee(dataset)
         try:
@@ -178,7 +178,7 @@ class _Work:
         rows = Rows(dataset.with_format(None), self._step.op.default_batch_size)
         if told := self._step.op.forecast(rows, self._journal, COUNTED_FOR):
             logger.info("{}: {} answers are in the journal, {} are to be asked", self._step.name, told.replayed, told.asked)
-            self._progress.foreseen(told.replayed, told.asked, whole=told.whole)
+            self._reporter.foreseen(told.replayed, told.asked, whole=told.whole)
 
     def _finished(self, unfinished: Path) -> Dataset:
         try:

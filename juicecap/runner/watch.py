@@ -7,7 +7,7 @@ fewer samples of which each failed for a reason of the environment has nothing w
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from juicecap.errors import DataError, EnvironmentFailure, JuicecapError, SampleError
@@ -38,20 +38,16 @@ class Watch:
         self._tolerant = tolerant or on_error == "keep"
         self._alike: list[Fate] | None = []  # None once a sample met another fate
 
-    def look(self, fates: Sequence[Fate]) -> None:
-        """Take notice of the next fates.
+    def look(self, fate: Fate) -> None:
+        """Take notice of the next fate.
 
         Raises:
             DataError: the run must stop, and the samples are to blame.
             EnvironmentFailure: it must stop, and they are not.
         """
-        for fate in fates:
-            if fate.failure and self.on_error == "stop":
-                self._alike = [fate]
-                raise self._stop(fate)
-            self._compare(fate)
-
-    def _compare(self, fate: Fate) -> None:
+        if fate.failure and self.on_error == "stop":
+            self._alike = [fate]
+            raise self._stop(fate)
         if self._alike is None:
             return
         first = self._alike[0].failure if self._alike else fate.failure
@@ -85,7 +81,7 @@ class Watch:
             told = row[FATE]
             failure = SampleError(told["code"], told["message"], retryable=told["retryable"], attempts=told["attempts"])
             sample = {name: value for name, value in row.items() if name != FATE}
-            self.look([Fate(kind="rejected", sample=sample, failure=failure)])
+            self.look(Fate(kind="rejected", sample=sample, failure=failure))
 
     def records(self) -> Iterator[dict[str, Any]]:
         """`rejected.jsonl` records of the samples that ended the run."""

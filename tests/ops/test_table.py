@@ -127,10 +127,17 @@ def test_usage_is_counted_once_for_each_sample():
     assert (found.captions, found.truncated, found.prompt_tokens, found.completion_tokens) == (4, 1, 75, 30)
 
 
-def test_a_watcher_is_told_every_batch():
+def test_a_watcher_is_told_each_fate_before_the_next_sample_is_looked_at(monkeypatch: pytest.MonkeyPatch):
     told = []
-    table_of([4, 3, 0], batch_size=2, watcher=lambda fates: told.append([fate.kind for fate in fates]))
-    assert told == [["kept", "rejected"], ["filtered"]]
+    settle = HalveMapper.settle
+
+    def noted(op, sample, outcomes):
+        told.append(sample["n"])
+        return settle(op, sample, outcomes)
+
+    monkeypatch.setattr(HalveMapper, "settle", noted)
+    table_of([4, 3, 0], batch_size=2, watcher=lambda fate: told.append(fate.kind))
+    assert told == [4, "kept", 3, "rejected", 0, "filtered"]
 
 
 def test_rejections_are_named_by_their_media():

@@ -1,0 +1,77 @@
+"""`juicecap run --json`: a run as events, one JSON object a line on stdout, for programs. docs/watching.md lists them."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict
+from datetime import UTC, datetime
+from threading import Lock
+from types import TracebackType
+from typing import Any, Self
+
+from juicecap.cli.warnings import Warnings
+from juicecap.errors import JuicecapError
+from juicecap.runner import RunStatus, StepStatus
+
+BETWEEN = 1.0
+"""Seconds between two events `progress`."""
+
+
+class JsonProgress:
+    """A `runner.Progress` that prints events; a context manager for the time of the run, which ends with the event `end`."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._silent = False
+        self._due = 0.0
+        self._status: RunStatus | None = None
+        self.warnings = Warnings(lambda message: self._say("warning", message=message))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Say how it ended."""
+        if error is None and self._status:
+            facts = asdict(self._status)
+            self._say(
+                "end", **{name: facts[name] for name in ("state", "exit_code", "samples", "exported", "seconds", "message")}
+            )
+            return
+        state, code, message = "failed", 70, ""
+        if isinstance(error, JuicecapError):
+            code, message = error.exit_code, str(error)
+        elif isinstance(error, KeyboardInterrupt):
+            state, code = "interrupted", 130
+        self._say("end", state=state, exit_code=code, message=message)
+
+    def started(self, op: str, number: int, of: int, samples: int, *, finished: bool) -> None:
+        """See `runner.Progress`."""
+        self._due = time.monotonic() + BETWEEN
+        self._say("step_started", op=op, number=number, of=of, samples=samples, finished_before=finished)
+
+    def foreseen(self, replayed: int, asked: int, *, whole: bool) -> None:
+        """See `runner.Progress`."""
+        self._say("foreseen", replayed=replayed, asked=asked, whole=whole)
+
+    def reported(self, status: RunStatus) -> None:
+        """See `runner.Progress`."""
+        self._status = status
+        if status.steps and status.steps[-1].state == "running" and time.monotonic() >= self._due:
+            self._due = time.monotonic() + BETWEEN
+            self._say("progress", **asdict(status.steps[-1]))
+
+    def ended(self, step: StepStatus) -> None:
+        """See `runner.Progress`."""
+        self._say("step_ended", **asdict(step))
+
+    def _say(self, event: str, **facts: Any) -> None:
+        line = json.dumps({"event": event, "time": datetime.now(UTC).isoformat(timespec="milliseconds"), **facts})
+        with self._lock:
+            if self._silent:
+                return
+            try:
+                print(line, flush=True)
+            except (OSError, ValueError):  # nobody reads any more: the run goes on
+                self._silent = True

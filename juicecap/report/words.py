@@ -1,0 +1,99 @@
+"""How figures of a run are put into words, wherever they are shown."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from rich.cells import cell_len, set_cell_size
+
+from juicecap.runner.status import StepStatus
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+"""What a terminal might obey instead of showing it."""
+
+
+_WHOLE = 100
+"""Rates from here on have no digits behind the point."""
+
+
+def printable(text: str) -> str:
+    """A text that changes nothing on a terminal but shows itself."""
+    return _CONTROL.sub("\ufffd", text)
+
+
+def duration(seconds: float) -> str:
+    """Hours, minutes and seconds: `1:02:03`."""
+    minutes, rest = divmod(round(seconds), 60)
+    whole, minutes = divmod(minutes, 60)
+    return f"{whole:,}:{minutes:02d}:{rest:02d}"
+
+
+def rate(number: float) -> str:
+    """A number per second: with a digit behind the point where that tells something."""
+    return f"{number:,.0f}" if number >= _WHOLE else f"{number:.1f}"
+
+
+def plural(number: int, noun: str) -> str:
+    """`1 sample`, `2 samples`."""
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
+def title(step: StepStatus, of: int) -> str:
+    """The op with its place among all."""
+    return f"[{step.number}/{of}] {step.op}"
+
+
+def progress(step: StepStatus) -> list[str]:
+    """How far a step that runs has come, how fast it goes on, and until when."""
+    pieces = [f"{step.done:,}/{step.samples:,} samples", f"{rate(step.samples_per_second)} samples/s"]
+    return [*pieces, f"ETA {duration(step.eta_seconds)}"] if step.eta_seconds is not None else pieces
+
+
+def engine(step: StepStatus) -> list[str]:
+    """What the engines do for a step; nothing for an op that asks no model."""
+    if step.engine_busy is None:
+        return []
+    pieces = [
+        f"{rate(step.captions_per_second)} captions/s",
+        f"{rate(step.prompt_tokens_per_second)} tokens/s in",
+        f"{rate(step.completion_tokens_per_second)} tokens/s out",
+        f"engine {step.engine_busy:.0%} busy",
+    ]
+    return [*pieces, f"{step.in_flight:,} in flight"] if step.state == "running" else pieces
+
+
+def losses(step: StepStatus) -> list[str]:
+    """Samples that did not go on, and answers that cost nothing."""
+    counts = {"filtered": step.filtered, "rejected": step.rejected, "replayed": step.replayed}
+    return [f"{count:,} {what}" for what, count in counts.items() if count]
+
+
+def ended(step: StepStatus) -> list[str]:
+    """A step that is done."""
+    if step.state == "done before":
+        return ["done before", *losses(step)]
+    pieces = [plural(step.samples, "sample"), duration(step.seconds), f"{rate(step.samples_per_second)} samples/s"]
+    return [*pieces, *engine(step), *losses(step)]
+
+
+def told(step: StepStatus) -> list[str]:
+    """A step, whether it runs or is done."""
+    return [*progress(step), *engine(step), *losses(step)] if step.state == "running" else ended(step)
+
+
+def wrapped(pieces: Iterable[str], width: int, indent: str = "") -> list[str]:
+    """The pieces on as few lines as hold them, none of them broken; what is wider than a line is cut."""
+    lines: list[str] = []
+    for piece in pieces:
+        longer = f"{lines[-1]}  {piece}" if lines else ""
+        if lines and cell_len(longer) <= width:
+            lines[-1] = longer
+        else:
+            lines.append(cut(f"{indent}{piece}", width))
+    return lines
+
+
+def cut(text: str, width: int) -> str:
+    """At most so many columns of the text."""
+    return text if cell_len(text) <= width else f"{set_cell_size(text, max(0, width - 1)).rstrip()}…"

@@ -1,0 +1,192 @@
+"""How a run stands: the figures that are drawn, written into `status.json` and given to monitors, and reading them back.
+
+`status.json` tells what the run said last; whether it lives is told by the folder's lock, which the system lets go of with the
+process, however that ends.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass, fields, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from juicecap.data.atomic import swap_in
+from juicecap.errors import UsageError
+from juicecap.runner.lock import is_locked
+
+FILE = "status.json"
+
+State = Literal["loading", "running", "exporting", "done", "failed", "interrupted", "killed"]
+"""`killed`: the run said that it was at work, and nobody holds its folder any more."""
+
+AT_WORK = ("loading", "running", "exporting")
+
+SILENT_FOR = 30.0
+"""Seconds after which a run that has said nothing is taken to be gone, where the file system has no locks."""
+
+_GIVE = "give the folder of a run: its work_dir, by default export_path without its suffix and .run"
+
+_LARGEST = 10_000_000
+"""Bytes of a status file that are read."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepStatus:
+    """One op. Rates are those of the last half minute, and of the whole step when it is done."""
+
+    op: str
+    number: int
+    state: Literal["running", "done", "done before"]
+    samples: int
+    """What the op is given; if an earlier run did the rest, what is tried again."""
+    done: int = 0
+    """Samples that met their fate: they are kept, filtered or rejected."""
+    filtered: int = 0
+    rejected: int = 0
+    captions: int = 0
+    """Answers to these samples, replayed ones included."""
+    replayed: int = 0
+    """Answers that came from the journal."""
+    answered: int = 0
+    """Answers that engines gave."""
+    prompt_tokens: int = 0
+    """Tokens that engines read in this run."""
+    completion_tokens: int = 0
+    """Tokens that they wrote."""
+    in_flight: int = 0
+    """Requests that engines are working on."""
+    seconds: float = 0.0
+    samples_per_second: float = 0.0
+    captions_per_second: float = 0.0
+    """Answers of engines."""
+    prompt_tokens_per_second: float = 0.0
+    completion_tokens_per_second: float = 0.0
+    engine_busy: float | None = None
+    """Share of the time in which an engine had something to answer; None for an op that asks no model."""
+    engine_seconds: float = 0.0
+    eta_seconds: float | None = None
+    """Until the step is done, if it goes on as it does."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunStatus:
+    """A run."""
+
+    state: State
+    recipe: str
+    export_path: str
+    work_dir: str
+    """These three as absolute paths."""
+    working_directory: str
+    pid: int
+    host: str
+    started: str
+    updated: str
+    """Both in UTC, as ISO 8601 has it."""
+    seconds: float
+    steps: tuple[StepStatus, ...]
+    """Those that have begun."""
+    step_count: int
+    samples: int | None = None
+    """What was read; None until it is."""
+    exported: int | None = None
+    exit_code: int | None = None
+    message: str = ""
+    """Why the run failed."""
+
+    @property
+    def at_work(self) -> bool:
+        """Whether the run goes on."""
+        return self.state in AT_WORK
+
+    @property
+    def rejected(self) -> int:
+        """Samples that all steps rejected."""
+        return sum(step.rejected for step in self.steps)
+
+
+def write_status(status: RunStatus) -> None:
+    """Replace the run folder's status file.
+
+    Raises:
+        DataError, EnvironmentFailure: it cannot be written.
+    """
+    swap_in(Path(status.work_dir) / FILE, json.dumps(asdict(status), indent=1).encode() + b"\n")
+
+
+def read_status(folder: Path) -> RunStatus:
+    """How the run of this folder stands, or stood when it ended. Nothing is written.
+
+    Raises:
+        UsageError: it is not the folder of a run.
+    """
+    status = _read(folder)
+    if status.at_work and not _alive(folder, status):
+        status = _read(folder)  # it may have ended between the two looks
+        return replace(status, state="killed") if status.at_work else status
+    return status
+
+
+def _read(folder: Path) -> RunStatus:
+    file = folder / FILE
+    try:
+        with file.open("rb") as stream:
+            return _status(json.loads(stream.read(_LARGEST)))
+    except FileNotFoundError:
+        raise UsageError(_no_run(folder)) from None
+    except NotADirectoryError:
+        raise UsageError(f"{folder} is a file; {_GIVE}") from None
+    except OSError as error:
+        raise UsageError(f"{file} cannot be read: {error.strerror}") from None
+    except (ValueError, TypeError, RecursionError):
+        raise UsageError(f"{file} is not what a run writes; is {folder} the folder of a run?") from None
+
+
+def _no_run(folder: Path) -> str:
+    if not folder.is_dir():
+        return f"there is no folder {folder}; {_GIVE}"
+    found = sorted(each.parent.name for each in folder.glob(f"*/{FILE}"))[:1]
+    hint = f"; did you mean {os.path.join(folder, found[0])}?" if found else ""
+    return f"{folder} is not the folder of a run (it has no {FILE}){hint}"
+
+
+def _alive(folder: Path, status: RunStatus) -> bool:
+    locked = is_locked(folder)
+    if locked is not None:
+        return locked
+    silent = datetime.now(UTC) - datetime.fromisoformat(status.updated)
+    return silent.total_seconds() < SILENT_FOR
+
+
+def _status(told: Any) -> RunStatus:
+    steps = tuple(StepStatus(**_known(StepStatus, step)) for step in told["steps"]) if isinstance(told, dict) else ()
+    status = RunStatus(**{**_known(RunStatus, told), "steps": steps})
+    fields_of = [(field, value) for kind, value in _told(status) for field in fields(kind)]
+    wrong = any(not isinstance(getattr(value, field.name), _TYPES.get(str(field.type), object)) for field, value in fields_of)
+    if wrong or status.state not in get_args(State) or datetime.fromisoformat(status.updated).tzinfo is None:
+        raise ValueError("not a status")
+    return status
+
+
+def _told(status: RunStatus) -> list[tuple[type[Any], Any]]:
+    return [(RunStatus, status), *((StepStatus, step) for step in status.steps)]
+
+
+_TYPES: dict[str, type | tuple[type, ...]] = {
+    "str": str,
+    "int": int,
+    "float": (int, float),
+    "int | None": (int, type(None)),
+    "float | None": (int, float, type(None)),
+}
+
+
+def _known(kind: type[Any], told: Any) -> dict[str, Any]:
+    """The facts that this version knows; a newer one may tell more."""
+    if not isinstance(told, dict):
+        raise TypeError("not an object")
+    names = {field.name for field in fields(kind)}
+    return {name: value for name, value in told.items() if name in names}

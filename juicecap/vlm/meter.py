@@ -1,0 +1,87 @@
+"""What the engines of this process are doing: counted by the lanes (`vlm/lane.py`), and read from any thread.
+
+There is one meter, as there is one loop. Who wants the figures of a stretch of time takes two readings.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from juicecap.vlm.base import Outcome
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """The meter at one moment. All but `in_flight` only grow."""
+
+    in_flight: int = 0
+    """Requests that engines are working on."""
+    answers: int = 0
+    """Those that engines gave."""
+    replayed: int = 0
+    """Those that came from a journal."""
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    busy_seconds: float = 0.0
+    """Seconds in which some engine had something to answer."""
+
+
+class Meter:
+    """Counts calls of engines, and what came of them."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._in_flight = self._calls = 0
+        self._answers = self._replayed = self._prompt_tokens = self._completion_tokens = 0
+        self._busy = self._busy_since = 0.0
+
+    @contextmanager
+    def call(self, requests: int) -> Iterator[None]:
+        """The time of one call of an engine with so many requests."""
+        with self._lock:
+            if not self._calls:
+                self._busy_since = time.monotonic()
+            self._calls += 1
+            self._in_flight += requests
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._calls -= 1
+                self._in_flight -= requests
+                if not self._calls:
+                    self._busy += time.monotonic() - self._busy_since
+
+    def answered(self, outcomes: Sequence[Outcome]) -> None:
+        """What came of a call."""
+        with self._lock:
+            for outcome in outcomes:
+                self._answers += len(outcome.answers)
+                self._prompt_tokens += outcome.prompt_tokens
+                self._completion_tokens += sum(answer.tokens for answer in outcome.answers)
+
+    def recalled(self, answers: int) -> None:
+        """So many answers need not be asked for."""
+        with self._lock:
+            self._replayed += answers
+
+    def read(self) -> Reading:
+        """The figures of this moment."""
+        with self._lock:
+            running = time.monotonic() - self._busy_since if self._calls else 0.0
+            return Reading(
+                in_flight=self._in_flight,
+                answers=self._answers,
+                replayed=self._replayed,
+                prompt_tokens=self._prompt_tokens,
+                completion_tokens=self._completion_tokens,
+                busy_seconds=self._busy + running,
+            )
+
+
+METER = Meter()
+"""The meter of this process."""
