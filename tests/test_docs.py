@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import inspect
 import json
@@ -252,3 +253,28 @@ def test_exit_codes_in_the_docs_are_those_of_the_command_line() -> None:
     documented = (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8").partition("## Exit codes")[2].partition("\n## ")[0]
     promised = " ".join((inspect.getdoc(cli) or "").partition("Exit codes")[2].split())
     assert re.findall(r"^\| (\d+) \|", documented, re.MULTILINE) == re.findall(r"[:;] (\d+) ", promised)
+
+
+class TestGuarantees:
+    page = (ROOT / "docs" / "guarantees.md").read_text(encoding="utf-8")
+    promised = page.partition("## What is not promised")[0]
+
+    def test_each_promise_names_a_test(self) -> None:
+        promises = re.findall(r"^- (.*?)(?=^- |^## |\Z)", self.promised, re.MULTILINE | re.DOTALL)
+        assert len(promises) > 30
+        assert [promise for promise in promises if "`tests/" not in promise] == []
+
+    def test_each_named_test_is_there(self) -> None:
+        named = re.findall(r"`(tests/[^`]+)`", self.page)
+        assert [name for name in named if name not in self._tests()] == []
+
+    @staticmethod
+    def _tests() -> set[str]:
+        found = set()
+        for file in ROOT.glob("tests/**/test_*.py"):
+            place = file.relative_to(ROOT).as_posix()
+            for node in ast.parse(file.read_text(encoding="utf-8")).body:
+                inner = node.body if isinstance(node, ast.ClassDef) else []
+                path = [place, node.name] if inner else [place]
+                found |= {"::".join([*path, each.name]) for each in inner or [node] if isinstance(each, ast.FunctionDef)}
+        return found
