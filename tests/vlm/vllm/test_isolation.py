@@ -20,9 +20,7 @@ from juicecap.vlm import core
 @pytest.fixture(scope="module")
 def op() -> Iterator[VideoCaptioningFromVLMMapper]:
     core.close()
-    yield VideoCaptioningFromVLMMapper(
-        hf_model="juicecap-demo-vlm", backend="vllm", prompt_key="ask", caption_field="captions", max_pixels=200_000
-    )
+    yield VideoCaptioningFromVLMMapper(hf_model="juicecap-demo-vlm", backend="vllm", prompt_key="ask", caption_field="captions")
     core.close()
 
 
