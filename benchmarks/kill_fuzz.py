@@ -19,7 +19,6 @@ code and the sentence that are promised.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import os
 import random
@@ -29,26 +28,18 @@ import shutil
 import signal
 import sqlite3
 import subprocess
-import sys
 import tempfile
 import threading
 import time
-from abc import ABC, abstractmethod
 from collections import Counter
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-from common import DEMO_MODEL, ROOT, conclude, film, processes_of_session
+from common import ROOT, conclude, processes_of_session
+from kill_subjects import Ask, Observed, Served, Subject, dataset
 
-sys.path.insert(0, str(ROOT / "tests"))
-
-from scripted_server import Reply, ScriptedServer, obliging, refused, said
-
-DISTINCT = 8
-SECONDS_PER_ANSWER = 0.08
 LATEST = 1.1
 """Of the time that runs took that ended by themselves: beyond that nothing is killed."""
 
@@ -60,167 +51,8 @@ CODES = {"KILL": -9, "TERM": 130, "INT": 130, "FULL": 4}
 SENTENCES = {
     "TERM": "interrupted; what is finished is kept, run the same command again to go on",
     "INT": "interrupted; what is finished is kept, run the same command again to go on",
-    "FULL": "unning again resumes|Free some space and run again|Run again once that is mended|unning again goes on",
+    "FULL": "[Rr]un(ning)? again",
 }
-
-Ask = str
-"""An answer that a model is asked for, by whatever names it."""
-
-
-class Subject(ABC):
-    """What runs: a recipe and its data, the command, and what can be known from outside about its questions and answers."""
-
-    name: str
-    samples: int
-
-    @abstractmethod
-    def process(self) -> list[dict[str, Any]]:
-        """The recipe's ops."""
-
-    @abstractmethod
-    def command(self) -> list[str]:
-        """How `recipe.yaml` in the working directory is run."""
-
-    @abstractmethod
-    def asked(self, folder: Path) -> list[Ask]:
-        """What was asked for since the folder was made, in order."""
-
-    @abstractmethod
-    def answered(self, entries: list[tuple[str, int, dict[str, Any]]]) -> set[Ask]:
-        """What these entries of a journal answer."""
-
-    def prepare(self, folder: Path, data: Path) -> None:
-        """Make `folder` a place to run in."""
-        folder.mkdir()
-        recipe = {
-            "dataset_path": str(data),
-            "export_path": "out/captions.jsonl",
-            "max_rejected": 0.5,
-            "process": self.process(),
-        }
-        (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe), encoding="utf-8")
-
-
-class Served(Subject):
-    """A scripted server answers with a hash of the question and the seed, and refuses some; it is not killed."""
-
-    name, samples = "openai", 60
-
-    def __init__(self, stack: ExitStack) -> None:
-        self._server = ScriptedServer()
-        stack.callback(self._server.stop)
-        self._server.script = self._answer
-        self._asked: list[Ask] = []
-        self._lock = threading.Lock()
-
-    def process(self) -> list[dict[str, Any]]:
-        common = {
-            "hf_model": "served-model",
-            "backend": "openai",
-            "api_base": self._server.base,
-            "model_params": {"transport": "images", "timeout": 60.0},
-            "num_frames": 2,
-            "max_in_flight": 4,
-            "decode_workers": 1,
-            "keep_original_sample": False,
-            "sampling_params": {"temperature": 0.9, "top_p": 0.9, "max_tokens": 60},
-        }
-        captions = {**common, "caption_num": 3, "prompt": "Describe it."}
-        details = {**common, "caption_num": 2, "keep_candidate_mode": "all", "prompt": "Describe it in detail."}
-        return [
-            {"video_captioning_from_vlm_mapper": captions},
-            {"text_length_filter": {"min_len": 60}},
-            {"video_captioning_from_vlm_mapper": details},
-        ]
-
-    def command(self) -> list[str]:
-        return [sys.executable, "-m", "juicecap", "run", "recipe.yaml"]
-
-    def asked(self, folder: Path) -> list[Ask]:  # noqa: ARG002  (the server hears of all runs)
-        with self._lock:
-            return list(self._asked)
-
-    def answered(self, entries: list[tuple[str, int, dict[str, Any]]]) -> set[Ask]:
-        return {name for _, _, entry in entries for name in re.findall(r"#([0-9a-f]{16})", json.dumps(entry))}
-
-    def _answer(self, body: dict[str, Any]) -> Reply:
-        if "seed" not in body:  # the trial when it is opened
-            return obliging(body)
-        plain = {name: value for name, value in body.items() if name not in ("n", "seed")}
-        digests = [_digest([plain, body["seed"] + number]) for number in range(body.get("n", 1))]
-        with self._lock:
-            self._asked += digests
-        if int(_digest(plain), 16) % 23 == 0:
-            return refused(400, f"the content policy forbids #{digests[0]}")
-        texts = [f"A scene #{digest}" + " that goes on" * (int(digest, 16) % 10) for digest in digests]
-        return Reply(said(*texts, prompt_tokens=300).body, hang=SECONDS_PER_ANSWER)
-
-
-class Observed(Subject):
-    """The demo model on the backend `hf`, in a process that notes what reaches the model."""
-
-    name, samples = "hf", 16
-
-    def process(self) -> list[dict[str, Any]]:
-        common = {
-            "hf_model": DEMO_MODEL,
-            "decode_workers": 1,
-            "batch_size": 4,
-            "keep_original_sample": False,
-            "sampling_params": {"temperature": 1.2, "max_tokens": 24},
-            "model_params": {"dtype": "float32"},
-        }
-        captions = {**common, "caption_num": 2, "prompt": "Describe the video in one sentence."}
-        details = {**common, "caption_num": 2, "keep_candidate_mode": "all", "prompt": "Where is the object over time?"}
-        return [
-            {"video_captioning_from_vlm_mapper": captions},
-            {"text_length_filter": {"min_len": 20}},
-            {"video_captioning_from_vlm_mapper": details},
-        ]
-
-    def command(self) -> list[str]:
-        return [sys.executable, __file__, "--observed", "run", "recipe.yaml"]
-
-    def asked(self, folder: Path) -> list[Ask]:
-        keys = {seed: key for kind, seed, key in self._noted(folder) if kind == "key"}
-        return [f"{keys[seed]}:{number}" for kind, seed, numbers in self._noted(folder) if kind == "ask" for number in numbers]
-
-    def answered(self, entries: list[tuple[str, int, dict[str, Any]]]) -> set[Ask]:
-        return {f"{key}:{candidate}" for key, candidate, entry in entries if "text" in entry}
-
-    @staticmethod
-    def _noted(folder: Path) -> list[Any]:
-        path = folder / "observed.jsonl"
-        lines = path.read_text().splitlines() if path.exists() else []
-        return [json.loads(line) for line in lines if line.endswith("]")]  # the last may be half a line
-
-    @staticmethod
-    def run(arguments: list[str]) -> None:
-        """`juicecap` with `arguments`; what reaches the model is appended to `observed.jsonl`, in one write per line."""
-        from juicecap.cli import entry
-        from juicecap.vlm.hf.backend import HFBackend
-        from juicecap.vlm.keys import Keys
-
-        notes = os.open("observed.jsonl", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-
-        def note(*what: Any) -> None:
-            os.write(notes, json.dumps(what).encode() + b"\n")
-
-        key, generate = Keys.key, HFBackend.generate
-
-        def noted_key(self, *rest):
-            keyed = key(self, *rest)
-            note("key", keyed.seed, keyed.entry)
-            return keyed
-
-        async def noted_generate(self, batch):
-            for each in batch:
-                note("ask", each.seed, list(range(each.first, each.request.candidates)))
-            return await generate(self, batch)
-
-        Keys.key, HFBackend.generate = noted_key, noted_generate
-        sys.argv = ["juicecap", *arguments]
-        entry()
 
 
 @dataclass
@@ -258,9 +90,6 @@ class Tally:
 
 
 def main() -> None:
-    if sys.argv[1:2] == ["--observed"]:
-        Observed.run(sys.argv[2:])
-        return
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--kills", type=int, default=300)
     parser.add_argument("--hf-share", type=float, default=0.1, help="share of the kills that fall on the real model")
@@ -445,21 +274,6 @@ class Victim:
             tally.broken.append(f"round {number} leaves {leftovers}")
 
 
-def dataset(folder: Path, samples: int) -> Path:
-    """Clips that are all different files, one of them cut off and one there twice, and a table of them."""
-    folder.mkdir()
-    filmed = [clip.path for clip in film(folder, DISTINCT, seed=41)]
-    rows = []
-    for number in range(samples):
-        path = folder / f"clip{number:03}.mp4"
-        content = filmed[number % DISTINCT].read_bytes()
-        whole = content + (16).to_bytes(4, "big") + b"free" + number.to_bytes(8, "big")
-        path.write_bytes(content[: len(content) // 2] if number == samples // 3 else whole)
-        rows.append({"videos": [path.name if number != 9 else "clip008.mp4"], "text": "", "n": number})
-    (folder / "data.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    return folder / "data.jsonl"
-
-
 def entries(folder: Path) -> list[tuple[str, int, dict[str, Any]]]:
     """What the journal of a killed run holds, read from a copy: who looks must not mend it."""
     source = folder / "out" / "captions.run" / "journal.sqlite"
@@ -505,10 +319,6 @@ def _wait_for_handlers(run: subprocess.Popen[str]) -> None:
             if int(re.search(r"SigCgt:\s+(\w+)", status)[1], 16) >> (signal.SIGTERM - 1) & 1:
                 return
         time.sleep(0.005)
-
-
-def _digest(value: Any) -> str:
-    return hashlib.blake2b(json.dumps(value, sort_keys=True).encode(), digest_size=8).hexdigest()
 
 
 if __name__ == "__main__":

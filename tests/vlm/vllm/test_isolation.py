@@ -17,7 +17,7 @@ from juicecap.ops import VideoCaptioningFromVLMMapper
 from juicecap.vlm import core
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="class")
 def op() -> Iterator[VideoCaptioningFromVLMMapper]:
     core.close()
     yield VideoCaptioningFromVLMMapper(hf_model="juicecap-demo-vlm", backend="vllm", prompt_key="ask", caption_field="captions")
