@@ -167,7 +167,7 @@ class Engine:
         from juicecap.vlm import core
 
         self._core = core._core()
-        self._backend = self._core._engines[op.question([], 1).model].result()
+        self._backend = self._core.resources.engines._opened[op.question([], 1).model].result()
         self.timeline, self.recording = Timeline(), True
         self._batches: list[list[Any]] = []
         self._generate = self._backend.generate
@@ -203,8 +203,8 @@ def _decode(op, paths: list[str]) -> None:
 
     running = core._core()
     request = op.question([], 1)
-    sizes = running._engines[request.model].result().abilities().sizes
-    pool = running.pool(op.limits())
+    sizes = running.resources.engines._opened[request.model].result().abilities().sizes
+    pool = running.resources.pool(op.limits())
 
     async def all_of_them() -> None:
         room = asyncio.Semaphore(64)

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable
 
 from juicecap.vlm.base import Outcome
+from juicecap.vlm.keys import Keyed
 
 Settle = Callable[[Outcome], None]
 
@@ -18,41 +19,46 @@ class Claims:
     """Questions on their way, by the journal's key and the number of candidates."""
 
     def __init__(self) -> None:
-        self._followers: dict[tuple[str, int], list[Settle]] = {}
+        self._waiting: dict[tuple[str, int], list[Settle]] = {}
         self._ahead: Counter[str] = Counter()
         self._twice: set[str] = set()
 
-    def meet(self, key: str) -> None:
-        """Note that a request with this key is going to be looked up; `follow` or `settle` will end its way."""
-        self._ahead[key] += 1
-        if self._ahead[key] > 1:
-            self._twice.add(key)
+    def meet(self, keyed: Keyed) -> None:
+        """Note that a request is going to be looked up; `follow`, `settle` or `leave` will end its way."""
+        self._ahead[keyed.entry] += 1
+        if self._ahead[keyed.entry] > 1:
+            self._twice.add(keyed.entry)
 
-    def twice(self, key: str) -> bool:
+    def twice(self, keyed: Keyed) -> bool:
         """Whether another request with this key was on its way since this one was met."""
-        return key in self._twice
+        return keyed.entry in self._twice
 
-    def follow(self, key: str, candidates: int, settle: Settle) -> bool:
+    def follow(self, keyed: Keyed, settle: Settle) -> bool:
         """Get the outcome of the request that asks the same already, if one does."""
-        followers = self._followers.get((key, candidates))
-        if followers is None:
+        waiting = self._waiting.get(_question(keyed))
+        if waiting is None:
             return False
-        followers.append(settle)
-        self._leave(key)
+        waiting.append(settle)
+        self.leave(keyed)
         return True
 
-    def lead(self, key: str, candidates: int) -> None:
+    def lead(self, keyed: Keyed, settle: Settle) -> None:
         """Ask, for all who ask the same until `settle`."""
-        self._followers[key, candidates] = []
+        self._waiting[_question(keyed)] = [settle]
 
-    def settle(self, key: str, candidates: int, outcome: Outcome) -> None:
-        """Tell the followers of a request what came of it."""
-        for settle in self._followers.pop((key, candidates), ()):
+    def settle(self, keyed: Keyed, outcome: Outcome) -> None:
+        """Tell the request that asked what came of it, and those that followed it."""
+        for settle in self._waiting.pop(_question(keyed)):
             settle(outcome)
-        self._leave(key)
+        self.leave(keyed)
 
-    def _leave(self, key: str) -> None:
-        self._ahead[key] -= 1
-        if not self._ahead[key]:
-            del self._ahead[key]
-            self._twice.discard(key)
+    def leave(self, keyed: Keyed) -> None:
+        """Forget a request that need not ask."""
+        self._ahead[keyed.entry] -= 1
+        if not self._ahead[keyed.entry]:
+            del self._ahead[keyed.entry]
+            self._twice.discard(keyed.entry)
+
+
+def _question(keyed: Keyed) -> tuple[str, int]:
+    return keyed.entry, keyed.request.candidates

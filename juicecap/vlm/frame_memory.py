@@ -21,7 +21,7 @@ FIRST_GUESS = 8
 """As long as no frames have been seen, a request is taken to need the limit divided by this."""
 
 MOST_UNKNOWN = 64
-"""Requests that may be on their way to their frames at once; or one group, if it is larger."""
+"""Requests that may be on their way to their frames at once; or one batch, if it is larger."""
 
 FORGETTING = 0.98
 """By what factor the largest request so far counts less with each further one, so that a giant is forgotten in time."""
@@ -75,7 +75,7 @@ class FrameMemory:
 
 
 class Share:
-    """What is set aside for a group of requests; leaving its context frees it."""
+    """What is set aside for a batch of requests; leaving its context frees it."""
 
     def __init__(self, memory: FrameMemory, requests: int) -> None:
         self._memory, self.requests = memory, requests

@@ -1,38 +1,18 @@
-"""What a request is known by: the digests of its media, its key and seed, and the keys under which a journal keeps it.
-
-Reading media for their digests is what costs here. It is done ahead of the engine, and not at all for a file that the journal
-has a digest of and that has not been touched since (`media/digest.py` says when that can be told).
-"""
+"""What a request is known by: its key and seed, and the keys under which a journal keeps its answers and its media."""
 
 from __future__ import annotations
 
 import asyncio
-import os
-import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from functools import partial
-from typing import Protocol
 
 from juicecap.media.digest import FileState
-from juicecap.media.remote import rules_of
-from juicecap.media.rules import MediaRules
-from juicecap.vlm.base import KEPT, Abilities, Backend, Limits, ModelSettings, Outcome, Part, Request, digest_of
+from juicecap.vlm.base import KEPT, Abilities, Limits, ModelSettings, Outcome, Part, Request, digest_of
+from juicecap.vlm.digests import Digest
+from juicecap.vlm.engines import Engines, Identified
 from juicecap.vlm.journal import Journal
 from juicecap.vlm.journal.entries import Look, medium_failure, outcome_of
-from juicecap.vlm.journal.store import Fact, SeenFile
-from juicecap.vlm.shared import Hold
-
-MOST_REMEMBERED = 4096
-"""Digests that are kept in memory, for clips that many samples ask about."""
-
-
-@dataclass(frozen=True)
-class Digest:
-    """The digest of a medium, and the state of its file when it was taken."""
-
-    digest: str
-    state: FileState
+from juicecap.vlm.journal.store import Fact
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,89 +41,26 @@ class Keyed:
         return outcome_of(look.get(self.entry, {}), self.seed, self.request.candidates)
 
 
-@dataclass(frozen=True)
-class Identified:
-    """An engine that can be looked up, open or not. `pin` is its choice (`Backend.identify`)."""
-
-    backend: Backend
-    pin: str
-    model_state: str
-    """A digest of a local model's files by name, size and time."""
-
-
-class Files(Protocol):
-    """What this module takes from the core."""
-
-    async def identified(self, settings: ModelSettings, pin: str = "") -> Identified:
-        """See `core.Core`."""
-
-    async def states(self, paths: Collection[str], rules: MediaRules) -> dict[str, FileState | None]:
-        """See `core.Core`."""
-
-    async def digest(self, path: str, rules: MediaRules) -> tuple[str, FileState]:
-        """See `core.Core`."""
-
-
 class Keys:
     """Keys of requests to one engine."""
 
-    def __init__(self, files: Files, engine: Identified, limits: Limits, journal: Journal | None) -> None:
-        self._files, self._engine, self._journal = files, engine, journal
-        abilities = engine.backend.abilities()
-        self._reading = (asdict(abilities.sizes), abilities.takes_files, limits.decode_seconds, asdict(limits.media))
-        self._rules = limits.media
-        self._remembered: dict[str, SeenFile] = {}
+    def __init__(self, engine: Identified, limits: Limits) -> None:
+        self._engine = engine
+        self.abilities: Abilities = engine.backend.abilities()
+        """What the engine wants."""
+        self._reading = (asdict(self.abilities.sizes), self.abilities.takes_files, limits.decode_seconds, asdict(limits.media))
 
     @classmethod
-    async def of(cls, files: Files, settings: ModelSettings, limits: Limits, journal: Journal | None) -> Keys:
+    async def of(cls, engines: Engines, settings: ModelSettings, limits: Limits, journal: Journal | None) -> Keys:
         """Identify the engine; a choice that the journal knows of is kept, and one that it does not know is written down."""
         if journal is None:
-            return cls(files, await files.identified(settings), limits, None)
+            return cls(await engines.identified(settings), limits)
         name = digest_of(["pin", settings.backend, settings.model, settings.params, settings.api_base])
         pin = await asyncio.wrap_future(journal.fact(name))
-        engine = await files.identified(settings, pin)
+        engine = await engines.identified(settings, pin)
         if engine.pin != pin:
             journal.note([Fact(name, engine.pin)])
-        return cls(files, engine, limits, journal)
-
-    @property
-    def abilities(self) -> Abilities:
-        """What the engine wants."""
-        return self._engine.backend.abilities()
-
-    async def recalled(self, requests: Iterable[Request], *, reread: bool = False) -> dict[str, Digest]:
-        """The digests of these requests' media, as far as they are known without reading a file.
-
-        With `reread` files are read of which there is a record that cannot be trusted.
-        """
-        paths = {part.value for request in requests for part in request.media()}
-        states = await self._files.states(paths, self._rules)
-        seen = {path: self._remembered[path] for path in paths if path in self._remembered}
-        if self._journal:
-            names = {_name(path): path for path in paths if path not in seen}
-            kept = await asyncio.wrap_future(self._journal.seen(list(names)))
-            seen |= {names[name]: file for name, file in kept.items()}
-        digests: dict[str, Digest] = {}
-        for path, file in seen.items():
-            if (state := states[path]) and state == FileState(*file[1:5]) and state.tells(file.seen):
-                digests[path] = Digest(file.digest, state)
-        if reread:
-            doubtful = [path for path in seen if path not in digests]
-            read = await asyncio.gather(*map(self._read, doubtful), return_exceptions=True)
-            digests |= {path: each for path, each in zip(doubtful, read, strict=True) if isinstance(each, Digest)}
-        return digests
-
-    async def keyed(self, request: Request, recalled: Mapping[str, Digest], hold: Hold) -> Keyed:
-        """The request with its keys; media that are not among `recalled` are read.
-
-        Raises:
-            MediaError: one of them cannot be read.
-        """
-        digests = dict(recalled)
-        for part in request.media():
-            if part.value not in digests:
-                digests[part.value] = await hold.get(("digest", part.value), partial(self._read, part.value))
-        return self.key(request, digests)
+        return cls(engine, limits)
 
     def key(self, request: Request, digests: Mapping[str, Digest]) -> Keyed:
         """The request with its keys."""
@@ -160,18 +77,3 @@ class Keys:
     def _medium_key(self, part: Part, request: Request, digest: str) -> str:
         """Of what decides whether a medium can be used: its content, and how it is read."""
         return digest_of(["medium", KEPT, part.kind, digest, asdict(request.frames), self._reading])
-
-    async def _read(self, path: str) -> Digest:
-        seen = time.time_ns()
-        digest, state = await self._files.digest(path, rules_of(path, self._rules))
-        file = SeenFile(_name(path), *state, seen, digest)
-        self._remembered[path] = file
-        if len(self._remembered) > MOST_REMEMBERED:
-            del self._remembered[next(iter(self._remembered))]
-        if self._journal:
-            self._journal.note([file])
-        return Digest(digest, state)
-
-
-def _name(path: str) -> bytes:
-    return os.fsencode(os.path.abspath(path))

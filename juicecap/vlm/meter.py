@@ -1,4 +1,4 @@
-"""What the engines of this process are doing: counted by the lanes (`vlm/lane.py`), and read from any thread.
+"""What the engines of this process are doing: counted where batches are looked up and served, and read from any thread.
 
 There is one meter, as there is one loop. Who wants the figures of a stretch of time takes two readings.
 """

@@ -23,13 +23,13 @@ from functools import partial
 from types import TracebackType
 from typing import Self
 
-from juicecap.vlm.base import Limits, ModelSettings, Outcome, Request
-from juicecap.vlm.journal import Journal
-from juicecap.vlm.lane import Asked, Lane, Resources, Stock
-from juicecap.vlm.shared import Shared
+from juicecap.vlm.base import ModelSettings, Outcome, Request
+from juicecap.vlm.batching import Asked
+from juicecap.vlm.lane import Lane
+from juicecap.vlm.resources import WindowResources
 
 MOST_REQUESTS = 1024
-"""Unanswered requests in a window. They hold no pixels; those are bounded in `vlm/lane.py`."""
+"""Unanswered requests in a window. They hold no pixels; those are bounded in `vlm/serving.py`."""
 
 MOST_SAMPLES = 4096
 """Samples in a window, answered or not."""
@@ -61,11 +61,8 @@ class Ticket:
 class Window:
     """See the module's docstring. Public methods but `fail` are for the one thread that opened it."""
 
-    def __init__(
-        self, loop: asyncio.AbstractEventLoop, resources: Resources, limits: Limits, journal: Journal | None = None
-    ) -> None:
-        self._loop = loop
-        self._stock = Stock(resources, limits, Shared(), self.fail, journal)
+    def __init__(self, loop: asyncio.AbstractEventLoop, resources: WindowResources) -> None:
+        self._loop, self._resources = loop, resources
         self._lanes: dict[ModelSettings, Lane] = {}
         self._changed = threading.Condition()
         self._unanswered = 0
@@ -131,7 +128,7 @@ class Window:
         for place, request in enumerate(requests):
             lane = self._lanes.get(request.model)
             if lane is None:
-                lane = self._lanes[request.model] = Lane(request.model, self._stock)
+                lane = self._lanes[request.model] = Lane(request.model, self._resources, self.fail)
             lane.add(Asked(request, ticket, partial(self._settled, ticket, place)))
 
     def _settled(self, ticket: Ticket, place: int, outcome: Outcome) -> None:

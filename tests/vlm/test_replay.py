@@ -24,7 +24,7 @@ from juicecap.media import digest as digest_module
 from juicecap.media.digest import FileState
 from juicecap.media.sampling import FrameSampling
 from juicecap.ops.asking import answered, forecast
-from juicecap.vlm import core
+from juicecap.vlm import core, digests
 from juicecap.vlm.base import Failure, Limits, Message, ModelSettings, Outcome, Part, Request, Sampling
 from juicecap.vlm.journal import Journal
 
@@ -335,13 +335,13 @@ class TestDigests:
 
 def counted(monkeypatch) -> list[str]:
     read: list[str] = []
-    real = core.content_digest
+    real = digests.content_digest
 
     def digest(path: str, *rest: object) -> str:
         read.append(path)
         return real(path, *rest)
 
-    monkeypatch.setattr(core, "content_digest", digest)
+    monkeypatch.setattr(digests, "content_digest", digest)
     return read
 
 

@@ -16,8 +16,9 @@ from juicecap.errors import BugError, EnvironmentFailure, SampleError
 from juicecap.media.sampling import FrameSampling
 from juicecap.media.sizes import FrameSizes
 from juicecap.ops.asking import answered
-from juicecap.vlm import core, lane, window
+from juicecap.vlm import core, digests, window
 from juicecap.vlm.base import Abilities, Failure, Limits, Message, ModelSettings, Part, Request
+from juicecap.vlm.batching import batch_size, calls_at_once
 
 
 @pytest.fixture
@@ -93,7 +94,7 @@ def test_while_the_first_sample_waits_the_others_are_answered(script, plan):
     assert planned[0] == "slow"
 
 
-def test_groups_are_cut_by_order_and_grow_and_the_last_is_not_waited_for(script, plan):
+def test_batches_are_cut_by_order_and_grow_and_the_last_is_not_waited_for(script, plan):
     script.together = 6
     list(answered(asked(*map(str, range(21))), plan, Limits()))
     assert [len(batch) for batch in batches(script)] == [2, 3, 5, 6, 5]
@@ -256,14 +257,14 @@ def test_a_request_that_is_given_up_by_a_backend_is_a_bug_and_not_a_hang(script,
 
 def test_a_file_that_changes_while_it_is_read_is_asked_another_day(script, plan, tmp_path, clips, monkeypatch):
     path = Path(shutil.copy(clips.paths[0], tmp_path / "clip.mp4"))
-    real = core.content_digest
+    real = digests.content_digest
 
     def changed(name: str, rules: object) -> str:
         digest = real(name, rules)
         path.write_bytes(Path(clips.paths[1]).read_bytes())
         return digest
 
-    monkeypatch.setattr(core, "content_digest", changed)
+    monkeypatch.setattr(digests, "content_digest", changed)
     ((_, (outcome,)),) = answered([{"text": "a", "videos": [str(path)]}], plan, Limits())
     assert outcome.failure == Failure(code="MEDIA_CHANGED", message=f"{path} was changed while it was read", retryable=True)
 
@@ -279,8 +280,8 @@ def test_an_error_does_not_keep_frames_alive(script, plan):
 @pytest.mark.parametrize(("in_flight", "shape"), [(None, (16, 2)), (1, (1, 1)), (5, (5, 1)), (16, (16, 1)), (40, (16, 2))])
 def test_max_in_flight_holds_where_the_engine_takes_batches(in_flight, shape):
     abilities, limits = Abilities(sizes=FrameSizes(), together=16, calls=2), Limits(in_flight=in_flight)
-    together = lane._together(abilities, limits)
-    assert (together, lane._calls(abilities, limits, together)) == shape
+    size = batch_size(abilities, limits)
+    assert (size, calls_at_once(abilities, limits, size)) == shape
 
 
 def test_windows_share_the_engines_turns(script, plan):

@@ -47,7 +47,7 @@ class Journal:
         self._failure: JuicecapError | None = None
         self._closed = False
         self.replayed = self.asked = 0
-        """Answers that were taken from here, and that an engine was asked for; counted by `vlm/lane.py`."""
+        """Answers that were taken from here, and that an engine was asked for; counted by `vlm/resources.py`."""
         self._thread = threading.Thread(target=self._run, name="juicecap-journal", daemon=True)
         self._thread.start()
 

@@ -1,0 +1,97 @@
+"""Batches: which requests an engine gets in one `generate` call, and how many calls at once.
+
+A batch is a single request where the engine batches by itself, several where it takes batches (transformers). Batches are cut in
+the order of the requests, never by arrival, so that their composition does not depend on timing: when they are full, at the end,
+or when the window is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from juicecap.vlm.base import Abilities, Limits, Outcome, Request
+
+FIRST, GROWTH = 4, 1.5
+"""The first batch is smaller by `FIRST`, and each one larger by `GROWTH` than the one before until they are full: so the engine
+begins early, and the next batch is ready when it ends."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request, whose it is, and who is to be told its outcome."""
+
+    request: Request
+    owner: object
+    settle: Callable[[Outcome], None]
+
+
+class Batcher:
+    """Takes requests, and puts batches of them into `batches`; none before `begin`."""
+
+    def __init__(self) -> None:
+        self.batches: asyncio.Queue[list[Asked]] = asyncio.Queue()
+        self._waiting: list[Asked] = []
+        self._flushed = False
+        self._urgent: object = None
+        self._size: int | None = None  # not known before the engine is identified
+        self._next = 0
+
+    def begin(self, size: int, *, grow: bool) -> None:
+        """Cut batches of this size; with `grow` the first ones are smaller."""
+        self._size = size
+        self._next = math.ceil(size / FIRST) if grow else size
+        self._cut()
+
+    def add(self, asked: Asked) -> None:
+        """Take a request; it comes behind all before it."""
+        self._waiting.append(asked)
+        self._flushed = False
+        self._cut()
+
+    def flush(self) -> None:
+        """Let the last batch go though it is not full."""
+        self._flushed = True
+        self._cut()
+
+    def flush_for(self, owner: object) -> None:
+        """Let the last batch go if, or as soon as, it is known that a request of this owner waits in it."""
+        self._urgent = owner
+        self._cut()
+
+    def _cut(self) -> None:
+        if self._size is None:
+            return
+        while len(self._waiting) >= self._next:
+            self._send(self._next)
+            self._next = min(math.ceil(GROWTH * self._next), self._size)
+        if self._waiting and (self._flushed or any(asked.owner is self._urgent for asked in self._waiting)):
+            self._send(len(self._waiting))
+
+    def _send(self, count: int) -> None:
+        self.batches.put_nowait(self._waiting[:count])
+        del self._waiting[:count]
+
+
+def batch_size(abilities: Abilities, limits: Limits) -> int:
+    """Requests in a call."""
+    if abilities.together == 1:
+        return 1
+    size = limits.batch_size or abilities.together
+    return min(size, limits.in_flight or size)
+
+
+def calls_at_once(abilities: Abilities, limits: Limits, size: int) -> int:
+    """Calls, of batches of this size, that may be under way at once."""
+    if not limits.in_flight:
+        return abilities.calls
+    if size == 1 and abilities.together == 1:
+        return limits.in_flight
+    return max(1, min(abilities.calls, limits.in_flight // size))
+
+
+def batches_ahead(size: int, calls: int) -> int:
+    """Batches that are made ready beyond those that the engine has."""
+    return 1 if size > 1 else max(4, calls // 4)
