@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.mark.parametrize(
     ("by", "kills", "options"),
-    [("KILL", 20, ["--hf-share", "0.05"]), ("TERM", 4, []), ("INT", 4, []), ("FULL", 6, [])],
+    [("KILL", 20, ["--hf-share", "0.05"]), ("TERM", 3, []), ("INT", 3, []), ("FULL", 4, [])],
     ids=["killed", "SIGTERM", "Ctrl-C", "a full disk"],
 )
 def test_nothing_is_lost_doubled_changed_or_asked_again(by: str, kills: int, options: list[str]) -> None:
