@@ -27,6 +27,7 @@ VERBS = {
     "preview": "run a recipe on a few samples and show what the model saw and said",
     "run": "run a recipe and export its result",
     "schema": "print the JSON Schema of recipes, for editors",
+    "status": "say how a run stands, while it goes on or afterwards",
 }
 """Verb to what it does; each has a module here with `add_arguments(parser)` and `main(options) -> exit code`."""
 
@@ -45,7 +46,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _say(str(error))
         return error.exit_code
     except KeyboardInterrupt:
-        _say("\ninterrupted; what is finished is kept, run the same command again to go on")
+        behind_the_echo = "\n" if sys.stderr and sys.stderr.isatty() else ""
+        kept = "; what is finished is kept, run the same command again to go on" if given[:1] in (["run"], ["preview"]) else ""
+        _say(f"{behind_the_echo}interrupted{kept}")
         return INTERRUPTED
     except BrokenPipeError:  # `juicecap ops | head`
         return 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from juicecap.report.words import duration
 from juicecap.runner.plan import Band, Plan, StepPlan
 
 MANY_REQUESTS = {"hf": 32, "vllm": 256}
@@ -51,7 +52,7 @@ def _lines(plan: Plan, prices: Prices) -> Iterator[str]:
     yield _line("samples", f"{plan.samples:,}; {seen}")
     if lengths := plan.steps[0].video_seconds if plan.steps else []:
         share = "" if plan.looked_at == plan.samples else "about "
-        total, mean = _duration(sum(lengths) * plan.factor), sum(lengths) / len(lengths)
+        total, mean = duration(sum(lengths) * plan.factor), sum(lengths) / len(lengths)
         yield _line("video", f"{share}{total} in {_about(len(lengths) * plan.factor)} videos, {mean:.1f} s on average")
     if plan.unreadable:
         yield _line("unusable", f"{len(plan.unreadable):,} media; the first: {plan.unreadable[0]}")
@@ -144,7 +145,7 @@ def _memory(step: StepPlan) -> Iterator[str]:
 def _time_and_cost(plan: Plan, prices: Prices) -> Iterator[str]:
     time = hours(plan, prices)
     if time:
-        band = f"{_duration(time.low * 3600)} to {_duration(time.high * 3600)}"
+        band = f"{duration(time.low * 3600)} to {duration(time.high * 3600)}"
         yield _line("time", f"{band} at {prices.tokens_per_second:,.0f} tokens per second")
     else:
         yield _line("time", "not known: give --tokens-per-second (prompts and answers together, of all GPUs)")
@@ -167,12 +168,6 @@ def _about(number: float) -> str:
 def _band(band: Band) -> str:
     low, high = round(band.low), round(band.high)
     return f"{low:,}" if low == high else f"{low:,} to {high:,}"
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    whole, minutes = divmod(minutes, 60)
-    return f"{whole:,}:{minutes:02d}:{rest:02d}"
 
 
 def _bytes(size: float) -> str:

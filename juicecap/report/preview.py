@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import re
 from collections.abc import Iterator
 from html import escape
 from typing import Any
@@ -12,6 +11,7 @@ from juicecap.errors import MediaError
 from juicecap.media.encode import jpeg
 from juicecap.media.picture import Picture
 from juicecap.media.thumbnail import thumbnail
+from juicecap.report.words import printable
 from juicecap.runner.preview import Preview, Question, Seen
 from juicecap.sample import visible
 from juicecap.vlm.base import Answer, Part
@@ -25,9 +25,6 @@ LONGEST_VALUE = 400
 MOST_TIMES = 12
 """Times of frames that a line lists."""
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-"""What a terminal might obey instead of showing it."""
-
 _STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 70rem; padding: 0 1rem; color: #222 }
 section { border: 1px solid #ccc; border-radius: 6px; padding: 0 1rem 1rem; margin: 1.5rem 0 }
@@ -39,7 +36,7 @@ li.chosen { font-weight: 600 } .note { color: #555; font-size: 13px } .rejected 
 
 def preview_text(preview: Preview) -> str:
     """What was seen, for a terminal."""
-    return _CONTROL.sub("\ufffd", "\n".join(_text(preview)))
+    return printable("\n".join(_text(preview)))
 
 
 def preview_page(preview: Preview) -> str:

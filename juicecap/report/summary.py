@@ -1,47 +1,97 @@
-"""The few lines at the end of a run."""
+"""The few lines at the end of a run: they fit a screen of 80 columns and 24 lines, however many ops and reasons there are."""
 
 from __future__ import annotations
 
+import textwrap
+from collections.abc import Iterator, Mapping
+
 from juicecap.ops.fate import FAILURES
-from juicecap.runner.result import RunResult
+from juicecap.report.words import plural
+from juicecap.runner.result import RunResult, StepResult
+
+WIDTH = 80
+"""Columns; only paths may make a line longer."""
+
+MOST_STEPS, MOST_REASONS, MOST_TIMES = 5, 3, 3
+"""Ops, reasons of an op, and ops by time that are told; `manifest.json` has all."""
+
+TOLD_FROM = 0.1
+"""Share of the run's time from which an op's time is told."""
+
+_INDENT = " " * 10
 
 
 def summary(result: RunResult) -> str:
     """Counts, cost, time and where things are. In + added by mappers = out + filtered + rejected."""
-    lines = [f"in        {_samples(result.samples)}"]
-    for step in result.steps:
-        changes = {
-            "added": step.counts.given - step.counts.kept,
-            "filtered": step.counts.filtered,
-            "rejected": step.counts.rejected,
-            "failed and stayed": step.counts.failed,
-            "tried again": step.tried_again,
-        }
-        told = ", ".join(f"{count:,} {what}" for what, count in changes.items() if count)
-        if told:
-            reasons = ", ".join(f"{code} {count:,}" for code, count in step.reasons.items())
-            lines.append(f"          {step.op}: {told}" + (f" ({reasons})" if reasons else ""))
-    lines.append(f"out       {_samples(result.exported)}; {result.filtered:,} filtered, {result.rejected:,} rejected on the way")
+    return "\n".join(_lines(result))
+
+
+def _lines(result: RunResult) -> Iterator[str]:
+    yield f"in        {plural(result.samples, 'sample')}"
+    yield from _steps(result)
+    yield from _folded(
+        f"out       {plural(result.exported, 'sample')}; {result.filtered:,} filtered, {result.rejected:,} rejected on the way"
+    )
     if captions := result.total("captions"):
         truncated, prompt = result.total("truncated"), result.total("prompt_tokens")
         completion = result.total("completion_tokens")
         cut = f", {truncated:,} cut by max_tokens" if truncated else ""
-        lines.append(f"captions  {captions:,}{cut}; {prompt:,} prompt tokens, {completion:,} completion tokens")
+        yield from _folded(f"captions  {captions:,}{cut}; {prompt:,} prompt tokens, {completion:,} completion tokens")
     if result.replayed:
-        lines.append(f"journal   {result.replayed:,} answers were replayed, {result.asked:,} were asked")
-    lines.append(f"time      {result.seconds:.1f} s")
-    lines.append(f"output    {result.export_path}")
+        yield from _folded(f"journal   {result.replayed:,} answers were replayed, {result.asked:,} were asked")
+    yield from _folded(f"time      {result.seconds:.1f} s{_times(result)}")
+    yield f"output    {result.export_path}"
     if result.rejected:
-        lines.append(f"rejected  {result.work_dir / 'rejected.jsonl'}")
+        yield f"rejected  {result.work_dir / 'rejected.jsonl'}"
     if result.failed:
-        lines.append(f"failed    those that stayed have the reason in column {FAILURES!r}")
+        yield f"failed    those that stayed have the reason in column {FAILURES!r}"
     if result.too_many_rejected:
-        lines.append(
+        yield (
             f"more samples were rejected than max_rejected ({result.max_rejected}) allows; "
             "the output is written, the exit code is 3"
         )
-    return "\n".join(lines)
 
 
-def _samples(count: int) -> str:
-    return f"{count:,} sample" + ("" if count == 1 else "s")
+def _steps(result: RunResult) -> Iterator[str]:
+    """The ops that changed how many samples there are; where there are many, those that changed most, in order."""
+    changed = [(step, changes) for step in result.steps if (changes := _changes(step))]
+    most = sorted(changes_of for _, changes in changed if (changes_of := sum(changes.values())))[-MOST_STEPS:]
+    told = 0
+    for step, changes in changed:
+        if told < MOST_STEPS and sum(changes.values()) >= most[0]:
+            told += 1
+            counts = ", ".join(f"{count:,} {what}" for what, count in changes.items())
+            yield from _folded(f"{_INDENT}{step.op}: {counts}{_reasons(step.reasons)}")
+    if len(changed) > told:
+        yield f"{_INDENT}{plural(len(changed) - told, 'other op')} changed fewer; manifest.json has all"
+
+
+def _changes(step: StepResult) -> dict[str, int]:
+    changes = {
+        "added": step.counts.given - step.counts.kept,
+        "filtered": step.counts.filtered,
+        "rejected": step.counts.rejected,
+        "failed and stayed": step.counts.failed,
+        "tried again": step.tried_again,
+    }
+    return {what: count for what, count in changes.items() if count}
+
+
+def _reasons(reasons: Mapping[str, int]) -> str:
+    if not reasons:
+        return ""
+    told = [f"{code} {count:,}" for code, count in list(reasons.items())[:MOST_REASONS]]
+    others = sum(list(reasons.values())[MOST_REASONS:])
+    return f" ({', '.join([*told, *([f'{others:,} others'] if others else [])])})"
+
+
+def _times(result: RunResult) -> str:
+    """The ops that took long, the longest first."""
+    slow = sorted(result.steps, key=lambda step: -step.seconds)[:MOST_TIMES]
+    told = [f"{step.op} {step.seconds:.1f} s" for step in slow if step.seconds >= TOLD_FROM * result.seconds]
+    return f": {', '.join(told)}" if told else ""
+
+
+def _folded(line: str) -> list[str]:
+    indent = " " * (len(_INDENT) + (2 if line.startswith(_INDENT) else 0))
+    return textwrap.wrap(line, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)

@@ -1,0 +1,77 @@
+"""`juicecap status DIR`: how a run stands, from another terminal or afterwards. It only reads, and disturbs no run."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from juicecap.report.status import status_text
+from juicecap.runner.status import RunStatus, read_status
+
+BETWEEN = 1.0
+"""Seconds between two looks with `--watch`."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's arguments."""
+    parser.add_argument("folder", metavar="DIR", type=Path, help="the folder of the run: its work_dir")
+    parser.add_argument("--watch", action="store_true", help="look again every second, until the run ends")
+    parser.add_argument("--json", action="store_true", help="print one JSON object a line")
+
+
+def main(options: argparse.Namespace) -> int:
+    """Print how the run stands; the exit code is 0 whatever became of the run."""
+    console = Console(highlight=False, soft_wrap=True)
+    if options.json or not options.watch:
+        status = _print(options)
+        while options.watch and status.at_work:
+            time.sleep(BETWEEN)
+            status = _print(options)
+    elif console.is_terminal and not console.is_dumb_terminal:
+        _draw(options.folder, console)
+    else:
+        _print_changes(options)
+    return 0
+
+
+def _print(options: argparse.Namespace) -> RunStatus:
+    status = read_status(options.folder)
+    print(json.dumps(asdict(status)) if options.json else _text(status), flush=True)
+    return status
+
+
+def _print_changes(options: argparse.Namespace) -> None:
+    """Where no terminal can be drawn on: the whole again as often as an op ends, and at the end."""
+    shown: tuple[object, ...] = ()
+    while True:
+        status = read_status(options.folder)
+        state = status.state, [step.state for step in status.steps]
+        if state != shown:
+            print(_text(status), flush=True)
+        shown = state
+        if not status.at_work:
+            return
+        time.sleep(BETWEEN)
+
+
+def _draw(folder: Path, console: Console) -> None:
+    with Live(console=console, auto_refresh=False, vertical_overflow="crop") as live:
+        while True:
+            status = read_status(folder)
+            live.update(Text(_text(status, console.width)), refresh=True)
+            if not status.at_work:
+                return
+            time.sleep(BETWEEN)
+
+
+def _text(status: RunStatus, width: int | None = None) -> str:
+    return status_text(status, width or (os.get_terminal_size().columns if sys.stdout.isatty() else 100))
