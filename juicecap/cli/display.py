@@ -169,10 +169,10 @@ class LiveProgress(PlainProgress):
         """The bar, and beside it (or below, where the terminal is narrow) how far the step has come."""
         beside = "  ".join(words.progress(step))
         room = width - len(beside) - 4
-        columns = min(LONGEST_BAR, room if room >= SHORTEST_BAR else width - 2)
+        columns = max(0, min(LONGEST_BAR, room if room >= SHORTEST_BAR else width - 2))
         full = min(columns, columns * step.done // max(1, step.samples))
         done, rest = ("#", ".") if self._ascii else ("━", "─")
-        bar = Text("  ").append(done * full, style="green").append(rest * (columns - full), style="dim")
+        bar = Text("  "[: width - columns]).append(done * full, style="green").append(rest * (columns - full), style="dim")
         if room >= SHORTEST_BAR:
             return [bar.append(f"  {beside}")]
         return [bar, *(Text(line) for line in words.wrapped(words.progress(step), width, indent="  "))]

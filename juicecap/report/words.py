@@ -83,14 +83,14 @@ def told(step: StepStatus) -> list[str]:
 
 
 def wrapped(pieces: Iterable[str], width: int, indent: str = "") -> list[str]:
-    """The pieces on as few lines as hold them, none of them broken; what is wider than a line is cut."""
+    """The pieces on as few lines as hold them, none of them broken; what is wider than a line is cut, the indent first."""
     lines: list[str] = []
     for piece in pieces:
         longer = f"{lines[-1]}  {piece}" if lines else ""
         if lines and cell_len(longer) <= width:
             lines[-1] = longer
         else:
-            lines.append(cut(f"{indent}{piece}", width))
+            lines.append(cut(f"{indent}{piece}" if cell_len(f"{indent}{piece}") <= width else piece, width))
     return lines
 
 

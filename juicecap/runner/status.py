@@ -141,7 +141,7 @@ def _read(folder: Path) -> RunStatus:
         raise UsageError(f"{folder} is a file; {_GIVE}") from None
     except OSError as error:
         raise UsageError(f"{file} cannot be read: {error.strerror}") from None
-    except (ValueError, TypeError, RecursionError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise UsageError(f"{file} is not what a run writes; is {folder} the folder of a run?") from None
 
 
