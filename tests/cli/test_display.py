@@ -208,9 +208,9 @@ def test_a_terminal_ends_with_the_ops_and_the_summary(recipe: Path, columns: int
     assert text.count("[1/2] paced_mapper") == text.count("[2/2] text_length_f") == 1
     assert "30 samples" in text
     assert "1 rejected" in text
-    whole = text.replace("\n", "")
-    assert "paced_mapper: 1 rejected (ODD 1)" in whole
-    assert whole.rstrip().endswith("rejected.jsonl")
+    whole = "".join(text.split())  # the terminal breaks the summary where it must
+    assert "paced_mapper:1rejected(ODD1)" in whole
+    assert whole.endswith("rejected.jsonl")
 
 
 def test_a_terminal_that_is_resized_goes_on_in_its_new_width(recipe: Path) -> None:
