@@ -18,7 +18,7 @@ AT_EXIT = """
 import atexit, os, time
 def last():
     os.kill(os.getpid(), {number})
-    time.sleep(20)
+    time.sleep(120)
 import juicecap.cli
 main = juicecap.cli.main
 def followed():
@@ -44,7 +44,7 @@ def test_a_signal_after_all_is_done_changes_no_exit_code(tmp_path: Path, number:
         moment.format(number=int(number))
         + "\nimport sys\nfrom juicecap.cli import entry\nsys.argv = ['juicecap', 'ops']\nentry()\n"
     )
-    done = subprocess.run([sys.executable, "-c", start], capture_output=True, text=True, timeout=15, check=False)
+    done = subprocess.run([sys.executable, "-c", start], capture_output=True, text=True, timeout=100, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert "video_captioning_from_vlm_mapper" in done.stdout
 
