@@ -48,8 +48,9 @@ class VLLMBackend:
         return self._ready.identity
 
     def abilities(self) -> Abilities:
-        """One request at a time, and so many of them that no engine waits for one."""
-        return Abilities(sizes=self._ready.sizes, together=1, calls=int(AHEAD * self._slots))
+        """So many requests that no engine waits for one."""
+        together = self._ready.together
+        return Abilities(sizes=self._ready.sizes, together=together, calls=max(1, int(AHEAD * self._slots) // together))
 
     async def generate(self, batch: Sequence[Prepared]) -> list[Outcome]:
         """Answer each request, in order."""

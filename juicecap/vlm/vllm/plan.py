@@ -35,6 +35,10 @@ CPU_KV_CACHE = 2 * GIB
 CPU_BLOCK = 32
 """Tokens in a block of the KV cache. Candidates of one request share whole blocks of its prompt; vLLM's 128 leave them little."""
 
+CPU_TOGETHER = 16
+"""Requests that are handed over together on a CPU, which the processes that decode share: steps of the engine that read many prompts
+cost less, and leave them more of it. A GPU has requests one by one, as soon as their frames are there."""
+
 WEIGHTS_SHARE = 0.8
 """Of the memory that an engine may use; the rest is for what it remembers of its prompts."""
 
@@ -67,6 +71,8 @@ class Plan:
     """Environment variables of each engine's processes."""
     processor: Any
     sizes: FrameSizes
+    together: int
+    """Requests that are handed over in one call."""
     revision: str
     identity: str
 
@@ -106,6 +112,7 @@ def make_plan(settings: ModelSettings) -> Plan:
         variables=tuple(_variables(gpus, engines, tensor)),
         processor=processor,
         sizes=frame_sizes(processor),
+        together=CPU_TOGETHER if on_cpu else 1,
         revision=revision,
         identity=digest_of(facts),
     )

@@ -205,6 +205,6 @@ class TestOpening:
     def test_what_an_open_engine_can_do(self, engine, hf):
         abilities = engine.backend.abilities()
         assert abilities.sizes == hf.backend.abilities().sizes
-        assert (abilities.together, abilities.calls) == (1, 192)
+        assert (abilities.together, abilities.calls) == (16, 12)
         assert len(engine.backend.identity()) == 32
         assert engine.backend.identity() != hf.backend.identity()
