@@ -36,8 +36,8 @@ CPU_BLOCK = 32
 """Tokens in a block of the KV cache. Candidates of one request share whole blocks of its prompt; vLLM's 128 leave them little."""
 
 CPU_TOGETHER = 16
-"""Requests that are handed over together on a CPU, which the processes that decode share: steps of the engine that read many prompts
-cost less, and leave them more of it. A GPU has requests one by one, as soon as their frames are there."""
+"""Requests that are handed over together on a CPU. The processes that decode share it: steps of the engine that read many
+prompts cost less and leave them more of it. A GPU gets requests one by one, as soon as their frames are there."""
 
 WEIGHTS_SHARE = 0.8
 """Of the memory that an engine may use; the rest is for what it remembers of its prompts."""
