@@ -167,9 +167,11 @@ class TestFailures:
         out = VideoDurationFilter().run(load_dataset(str(listed)), rejected=rejected)
         assert out["id"][:] == [0, 1, 2, 3]
         (record,) = rejected
-        assert list(record) == ["id", "op", "code", "message", "retryable", "when", "sample"]
+        assert list(record) == ["id", "source", "op", "code", "message", "attempts", "retryable", "when", "sample"]
         assert record | {"when": "", "message": ""} == {
             "id": "clips.jsonl:5",
+            "source": f"{listed}:5",
+            "attempts": 1,
             "op": "video_duration_filter",
             "code": "FILE_NOT_FOUND",
             "message": "",

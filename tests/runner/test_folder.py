@@ -20,6 +20,7 @@ import pytest
 from juicecap.errors import DataError, EnvironmentFailure, UsageError
 from juicecap.runner.folder import RunFolder
 from juicecap.runner.lock import locked
+from juicecap.runner.status import StepStatus
 
 HOLD = """
 import sys, time
@@ -192,7 +193,8 @@ class TestOutput:
         assert texts.output.read_bytes() == before
 
     def test_an_output_that_somebody_writes_meanwhile_is_left_as_it_is(self, texts, listener) -> None:
-        def ended() -> None:
+        def ended(step: StepStatus) -> None:
+            del step
             texts.output.write_text("precious\n")
 
         listener.ended = ended
