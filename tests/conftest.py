@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
+import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -21,6 +22,10 @@ from juicecap import notice
 from juicecap.media.sizes import FrameSizes, PixelBudget
 from juicecap.vlm import catalog
 from juicecap.vlm.base import Abilities, Answer, Failure, ModelSettings, Outcome, Prepared
+
+for _number, _handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    if signal.getsignal(_number) is signal.SIG_IGN:  # as for tests that run in the background, whose programs would inherit it
+        signal.signal(_number, _handler)
 
 DEMO = "juicecap-demo-vlm"
 
