@@ -86,15 +86,25 @@ def answer(job: Message, frames: SharedFrames) -> Message:
         picture = load_picture(job["kind"], path, sampling, sizes, rules=rules, allocate=frames.allocate)
     except MediaError as error:
         return {"error": {"code": error.code, "message": error.message, "retryable": error.retryable}}
-    except MemoryError:
-        need = f"reading it takes more memory than there is, or more than {job['memory'] >> 20} MB (decode_memory_mb)"
-        return {"error": {"code": "TOO_LARGE", "message": f"{shown_path(path)}: {need}", "retryable": True}}
     except Exception as error:  # noqa: BLE001  # the door to the pool, which raises it again
+        if _wants_memory(error):
+            need = f"reading it takes more memory than there is, or more than {job['memory'] >> 20} MB (decode_memory_mb)"
+            return {"error": {"code": "TOO_LARGE", "message": f"{shown_path(path)}: {need}", "retryable": True}}
         if isinstance(error, OSError) and error.errno in _NO_ROOM:
             return {"environment": f"{shown_path(path)} cannot be decoded now ({error.strerror})"}
         return {"bug": traceback.format_exc()}
     facts = {"times": picture.times, "duration": picture.duration, "unreadable": picture.unreadable}
     return {"picture": {"shape": picture.pixels.shape, **facts}}
+
+
+def _wants_memory(error: BaseException | None) -> bool:
+    """Whether an error comes from a lack of memory, also one that a library met on its way and told in other words."""
+    while error is not None:
+        no_thread = isinstance(error, RuntimeError) and "can't start new thread" in str(error)
+        if no_thread or isinstance(error, MemoryError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _own_memory() -> int:

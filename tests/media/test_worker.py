@@ -21,7 +21,7 @@ from juicecap.media.rules import DEFAULT_RULES
 from juicecap.media.sampling import FrameSampling
 from juicecap.media.shared_frames import SharedFrames, mapped
 from juicecap.media.sizes import FrameSizes
-from juicecap.media.worker import answer, line_of
+from juicecap.media.worker import _wants_memory, answer, line_of
 
 Worker = tuple[subprocess.Popen[bytes], socket.socket]
 
@@ -151,3 +151,19 @@ def test_it_ends_with_a_pool_that_was_killed_before_it_heard_from_it() -> None:
             assert process.wait(30) == 0
         finally:
             process.kill()
+
+
+@pytest.mark.parametrize(
+    ("error", "wanted"),
+    [
+        (MemoryError(), True),
+        (RuntimeError("can't start new thread"), True),
+        (ImportError("a part of it could not be loaded"), False),
+        (RuntimeError("something else"), False),
+    ],
+)
+def test_a_lack_of_memory_is_known_by_whatever_name(error, wanted):
+    assert _wants_memory(error) is wanted
+    told = SystemError("in other words")
+    told.__cause__ = error
+    assert _wants_memory(told) is wanted
