@@ -25,15 +25,6 @@ CAPTION = """\
 """
 
 
-@pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working directory with the demo clips."""
-    shutil.copytree(ROOT / "recipes" / "clips", tmp_path / "clips")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
-    return tmp_path
-
-
 def write(ops: str = CAPTION, data: str = "clips/clips.jsonl", more: str = "") -> None:
     Path("recipe.yaml").write_text(f"dataset_path: {data}\nexport_path: out/captions.jsonl\n{more}process:\n{ops}")
 

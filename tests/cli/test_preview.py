@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +20,6 @@ from juicecap.vlm import core
 
 ROOT = Path(__file__).parent.parent.parent
 DEMO = "hf_model: juicecap-demo-vlm"
-
-
-@pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working directory with the demo clips."""
-    shutil.copytree(ROOT / "recipes" / "clips", tmp_path / "clips")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
-    return tmp_path
 
 
 @pytest.fixture
