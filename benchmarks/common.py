@@ -97,9 +97,11 @@ def vllm_server(model: str, *options: str) -> Iterator[str]:
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", model, "--served-model-name", DEMO_MODEL]
     command += ["--host", "127.0.0.1", "--port", str(port), "--max-model-len", "2048", "--enforce-eager", "--dtype", "float32"]
-    command += ["--trust-request-mm-kwargs", "--limit-mm-per-prompt", '{"video": 1, "image": 64}', *options]
+    command += ["--trust-request-mm-kwargs", "--limit-mm-per-prompt", '{"video": 1, "image": 64}']
+    command += ["--gpu-memory-utilization", "0.3", *options]  # on a CPU of all memory, of which others have taken some
     with tempfile.TemporaryFile() as log:
-        server = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+        spoken = {**os.environ, "VLLM_LOGGING_LEVEL": "ERROR"}
+        server = subprocess.Popen(command, env=spoken, stdout=log, stderr=log, start_new_session=True)
         try:
             _wait_for(f"http://127.0.0.1:{port}/health", server, log)
             yield f"http://127.0.0.1:{port}/v1"
@@ -112,7 +114,7 @@ def _wait_for(address: str, server: subprocess.Popen, log) -> None:
     for _ in range(600):
         if server.poll() is not None:
             log.seek(0)
-            raise SystemExit(f"the server did not start:\n{log.read().decode(errors='replace')[-2000:]}")
+            raise SystemExit(f"the server did not start:\n{log.read().decode(errors='replace')[-4000:]}")
         try:
             urllib.request.urlopen(address, timeout=1)
             return
