@@ -98,7 +98,8 @@ def vllm_server(model: str, *options: str) -> Iterator[str]:
     command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", model, "--served-model-name", DEMO_MODEL]
     command += ["--host", "127.0.0.1", "--port", str(port), "--max-model-len", "2048", "--enforce-eager", "--dtype", "float32"]
     command += ["--trust-request-mm-kwargs", "--limit-mm-per-prompt", '{"video": 1, "image": 64}']
-    command += ["--gpu-memory-utilization", "0.3", *options]  # on a CPU of all memory, of which others have taken some
+    command += ["--gpu-memory-utilization", "0.3"]  # on a CPU of all memory, of which others have taken some
+    command += ["--no-enable-chunked-prefill", *options]  # a seeded prompt that is read in parts kills vLLM on a CPU
     with tempfile.TemporaryFile() as log:
         spoken = {**os.environ, "VLLM_LOGGING_LEVEL": "ERROR"}
         server = subprocess.Popen(command, env=spoken, stdout=log, stderr=log, start_new_session=True)
