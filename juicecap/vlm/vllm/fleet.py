@@ -2,7 +2,7 @@
 
 A request goes to the engine that has the fewest. When an engine dies, it is started again, and the requests that it had are
 its suspects: they are asked again one at a time, each with the engine to itself, while new requests go to other engines or
-wait. So a second death names its culprit, and no neighbour suffers for it. An engine that dies six times without an answer
+wait. So a second death names its culprit, and no neighbour suffers for it. An engine that dies eight times without an answer
 in between is given up, and the run with it.
 """
 
@@ -17,7 +17,7 @@ from juicecap.vlm.vllm.engine import Engine, EngineDied
 
 T = TypeVar("T")
 
-DEATHS = 6
+DEATHS = 8
 """So many deaths in a row, without an answer in between, and an engine is given up."""
 
 
@@ -88,7 +88,7 @@ class Fleet:
         except EngineDied:
             cause = engine.cause_of_death()
             self._bury(berth, engine)
-            raise SampleError("ENGINE_POISON", f"vLLM's engine died twice over this sample: {cause}") from None
+            raise SampleError("ENGINE_POISON", f"vLLM's engine died twice over this sample: {cause}", attempts=2) from None
         berth.deaths = 0
         return result
 

@@ -52,9 +52,10 @@ def test_frames_that_the_processor_refuses(engine: Any, clips: Any, prepared: An
     assert told == ["PROCESSOR_FAILED" if place in poison else clips.captions[place] for place in range(6)]
 
 
-def test_two_requests_that_kill_engines_first_and_last(two_frail_engines: Any, clips: Any, prepared: Any) -> None:
+@pytest.mark.parametrize("poison", [*((place,) for place in range(6)), (0, 5)])
+def test_requests_that_kill_engines(two_frail_engines: Any, clips: Any, prepared: Any, poison: tuple[int, ...]) -> None:
     batch = [prepared(path) for path in clips.paths[:6]]
-    for place in (0, 5):
+    for place in poison:
         batch[place] = prepared(clips.paths[place], text="why? " * 300, temperature=1.0)
     told = [each.failure.code if each.failure else each.answers[0].text for each in two_frail_engines.answers(batch)]
-    assert told == ["ENGINE_POISON", *clips.captions[1:5], "ENGINE_POISON"]
+    assert told == ["ENGINE_POISON" if place in poison else clips.captions[place] for place in range(6)]
