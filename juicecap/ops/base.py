@@ -16,7 +16,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, get_type_hints
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from juicecap.data.lines import write_lines
 from juicecap.data.source.embedded import media_as_files
@@ -26,7 +26,7 @@ from juicecap.ops.columns_and_tokens import ColumnsAndTokens
 from juicecap.ops.fate import Fate, Usage
 from juicecap.ops.run_options import IGNORED, is_run_only
 from juicecap.ops.table import fates_of, kept, rejections, step_table
-from juicecap.ops.types import fits, type_name
+from juicecap.ops.types import type_problems
 from juicecap.sample import Batch, Sample, batch_of, media_paths, samples_of, shown
 from juicecap.vlm.base import Limits, ModelSettings, Outcome, Request, digest_of
 from juicecap.vlm.journal import Journal
@@ -58,7 +58,7 @@ class Op(ColumnsAndTokens, ABC):
             cls.name = cls.__module__.rpartition(".")[2]
 
     def __post_init__(self) -> None:
-        found = _type_problems(self) or [*_token_problems(self), *self.problems()]
+        found = type_problems(self) or [*self.token_problems(), *self.problems()]
         if found:
             raise SettingsError(self.name, found)
 
@@ -171,7 +171,7 @@ class Op(ColumnsAndTokens, ABC):
         return plan
 
     def _fate(self, sample: Sample, outcomes: Sequence[Outcome]) -> Fate:
-        usage = _usage(outcomes)
+        usage = Usage.of(outcomes)
         try:
             for outcome in outcomes:
                 outcome.raise_failure()
@@ -292,34 +292,3 @@ class Filter(Op):
         """See `Op.settle`."""
         del outcomes
         return [sample] if self.keep(sample) else None
-
-
-def _usage(outcomes: Sequence[Outcome]) -> Usage:
-    answers = [answer for outcome in outcomes for answer in outcome.answers]
-    return Usage(
-        captions=len(answers),
-        truncated=sum(answer.finish_reason == "length" for answer in answers),
-        prompt_tokens=sum(outcome.prompt_tokens for outcome in outcomes),
-        completion_tokens=sum(answer.tokens for answer in answers),
-    )
-
-
-def _type_problems(op: Op) -> list[tuple[str, str]]:
-    """Values that are not of their field's type; a recipe's values were converted before, Python's come as they are."""
-    hints = get_type_hints(type(op))
-    values = {each.name: getattr(op, each.name) for each in fields(op)}
-    return [
-        (name, f"{name} must be {type_name(hints[name])}, not {value!r}")
-        for name, value in values.items()
-        if not fits(value, hints[name])
-    ]
-
-
-def _token_problems(op: Op) -> list[tuple[str, str]]:
-    """Special tokens that could not be told from each other in a text."""
-    values = {each.name: getattr(op, each.name) for each in fields(Op) if each.name.endswith("_special_token")}
-    return [
-        (name, f"{name} {token!r} is empty or part of another special token")
-        for name, token in values.items()
-        if any(token in other for key, other in values.items() if key != name)
-    ]

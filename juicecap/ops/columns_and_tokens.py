@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +24,17 @@ class ColumnsAndTokens:
     """Token that stands for an audio file in the text."""
     eoc_special_token: str = "<|__dj__eoc|>"
     """Token that ends a chunk of the text."""
+
+    def token_problems(self) -> list[tuple[str, str]]:
+        """(parameter, sentence) for each special token that could not be told from another one in a text."""
+        values = {
+            each.name: getattr(self, each.name) for each in fields(ColumnsAndTokens) if each.name.endswith("_special_token")
+        }
+        return [
+            (name, f"{name} {token!r} is empty or part of another special token")
+            for name, token in values.items()
+            if any(token in other for key, other in values.items() if key != name)
+        ]
 
 
 def column_clashes(settings: object, read: Iterable[str], written: Iterable[str]) -> list[tuple[str, str]]:

@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from juicecap.errors import DataError, SampleError
 from juicecap.sample import FATE, HIDDEN, ORIGIN, Sample, sample_name, source_position, visible
+from juicecap.vlm.base import Outcome
 
 FATE_COLUMN = {
     "kind": "text",
@@ -48,6 +49,17 @@ class Usage:
     truncated: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
+
+    @classmethod
+    def of(cls, outcomes: Sequence[Outcome]) -> Usage:
+        """What these answers cost together."""
+        answers = [answer for outcome in outcomes for answer in outcome.answers]
+        return cls(
+            captions=len(answers),
+            truncated=sum(answer.finish_reason == "length" for answer in answers),
+            prompt_tokens=sum(outcome.prompt_tokens for outcome in outcomes),
+            completion_tokens=sum(answer.tokens for answer in answers),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

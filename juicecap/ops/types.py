@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any, Literal, get_args, get_origin
+from dataclasses import fields
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 
 def type_name(hint: Any) -> str:
@@ -104,3 +105,17 @@ def _is_plain(value: object, kind: type) -> bool:
     if isinstance(value, bool):
         return kind is bool
     return isinstance(value, int | float if kind is float else kind)
+
+
+def type_problems(settings: Any) -> list[tuple[str, str]]:
+    """(field, sentence) for each value of a dataclass that is not of its field's type.
+
+    A recipe's values were converted before; Python's come as they are.
+    """
+    hints = get_type_hints(type(settings))
+    values = {each.name: getattr(settings, each.name) for each in fields(settings)}
+    return [
+        (name, f"{name} must be {type_name(hints[name])}, not {value!r}")
+        for name, value in values.items()
+        if not fits(value, hints[name])
+    ]

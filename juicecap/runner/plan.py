@@ -1,9 +1,4 @@
-"""What a run is going to take, before it is run: samples, frames, tokens, answers, memory.
-
-A spread of samples (or all) goes through the recipe with made-up answers: ops that read text or headers are applied, ops that
-ask a model are counted by the headers of their media, and nothing is decoded. What is not looked at is taken to be like the
-rest. Not covered: ops that read pixels, deduplicators and selectors, which are taken to keep everything.
-"""
+"""What a run is going to take: samples, frames, tokens, answers, memory. `planning` works it out."""
 
 from __future__ import annotations
 
@@ -12,35 +7,16 @@ import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from juicecap.errors import JuicecapError, MediaError, SampleError
-from juicecap.media.probe import VideoInfo
-from juicecap.media.sampling import most_frames, shown_times, target_times
-from juicecap.media.sizes import FrameSizes
-from juicecap.ops.base import Op
-from juicecap.ops.whole_dataset import WholeDatasetOp
 from juicecap.recipe import Recipe, Step
-from juicecap.recipe.places import SQLITE
-from juicecap.runner.looked_at import Headers, open_dataset, spread
-from juicecap.sample import Sample, sample_name
-from juicecap.vlm import core
-from juicecap.vlm.base import Answer, ModelSettings, Outcome, Part, Request
+from juicecap.vlm.base import ModelSettings
 from juicecap.vlm.frame_memory import PART_OF_MACHINE, machine_memory
-from juicecap.vlm.journal import Journal
-from juicecap.vlm.model_files import CACHE_DTYPE_BYTES, ModelFacts, model_facts
-from juicecap.vlm.prompt_tokens import PromptTokens, Shown
-
-LOOKED_AT = 200
-"""Samples that are looked at, unless all are."""
+from juicecap.vlm.model_files import CACHE_DTYPE_BYTES, ModelFacts
 
 SHORTEST_ANSWER = 32
 """Tokens that an answer is taken to have at least; at most it has `max_tokens`."""
 
-MADE_UP = "Somebody walks slowly from the left to the right, and something else happens behind them. " * 3
-"""An answer, for the ops that come after."""
-
 CONFIDENCE = 1.96
 """Standard errors to either side, for what is scaled up from a spread of samples."""
-
 
 NO_MODEL = ModelSettings(model="no model")
 
@@ -175,140 +151,6 @@ class Plan:
     def answer_tokens(self) -> Band:
         """Of all steps."""
         return _sum(step.answer_tokens() for step in self.steps)
-
-
-def make_plan(recipe: Recipe, *, look_at_all: bool = False) -> Plan:
-    """Look at the data and work it out. No model is opened and nothing is written into the run folder.
-
-    Raises:
-        RecipeError: an op needs a column that the data lacks.
-        DataError: the dataset cannot be read.
-    """
-    dataset = open_dataset(recipe)
-    rows = spread(len(dataset), len(dataset) if look_at_all else LOOKED_AT)
-    plan = Plan(recipe=recipe, samples=len(dataset), looked_at=len(rows))
-    headers = Headers()
-    samples: list[Sample] = [dataset[row] for row in rows]
-    for step in recipe.steps:
-        if step.op.asks():
-            samples = _asking(step, samples, headers, plan)
-        elif _is_applied(step.op):
-            fates = list(step.op.stream(samples))
-            samples = [output for fate in fates for output in fate.outputs]
-        else:
-            plan.not_applied.append(step.name)
-    plan.unreadable = [str(header) for header in headers.known.values() if isinstance(header, MediaError)]
-    return plan
-
-
-def _is_applied(op: Op) -> bool:
-    return not isinstance(op, WholeDatasetOp) and (not op.media_columns() or op.headers_only)
-
-
-def _asking(step: Step, samples: Sequence[Sample], headers: Headers, plan: Plan) -> list[Sample]:
-    """Count an op's requests; returns what its samples become with made-up answers."""
-    planned = StepPlan(step=step, factor=plan.factor, samples=len(samples))
-    plan.steps.append(planned)
-    wanted: list[tuple[Sample, Sequence[Request]]] = []
-    for sample in samples:
-        requests = step.op.asked(sample)
-        if isinstance(requests, SampleError):
-            planned.refused.append(f"{sample_name(sample, step.op.media_keys())}: {requests}")
-        else:
-            wanted.append((sample, requests))
-    models = dict.fromkeys([*(request.model for _, each in wanted for request in each), *step.op.engines()])
-    counts = {model: PromptTokens(model_facts(model)) for model in models}
-    if models:
-        planned.model = next(iter(models))
-        planned.facts = counts[planned.model].facts
-    headers.read(part for _, requests in wanted for request in requests for part in request.media())
-    outputs: list[Sample] = []
-    requested: list[Request] = []
-    for sample, requests in wanted:
-        name = sample_name(sample, step.op.media_keys())
-        try:
-            asked = [_asked(name, request, counts[request.model], headers) for request in requests]
-        except MediaError as error:
-            planned.refused.append(f"{name}: {error}")
-            continue
-        planned.asked += asked
-        shown = [headers.known[part] for request in requests for part in request.media()]
-        planned.video_seconds += [header.duration for header in shown if isinstance(header, VideoInfo)]
-        requested += requests
-        outputs += _made_up(step.op, sample, requests)
-    _look_up(plan.recipe, planned, requested)
-    return outputs
-
-
-def _asked(name: str, request: Request, count: PromptTokens, headers: Headers) -> Asked:
-    media = [_shown(part, request, count.facts, headers) for part in request.media()]
-    counted = count.count(request, media)
-    told = request.model.backend != "openai"  # what a server makes of pictures, and around a prompt, is its own affair
-    return Asked(
-        sample=name,
-        frames=sum(max(1, len(each.times)) for each in media),
-        prompt=counted.tokens,
-        vision=counted.vision,
-        candidates=request.candidates,
-        max_tokens=request.sampling.max_tokens,
-        frame_bytes=sum(each.width * each.height * 3 * max(1, len(each.times)) for each in media),
-        exact_vision=counted.exact_vision and told,
-        exact_text=counted.exact_text and told,
-    )
-
-
-def _shown(part: Part, request: Request, facts: ModelFacts | None, headers: Headers) -> Shown:
-    """A medium as it will be decoded.
-
-    Raises:
-        MediaError: it cannot be used.
-    """
-    header, sampling, sizes = headers.known[part], request.frames, facts.sizes if facts else FrameSizes()
-    if isinstance(header, MediaError):
-        raise header
-    if isinstance(header, tuple):
-        width, height = sizes.size("image", 1, *header, sampling)
-        return Shown(kind="image", width=width, height=height)
-    times = shown_times(sampling, duration=header.duration, fps=header.fps, frames=header.frames)
-    instants = len(target_times(sampling, duration=header.duration))
-    most = most_frames(instants, duration=header.duration, fps=header.fps, frames=header.frames)
-    width, height = sizes.size("video", most, header.width, header.height, sampling)
-    return Shown(kind="video", width=width, height=height, times=tuple(times))
-
-
-def _made_up(op: Op, sample: Sample, requests: Sequence[Request]) -> Sequence[Sample]:
-    outcomes = [
-        Outcome(
-            answers=tuple(
-                Answer(text=MADE_UP, finish_reason="stop", tokens=SHORTEST_ANSWER, seed=number)
-                for number in range(request.candidates)
-            ),
-        )
-        for request in requests
-    ]
-    try:
-        return op.settle(sample, outcomes) or []
-    except Exception:  # noqa: BLE001  (an op may want answers of a form that made-up ones do not have)
-        return [sample]
-
-
-def _look_up(recipe: Recipe, planned: StepPlan, requests: Sequence[Request]) -> None:
-    if not recipe.journal.exists() or not requests:
-        return
-    try:
-        with recipe.journal.open("rb") as file:
-            whole = file.read(len(SQLITE)) == SQLITE
-    except OSError as error:
-        planned.unknown_because = error.strerror or str(error)
-        return
-    if not whole:  # a run would set it aside; a plan touches nothing
-        planned.unknown_because = "it is damaged, or no journal"
-        return
-    try:
-        with Journal(recipe.journal) as journal:
-            planned.known = core.known_answers(requests, journal)
-    except JuicecapError as error:
-        planned.unknown_because = str(error)
 
 
 def _sum(bands: Iterable[Band]) -> Band:

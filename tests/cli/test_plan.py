@@ -13,7 +13,8 @@ from juicecap.media.probe import probe
 from juicecap.recipe import load_recipe
 from juicecap.report.plan import Prices, cost, plan_text
 from juicecap.runner.looked_at import spread
-from juicecap.runner.plan import Band, make_plan
+from juicecap.runner.plan import Band
+from juicecap.runner.planning import make_plan
 
 ROOT = Path(__file__).parent.parent.parent
 CAPTION = """\

@@ -14,7 +14,7 @@ from juicecap.cli import main
 from juicecap.recipe import load_recipe
 from juicecap.report.preview import preview_page, preview_text
 from juicecap.runner.looked_at import spread
-from juicecap.runner.plan import make_plan
+from juicecap.runner.planning import make_plan
 from juicecap.runner.preview import run_preview
 from juicecap.vlm import core
 
