@@ -19,31 +19,28 @@ code and the sentence that are promised.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import random
 import re
 import resource
 import shutil
 import signal
-import sqlite3
 import subprocess
 import tempfile
 import threading
 import time
 from collections import Counter
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from common import ROOT, conclude, processes_of_session
 from kill_subjects import Ask, Observed, Served, Subject, dataset
+from kill_traces import PHASES, Left, claimed, entries, phase_of, wait_for_handlers
 
 LATEST = 1.1
 """Of the time that runs took that ended by themselves: beyond that nothing is killed."""
 
-PHASES = ("starting", "in op 1", "in op 2", "in op 3", "exporting", "closing", "ending")
 SOON = 0.25
 """Seconds after a question, or after the beginning of a phase, in which a run is killed."""
 
@@ -53,25 +50,6 @@ SENTENCES = {
     "INT": "interrupted; what is finished is kept, run the same command again to go on",
     "FULL": "[Rr]un(ning)? again",
 }
-
-
-@dataclass
-class Left:
-    """What a run left: its output's bytes, and its rejections without the time."""
-
-    output: bytes
-    rejected: list[dict[str, Any]]
-
-    @classmethod
-    def of(cls, folder: Path) -> Left:
-        lines = (folder / "out" / "captions.run" / "rejected.jsonl").read_text(encoding="utf-8").splitlines()
-        rejected = [{name: value for name, value in json.loads(line).items() if name != "when"} for line in lines]
-        return cls((folder / "out" / "captions.jsonl").read_bytes(), rejected)
-
-    def samples(self) -> Counter[str]:
-        """How often each sample stands in it."""
-        rows = [json.loads(line) for line in self.output.splitlines()]
-        return Counter(str(row["n"]) for row in rows) + Counter(str(each["id"]) for each in self.rejected)
 
 
 @dataclass
@@ -200,10 +178,10 @@ class Victim:
         listening = threading.Thread(target=lambda: told.append(run.stderr.read()))
         listening.start()
         if self._by != "KILL":
-            _wait_for_handlers(run)
+            wait_for_handlers(run)
         self._wait_for_a_moment(run, folder, questions)
         disturbed = run.poll() is None
-        phase = PHASES[_phase(folder)]
+        phase = PHASES[phase_of(folder)]
         if disturbed:
             self._disturb(run)
         run.wait()
@@ -224,12 +202,12 @@ class Victim:
             with suppress(subprocess.TimeoutExpired):
                 run.wait(self._moments.uniform(0, LATEST * self._seconds))
             return
-        already, phase = len(self._subject.asked(folder)), self._moments.randint(max(1, _phase(folder)), len(PHASES) - 1)
+        already, phase = len(self._subject.asked(folder)), self._moments.randint(max(1, phase_of(folder)), len(PHASES) - 1)
         question = already + self._moments.randint(1, max(1, questions))
         while run.poll() is None:
             if kind == "question" and len(self._subject.asked(folder)) >= question:
                 break
-            if kind == "phase" and _phase(folder) >= phase and _claimed(folder, run.pid):
+            if kind == "phase" and phase_of(folder) >= phase and claimed(folder, run.pid):
                 break
             time.sleep(0.003)
         with suppress(subprocess.TimeoutExpired):
@@ -272,53 +250,6 @@ class Victim:
         names = [name for _, folders, files in os.walk(folder) for name in (*folders, *files)]
         if leftovers := [name for name in names if name.endswith((".tmp", ".merged")) or name == "unfinished"]:
             tally.broken.append(f"round {number} leaves {leftovers}")
-
-
-def entries(folder: Path) -> list[tuple[str, int, dict[str, Any]]]:
-    """What the journal of a killed run holds, read from a copy: who looks must not mend it."""
-    source = folder / "out" / "captions.run" / "journal.sqlite"
-    with tempfile.TemporaryDirectory() as place:
-        for part in source.parent.glob(f"{source.name}*") if source.parent.exists() else ():
-            if not part.name.endswith("-shm"):
-                shutil.copy(part, place)
-        copy = Path(place) / source.name
-        if not copy.exists():
-            return []
-        with closing(sqlite3.connect(copy)) as database:
-            try:
-                rows = database.execute("SELECT key, candidate, entry FROM answers").fetchall()
-            except sqlite3.OperationalError:  # killed before it had tables
-                return []
-    return [(key.hex(), candidate, json.loads(entry)) for key, candidate, entry in rows]
-
-
-def _phase(folder: Path) -> int:
-    """How far a run has come, by what is on disk, as a place in `PHASES`."""
-    run = folder / "out" / "captions.run"
-    if (run / "manifest.json").exists():
-        return 6
-    if (folder / "out" / "captions.jsonl").exists():
-        return 5
-    if not (run / "steps").exists():
-        return 0
-    return 1 + len({path.name[:2] for path in run.glob("steps/0*.arrow")})
-
-
-def _claimed(folder: Path, pid: int) -> bool:
-    """Whether this process has begun to work in its run folder."""
-    with suppress(OSError, ValueError):
-        return json.loads((folder / "out" / "captions.run" / ".lock").read_text())["pid"] == pid
-    return False
-
-
-def _wait_for_handlers(run: subprocess.Popen[str]) -> None:
-    """Wait until the program handles SIGTERM: before, it has not begun."""
-    while run.poll() is None:
-        with suppress(OSError):
-            status = Path(f"/proc/{run.pid}/status").read_text()
-            if int(re.search(r"SigCgt:\s+(\w+)", status)[1], 16) >> (signal.SIGTERM - 1) & 1:
-                return
-        time.sleep(0.005)
 
 
 if __name__ == "__main__":
