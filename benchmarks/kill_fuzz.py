@@ -128,13 +128,18 @@ class Victim:
         print(f"{subject.name}: undisturbed {self._seconds:.1f} s, {self._questions} questions, {rows} rows", flush=True)
 
     def round(self, most: int) -> None:
-        """Run, kill and run again, with at most so many kills, until the run ends by itself; then look at what is there."""
+        """Run, kill and run again, with at most so many kills, until the run ends by itself; then look at what is there.
+
+        A run that was killed when all was done is run again once, and left alone.
+        """
         number = self._tally.rounds
         folder = self._home / f"round{number}"
         self._subject.prepare(folder, self._data)
         already = len(self._subject.asked(folder))
         committed: set[Ask] = set()
-        while most and self._disturbed(folder, self._questions - len(committed)):
+        while most and phase_of(folder) < len(PHASES) - 1:
+            if not self._disturbed(folder, self._questions - len(committed)):
+                break
             most -= 1
             asked = self._subject.asked(folder)[already:]
             self._tally.reasked += len(committed & set(asked))
@@ -144,7 +149,7 @@ class Victim:
                 self._tally.broken.append(f"round {number}: {len(gone)} answers left the journal")
             self._tally.uncommitted += len(set(asked) - now)
             committed = now
-        if not most:
+        else:
             self._finish(folder)
         self._tally.reasked += len(committed & set(self._subject.asked(folder)[already:]))
         self._compare(folder, number)
