@@ -10,6 +10,7 @@ from juicecap.media.remote import rules_of
 from juicecap.sample import shown_path
 from juicecap.vlm.base import Abilities, Outcome, Part, Prepared, Request
 from juicecap.vlm.journal.entries import medium_entry
+from juicecap.vlm.journal.store import Usable
 from juicecap.vlm.lookup import Wanted
 from juicecap.vlm.outcomes import failure_of
 from juicecap.vlm.resources import WindowResources
@@ -41,6 +42,8 @@ async def prepare(wanted: Wanted, abilities: Abilities, resources: WindowResourc
         if failure.code in OF_THE_CONTENT:
             resources.note(medium_entry(keyed.media[unusable.part], path, failure))
         return Outcome(failure=failure, seed=keyed.seed)
+    if resources.journal and resources.journal.doubted:
+        resources.note([Usable(key) for key in keyed.media.values()])
     return Prepared(request=request, pictures=tuple(pictures), seed=keyed.seed, first=len(wanted.known.answers))
 
 

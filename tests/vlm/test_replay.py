@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 from conftest import Script, prompt_of
 
-from juicecap.errors import EnvironmentFailure
+from juicecap.errors import EnvironmentFailure, MediaError
 from juicecap.media import digest as digest_module
 from juicecap.media.digest import FileState
 from juicecap.media.sampling import FrameSampling
@@ -249,6 +249,23 @@ class TestFailures:
         ask(request_for(str(renamed)), limits=Limits(decode_seconds=7))
         ask(request_for(str(renamed), frames=FrameSampling(num_frames=1)))
         assert decoded == [str(renamed)] * 3
+
+    @pytest.mark.parametrize("option", ["retry_rejected", "fresh"])
+    def test_a_clip_that_can_be_decoded_after_all_is_believed_from_then_on(
+        self, ask, request_for, clips, monkeypatch, option: str
+    ):
+        from juicecap.media import pool
+
+        async def too_slow(*_) -> None:
+            raise MediaError("DECODE_TIMEOUT", "it takes too long, on this busy day")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(pool.DecodePool, "picture", too_slow)
+            ask(request_for(clips.paths[0]))
+        assert texts(ask(request_for(clips.paths[0]))[0]) == ["DECODE_TIMEOUT"]
+        assert texts(ask(request_for(clips.paths[0]), **{option: True})[0]) == [["P 0"]]
+        outcomes, asked = ask(request_for(clips.paths[0]), request_for(clips.paths[0], "Q"))
+        assert (texts(outcomes), asked) == ([["P 0"], ["Q 0"]], ["Q"])
 
     def test_of_two_clips_the_one_that_fails_is_known_by_itself(self, ask, request_for, clips, tmp_path, script):
         bad = tmp_path / "bad.mp4"

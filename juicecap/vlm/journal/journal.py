@@ -39,6 +39,8 @@ class Journal:
             EnvironmentFailure: it cannot be opened.
         """
         self._fresh, self._retry_rejected = fresh, retry_rejected
+        self.doubted = fresh or retry_rejected
+        """Whether the failures that it holds are not read."""
         self._store = open_store(path)
         self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._records: list[Record] = []

@@ -69,7 +69,14 @@ class Fact:
     fact: str
 
 
-Record = Entry | SeenFile | Fact
+@dataclass(frozen=True)
+class Usable:
+    """A medium, by its key, that can be used after all: what stands there against it goes."""
+
+    key: str
+
+
+Record = Entry | SeenFile | Fact | Usable
 
 
 class Damaged(Exception):
@@ -208,6 +215,8 @@ class Store:
             self._database.execute("INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?)", values)
         elif isinstance(record, SeenFile):
             self._database.execute("INSERT OR REPLACE INTO digests VALUES (?, ?, ?, ?, ?, ?, ?)", record)
+        elif isinstance(record, Usable):
+            self._database.execute("DELETE FROM answers WHERE key = ?", (bytes.fromhex(record.key),))
         else:
             self._database.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (bytes.fromhex(record.name), record.fact))
 
