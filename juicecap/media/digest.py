@@ -31,7 +31,7 @@ class FileState(NamedTuple):
 
     def holds(self, other: FileState | None) -> bool:
         """Whether the content is still that of `other`, as far as one can see."""
-        return other is not None and self[:3] == other[:3]
+        return self == other
 
     def tells(self, seen: int) -> bool:
         """Whether an equal state means an equal content, if the content was read at `seen` or later.

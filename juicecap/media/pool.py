@@ -18,7 +18,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from juicecap.errors import BugError, EnvironmentFailure, MediaError
+from loguru import logger
+
+from juicecap.errors import EnvironmentFailure, MediaError
 from juicecap.media.picture import Picture
 from juicecap.media.probe import VideoInfo
 from juicecap.media.rules import DEFAULT_RULES, MediaRules
@@ -68,7 +70,6 @@ class DecodePool:
         Raises:
             MediaError: as `load_picture`; `DECODE_TIMEOUT`, `DECODER_CRASHED`, or `TOO_LARGE` for want of memory.
             EnvironmentFailure: no worker can be started, something that the system has run out of, or a closed pool.
-            BugError: an unexpected exception in the worker, with its traceback.
         """
         job = {"do": "picture", "kind": kind, "sampling": asdict(sampling), "sizes": asdict(sizes)}
         reply, fd = await self._answer(job, path, rules)
@@ -106,12 +107,12 @@ class DecodePool:
         job |= {"path": path, "folder": folder, "rules": asdict(rules), **limits}
         async with self._turns:
             reply, fd = await self._tried(job, path)
+        if "traceback" in reply:
+            logger.info("{}: an unexpected exception in a decoding process\n{}", shown_path(path), reply["traceback"])
         if "error" in reply:
             raise MediaError(**reply["error"])
         if "environment" in reply:
             raise EnvironmentFailure(reply["environment"])
-        if "bug" in reply:
-            raise BugError(f"{shown_path(path)}: an unexpected exception in a decoding worker\n{reply['bug']}")
         return reply, fd
 
     async def _tried(self, job: dict[str, Any], path: str) -> tuple[dict[str, Any], int | None]:

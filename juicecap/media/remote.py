@@ -172,8 +172,13 @@ def is_public(address: str) -> bool:
         inner = [parsed.ipv4_mapped, parsed.sixtofour, *(parsed.teredo or ()), low if parsed in _TRANSLATED else None]
         if parsed.ipv4_mapped:
             return is_public(str(parsed.ipv4_mapped))
+        if any(parsed in network for network in _HIDDEN):
+            return False
     return parsed.is_global and not parsed.is_multicast and all(is_public(str(each)) for each in inner if each)
 
+
+_HIDDEN = [ipaddress.IPv6Network(network) for network in ("::/96", "64:ff9b:1::/48", "fec0::/10")]
+"""Addresses that Python takes for public: IPv4's inside of old ones (RFC 4291), local translation (RFC 8215), sites' own."""
 
 _TRANSLATED = ipaddress.IPv6Network("64:ff9b::/96")
 """Addresses of IPv4 as a translating router writes them (RFC 6052)."""

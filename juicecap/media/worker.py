@@ -89,10 +89,12 @@ def answer(job: Message, frames: SharedFrames) -> Message:
     except Exception as error:  # noqa: BLE001  # the door to the pool, which raises it again
         if _wants_memory(error):
             need = f"reading it takes more memory than there is, or more than {job['memory'] >> 20} MB (decode_memory_mb)"
-            return {"error": {"code": "TOO_LARGE", "message": f"{shown_path(path)}: {need}", "retryable": True}}
+            return {"error": {"code": "TOO_LARGE", "message": f"{shown_path(path)}: {need}", "retryable": False}}
         if isinstance(error, OSError) and error.errno in _NO_ROOM:
             return {"environment": f"{shown_path(path)} cannot be decoded now ({error.strerror})"}
-        return {"bug": traceback.format_exc()}
+        told = f"the decoder fails with {type(error).__name__}: {error}".partition("\n")[0]
+        message = f"{shown_path(path)}: {told}"
+        return {"error": {"code": "DECODER_CRASHED", "message": message, "retryable": False}, "traceback": traceback.format_exc()}
     facts = {"times": picture.times, "duration": picture.duration, "unreadable": picture.unreadable}
     return {"picture": {"shape": picture.pixels.shape, **facts}}
 

@@ -48,7 +48,8 @@ class Keys:
         self._engine = engine
         self.abilities: Abilities = engine.backend.abilities()
         """What the engine wants."""
-        self._reading = (asdict(self.abilities.sizes), self.abilities.takes_files, limits.decode_seconds, asdict(limits.media))
+        spent = limits.decode_seconds, limits.decode_bytes
+        self._reading = (asdict(self.abilities.sizes), self.abilities.takes_files, *spent, asdict(limits.media))
 
     @classmethod
     async def of(cls, engines: Engines, settings: ModelSettings, limits: Limits, journal: Journal | None) -> Keys:

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,11 +16,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from loguru import logger
 from make_clips import number_in, picture_of, write_clip
 from PIL import Image
 
 import juicecap
-from juicecap.errors import BugError, EnvironmentFailure, MediaError
+from juicecap.errors import EnvironmentFailure, MediaError
 from juicecap.media import worker_process
 from juicecap.media.load import load_picture
 from juicecap.media.pool import DecodePool
@@ -391,9 +393,19 @@ def test_workers_that_cannot_start_are_a_failure_of_the_environment(tmp_path, mo
         run(lambda pool: pool.probe(clip))
 
 
-def test_a_bug_in_a_worker_is_a_bug_here_with_its_traceback(clip):
-    with pytest.raises(BugError, match=r"(?s)clip.mp4: an unexpected exception.*Traceback.*load_picture.*TypeError"):
-        run(lambda pool: pool.picture("video", clip, FrameSampling(fps="two"), FREE))
+def test_an_exception_that_nobody_expected_costs_that_medium_alone_and_is_logged(clip):
+    async def ask(pool):
+        asked = pool.picture("video", clip, FrameSampling(fps="two"), FREE), pool.probe(clip)
+        return await asyncio.gather(*asked, return_exceptions=True)
+
+    logged: list[str] = []
+    sink = logger.add(logged.append, level="INFO", format="{message}")
+    lost, info = run(ask)
+    logger.remove(sink)
+    assert str(lost).startswith(f"DECODER_CRASHED: {clip}: the decoder fails with TypeError: ")
+    assert not lost.retryable
+    assert info.frames == 40
+    assert re.search(r"(?s)clip.mp4: an unexpected exception.*Traceback.*load_picture.*TypeError", "".join(logged))
 
 
 def test_frames_that_do_not_fit_into_memory_cost_their_sample(clip):
@@ -405,7 +417,7 @@ def test_frames_that_do_not_fit_into_memory_cost_their_sample(clip):
 
     lost, info = run(ask)
     need = "reading it takes more memory than there is, or more than 4096 MB (decode_memory_mb)"
-    assert (lost.code, lost.message, lost.retryable) == ("TOO_LARGE", f"{clip}: {need}", True)
+    assert (lost.code, lost.message, lost.retryable) == ("TOO_LARGE", f"{clip}: {need}", False)
     assert info.frames == 40
 
 

@@ -247,8 +247,9 @@ class TestFailures:
         assert decoded == []
         ask(request_for(str(renamed)), retry_rejected=True)
         ask(request_for(str(renamed)), limits=Limits(decode_seconds=7))
+        ask(request_for(str(renamed)), limits=Limits(decode_bytes=2**31))
         ask(request_for(str(renamed), frames=FrameSampling(num_frames=1)))
-        assert decoded == [str(renamed)] * 3
+        assert decoded == [str(renamed)] * 4
 
     @pytest.mark.parametrize("option", ["retry_rejected", "fresh"])
     def test_a_clip_that_can_be_decoded_after_all_is_believed_from_then_on(
