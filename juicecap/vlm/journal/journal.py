@@ -3,6 +3,9 @@
 Records that belong together (what one call of an engine answered) are handed over together and land in one transaction. A
 transaction ends when it has 64 answers or is a second old; so that much may be lost when the process is killed, and is asked
 again. What was handed over is found by whoever looks from then on.
+
+A failure that is written down is not asked about again. So failures can be held back (`doubt`) until it is known that the
+samples are to blame (`trust`); if that never comes to be known, they are forgotten.
 """
 
 from __future__ import annotations
@@ -44,6 +47,8 @@ class Journal:
         self._store = open_store(path)
         self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._records: list[Record] = []
+        self._doubting = False
+        self._doubted: list[Entry] = []
         self._answers = 0
         self._due = 0.0
         self._failure: JuicecapError | None = None
@@ -73,6 +78,14 @@ class Journal:
         self._check()
         if records and not self._closed:
             self._work.put(lambda: self._take(records))
+
+    def doubt(self) -> None:
+        """Hold failures back from now on: it is not known yet whether the samples or the environment is to blame."""
+        self._work.put(self._doubt)
+
+    def trust(self) -> None:
+        """The samples are to blame: write down what was held back, and what comes from now on."""
+        self._work.put(self._trust)
 
     def look(self, keys: Sequence[str]) -> Future[dict[str, dict[int, Any]]]:
         """The entries of these keys, by candidate. The future raises EnvironmentFailure if they cannot be read."""
@@ -150,7 +163,19 @@ class Journal:
             if self._answers >= MOST_ANSWERS or (self._records and time.monotonic() >= self._due):
                 self._write_or_fail()
 
+    def _doubt(self) -> None:
+        self._doubting = True
+
+    def _trust(self) -> None:
+        doubted, self._doubting, self._doubted = self._doubted, False, []
+        if doubted:
+            self._take(doubted)
+
     def _take(self, records: Sequence[Record]) -> None:
+        if self._doubting:
+            doubted = [record for record in records if isinstance(record, Entry) and "failure" in record.content]
+            self._doubted += doubted
+            records = [record for record in records if record not in doubted]
         if not self._records:
             self._due = time.monotonic() + MOST_SECONDS
         self._records += records
@@ -188,7 +213,7 @@ class Journal:
             return {}
         found = self._stored(lambda store: store.answers(keys))
         wanted = set(keys)
-        for record in self._records:
+        for record in (*self._records, *self._doubted):
             if isinstance(record, Entry) and record.key in wanted:
                 found.setdefault(record.key, {})[record.candidate] = record.content
         if self._retry_rejected:

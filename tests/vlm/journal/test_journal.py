@@ -101,6 +101,34 @@ def test_flushing_writes_at_once(path):
         assert on_disk(path) == ["5"]
 
 
+class TestDoubt:
+    def failing(self, *numbers: int) -> list[Entry]:
+        return [Entry(key(number), 0, {"failure": {"code": "GENERATE_FAILED"}}) for number in numbers]
+
+    def test_failures_are_held_back_and_answers_are_not(self, path):
+        with Journal(path) as journal:
+            journal.doubt()
+            journal.note([*entries(1), *self.failing(2)])
+            journal.flush()
+            assert on_disk(path) == ["1"]
+            assert journal.look([key(2)]).result() == {key(2): {0: {"failure": {"code": "GENERATE_FAILED"}}}}
+
+    def test_what_nobody_trusts_is_forgotten(self, path):
+        with Journal(path) as journal:
+            journal.doubt()
+            journal.note(self.failing(1))
+        assert on_disk(path) == []
+
+    def test_what_is_trusted_is_written_and_so_is_what_comes_then(self, path):
+        with Journal(path) as journal:
+            journal.doubt()
+            journal.note(self.failing(1))
+            journal.trust()
+            journal.note(self.failing(2))
+            journal.flush()
+            assert on_disk(path) == ["1", "2"]
+
+
 def test_fresh_reads_nothing_and_writes(path):
     with Journal(path) as journal:
         journal.note([*entries(1), Fact(key(9), "frames"), SeenFile(b"a", 1, 2, 3, 4, 5, "d")])
