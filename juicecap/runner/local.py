@@ -33,7 +33,7 @@ from juicecap.runner.log import logging_to
 from juicecap.runner.progress import Progress
 from juicecap.runner.quiet import quiet_datasets
 from juicecap.runner.reporter import Reporter
-from juicecap.runner.result import RunResult, StepResult
+from juicecap.runner.result import RunResult, StepResult, rejections_allowed
 from juicecap.runner.steps import Finished, Stage, run_step
 from juicecap.runner.watch import Watch
 from juicecap.sample import HIDDEN
@@ -128,12 +128,11 @@ def _run_steps(
 ) -> list[Finished]:
     source = loaded.dataset
     stage = Stage(source, digest_of(["source", source._fingerprint]))  # noqa: SLF001  (there is no public name for it)
-    allowed = recipe.max_rejected
-    tolerant = allowed >= (1.0 if isinstance(allowed, float) else len(loaded.everything))
+    allowed = rejections_allowed(recipe.max_rejected, len(loaded.everything))
     finished: list[Finished] = []
     for number, step in enumerate(recipe.steps, start=1):
         on_error = step.options.at_failure or recipe.on_error
-        watch = Watch(step, len(stage.dataset), on_error, tolerant=tolerant)
+        watch = Watch(step, len(stage.dataset), on_error, allowed=allowed)
         try:
             done = run_step(
                 step,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
 
 from juicecap.ops.table import Counts
@@ -95,10 +96,14 @@ class RunResult:
     @property
     def too_many_rejected(self) -> bool:
         """Whether more samples were rejected than `max_rejected` allows."""
-        share = isinstance(self.max_rejected, float)
-        return self.rejected > self.max_rejected * (self.samples if share else 1)
+        return self.rejected > rejections_allowed(self.max_rejected, self.samples)
 
     @property
     def exit_code(self) -> int:
         """0, or 3 if more samples were rejected than the recipe allows."""
         return 3 if self.too_many_rejected else 0
+
+
+def rejections_allowed(max_rejected: float, samples: int) -> int:
+    """How many of the samples may be rejected: a number, or if it is a float the share of them that its decimal digits say."""
+    return int(Fraction(str(max_rejected)) * (samples if isinstance(max_rejected, float) else 1))

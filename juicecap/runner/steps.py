@@ -136,6 +136,7 @@ class _Work:
 
     def computed(self) -> Dataset:
         """The op over the whole dataset."""
+        self._watch.begin(self._journal)
         table = self._apply(self._stage.dataset, self._watch, ())
         self._watch.end()
         return self._finished(self._unfinished) if self._unfinished.exists() else table  # an empty table has no file

@@ -1,8 +1,11 @@
 """Looking at the fates of a step as they come, to end a run that makes no sense to go on with.
 
 Two things end it: the first failure under `on_error: stop`, and samples that all fail for one reason. For that a server that
-refuses everyone, or a folder that is not mounted, need not be met by a million samples: the first `ALIKE` are enough. A step with
-fewer samples of which each failed for a reason of the environment has nothing worth exporting either.
+refuses everyone, or a folder that is not mounted, need not be met by a million samples: the first `ALIKE` are enough, or as many
+more as `max_rejected` allows if the data is to blame. A step with fewer samples of which each failed for a reason of the
+environment has nothing worth exporting either.
+
+As long as all samples fail alike, the journal holds their failures back, so that a run that ends early has given nobody up.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
 
     from juicecap.ops.table import Fates
     from juicecap.recipe import Step
+    from juicecap.vlm.journal import Journal
 
 ALIKE = 100
 """So many samples at the head of a step that all fail with one code end the run."""
@@ -29,14 +33,22 @@ ENGINE = ("DECODER_CRASHED", "ENGINE_POISON", "GENERATE_FAILED", "OUT_OF_MEMORY"
 
 
 class Watch:
-    """The watch over one step that is given `samples` samples. `tolerant`: however many may be rejected."""
+    """The watch over one step that is given `samples` samples, in a run in which `allowed` samples may be rejected."""
 
-    def __init__(self, step: Step, samples: int, on_error: OnError, *, tolerant: bool) -> None:
+    def __init__(self, step: Step, samples: int, on_error: OnError, *, allowed: int) -> None:
         self.on_error = on_error
         self._step = step
         self._samples = samples
-        self._tolerant = tolerant or on_error == "keep"
-        self._alike: list[Fate] | None = []  # None once a sample met another fate
+        self._too_many = samples if on_error == "keep" else max(ALIKE, allowed + 1)
+        self._journal: Journal | None = None
+        self._alike: list[Fate] | None = []  # the first `ALIKE` of them; None once a sample met another fate
+        self._count = 0
+
+    def begin(self, journal: Journal | None) -> None:
+        """All fates from the first on are going to be looked at; `journal` is what the step's failures are written down in."""
+        self._journal = journal
+        if journal:
+            journal.doubt()
 
     def look(self, fate: Fate) -> None:
         """Take notice of the next fate.
@@ -53,12 +65,16 @@ class Watch:
         first = self._alike[0].failure if self._alike else fate.failure
         if fate.failure is None or first is None or fate.failure.code != first.code:
             self._alike = None
+            self._trust()
             return
-        self._alike.append(fate)
-        if len(self._alike) == ALIKE < self._samples:
-            blameless = first.retryable or first.code in ENGINE
-            if blameless or not self._tolerant:
-                raise self._all_alike(f"the first {ALIKE}", blameless=blameless)
+        self._count += 1
+        if self._count <= ALIKE:
+            self._alike.append(fate)
+        blameless = first.retryable or first.code in ENGINE
+        if self._count == (ALIKE if blameless else self._too_many) < self._samples:
+            raise self._all_alike(f"the first {self._count}", blameless=blameless)
+        if self._count == ALIKE:
+            self._trust()
 
     def end(self) -> None:
         """All fates are known.
@@ -69,6 +85,7 @@ class Watch:
         first = self._alike[0].failure if self._alike else None
         if first and first.retryable:
             raise self._all_alike(f"the {self._samples}" if self._samples > 1 else "the one", blameless=True)
+        self._trust()
 
     def check(self, table: Dataset, fates: Fates) -> None:
         """Look at a table that is there, perhaps from an earlier run.
@@ -84,7 +101,7 @@ class Watch:
             self.look(Fate(kind="rejected", sample=sample, failure=failure))
 
     def records(self) -> Iterator[dict[str, Any]]:
-        """`rejected.jsonl` records of the samples that ended the run."""
+        """`rejected.jsonl` records of the samples that ended the run: of those that failed alike the first `ALIKE`."""
         for fate in self._alike or ():
             (row,) = rows_of([Fate(kind="rejected", sample=fate.sample, failure=fate.failure)], list(fate.sample))
             yield rejection(row, self._step.name, self._step.op.media_keys())
@@ -98,6 +115,18 @@ class Watch:
         assert self._alike
         error = self._alike[0].named_failure(self._step.op.media_keys())
         what = f"{self._step.name}: all of {which} samples failed for the same reason; the first: {error}. Nothing was exported."
-        if blameless:
+        if error.retryable:
             return EnvironmentFailure(f"{what} Running again goes on.")
-        return DataError(f"{what} Mend that and run again, or allow it with max_rejected: 1.0.")
+        if blameless:
+            return EnvironmentFailure(
+                f"{what} Mend that and run again, which goes on; what earlier runs gave up for good needs --retry-rejected."
+            )
+        return DataError(
+            f"{what} Mend that and run again (with --retry-rejected if a model is to be asked again), "
+            "or allow it with max_rejected: 1.0."
+        )
+
+    def _trust(self) -> None:
+        """The failures so far are the samples' own."""
+        if self._journal:
+            self._journal.trust()

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+from collections.abc import Callable
 from datetime import datetime
 
 import pytest
+from conftest import prompt_of
+from PIL import Image
 
-from juicecap.errors import DataError, EnvironmentFailure
+from juicecap.errors import DataError, EnvironmentFailure, MediaError
+from juicecap.media.pool import DecodePool
 from juicecap.report.summary import summary
-from juicecap.runner.watch import ALIKE
+from juicecap.runner import RunResult
+from juicecap.runner.watch import ALIKE, ENGINE
+from juicecap.vlm import core
+from juicecap.vlm.base import Failure, Outcome
 
 MANY = [f"text {number:03}" for number in range(ALIKE + 30)]
 
@@ -146,6 +154,13 @@ class TestAllAlike:
         assert not texts.output.exists()
         assert [each["id"] for each in texts.rejections()] == [f"data.jsonl:{number}" for number in range(1, ALIKE + 1)]
 
+    def test_a_failure_of_the_environment_that_is_kept_says_what_earlier_runs_need(self, texts) -> None:
+        texts.write(MANY)
+        texts.fails(dict.fromkeys(MANY, ("GENERATE_FAILED", False)))
+        said = r"text 000\. Nothing was exported\. Mend that and run again, which goes on; .* needs --retry-rejected\.$"
+        with pytest.raises(EnvironmentFailure, match=said):
+            texts.run(max_rejected=1.0, on_error="keep")
+
     def test_bad_data_is_the_datas_fault_and_max_rejected_can_allow_it(self, texts) -> None:
         texts.write(MANY)
         texts.fails(dict.fromkeys(MANY, ("ODD", False)))
@@ -153,6 +168,24 @@ class TestAllAlike:
             texts.run()
         result = texts.run(max_rejected=1.0)
         assert (result.rejected, result.exit_code, texts.out()) == (len(MANY), 0, [])
+        assert texts.run(max_rejected=0, on_error="keep").failed == len(MANY)
+
+    @pytest.mark.parametrize(("bad", "allowed"), [(ALIKE, ALIKE), (ALIKE + 9, ALIKE + 9), (104, 0.8), (29, 0)])
+    def test_bad_data_at_the_head_that_max_rejected_allows_ends_no_run(self, texts, bad: int, allowed: float) -> None:
+        texts.write(MANY)
+        texts.fails(dict.fromkeys(MANY[:bad], ("ODD", False)))
+        result = texts.run(max_rejected=allowed)
+        assert (result.rejected, result.exit_code) == (bad, 0 if allowed else 3)
+        assert texts.out() == [f"{text}!" for text in MANY[bad:]]
+
+    @pytest.mark.parametrize(("allowed", "first"), [(ALIKE - 1, ALIKE), (ALIKE + 8, ALIKE + 9), (0.8, 105), (0.05, ALIKE)])
+    def test_one_more_than_it_allows_does(self, texts, allowed: float, first: int) -> None:
+        texts.write(MANY)
+        texts.fails(dict.fromkeys(MANY[:first], ("ODD", False)))
+        with pytest.raises(DataError, match=f"all of the first {first} samples failed"):
+            texts.run(max_rejected=allowed)
+        assert texts.asked()[-1] == MANY[first - 1]
+        assert [each["id"] for each in texts.rejections()] == [f"data.jsonl:{number}" for number in range(1, ALIKE + 1)]
 
     @pytest.mark.parametrize("other", [None, ("STRANGE", False)])
     def test_one_sample_that_fares_otherwise_is_enough_to_go_on(self, texts, other: tuple[str, bool] | None) -> None:
@@ -176,6 +209,101 @@ class TestAllAlike:
         assert texts.run().exit_code == 3
         assert texts.out() == []
         assert len(texts.rejections()) == 10
+
+
+class TestRunningAgain:
+    """After a run that ended early, on a model that answers again."""
+
+    @pytest.fixture
+    def pictures(self, texts, script) -> Callable[..., RunResult]:
+        """Runs a recipe that captions 130 pictures with a scripted model."""
+        rows = []
+        for number in range(len(MANY)):
+            Image.new("RGB", (16, 16), (number, 255 - number, 0)).save(texts.folder / f"{number}.png")
+            turns = [{"from": "human", "value": f"<image>What is {number}?"}]
+            rows.append(json.dumps({"image": [f"{number}.png"], "conversation": turns}) + "\n")
+        (texts.folder / "data.jsonl").write_text("".join(rows))
+        op = {"hf_model": script.model, "input_modal_key": "image", "system_prompt": "S"}
+        texts.process = [{"image_caption_generator": op}]
+
+        def run(**options) -> RunResult:
+            core.close()
+            script.batches.clear()
+            return texts.run(**options)
+
+        return run
+
+    def numbers(self, script) -> list[int]:
+        """Which samples the model was asked about."""
+        return sorted(int(re.findall(r"\d+", prompt_of(each))[0]) for batch in script.batches for each in batch)
+
+    @pytest.mark.parametrize("code", ENGINE)
+    def test_it_goes_on_once_the_cause_is_mended(self, texts, pictures, script, monkeypatch, code: str) -> None:
+        failure = Failure(code=code, message="broken")
+        with monkeypatch.context() as patch:
+            patch.setattr(script, "answer", lambda prepared: Outcome(failure=failure, seed=prepared.seed))
+            for _ in range(2):
+                with pytest.raises(EnvironmentFailure, match=f"all of the first {ALIKE} samples failed .*: {code}: .*goes on"):
+                    pictures()
+        result = pictures()
+        assert (result.exit_code, result.exported, result.rejected) == (0, len(MANY), 0)
+        assert self.numbers(script) == list(range(len(MANY)))
+
+    def test_decoders_that_crash_on_everything_are_no_fault_of_the_pictures(self, pictures, script, monkeypatch) -> None:
+        async def crashed(self, kind, path, *_):
+            raise MediaError("DECODER_CRASHED", f"{path}: the decoder crashed, twice")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(DecodePool, "picture", crashed)
+            with pytest.raises(EnvironmentFailure, match="DECODER_CRASHED"):
+                pictures()
+        assert pictures().exported == len(MANY)
+
+    def test_one_who_ends_it_before_the_hundredth_has_given_nobody_up(self, pictures, script, monkeypatch) -> None:
+        """As with Ctrl-C or a kill while all fail."""
+        failure = Failure(code="GENERATE_FAILED", message="broken")
+
+        def answer(prepared):
+            if "64?" in prompt_of(prepared):
+                raise EnvironmentFailure("enough")
+            return Outcome(failure=failure, seed=prepared.seed)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(script, "answer", answer)
+            with pytest.raises(EnvironmentFailure, match="enough"):
+                pictures()
+        assert pictures().exported == len(MANY)
+
+    def test_samples_that_fail_among_others_are_given_up_for_good(self, texts, pictures, script, monkeypatch) -> None:
+        """The first ones included, though nobody could know of them when they failed."""
+        bad = [*range(20), 50, 129]
+        failure = Failure(code="GENERATE_FAILED", message="broken")
+        real = script.answer
+
+        def answer(prepared):
+            number = int(re.findall(r"\d+", prompt_of(prepared))[0])
+            return Outcome(failure=failure, seed=prepared.seed) if number in bad else real(prepared)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(script, "answer", answer)
+            assert pictures(max_rejected=0.5).rejected == len(bad)
+        shutil.rmtree(texts.work_dir / "steps")
+        result = pictures(max_rejected=0.5)
+        assert (result.rejected, result.exported, result.asked) == (len(bad), len(MANY) - len(bad), 0)
+        assert self.numbers(script) == []
+        result = pictures(max_rejected=0.5, retry=True)
+        assert (self.numbers(script), result.rejected) == (bad, 0)
+
+    def test_all_of_a_few_are_given_up_for_good(self, texts, pictures, script, monkeypatch) -> None:
+        rows = (texts.folder / "data.jsonl").read_text().splitlines(keepends=True)
+        (texts.folder / "data.jsonl").write_text("".join(rows[:ALIKE]))
+        failure = Failure(code="GENERATE_FAILED", message="broken")
+        with monkeypatch.context() as patch:
+            patch.setattr(script, "answer", lambda prepared: Outcome(failure=failure, seed=prepared.seed))
+            assert pictures().exit_code == 3
+        shutil.rmtree(texts.work_dir / "steps")
+        result = pictures()
+        assert (result.rejected, self.numbers(script)) == (ALIKE, [])
 
 
 class TestTriedAgain:

@@ -9,6 +9,7 @@ import pytest
 from juicecap.ops.table import Counts
 from juicecap.report.summary import summary
 from juicecap.runner import RunResult, StepResult
+from juicecap.runner.result import rejections_allowed
 
 
 def step(op: str, taken: int, kept: int, given: int, *, rejected: int = 0, filtered: int = 0, captions: int = 0) -> StepResult:
@@ -51,6 +52,16 @@ def test_what_came_in_and_was_added_went_out_or_is_accounted_for() -> None:
 @pytest.mark.parametrize(("allowed", "code"), [(0.1, 0), (0.09, 3), (1, 0), (0, 3), (0.0, 3), (1.0, 0)])
 def test_max_rejected_is_a_share_of_the_input_or_a_number(allowed: float, code: int) -> None:
     assert result(allowed).exit_code == code
+
+
+def test_a_share_is_taken_as_it_is_written() -> None:
+    """In binary 0.29 of 100 is less than 29; so it is with 0.57 and 0.58."""
+    for hundredths in range(101):
+        for samples in (100, 200, 1000):
+            assert rejections_allowed(hundredths / 100, samples) == hundredths * samples // 100
+    assert rejections_allowed(0.05, 19) == 0
+    assert rejections_allowed(1e-05, 300_000) == 3
+    assert rejections_allowed(7, 3) == 7
 
 
 def test_the_summary() -> None:
