@@ -1,7 +1,7 @@
 """From a request to a vision-language model to its outcome.
 
-A request changes its form on its way: a `Request` (base) is `Asked` by a sample (batching), becomes a `Case` that is looked up and
-`Keyed` (lookup, keys), is `Wanted` if something of it is missing, `Prepared` with its pixels (base), and an `Outcome` (base).
+A request changes its form on its way: a `Request` (base) is `Asked` by a sample (batching), becomes a `Case` that is looked up
+and `Keyed` (lookup, keys), is `Wanted` if something of it is missing, `Prepared` with its pixels (base), and an `Outcome` (base).
 
 To be read in this order; the way of a request first:
 
