@@ -15,6 +15,7 @@ from typing import Any
 from juicecap.sample import shown_path
 from juicecap.vlm.base import Answer, Failure, Outcome, Prepared
 from juicecap.vlm.journal.store import Entry
+from juicecap.vlm.unicode import valid
 
 Found = Mapping[int, Any]
 """Entries of one key, by candidate."""
@@ -61,17 +62,21 @@ def medium_failure(found: Found, path: str) -> Failure | None:
 
 
 def outcome_of(found: Found, seed: int, candidates: int) -> Outcome:
-    """As much of a request's outcome as is known: answers up to the first candidate that is missing, or a failure."""
+    """As much of a request's outcome as is known: answers up to the first candidate that is missing, or a failure.
+
+    Texts are made valid Unicode, since older journals may hold what servers sent.
+    """
     known: list[Any] = []
     while len(known) < candidates and "text" in (entry := found.get(len(known)) or {}):
         known.append(entry)
     missing = found.get(len(known)) or {}
     if len(known) < candidates and missing.get("asked") == [len(known), candidates]:
-        return Outcome(failure=Failure(**missing["failure"]), seed=seed)
+        failure = Failure(**missing["failure"])
+        return Outcome(failure=replace(failure, message=valid(failure.message)), seed=seed)
     if not known:
         return Outcome(seed=seed)
     answers = (
-        Answer(text=entry["text"], finish_reason=entry["finish_reason"], tokens=entry["tokens"], seed=seed + number)
+        Answer(text=valid(entry["text"]), finish_reason=entry["finish_reason"], tokens=entry["tokens"], seed=seed + number)
         for number, entry in enumerate(known)
     )
     whole = known[0]
@@ -79,7 +84,7 @@ def outcome_of(found: Found, seed: int, candidates: int) -> Outcome:
         answers=tuple(answers),
         seed=seed,
         prompt_tokens=whole["prompt_tokens"],
-        revision=whole["revision"],
+        revision=valid(whole["revision"]),
         frame_times=tuple(tuple(times) for times in whole["frame_times"]),
         unreadable=whole["unreadable"],
     )
