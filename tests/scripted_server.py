@@ -44,6 +44,8 @@ class Reply:
 
     def data(self) -> bytes:
         """The body as it goes over the wire."""
+        if isinstance(self.body, bytes):
+            return self.body
         return self.body.encode() if isinstance(self.body, str) else json.dumps(self.body).encode()
 
 

@@ -13,6 +13,7 @@ REFUSED, CUT = "content_filter", "length"
 """Finish reasons; all others (`stop`, `end_turn`, …) are `stop` to us."""
 
 _LONGEST_REASON = 300
+_MOST_TOKENS = 2**31
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,26 +36,26 @@ class Reply:
 
 
 def read(answer: dict[str, Any]) -> Reply:
-    """What is in an answer.
+    """What is in an answer that has the right shape (`wire.misshapen`). Counts that make no sense are 0, as if they were not told.
 
     Servers tell how many tokens all candidates have together. Where there are several, each is given a share in proportion to the
     length of its text, so that the sum is right; with one candidate the number is exact.
     """
-    usage = answer.get("usage") or {}
-    choices = sorted(answer["choices"], key=lambda choice: choice.get("index") or 0)
-    said = [(_text(choice), _refusal(choice), choice.get("finish_reason")) for choice in choices]
-    shares = _shares(usage.get("completion_tokens") or 0, [len(text.encode("utf-8", "replace")) for text, _, _ in said])
+    prompt_tokens, tokens = _usage(answer.get("usage"))
+    said = [(_text(choice), _refusal(choice), choice.get("finish_reason")) for choice in _in_order(answer["choices"])]
+    shares = _shares(tokens, [len(text.encode()) for text, _, _ in said])
     candidates = tuple(
         Candidate(
             text="" if refusal else text,
             finish_reason=REFUSED if refusal else CUT if finish == CUT else "stop",
-            tokens=tokens,
+            tokens=share,
             refusal=refusal,
         )
-        for (text, refusal, finish), tokens in zip(said, shares, strict=True)
+        for (text, refusal, finish), share in zip(said, shares, strict=True)
     )
-    revision = "/".join(str(answer[name]) for name in ("model", "system_fingerprint") if answer.get(name))
-    return Reply(candidates=candidates, prompt_tokens=usage.get("prompt_tokens") or 0, revision=revision)
+    names = (answer.get(name) for name in ("model", "system_fingerprint"))
+    revision = "/".join(name for name in names if name and isinstance(name, str))
+    return Reply(candidates=candidates, prompt_tokens=prompt_tokens, revision=revision)
 
 
 def outcome(prepared: Prepared, replies: Sequence[Reply]) -> Outcome:
@@ -83,23 +84,35 @@ def _nothing_said(candidates: Sequence[Candidate]) -> Failure:
     return Failure(code="EMPTY_ANSWER", message="the model's answer is empty")
 
 
-def _message(choice: dict[str, Any]) -> dict[str, Any]:
-    message = choice.get("message")
-    return message if isinstance(message, dict) else {}
+def _usage(usage: object) -> tuple[int, int]:
+    """Tokens of the prompt and of all candidates, as far as they are told."""
+    told = usage if isinstance(usage, dict) else {}
+    return _count(told.get("prompt_tokens")), _count(told.get("completion_tokens"))
+
+
+def _count(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _MOST_TOKENS:
+        return 0
+    return int(value)
+
+
+def _in_order(choices: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """By their index; as they came if one of them has none."""
+    if all(type(choice.get("index")) is int for choice in choices):
+        return sorted(choices, key=lambda choice: choice["index"])
+    return choices
 
 
 def _text(choice: dict[str, Any]) -> str:
-    content = _message(choice).get("content")
+    content = (choice.get("message") or {}).get("content") or ""
     if isinstance(content, list):  # some servers answer in parts
-        parts = [part.get("text") for part in content if isinstance(part, dict) and part.get("type") == "text"]
-        content = "".join(part for part in parts if isinstance(part, str))
-    return content.strip() if isinstance(content, str) else ""
+        content = "".join(part.get("text") or "" for part in content if part.get("type") == "text")
+    return str(content).strip()
 
 
 def _refusal(choice: dict[str, Any]) -> str:
-    refusal = _message(choice).get("refusal")
-    if refusal:
-        return str(refusal)
+    if refusal := (choice.get("message") or {}).get("refusal"):
+        return refusal if isinstance(refusal, str) else "it does not say why"
     return "the server's content filter" if choice.get("finish_reason") == REFUSED else ""
 
 

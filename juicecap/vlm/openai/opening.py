@@ -82,7 +82,7 @@ async def _greet(server: Server, settings: ModelSettings, options: Options) -> b
         if error := refusals.fatal(failed, options, settings.model):
             raise error from None
         models = []  # the list is no use; the trial will tell
-    names = [str(model.get("id")) for model in models if model.get("id")]
+    names = [model["id"] for model in models if isinstance(model.get("id"), str) and model["id"]]
     if names and not _is_among(settings.model, names):
         near = difflib.get_close_matches(settings.model, names, n=len(names), cutoff=0.0)[:_MOST_NAMES]
         more = f" and {len(names) - len(near)} more" if len(names) > len(near) else ""

@@ -1,7 +1,7 @@
 """One attempt at one request: the only place that touches the client library, whose errors become `CallFailed`.
 
-The library's own retries are off (see `retry`), and so is its reading of answers: whatever a server sends, it is either a JSON
-object with choices or a failure.
+The library's own retries are off (see `retry`), and so is its reading of answers: whatever a server sends, it is either an answer
+as `wire` wants it or a failure.
 """
 
 from __future__ import annotations
@@ -18,11 +18,10 @@ from typing import Any, Literal
 import openai
 
 from juicecap.vlm.openai.options import NO_KEY, Options
+from juicecap.vlm.openai.wire import misshapen, parsed
 
 _LONGEST_MESSAGE = 500
-_BROKEN_OFF = ("error", "abort")
-"""Finish reasons by which servers say that they failed in the middle of an answer."""
-
+_BEYOND_STATUS = 600
 _TRANSIENT = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.CONFLICT, HTTPStatus.TOO_MANY_REQUESTS)
 _NO_LIST = (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED)
 
@@ -70,7 +69,13 @@ class Server:
     def __init__(self, options: Options) -> None:
         self._key = options.key
         self._timeout = options.timeout
-        self._client = openai.AsyncOpenAI(base_url=options.place, api_key=options.key, max_retries=0, timeout=None)
+        self._client = openai.AsyncOpenAI(
+            base_url=options.place,
+            api_key=options.key,
+            max_retries=0,
+            timeout=None,
+            http_client=openai.DefaultAsyncHttpxClient(event_hooks={"response": [_as_utf8]}),
+        )
 
     async def models(self) -> list[dict[str, Any]]:
         """What the server says about each of its models; empty if it has no such list.
@@ -99,12 +104,8 @@ class Server:
                 model=body["model"], messages=body["messages"], extra_body=rest
             )
         )
-        choices = answer.get("choices")
-        if not isinstance(choices, list) or not choices or not all(isinstance(choice, dict) for choice in choices):
-            raise CallFailed("body", "the server's answer has no choices")
-        for choice in choices:
-            if choice.get("finish_reason") in _BROKEN_OFF:
-                raise CallFailed("body", f"the server broke off its answer ({choice['finish_reason']})")
+        if reason := misshapen(answer):
+            raise CallFailed("body", reason)
         return answer
 
     async def close(self) -> None:
@@ -115,11 +116,11 @@ class Server:
         """Await a call of the client, from its connection to its last byte within the timeout."""
         try:
             async with asyncio.timeout(self._timeout):
-                answer = json.loads((await call).content)
+                answer = parsed((await call).content)
         except (TimeoutError, openai.APITimeoutError):
             raise CallFailed("timeout", f"no answer within {self._timeout:g} seconds") from None
         except openai.APIStatusError as error:
-            raise self._refusal(error.status_code, error.body, error.response.headers) from None
+            raise self._refusal(error.status_code, _said(error.response.content), error.response.headers) from None
         except openai.APIConnectionError as error:
             raise CallFailed("connection", self._without_key(_reason(error))) from None
         except ValueError:
@@ -128,7 +129,7 @@ class Server:
             raise CallFailed("body", "the server's answer is no JSON object")
         if isinstance(answer.get("error"), dict):  # some gateways answer 200 with an error in it
             status = answer["error"].get("code")
-            known = isinstance(status, int) and status >= HTTPStatus.BAD_REQUEST
+            known = isinstance(status, int) and HTTPStatus.BAD_REQUEST <= status < _BEYOND_STATUS
             raise self._refusal(status if known else HTTPStatus.INTERNAL_SERVER_ERROR, answer["error"], {})
         return answer
 
@@ -137,18 +138,35 @@ class Server:
         inner = said.get("error")
         said = inner if isinstance(inner, dict) else said
         message = said.get("message") or said.get("detail") or said.get("error") or "no reason given"
-        text = message if isinstance(message, str) else json.dumps(message)
+        text = message if isinstance(message, str) else json.dumps(message, ensure_ascii=False)
         return CallFailed(
             "status",
             self._without_key(f"HTTP {status}: {' '.join(text.split())[:_LONGEST_MESSAGE]}"),
             status=status,
-            code=str(said.get("code") or ""),
-            param=str(said.get("param") or ""),
+            code=_word(said.get("code")),
+            param=_word(said.get("param")),
             wait=_seconds(headers.get("retry-after")),
         )
 
     def _without_key(self, text: str) -> str:
         return text if self._key == NO_KEY else text.replace(self._key, "***")
+
+
+async def _as_utf8(response: Any) -> None:
+    """Have the library read errors as UTF-8, whatever encoding the server names: some (`hex`) it cannot read with."""
+    response.encoding = "utf-8"
+
+
+def _said(content: bytes) -> object:
+    """What the body of an error says, be it JSON or not."""
+    try:
+        return parsed(content)
+    except ValueError:
+        return content.decode("utf-8", "replace").strip()
+
+
+def _word(value: object) -> str:
+    return value if isinstance(value, str) else ""
 
 
 def _seconds(retry_after: str | None) -> float | None:
@@ -161,9 +179,9 @@ def _seconds(retry_after: str | None) -> float | None:
         pass
     try:
         date = parsedate_to_datetime(retry_after)
-    except ValueError:
+        return max(0.0, (date.replace(tzinfo=date.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
+    except (ValueError, OverflowError):
         return None
-    return max(0.0, (date.replace(tzinfo=date.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
 
 
 def _reason(error: BaseException) -> str:
