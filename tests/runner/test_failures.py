@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import shutil
@@ -19,6 +20,7 @@ from juicecap.runner import RunResult
 from juicecap.runner.watch import ALIKE, ENGINE
 from juicecap.vlm import core
 from juicecap.vlm.base import Failure, Outcome
+from juicecap.vlm.hf import backend
 
 MANY = [f"text {number:03}" for number in range(ALIKE + 30)]
 
@@ -211,20 +213,24 @@ class TestAllAlike:
         assert len(texts.rejections()) == 10
 
 
+def many_pictures(texts, **settings) -> None:
+    """As many pictures, each with a question of its own, for an op with these settings."""
+    rows = []
+    for number in range(len(MANY)):
+        Image.new("RGB", (64, 64), (number, 255 - number, 0)).save(texts.folder / f"{number}.png")
+        turns = [{"from": "human", "value": f"<image>What is {number}?"}]
+        rows.append(json.dumps({"image": [f"{number}.png"], "conversation": turns}) + "\n")
+    (texts.folder / "data.jsonl").write_text("".join(rows))
+    texts.process = [{"image_caption_generator": {"input_modal_key": "image", "system_prompt": "S", **settings}}]
+
+
 class TestRunningAgain:
     """After a run that ended early, on a model that answers again."""
 
     @pytest.fixture
     def pictures(self, texts, script) -> Callable[..., RunResult]:
-        """Runs a recipe that captions 130 pictures with a scripted model."""
-        rows = []
-        for number in range(len(MANY)):
-            Image.new("RGB", (16, 16), (number, 255 - number, 0)).save(texts.folder / f"{number}.png")
-            turns = [{"from": "human", "value": f"<image>What is {number}?"}]
-            rows.append(json.dumps({"image": [f"{number}.png"], "conversation": turns}) + "\n")
-        (texts.folder / "data.jsonl").write_text("".join(rows))
-        op = {"hf_model": script.model, "input_modal_key": "image", "system_prompt": "S"}
-        texts.process = [{"image_caption_generator": op}]
+        """Runs a recipe that captions many pictures with a scripted model."""
+        many_pictures(texts, hf_model=script.model)
 
         def run(**options) -> RunResult:
             core.close()
@@ -304,6 +310,27 @@ class TestRunningAgain:
         shutil.rmtree(texts.work_dir / "steps")
         result = pictures()
         assert (result.rejected, self.numbers(script)) == (ALIKE, [])
+
+    def test_a_real_model_that_breaks_for_good_takes_nobody_with_it(self, texts, monkeypatch) -> None:
+        """Every call from the fourth on fails; 8, 12 and 18 samples were answered by then."""
+        many_pictures(texts, hf_model="juicecap-demo-vlm", sampling_params={"max_tokens": 2})
+        calls, real = itertools.count(1), backend.answer
+
+        def answer(loaded, members):
+            if next(calls) > 3:
+                raise RuntimeError("CUDA error: device-side assert triggered")
+            return real(loaded, members)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(backend, "answer", answer)
+            with pytest.raises(
+                EnvironmentFailure, match=r"answers nothing any more; .* device-side assert triggered\. Running again"
+            ):
+                texts.run()
+        core.close()
+        result = texts.run()
+        assert (result.rejected, result.exported) == (0, len(MANY))
+        assert 0 < result.replayed == len(MANY) - result.asked
 
 
 class TestTriedAgain:

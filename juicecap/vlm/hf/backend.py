@@ -2,7 +2,8 @@
 
 A batch becomes tensors on one thread and answers on another, so that the next batch is made ready while one generates; the
 model is touched by the second thread only. What stands in one call is decided by the order of requests, never by arrival
-(`groups`). If a call fails, its group is halved until the request that causes it stands alone, and only that one fails.
+(`groups`). If a call fails, its group is halved until the request that causes it stands alone, and only that one fails; a model
+that answers nothing any more ends the run (`health`).
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TypeVar
 
 import torch
@@ -18,6 +20,7 @@ from juicecap.errors import SampleError
 from juicecap.vlm.base import Abilities, ModelSettings, Outcome, Prepared
 from juicecap.vlm.hf.generate import answer
 from juicecap.vlm.hf.groups import Member, grouped
+from juicecap.vlm.hf.health import Health
 from juicecap.vlm.hf.inputs import encode
 from juicecap.vlm.hf.load import Known, Loaded, load, look_at
 from juicecap.vlm.outcomes import check_length, failed
@@ -37,6 +40,7 @@ class HFBackend:
         self._generating = ThreadPoolExecutor(1, thread_name_prefix="juicecap-hf-model")
         self._known: Known | None = None
         self._loaded: Loaded | None = None
+        self._health: Health | None = None
 
     async def identify(self, pin: str = "") -> str:
         """Load the processor, and look at the model's files."""
@@ -49,9 +53,14 @@ class HFBackend:
         if self._known is None:
             await self.identify()
         self._loaded = await _on(self._generating, load, self._settings, self._known)
+        self._health = await _on(self._encoding, Health, self._settings, self._loaded)
 
     async def generate(self, batch: Sequence[Prepared]) -> list[Outcome]:
-        """Answer each request, in order."""
+        """Answer each request, in order.
+
+        Raises:
+            EnvironmentFailure: the model is broken for good.
+        """
         members, refused = await _on(self._encoding, self._encoded, batch)
         outcomes = {**refused, **await _on(self._generating, self._answered, members)}
         return [outcomes[place] for place in range(len(batch))]
@@ -60,9 +69,8 @@ class HFBackend:
         """Let go of the model's memory."""
         self._encoding.shutdown()
         self._generating.shutdown()
-        self._loaded = None
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        self._loaded = self._health = None
+        _empty_cache()
 
     def identity(self) -> str:
         """Model, weights, dtype, template and parameters, as a digest."""
@@ -97,31 +105,43 @@ class HFBackend:
 
     def _answered(self, members: list[Member]) -> dict[int, Outcome]:
         """Outcomes by the requests' places. The tensors of a group are let go of once it is answered."""
+        assert self._health is not None, "open() comes first"
         groups = grouped(members)
         outcomes: dict[int, Outcome] = {}
         members.clear()
         while groups:
             group = groups.pop(0)
-            outcomes |= zip([member.place for member in group], self._narrowed(group), strict=True)
+            outcomes |= zip([member.place for member in group], self._narrowed(group, self._health), strict=True)
+        self._health.check(self._generate)
         return outcomes
 
-    def _narrowed(self, members: list[Member]) -> list[Outcome]:
+    def _narrowed(self, members: list[Member], health: Health) -> list[Outcome]:
         try:
-            return self._generate(members)
+            outcomes = self._generate(members)
         except Exception as error:  # noqa: BLE001  (a foreign model's door; torch.OutOfMemoryError among others)
+            full = isinstance(error, torch.OutOfMemoryError)
+            if not full:
+                health.failed(members, error)
             if len(members) == 1:
-                code = "OUT_OF_MEMORY" if isinstance(error, torch.OutOfMemoryError) else "GENERATE_FAILED"
                 text = f"the model fails with {type(error).__name__}: {error}"
-                return [failed(members[0].prepared, SampleError(code, text))]
-        # here the error and with it the call's tensors are gone
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+                return [failed(members[0].prepared, SampleError("OUT_OF_MEMORY" if full else "GENERATE_FAILED", text))]
+        else:
+            health.answered(members)
+            return outcomes
+        _empty_cache()  # here the error and with it the call's tensors are gone
         middle = len(members) // 2
-        return self._narrowed(members[:middle]) + self._narrowed(members[middle:])
+        return self._narrowed(members[:middle], health) + self._narrowed(members[middle:], health)
 
     def _generate(self, members: list[Member]) -> list[Outcome]:
         outcomes: list[Outcome] = answer(self._ready, members)  # untyped behind torch's decorator
         return outcomes
+
+
+def _empty_cache() -> None:
+    """Give memory that no tensor uses back to the GPU, as far as an error that broke it for good lets one."""
+    if torch.cuda.is_available():
+        with suppress(RuntimeError):
+            torch.cuda.empty_cache()
 
 
 async def _on(thread: ThreadPoolExecutor, work: Callable[..., T], *arguments: object) -> T:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import shutil
 import threading
 import weakref
@@ -14,13 +15,16 @@ import pytest
 import torch
 from PIL import Image
 
+from juicecap.errors import EnvironmentFailure, SampleError
 from juicecap.media.load import load_picture
 from juicecap.media.sampling import FrameSampling
 from juicecap.vlm import core
 from juicecap.vlm.base import Message, ModelSettings, Part, Prepared, Request, Sampling
 from juicecap.vlm.hf import backend as backend_module
 from juicecap.vlm.hf import generate as generate_module
+from juicecap.vlm.hf import health as health_module
 from juicecap.vlm.hf.backend import HFBackend
+from juicecap.vlm.hf.health import Health
 
 DEMO = "juicecap-demo-vlm"
 PROMPT = "\nDescribe the input video in 1-2 sentences.\n"
@@ -59,19 +63,33 @@ def generated(engine: HFBackend, batch: list[Prepared]):
 
 
 class Spy:
-    """Counts calls of `generate`, and makes those fail that hold a poisoned row."""
+    """Notes the calls of `generate`, and makes those fail that hold a poisoned row; all from the call `breaks` on."""
 
-    def __init__(self, engine, monkeypatch, error: Exception | None = None, poison: set[int] = frozenset(), most: int = 99):
-        self.sizes: list[int] = []
+    def __init__(
+        self,
+        engine,
+        monkeypatch,
+        error: Exception | None = None,
+        poison: set[int] = frozenset(),
+        most: int = 99,
+        breaks: int = 99,
+    ):
+        self.calls: list[list[Prepared]] = []
         real = engine._generate
 
         def watched(members):
-            self.sizes.append(len(members))
-            if error and (poison & {member.prepared.seed for member in members} or len(members) > most):
+            self.calls.append([member.prepared for member in members])
+            poisoned = poison & {member.place for member in members} or len(members) > most
+            if error and (poisoned or len(self.calls) >= breaks):
                 raise error
             return real(members)
 
         monkeypatch.setattr(engine, "_generate", watched)
+        monkeypatch.setattr(engine, "_health", Health(engine._settings, engine._ready))
+
+    @property
+    def sizes(self) -> list[int]:
+        return [len(call) for call in self.calls]
 
 
 class TestBatches:
@@ -314,8 +332,8 @@ class TestFailures:
             def __getattr__(self, name):
                 return getattr(real, name)
 
-        monkeypatch.setattr(engine, "_loaded", replace(loaded, processor=Fragile()))
         spy = Spy(engine, monkeypatch)
+        monkeypatch.setattr(engine, "_loaded", replace(loaded, processor=Fragile()))
         outcomes = generated(engine, six)
         assert texts(outcomes) == ["PROCESSOR_FAILED" if n in poison else clips.captions[n] for n in range(6)]
         assert outcomes[min(poison)].failure.message == "the model's processor fails with IndexError: no such patch"
@@ -349,3 +367,81 @@ class TestFailures:
 
     def test_an_empty_batch(self, engine):
         assert generated(engine, []) == []
+
+
+class TestBroken:
+    """A model that answers nothing any more, as after a device-side assert, is no fault of the samples that it is asked about."""
+
+    ERROR = RuntimeError("CUDA error: device-side assert triggered\nCUDA kernel errors might be reported later.")
+
+    def test_it_ends_the_run_and_says_where_it_began(self, engine, six, clips, monkeypatch):
+        spy = Spy(engine, monkeypatch, self.ERROR, breaks=2)
+        assert texts(generated(engine, six[:2])) == clips.captions[:2]
+        message = (
+            f"{DEMO} answers nothing any more; it began with {clips.paths[2]} and 3 more: RuntimeError: CUDA error: device-side "
+            "assert triggered. Running again goes on; if it ends there again, batch_size: 1 finds the sample."
+        )
+        with pytest.raises(EnvironmentFailure, match=f"^{re.escape(message)}$"):
+            generated(engine, six[2:])
+        assert spy.sizes == [2, 4, 2, 1, 1, 2, 1, 1, 1]
+        assert spy.calls[-1][0].request == replace(six[0].request, sampling=Sampling(max_tokens=1))
+        assert spy.calls[-1][0].pictures == ()
+
+    def test_a_batch_of_one_names_the_sample(self, engine, six, clips, monkeypatch):
+        Spy(engine, monkeypatch, self.ERROR, breaks=2)
+        generated(engine, six[:1])
+        with pytest.raises(
+            EnvironmentFailure, match=rf"began with {re.escape(clips.paths[1])}: .* again, leave that sample out\.$"
+        ):
+            generated(engine, six[1:2])
+
+    def test_in_the_middle_of_a_batch(self, engine, six, clips, monkeypatch):
+        """The first half fails for a sample in it, and is narrowed; then all fails."""
+        Spy(engine, monkeypatch, self.ERROR, {0}, breaks=5)
+        with pytest.raises(EnvironmentFailure, match=rf"began with {re.escape(clips.paths[3])} and 2 more"):
+            generated(engine, six)
+
+    def test_where_nothing_was_answered_yet_it_is_asked_a_plain_question(self, engine, six, monkeypatch):
+        spy = Spy(engine, monkeypatch, self.ERROR, breaks=1)
+        with pytest.raises(EnvironmentFailure, match="answers nothing any more"):
+            generated(engine, six)
+        ((asked,),) = spy.calls[-1:]
+        assert asked.request.media() == []
+
+    def test_it_stays_broken_and_may_come_back(self, engine, six, clips, monkeypatch):
+        with monkeypatch.context() as patch:
+            Spy(engine, patch, self.ERROR, breaks=1)
+            for _ in range(2):
+                with pytest.raises(EnvironmentFailure):
+                    generated(engine, six[:1])
+        assert texts(generated(engine, six[:1])) == clips.captions[:1]
+
+    @pytest.mark.parametrize(("poison", "more"), [({0}, 0), ({2, 3}, 0), ({5}, 1), (set(range(6)), 1)])
+    def test_one_that_answers_a_sample_afterwards_is_asked_nothing_more(self, engine, six, monkeypatch, poison, more):
+        spy = Spy(engine, monkeypatch, self.ERROR, poison)
+        outcomes = generated(engine, six)
+        assert [n for n, each in enumerate(outcomes) if each.failure] == sorted(poison)
+        assert sum(call[0].request.sampling.max_tokens == 1 for call in spy.calls) == more
+
+    def test_want_of_memory_breaks_nothing(self, engine, six, monkeypatch):
+        spy = Spy(engine, monkeypatch, torch.OutOfMemoryError("full"), breaks=1)
+        assert texts(generated(engine, six[:1])) == ["OUT_OF_MEMORY"]
+        assert spy.sizes == [1]
+
+    def test_a_processor_that_takes_no_text_alone_leaves_it_open(self, engine, six, monkeypatch):
+        def refuses(*_):
+            raise SampleError("PROCESSOR_FAILED", "no picture")
+
+        monkeypatch.setattr(health_module, "encode", refuses)
+        Spy(engine, monkeypatch, self.ERROR, {0})
+        assert texts(generated(engine, six[:1])) == ["GENERATE_FAILED"]
+
+    def test_memory_that_a_broken_gpu_does_not_take_back_hides_nothing(self, engine, six, monkeypatch):
+        def poisoned():
+            raise self.ERROR
+
+        Spy(engine, monkeypatch, self.ERROR, breaks=1)
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+        monkeypatch.setattr(torch.cuda, "empty_cache", poisoned)
+        with pytest.raises(EnvironmentFailure, match="answers nothing any more"):
+            generated(engine, six)
