@@ -12,7 +12,7 @@ import os
 import secrets
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -27,12 +27,12 @@ _AT_WORKING_DIRECTORY, _EXCHANGE = -100, 2  # of Linux's renameat2
 
 
 @contextmanager
-def replacing(path: Path, owner: str = "") -> Iterator[BinaryIO]:
+def replacing(path: Path, owner: str = "", ready: Callable[[Path], None] | None = None) -> Iterator[BinaryIO]:
     """A stream into a temporary file that becomes `path` when the block ends well, and vanishes when it does not.
 
     The temporary file (`stream.name`) stands in the folder of `path`, which is made if missing. File and folder are flushed
     to disk. A link is written through. Whatever was at `path` stays until the last moment. `owner` names the writer for
-    `remove_leftovers`.
+    `remove_leftovers`. `ready` is called with the temporary file when that is whole and on disk, right before it is renamed.
 
     Raises:
         DataError: the file cannot be written there.
@@ -48,6 +48,8 @@ def replacing(path: Path, owner: str = "") -> Iterator[BinaryIO]:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
+        if ready:
+            ready(temporary)
         temporary.replace(target)
         sync_folder(target.parent)
     except OSError as error:
@@ -77,11 +79,11 @@ def swap_in(path: Path, content: bytes, owner: str = "") -> None:
 
 
 @contextmanager
-def replacing_folder(path: Path, owner: str = "") -> Iterator[Path]:
+def replacing_folder(path: Path, owner: str = "", ready: Callable[[Path], None] | None = None) -> Iterator[Path]:
     """A temporary folder that becomes `path` when the block ends well, in one step, and vanishes when it does not.
 
     Files in it must be flushed to disk by who writes them. What was at `path`, with all that is in it, stays until the last
-    moment and is then removed.
+    moment and is then removed. `ready` as for `replacing`.
 
     Raises:
         DataError: the folder cannot be written there.
@@ -94,6 +96,8 @@ def replacing_folder(path: Path, owner: str = "") -> Iterator[Path]:
         temporary.mkdir()
         yield temporary
         sync_folder(temporary)
+        if ready:
+            ready(temporary)
         if target.exists():
             _exchange(temporary, target)
         else:

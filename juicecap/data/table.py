@@ -1,7 +1,7 @@
 """Arrow files in the cache folder, and the memory-mapped `Dataset` over one.
 
-A file is named by the fingerprint of what went into it, so it is written once and found again. Records are read twice, to
-find the types and to write, and never held: memory does not grow with their number.
+A file is named by the fingerprint of what went into it, so it is written once and found again; one that was damaged since is
+written again. Records are read twice, to find the types and to write, and never held: memory does not grow with their number.
 """
 
 from __future__ import annotations
@@ -14,8 +14,11 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from loguru import logger
+
 from juicecap.data.atomic import replacing
 from juicecap.data.broken import BROKEN_FEATURE, Sound, broken_value, refuse_broken
+from juicecap.data.checksum import seal, sound
 from juicecap.data.columns import ORIGIN_FEATURE, Spec, features_of
 from juicecap.data.exact_json import exact, to_text
 from juicecap.data.infer import infer_columns
@@ -27,7 +30,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from datasets import Dataset
 
-READER_VERSION = 2
+READER_VERSION = 3
 """Raise it when the same file would be read differently: old cache files are then left alone."""
 
 CHUNK = 1000
@@ -46,12 +49,12 @@ def absolute(path: str | Path) -> Path:
 
 
 def file_key(path: Path) -> list[object]:
-    """What tells one state of a file from another: absolute path, size and time of change."""
+    """What tells one state of a file from another: absolute path, number, size and times; the last cannot be set back."""
     try:
         state = path.stat()
     except OSError as error:
         raise unreadable(path, error) from error
-    return [str(absolute(path)), state.st_size, state.st_mtime_ns]
+    return [str(absolute(path)), state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns]
 
 
 def cached_file(folder: Path | None, fingerprint: str) -> Path:
@@ -81,8 +84,33 @@ def open_arrow(path: Path, fingerprint: str) -> Dataset:
     return Dataset(table, info=info, fingerprint=fingerprint)
 
 
+def kept_arrow(path: Path, fingerprint: str) -> Dataset | None:
+    """As `open_arrow`, for a file of an earlier run; None if there is none, or if it is damaged, which is said."""
+    try:
+        if sound(path):
+            return open_arrow(path, fingerprint)
+        damage = "its checksum is not that of its content"
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        damage = error.strerror or reason_of(error)
+    except DataError as error:
+        damage = reason_of(error)
+    logger.warning("{} is damaged ({}), so it is made again", path, damage)
+    return None
+
+
+def made_once(path: Path, fingerprint: str, make: Callable[[], None]) -> Dataset:
+    """What an earlier run left at `path`, or else what `make` puts there with `write_arrow`."""
+    dataset = kept_arrow(path, fingerprint)
+    if dataset is None:
+        make()
+        dataset = open_arrow(path, fingerprint)
+    return dataset
+
+
 def write_arrow(path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> None:
-    """Write an Arrow stream file whole or not at all.
+    """Write an Arrow stream file, with its checksum, whole or not at all.
 
     Raises:
         DataError: it cannot be written there.
@@ -90,9 +118,12 @@ def write_arrow(path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch]
     """
     import pyarrow as pa
 
-    with replacing(path) as stream, pa.ipc.new_stream(stream, schema) as writer:
-        for batch in batches:
-            writer.write_batch(batch)
+    with replacing(path) as stream:
+        with pa.ipc.new_stream(stream, schema) as writer:
+            for batch in batches:
+                writer.write_batch(batch)
+        stream.flush()
+        seal(Path(stream.name))
 
 
 def dataset_of_records(
@@ -117,19 +148,21 @@ def dataset_of_records(
     before = key()
     fingerprint = fingerprint_of(before, limit)
     path = cached_file(cache, fingerprint)
-    if not path.exists():
-        sound = Sound(itertools.islice(read(), limit))
-        columns, count = infer_columns(sound)
-        sound.refuse(others=count, keep=keep_broken)
+
+    def make() -> None:
+        records = Sound(itertools.islice(read(), limit))
+        columns, count = infer_columns(records)
+        records.refuse(others=count, keep=keep_broken)
         if not count:
             raise DataError(empty)
-        hidden = {ORIGIN: ORIGIN_FEATURE, **({BROKEN: BROKEN_FEATURE} if sound.broken else {})}
+        hidden = {ORIGIN: ORIGIN_FEATURE, **({BROKEN: BROKEN_FEATURE} if records.broken else {})}
         schema = features_of({**columns, **hidden}).arrow_schema
         write_arrow(path, schema, _batches(itertools.islice(read(), limit), columns, folder, schema))
         if key() != before:
             path.unlink()
             raise DataError(f"{before[0]} changed while it was read. Run again when nothing writes to it.")
-    dataset = open_arrow(path, fingerprint)
+
+    dataset = made_once(path, fingerprint, make)
     if not keep_broken:
         refuse_broken(dataset)
     return dataset

@@ -13,6 +13,7 @@ from typing import Any
 
 from juicecap.data.atomic import NO_SPACE, remove, remove_leftovers, replacing, write_error
 from juicecap.errors import DataError, UsageError
+from juicecap.runner.exports import Exports, state_of
 from juicecap.runner.lock import locked
 
 
@@ -57,41 +58,45 @@ class RunFolder:
         return self.steps / f"{number:02d}-{op}-{fingerprint[:16]}.arrow"
 
     @contextmanager
-    def claimed(self, output: Path, *, overwrite: bool) -> Iterator[Callable[[], None]]:
-        """Hold the folder, which is made if missing, for a run that is going to write `output`, and note that as its own.
+    def claimed(self, output: Path, *, overwrite: bool) -> Iterator[Callable[[Path], None]]:
+        """Hold the folder, which is made if missing, for a run that is going to write `output`.
 
-        An output that exists must be its own already, unless `overwrite` is set. What killed runs left is taken away.
-        Gives a function to be called right before the output is written: it raises a UsageError if somebody else wrote it
-        meanwhile.
+        An output that exists must be as a run of this folder left it, unless `overwrite` is set. What killed runs left is taken
+        away. Gives a function for `write_export` to call when the new output is `ready`: it notes it as this folder's own, and
+        raises a UsageError if somebody else wrote the output meanwhile.
 
         Raises:
             UsageError: it is not.
             EnvironmentFailure: another run is using the folder, or the disk is full.
             DataError: the folder cannot be made.
         """
-        path = os.path.abspath(output)
-        if output.exists() and not overwrite and path not in self._read_exports():
-            raise UsageError(
-                f"{output} exists and was not written by this run; give another export_path, or --overwrite to replace it"
-            )
+        exports = Exports(self.root / "exports.json")
+
+        def found() -> str | None:
+            state = state_of(output)
+            if state and not overwrite and not exports.wrote(output, state):
+                raise UsageError(
+                    f"{output} exists and was not written by this run; give another export_path, or --overwrite to replace it"
+                )
+            return state
+
+        found()
         self._create()
         with locked(self.root):
-            before = _state(output)
+            self._clean(exports.outputs())
+            before = found()
+            exports.begin(output)
 
-            def check() -> None:
-                if _state(output) != before and not overwrite:
+            def ready(temporary: Path) -> None:
+                if state_of(output) != before and not overwrite:
                     raise UsageError(
                         f"{output} was written by somebody else while this run was at work, so it is left as it is; what the run "
                         "did is kept: run again with another export_path, or with --overwrite"
                     )
+                exports.expect(output, temporary)
 
-            own = self._read_exports()
-            self._clean(own)
-            if path not in own:
-                with replacing(self.root / "exports.json") as stream:
-                    stream.write(json.dumps([*own, path]).encode("utf-8") + b"\n")
             try:
-                yield check
+                yield ready
             finally:
                 remove(self.scratch)
 
@@ -103,26 +108,18 @@ class RunFolder:
                 raise write_error(self.root, error) from error
             raise DataError(f"the run folder {self.root} cannot be made ({error.strerror}); set work_dir to another") from error
 
-    def _clean(self, outputs: list[str]) -> None:
+    def _clean(self, outputs: list[Path]) -> None:
         """Take away what runs of this folder left that were killed; whoever calls this holds the lock."""
         remove(self.scratch)
         for folder in (self.root, self.steps):
             for left in folder.glob(".juicecap--*.tmp"):
                 remove(left)
         for output in outputs:
-            remove_leftovers(Path(output), self.owner)
+            remove_leftovers(output, self.owner)
         try:
             self.scratch.mkdir()
         except OSError as error:
             raise write_error(self.scratch, error) from error
-
-    def _read_exports(self) -> list[str]:
-        """The outputs of this folder's runs, finished or not."""
-        try:
-            loaded = json.loads((self.root / "exports.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return []
-        return [each for each in loaded if isinstance(each, str)] if isinstance(loaded, list) else []
 
     def write_manifest(self, facts: Mapping[str, Any]) -> None:
         """Replace the manifest."""
@@ -133,12 +130,3 @@ class RunFolder:
         """Keep the recipe as it was resolved."""
         with replacing(self.root / "recipe.yaml") as stream:
             stream.write(text.encode("utf-8"))
-
-
-def _state(path: Path) -> tuple[int, int, int] | None:
-    """What changes if the file or folder is replaced or written; None if there is none."""
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_ino, status.st_size, status.st_mtime_ns

@@ -63,7 +63,7 @@ def run_local(
     if recipe.export_shard_size:
         check_folder(output)
     with (
-        folder.claimed(output, overwrite=overwrite) as check_output,
+        folder.claimed(output, overwrite=overwrite) as ready,
         logging_to(folder.log, _secrets(recipe)),
         quiet_datasets(),
         Reporter(recipe, folder.root, output, progress, metrics) as reporter,
@@ -93,8 +93,14 @@ def run_local(
         )
         _check(result, rejected)
         reporter.phase("exporting")
-        check_output()
-        write_export(last, recipe.export_path, format=recipe.export_type, shard_size=recipe.export_shard_size, owner=folder.owner)
+        write_export(
+            last,
+            recipe.export_path,
+            format=recipe.export_type,
+            shard_size=recipe.export_shard_size,
+            owner=folder.owner,
+            ready=ready,
+        )
         folder.write_manifest(_manifest(recipe, result, started, limit, reporter.engine_seconds()))
         reporter.finished(result)
         _log_end(result)

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING
 from loguru import logger
 
 from juicecap.data.atomic import sync_folder, write_error
-from juicecap.data.table import open_arrow, write_arrow
-from juicecap.errors import BugError, DataError
+from juicecap.data.checksum import seal
+from juicecap.data.table import kept_arrow, open_arrow, write_arrow
+from juicecap.errors import BugError
+from juicecap.media.digest import file_state
 from juicecap.ops.fate import Fate
 from juicecap.ops.registry import source_of
 from juicecap.ops.table import Failed, Fates, Rows, fates_of, kept, step_table
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
     from juicecap.recipe import Step
     from juicecap.runner.folder import RunFolder
 
-TABLE_VERSION = 2
+TABLE_VERSION = 3
 """Raised when tables are made otherwise, so that old ones are not taken for current ones."""
 
 COUNTED_FOR = 5.0
@@ -78,7 +80,7 @@ def run_step(
     began = time.monotonic()
     tally = (journal.replayed, journal.asked) if journal else (0, 0)
     work = _Work(step, stage, folder, number, reporter, watch, journal)
-    table = _reopened(work.file, work.fingerprint) if use_cache else None
+    table = kept_arrow(work.file, work.fingerprint) if use_cache else None
     fates = fates_of(table) if table is not None else None
     again = to_try_again(step.op, fates, permanent=retry_rejected) if fates else []
     found = fates is not None and not again
@@ -139,7 +141,13 @@ class _Work:
         self._watch.begin(self._journal)
         table = self._apply(self._stage.dataset, self._watch, ())
         self._watch.end()
-        return self._finished(self._unfinished) if self._unfinished.exists() else table  # an empty table has no file
+        if not self._unfinished.exists():
+            return table  # an empty one, which has no file
+        try:
+            seal(self._unfinished)
+        except OSError as error:
+            raise write_error(self._unfinished, error) from error
+        return self._finished(self._unfinished)
 
     def tried_again(self, table: Dataset, again: Sequence[Failed]) -> Dataset:
         """The op over the samples that failed, and its table as if all had been done at once."""
@@ -189,25 +197,11 @@ class _Work:
             sync_folder(self.file.parent)
         except OSError as error:
             raise write_error(self.file, error) from error
-        reopened = _reopened(self.file, self.fingerprint)
-        if reopened is None:
-            raise BugError(f"{self.file} was written and cannot be read")
-        return reopened
-
-
-def _reopened(file: Path, fingerprint: str) -> Dataset | None:
-    """The table that an earlier run left, if there is one and it is whole."""
-    if not file.exists():
-        return None
-    try:
-        return open_arrow(file, fingerprint)
-    except DataError as error:
-        logger.warning("{} It is made again.", error)
-        return None
+        return open_arrow(self.file, self.fingerprint)
 
 
 def _fingerprint(step: Step, stage: Stage, *, keep_failed: bool) -> str:
-    """What the step's table depends on: input, op, user's source, model files, and size and time of all media."""
+    """What the step's table depends on: input, op, user's source, model files, and the state of all media."""
     op = step.op
     facts = [stage.fingerprint, op.fingerprint(), source_of(type(op)), op.outside_state(), _media_state(op, stage.dataset)]
     return digest_of([TABLE_VERSION, keep_failed, *facts])
@@ -225,11 +219,8 @@ def _media_state(op: Op, dataset: Dataset) -> str:
 
 
 def _file_state(path: str) -> str:
-    try:
-        status = os.stat(path)
-    except (OSError, ValueError):
-        return "absent"
-    return f"{status.st_size} {status.st_mtime_ns} {os.access(path, os.R_OK)}"
+    state = file_state(path)
+    return f"{tuple(state)} {os.access(path, os.R_OK)}" if state else "absent"
 
 
 def _check(op: str, fates: Fates, samples: int) -> None:

@@ -139,6 +139,62 @@ def test_a_clip_that_was_replaced_is_asked_about_and_nothing_else(job, script, c
     assert prepared.request.media()[0].value == str(job.folder / "2.mp4")
 
 
+@pytest.mark.parametrize("how", ["written over", "moved there"])
+def test_a_clip_that_was_replaced_under_its_size_and_time_is_asked_about_and_nothing_else(job, script, clips, how):
+    clip, other = job.folder / "2.mp4", job.folder / "other.mp4"
+    size = max(os.path.getsize(path) for path in (clip, clips.paths[9]))
+    clip.write_bytes(clip.read_bytes().ljust(size, b"\0"))
+    os.utime(clip, ns=(10**18, 10**18))
+    job.run()
+    before = [json.loads(line) for line in job.output.read_text().splitlines()]
+    asked(script)
+    other.write_bytes(Path(clips.paths[9]).read_bytes().ljust(size, b"\0"))
+    if how == "moved there":
+        other.replace(clip)
+    else:
+        shutil.copyfile(other, clip)
+    os.utime(clip, ns=(10**18, 10**18))
+    result = job.run()
+    ((prepared,),) = script.batches
+    assert prepared.request.media()[0].value == str(clip)
+    assert (result.replayed, result.asked) == (5, 1)
+    after = [json.loads(line) for line in job.output.read_text().splitlines()]
+    assert [old == new for old, new in zip(before, after, strict=True)] == [True, True, False, True, True, True]
+
+
+def test_clips_that_were_copied_or_touched_are_not_asked_about(job, script):
+    """Their digests are taken again, and what they were asked is replayed."""
+    job.run()
+    before = job.output.read_bytes()
+    asked(script)
+    for number in range(6):
+        clip = job.folder / f"{number}.mp4"
+        if number % 2:
+            clip.touch()
+        else:
+            shutil.copy(clip, job.folder / "copy")
+            (job.folder / "copy").replace(clip)
+    listener = Listener()
+    result = job.run(listener)
+    assert (asked(script), result.replayed, listener.finished) == (0, 6, [False])
+    assert job.output.read_bytes() == before
+
+
+def test_a_damaged_table_is_made_again_and_asks_nothing(job, script, said):
+    job.run()
+    before = job.output.read_bytes()
+    asked(script)
+    (table,) = (job.work_dir / "steps").glob("01-*.arrow")
+    content = bytearray(table.read_bytes())
+    content[content.index(b"<__dj__video>") + 14] ^= 1
+    table.unlink()
+    table.write_bytes(content)
+    result = job.run()
+    assert (asked(script), result.replayed) == (0, 6)
+    assert job.output.read_bytes() == before
+    assert said == [f"{table} is damaged (its checksum is not that of its content), so it is made again"]
+
+
 def test_more_rows_ask_for_themselves(job, script, clips):
     job.run()
     asked(script)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,12 +19,20 @@ FORMATS: Mapping[str, str] = {"csv": "csv_table", "json": "json_list", "jsonl": 
 """Format -> module of this package; each has `write(dataset, stream)` and `count(path)`."""
 
 
-def write_export(dataset: Dataset, path: str | Path, *, format: str | None = None, shard_size: int = 0, owner: str = "") -> int:
+def write_export(
+    dataset: Dataset,
+    path: str | Path,
+    *,
+    format: str | None = None,
+    shard_size: int = 0,
+    owner: str = "",
+    ready: Callable[[Path], None] | None = None,
+) -> int:
     """Write all rows and return their number. Hidden columns are left out; keys come in the order of the columns.
 
     The format is that of the suffix unless it is given. The file, or with a `shard_size` in bytes the folder of shards
     (`export_target`), is written under a temporary name, read again and counted, and only then renamed; on any failure what was
-    there stays. `owner` names the writer for `atomic.remove_leftovers`.
+    there stays. `owner` and `ready` as for `atomic.replacing`.
 
     Raises:
         DataError: the format is unknown, a value does not fit it, or the output cannot be written there.
@@ -35,9 +43,9 @@ def write_export(dataset: Dataset, path: str | Path, *, format: str | None = Non
     name = format_of(Path(path), format)
     module: Format = importlib.import_module(f"{__name__}.{FORMATS[name]}")
     if shard_size:
-        write_shards(dataset, target, module, suffix=name, shard_size=shard_size, owner=owner)
+        write_shards(dataset, target, module, suffix=name, shard_size=shard_size, owner=owner, ready=ready)
     else:
-        with replacing(target, owner) as stream:
+        with replacing(target, owner, ready) as stream:
             write_counted(dataset, stream, module, str(path))
     return len(dataset)
 

@@ -8,6 +8,7 @@ folder of their own, `NAME/`. The index is YAML, since readers that take a whole
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -24,8 +25,19 @@ if TYPE_CHECKING:
 INDEX = "index.yaml"
 
 
-def write_shards(dataset: Dataset, folder: Path, format: Format, *, suffix: str, shard_size: int, owner: str) -> None:
+def write_shards(
+    dataset: Dataset,
+    folder: Path,
+    format: Format,
+    *,
+    suffix: str,
+    shard_size: int,
+    owner: str,
+    ready: Callable[[Path], None] | None = None,
+) -> None:
     """Write all rows, in order, as shards of about `shard_size` bytes into `folder`, in place of an export that was there.
+
+    `owner` and `ready` as for `atomic.replacing_folder`.
 
     Raises:
         DataError: a value does not fit the format, or `folder` holds other things or cannot be written.
@@ -35,7 +47,7 @@ def write_shards(dataset: Dataset, folder: Path, format: Format, *, suffix: str,
     check_folder(folder)
     number = _number_of_shards(dataset, shard_size)
     digits = len(str(number)) + 1
-    with replacing_folder(folder, owner) as temporary:
+    with replacing_folder(folder, owner, ready) as temporary:
         shards = []
         for index in range(number):
             rows = dataset.shard(number, index, contiguous=True)

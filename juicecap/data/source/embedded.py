@@ -12,7 +12,7 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from juicecap.data.source.unpack import media_folder, put, suffix_of
-from juicecap.data.table import chunks, fingerprint_of, open_arrow, write_arrow
+from juicecap.data.table import chunks, fingerprint_of, made_once, write_arrow
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -74,11 +74,13 @@ def media_as_files(dataset: Dataset, fingerprint: str = "", cache: Path | None =
     folder = media_folder(cache, fingerprint)
     path = folder / "paths.arrow"
     features = without_media(dataset.select_columns(columns).features)
-    if not path.exists():
+
+    def make() -> None:
         source = dataset.select_columns(columns).with_format("arrow")
         folder.mkdir(parents=True, exist_ok=True)
         write_arrow(path, features.arrow_schema, _batches(source, columns, folder, features))
-    joined = concatenate_datasets([dataset.remove_columns(columns), open_arrow(path, fingerprint)], axis=1)
+
+    joined = concatenate_datasets([dataset.remove_columns(columns), made_once(path, fingerprint, make)], axis=1)
     order = Features({name: joined.features[name] for name in dataset.column_names})
     table = InMemoryTable(joined.data.table.select(list(order)))  # its buffers stay mapped; other tables keep their own order
     return Dataset(table, info=DatasetInfo(features=order), indices_table=joined._indices)  # noqa: SLF001  (datasets has no public name for it)

@@ -22,7 +22,7 @@ from juicecap.data.table import (
     cached_file,
     file_key,
     fingerprint_of,
-    open_arrow,
+    made_once,
     origin,
     write_arrow,
 )
@@ -47,13 +47,15 @@ def open_dataset(path: str, options: Options) -> Dataset:
     place = Path(path)
     fingerprint = fingerprint_of(file_key(place), options.limit)
     cached = cached_file(options.cache_folder, fingerprint)
-    if not cached.exists():
+
+    def make() -> None:
         try:
             with ParquetFile(place) as file:
                 _convert(file, place, cached, options.limit, media_folder(options.cache_folder, fingerprint))
         except (OSError, ValueError, KeyError, TypeError, NotImplementedError, pa.ArrowException) as error:
             raise DataError(f"{path} cannot be read as Parquet: {reason_of(error)}. Write the file again.") from error
-    return open_arrow(cached, fingerprint)
+
+    return made_once(cached, fingerprint, make)
 
 
 def _convert(file: ParquetFile, path: Path, cached: Path, limit: int | None, media: Path) -> None:

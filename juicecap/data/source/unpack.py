@@ -47,7 +47,7 @@ def put(path: Path, size: int, write: Callable[[BinaryIO], object]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("wb") as stream:
             write(stream)
-        os.utime(temporary, (0, 0))  # the same whenever it is written: steps are known by size and time of their media
+        os.utime(temporary, (0, 0))  # of large media the time is a part of the digest: the same whenever they are written
         temporary.replace(path)
     except OSError as error:
         raise EnvironmentFailure(f"{path} cannot be written ({error.strerror or error}); running again resumes") from error

@@ -13,7 +13,7 @@ from juicecap.data.table import (
     cached_file,
     chunks,
     fingerprint_of,
-    open_arrow,
+    made_once,
     origin,
     write_arrow,
 )
@@ -41,9 +41,9 @@ def with_origin(dataset: Dataset, name: str, folder: str, key: Iterable[object],
     dataset = media_as_files(dataset, fingerprint, options.cache_folder)
     if not keeps_origin(dataset.features, name):
         path = cached_file(options.cache_folder, fingerprint)
-        if not path.exists():
-            write_arrow(path, origin_features().arrow_schema, origin_batches(name, folder, len(dataset)))
-        dataset = concatenate_datasets([dataset, open_arrow(path, fingerprint)], axis=1)
+        batches = origin_batches(name, folder, len(dataset))
+        origins = made_once(path, fingerprint, lambda: write_arrow(path, origin_features().arrow_schema, batches))
+        dataset = concatenate_datasets([dataset, origins], axis=1)
     info = DatasetInfo(features=exact(dataset.features))
     return Dataset(dataset.data, info=info, indices_table=dataset._indices, fingerprint=fingerprint)  # noqa: SLF001  (datasets has no public name for it)
 

@@ -88,13 +88,6 @@ def test_the_default_cache_is_in_that_of_datasets(clips: Path, tmp_path: Path, m
     assert Path(file["filename"]).parent == tmp_path / "hf" / "juicecap"
 
 
-def test_a_damaged_cache_file_is_named(clips: Path, tmp_path: Path) -> None:
-    (file,) = open_source(str(clips), cache_folder=tmp_path / "cache").cache_files
-    Path(file["filename"]).write_bytes(b"garbage")
-    with pytest.raises(DataError, match=r"\.arrow is damaged: .*Delete it and run again"):
-        open_source(str(clips), cache_folder=tmp_path / "cache")
-
-
 def test_formats_are_recognised(tmp_path: Path) -> None:
     for name in ("a.csv", "a.JSONL", "a.json", "a.parquet", "a.tsv", "a.MP4"):
         (tmp_path / name).touch()

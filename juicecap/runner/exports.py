@@ -1,0 +1,78 @@
+"""What runs of a folder exported, so that they may replace that and nothing else.
+
+For each output `exports.json` keeps what tells its files from any others: number, size and time of change. It is noted right
+before the files get their names, which changes none of these, next to what is there until then. So after a run that was killed in
+between, the output is known, whichever of the two it is.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+from juicecap.data.atomic import replacing
+from juicecap.vlm.base import digest_of
+
+
+class Exports:
+    """The outputs of a run folder, as its file `exports.json` has them."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+
+    def outputs(self) -> list[Path]:
+        """All that were ever begun: what killed runs left lies beside them."""
+        return [Path(path) for path in self._read()]
+
+    def wrote(self, output: Path, state: str) -> bool:
+        """Whether what is at `output` in this state was written there by a run of this folder, and by nobody since."""
+        return state in self._read().get(_name(output), [])
+
+    def begin(self, output: Path) -> None:
+        """Note that there will be temporary files beside `output`.
+
+        Raises:
+            DataError: that cannot be written.
+            EnvironmentFailure: the disk is full or fails.
+        """
+        known = self._read()
+        if _name(output) not in known:
+            self._write({**known, _name(output): []})
+
+    def expect(self, output: Path, temporary: Path) -> None:
+        """Note that `temporary`, which is whole and on disk, is going to be renamed to `output`.
+
+        Raises:
+            DataError: that cannot be written.
+            EnvironmentFailure: the disk is full or fails.
+        """
+        known, there, new = self._read(), state_of(output), state_of(temporary)
+        still = [state for state in known.get(_name(output), []) if state == there]
+        self._write({**known, _name(output): [*still, *([new] if new else [])]})
+
+    def _read(self) -> dict[str, list[str]]:
+        try:
+            loaded = json.loads(self._file.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        if not isinstance(loaded, dict):
+            return {}
+        return {path: [*map(str, states)] for path, states in loaded.items() if isinstance(states, list)}
+
+    def _write(self, known: dict[str, list[str]]) -> None:
+        with replacing(self._file) as stream:
+            stream.write(json.dumps(known, indent=2).encode("utf-8") + b"\n")
+
+
+def state_of(path: Path) -> str | None:
+    """What changes if a file is replaced or written, or one in a folder, and not if it is renamed; None if there is none."""
+    try:
+        files = {file.name: file.stat() for file in path.iterdir()} if path.is_dir() else {"": path.stat()}
+    except OSError:
+        return None
+    return digest_of([[name, each.st_ino, each.st_size, each.st_mtime_ns] for name, each in sorted(files.items())])
+
+
+def _name(output: Path) -> str:
+    return os.path.abspath(output)
