@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
+import os
 import threading
+import time
 import traceback
 from dataclasses import replace
 from pathlib import Path
@@ -255,13 +256,20 @@ def test_a_request_that_is_given_up_by_a_backend_is_a_bug_and_not_a_hang(script,
         list(answered(asked("a"), plan, Limits()))
 
 
-def test_a_file_that_changes_while_it_is_read_is_asked_another_day(script, plan, tmp_path, clips, monkeypatch):
-    path = Path(shutil.copy(clips.paths[0], tmp_path / "clip.mp4"))
+@pytest.mark.parametrize("hidden", [False, True], ids=["openly", "under its size and time"])
+def test_a_file_that_changes_while_it_is_read_is_asked_another_day(script, plan, tmp_path, clips, monkeypatch, hidden):
+    path, content, other = tmp_path / "clip.mp4", *(Path(clip).read_bytes() for clip in clips.paths[:2])
+    size = max(len(content), len(other)) if hidden else 0
+    path.write_bytes(content.ljust(size, b"\0"))
+    os.utime(path, ns=(10**18, 10**18))
+    time.sleep(0.02)  # the clock of a file system ticks slowly
     real = digests.content_digest
 
     def changed(name: str, rules: object) -> str:
         digest = real(name, rules)
-        path.write_bytes(Path(clips.paths[1]).read_bytes())
+        path.write_bytes(other.ljust(size, b"\0"))
+        if hidden:
+            os.utime(path, ns=(10**18, 10**18))
         return digest
 
     monkeypatch.setattr(digests, "content_digest", changed)
