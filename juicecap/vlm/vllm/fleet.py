@@ -2,8 +2,9 @@
 
 A request goes to the engine that has the fewest. When an engine dies, it is started again, and the requests that it had are
 its suspects: they are asked again one at a time, each with the engine to itself, while new requests go to other engines or
-wait. So a second death names its culprit, and no neighbour suffers for it. An engine that dies eight times without an answer
-in between is given up, and the run with it.
+wait. So a second death names its culprit, and no neighbour suffers for it. If the engine goes on dying without an answer in
+between, the culprit may be the engine itself: such requests may be asked on another day. One that dies eight times like that is
+given up, and the run with it.
 """
 
 from __future__ import annotations
@@ -19,6 +20,9 @@ T = TypeVar("T")
 
 DEATHS = 8
 """So many deaths in a row, without an answer in between, and an engine is given up."""
+
+CERTAIN = 2
+"""So many deaths in a row, and it is certain which request is to blame; with more it may be the engine itself."""
 
 
 class Fleet:
@@ -88,7 +92,8 @@ class Fleet:
         except EngineDied:
             cause = engine.cause_of_death()
             self._bury(berth, engine)
-            raise SampleError("ENGINE_POISON", f"vLLM's engine died twice over this sample: {cause}", attempts=2) from None
+            text = f"vLLM's engine died twice over this sample: {cause}"
+            raise SampleError("ENGINE_POISON", text, retryable=berth.deaths > CERTAIN, attempts=2) from None
         berth.deaths = 0
         return result
 

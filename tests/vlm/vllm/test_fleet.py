@@ -190,6 +190,26 @@ class TestScriptedEngines:
         given_up = "vLLM's engine died 8 times without an answer in between: it was told to"
         assert answers == [*["ENGINE_POISON"] * 7, *[given_up] * 4]
 
+    @pytest.mark.parametrize(
+        ("deadly", "uncertain"), [("c", ""), ("ac", ""), ("bc", ""), ("bcd", "d"), ("abdefh", "bf"), ("abcdefghijk", "bcdefg")]
+    )
+    def test_deaths_in_a_row_may_be_the_engines_own_fault_and_are_asked_another_day(self, deadly: str, uncertain: str):
+        async def all_of_it():
+            fleet = Fleet(Yard(*deadly).start, 1)
+            await fleet.open()
+            works = [fleet.ask(lambda engine, text=text: engine.ask(text)) for text in "abcdefghijk"]
+            outcomes = await asyncio.gather(*works, return_exceptions=True)
+            await fleet.close()
+            return outcomes
+
+        outcomes = dict(zip("abcdefghijk", asyncio.run(all_of_it()), strict=True))
+        given_up = [text for text, each in outcomes.items() if isinstance(each, EnvironmentFailure)]
+        assert given_up == (list("hijk") if len(deadly) > 7 else [])
+        assert [text for text, each in outcomes.items() if isinstance(each, SampleError)] == [
+            text for text in deadly if text not in given_up
+        ]
+        assert "".join(text for text, each in outcomes.items() if getattr(each, "retryable", False)) == uncertain
+
     def test_an_answer_in_between_starts_the_count_again(self):
         yard = Yard(*"bdfh")
         poison = "ENGINE_POISON"
