@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from juicecap.errors import SampleError
 from juicecap.sample import Sample
 from juicecap.vlm import core
-from juicecap.vlm.base import Limits, Outcome, Request
+from juicecap.vlm.base import Limits, ModelSettings, Outcome, Request
 from juicecap.vlm.journal import Journal
 from juicecap.vlm.window import Ticket, Window
 
@@ -48,6 +48,18 @@ def forecast(samples: Iterable[Sample], plan: Plan, limits: Limits, journal: Jou
         if time.monotonic() > deadline:
             return Forecast(replayed, asked, whole=next(source, None) is None)
     return Forecast(replayed, asked, whole=True)
+
+
+def identify(models: Sequence[ModelSettings], max_tokens: int, journal: Journal | None = None) -> None:
+    """Find out what these engines are, before anything is spent on what they are to be asked. None is opened.
+
+    Raises:
+        ModelError: one can never answer, or holds no prompt beside `max_tokens`.
+        EnvironmentFailure: one is not there.
+    """
+    for abilities in core.identify(models, journal):
+        if abilities.context:
+            abilities.context.check_answer(max_tokens)
 
 
 def answered(

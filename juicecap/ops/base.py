@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from juicecap.data.lines import write_lines
 from juicecap.data.source.embedded import media_as_files
 from juicecap.errors import SampleError, SettingsError
-from juicecap.ops.asking import Forecast, answered, forecast
+from juicecap.ops.asking import Forecast, answered, forecast, identify
 from juicecap.ops.columns_and_tokens import ColumnsAndTokens
 from juicecap.ops.fate import Fate, Usage
 from juicecap.ops.run_options import IGNORED, is_run_only
@@ -124,6 +124,19 @@ class Op(ColumnsAndTokens, ABC):
         """The engines that the op asks, as far as its settings tell: a run keeps them open for it."""
         return ()
 
+    def max_tokens(self) -> int:
+        """How many tokens an answer of these engines may have; 0: that is not known."""
+        return 0
+
+    def identify_engines(self, journal: Journal | None = None) -> None:
+        """Find out what the op's engines are, without opening them. One that was asked for this `journal` need not be there.
+
+        Raises:
+            ModelError: one can never answer.
+            EnvironmentFailure: one is not there.
+        """
+        identify(self.engines(), self.max_tokens(), journal)
+
     def limits(self, batch_size: int | None = None) -> Limits:
         """How much may be under way at an engine at once, for an op that asks a model."""
         return Limits(batch_size=batch_size)
@@ -225,7 +238,10 @@ class Op(ColumnsAndTokens, ABC):
 
         Raises:
             SampleError: a sample failed and `rejected` is None; the message names it.
+            ModelError, EnvironmentFailure: as `identify_engines`, before any sample.
         """
+        if len(dataset):
+            self.identify_engines()
         watcher = self._raise_failure if rejected is None else None
         # A fingerprint of its own: the media behind the same rows may be others than last time.
         options: dict[str, Any] = {"load_from_cache_file": False, "new_fingerprint": secrets.token_hex(16)}

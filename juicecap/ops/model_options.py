@@ -13,6 +13,7 @@ from juicecap.media.sampling import FrameSampling
 from juicecap.ops import serving_names
 from juicecap.ops.media_options import MediaOptions
 from juicecap.ops.run_options import IGNORED, RUN_ONLY
+from juicecap.vlm import model_params
 from juicecap.vlm import sampling_params as sampling
 from juicecap.vlm.base import Limits, Message, ModelSettings, Request, Sampling, canonical_json
 from juicecap.vlm.models import model_state
@@ -80,11 +81,9 @@ class ModelOptions(MediaOptions):
         found += self._server_problems() + self._sampling_problems(candidates)
         if not _is_plain_data(self.model_params):
             found.append(("model_params", "model_params must be plain values, as a recipe can hold them (dtype: bfloat16)"))
-        found += [
-            ("model_params", f"model_params: {name} is for backend: {' or '.join(homes)}, and the backend is {self._backend()}")
-            for name, homes in serving_names.AT_HOME.items()
-            if name in (self.model_params or {}) and self._backend() not in homes
-        ]
+        else:
+            told = model_params.problems(self._backend(), self.model_params or {})
+            found += [("model_params", f"model_params: {sentence}") for sentence in told]
         return found + self.frame_sampling().problems()
 
     def _sampling_problems(self, candidates: int) -> list[tuple[str, str]]:
@@ -119,6 +118,10 @@ class ModelOptions(MediaOptions):
     def engines(self) -> Sequence[ModelSettings]:
         """See `Op.engines`."""
         return (self._model(),)
+
+    def max_tokens(self) -> int:
+        """See `Op.max_tokens`."""
+        return self.token_sampling(1).max_tokens
 
     def limits(self, batch_size: int | None = None) -> Limits:
         """See `Op.limits`."""

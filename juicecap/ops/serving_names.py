@@ -32,12 +32,3 @@ IGNORED: Mapping[str, str] = {
     "send_request_stream": "an answer is taken when it is complete",
 }
 """Names that mean nothing here, and why; they are accepted and said once to be ignored."""
-
-AT_HOME: Mapping[str, tuple[str, ...]] = {
-    "cache_dir": ("hf", "vllm"),
-    "gpu_memory_utilization": ("vllm",),
-    "max_model_len": ("vllm",),
-    "tensor_parallel_size": ("vllm",),
-    "timeout": ("openai",),
-}
-"""Entries of `model_params` that only some backends have."""

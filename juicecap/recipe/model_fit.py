@@ -7,7 +7,7 @@ problem is what cannot fit at any size, a warning what does not fit in full HD.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import fields, replace
 
 from juicecap.errors import EnvironmentFailure, ModelError
@@ -18,7 +18,9 @@ from juicecap.recipe.model import Recipe, Step
 from juicecap.recipe.problems import Problem
 from juicecap.recipe.text import Trail
 from juicecap.vlm.base import ModelSettings
+from juicecap.vlm.context import Context
 from juicecap.vlm.model_files import ModelFacts, model_facts
+from juicecap.vlm.model_params import unknown_to_hf
 from juicecap.vlm.openai.options import options_of
 from juicecap.vlm.prompt_tokens import PromptTokens, Shown
 
@@ -41,6 +43,9 @@ def misfits(recipe: Recipe) -> tuple[list[Problem], list[Problem]]:
             problems += [problem] if problem else []
             warnings += [warning] if warning else []
             facts = model_facts(engine)
+            if engine.backend == "hf":
+                unknown = list(_unknown(recipe, step, engine, facts.config_names if facts else frozenset()))
+                (problems if facts and facts.folder else warnings).extend(unknown)
             if facts is None:
                 continue
             problems += _parallel(recipe, step, facts, engine.engine_params().get("tensor_parallel_size"))
@@ -73,6 +78,12 @@ def _folder(recipe: Recipe, step: Step) -> Problem | None:
     return None
 
 
+def _unknown(recipe: Recipe, step: Step, engine: ModelSettings, config: Collection[str]) -> Iterator[Problem]:
+    """Parameters that transformers does not have. Only doubts where the model's own config is not here, which may have them."""
+    for sentence in unknown_to_hf(engine.engine_params(), config):
+        yield problem_of(recipe, step, "model_params", f"model_params: {sentence}")
+
+
 def _parallel(recipe: Recipe, step: Step, facts: ModelFacts, size: object) -> Iterator[Problem]:
     if not facts.heads or not isinstance(size, int) or isinstance(size, bool) or size < 1 or facts.heads % size == 0:
         return
@@ -85,22 +96,21 @@ def _parallel(recipe: Recipe, step: Step, facts: ModelFacts, size: object) -> It
 
 
 def _context(
-    recipe: Recipe, step: Step, options: ModelOptions, facts: ModelFacts, context: int
+    recipe: Recipe, step: Step, options: ModelOptions, facts: ModelFacts, context: Context
 ) -> tuple[Problem | None, Problem | None]:
     sampling, answer = options.frame_sampling(), options.token_sampling(1).max_tokens
-    if answer >= context:
-        message = f"{step.name}: max_tokens {answer:,} leaves no room for a prompt: {_name(step)} holds {context:,} tokens in all"
-        return recipe.source.problem(_max_tokens(recipe, step), message), None
+    if answer >= context.tokens:
+        return recipe.source.problem(_max_tokens(recipe, step), f"{step.name}: {context.no_room(answer)}"), None
     if not _sees_videos(step.op) or not facts.is_qwen:
         return None, None
     parameter = "num_frames" if sampling.num_frames else "max_frames"
     most = sampling.num_frames or sampling.max_frames
     for frames, size in ((sampling.num_frames or sampling.min_frames, SMALL), (most, FULL_HD)):
         tokens = _tokens(options, facts, frames, size)
-        if tokens + answer <= context:
+        if tokens + answer <= context.tokens:
             continue
-        told = f"and with max_tokens {answer:,} that is more than the {context:,} that {_name(step)} holds"
-        fitting = _fitting(options, facts, frames, size, context - answer)
+        told = f"and with max_tokens {answer:,} that is more than {context.told}"
+        fitting = _fitting(options, facts, frames, size, context.tokens - answer)
         if size == SMALL:
             message = f"{frames:,} frames have at least {tokens:,} tokens, {told}"
             hint = f"take fewer frames: {fitting:,} fit at most" if fitting else "lower max_tokens or min_pixels"

@@ -7,10 +7,11 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from juicecap.data.lines import write_lines
 from juicecap.errors import BugError, JuicecapError
 from juicecap.notice import say_once
 from juicecap.ops.table import rejections
-from juicecap.recipe import Recipe, missing_columns, taken_columns
+from juicecap.recipe import Recipe, Step, missing_columns, taken_columns
 from juicecap.recipe.problems import failure
 from juicecap.recipe.resolved import resolved_text
 from juicecap.runner.folder import RunFolder
@@ -147,6 +148,7 @@ def _run_steps(
                 folder,
                 reporter,
                 watch,
+                begin=partial(_identify_engines, recipe.steps[number - 1 :], journal),
                 journal=journal,
                 use_cache=recipe.use_cache and not fresh,
                 retry_rejected=retry_rejected,
@@ -163,6 +165,12 @@ def _run_steps(
             _keep_readable(stage, folder.step_file(number, step.name, stage.fingerprint), recipe.keep_steps, folder.owner)
         core.close_engines(but=[engine for later in recipe.steps[number:] for engine in later.op.engines()])
     return finished
+
+
+def _identify_engines(steps: Sequence[Step], journal: Journal | None) -> None:
+    """What is wrong with any engine is told before the first sample is touched; steps that are done need none."""
+    for step in steps:
+        step.op.identify_engines(journal)
 
 
 def _keep_readable(stage: Stage, step_file: Path, format_: str, owner: str) -> None:

@@ -79,7 +79,7 @@ class StepPlan:
     @property
     def context(self) -> int | None:
         """Tokens that the model holds."""
-        return self.facts.context if self.facts else None
+        return self.facts.context.tokens if self.facts and self.facts.context else None
 
     @property
     def largest(self) -> Asked | None:

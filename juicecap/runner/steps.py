@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -69,12 +69,14 @@ def run_step(
     reporter: Reporter,
     watch: Watch,
     *,
+    begin: Callable[[], None],
     journal: Journal | None,
     use_cache: bool,
     retry_rejected: bool,
 ) -> Finished:
     """Run one op over a dataset, or (with `use_cache`) take the table that an earlier run left.
 
+    `begin` is called before the first sample that the op is applied to.
     Of that, samples that failed and may succeed on another day are tried again; with `retry_rejected` all that failed.
     """
     began = time.monotonic()
@@ -87,6 +89,8 @@ def run_step(
     if again and isinstance(step.op, WholeDatasetOp):
         table = fates = None
     samples = len(again) if fates and again else len(stage.dataset)
+    if samples and not found:
+        begin()
     reporter.started(step.name, number, samples, asks=step.op.asks(), finished=found)
     if table is None or fates is None:
         table = work.computed()

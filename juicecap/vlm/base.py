@@ -17,6 +17,7 @@ from juicecap.media.picture import Picture
 from juicecap.media.rules import DEFAULT_RULES, MediaRules
 from juicecap.media.sampling import FrameSampling
 from juicecap.media.sizes import FrameSizes
+from juicecap.vlm.context import Context
 
 Role = Literal["system", "user", "assistant"]
 
@@ -227,6 +228,8 @@ class Abilities:
     """`generate` calls that keep the engine busy when they are under way at once; known when it is open."""
     takes_files: bool = False
     """Whether videos go to the engine as files: they are probed and not decoded."""
+    context: Context | None = None
+    """How many tokens fit, where that is known before the engine is open."""
 
 
 class Backend(Protocol):
@@ -239,7 +242,7 @@ class Backend(Protocol):
         """Find out what the engine is, without starting it: afterwards `identity` and `abilities` can say it.
 
         Where there is a choice that changes answers (how a server takes videos), what it came to is returned, and is given as
-        `pin` by those who have answers of before.
+        `pin` by those who have answers of before: then nothing is asked of a server, which may not be needed any more.
 
         Raises:
             ModelError: the settings can never work.

@@ -19,8 +19,9 @@ from weakref import WeakSet
 
 from juicecap.errors import EnvironmentFailure
 from juicecap.vlm import lookup
-from juicecap.vlm.base import Limits, ModelSettings, Outcome, Request
+from juicecap.vlm.base import Abilities, Limits, ModelSettings, Outcome, Request
 from juicecap.vlm.journal import Journal
+from juicecap.vlm.keys import Keys
 from juicecap.vlm.resources import Resources, WindowResources
 from juicecap.vlm.window import Window
 
@@ -52,6 +53,17 @@ def ask(requests: Sequence[Request], limits: Limits = DEFAULT_LIMITS, journal: J
         opened.flush()
         opened.wait(ticket)
         return ticket.outcomes()
+
+
+def identify(models: Iterable[ModelSettings], journal: Journal | None = None) -> list[Abilities]:
+    """What these engines can do; none is opened. A server that was never asked for this `journal` is looked for.
+
+    Raises:
+        JuicecapError: one cannot be identified.
+    """
+    with _lock:
+        core = _core()
+    return [core.do(Keys.of(core.resources.engines, model, DEFAULT_LIMITS, journal)).abilities for model in models]
 
 
 def known_answers(requests: Sequence[Request], journal: Journal, limits: Limits = DEFAULT_LIMITS) -> list[int]:

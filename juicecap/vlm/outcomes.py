@@ -1,4 +1,4 @@
-"""What backends say alike: the outcome of a request that was answered, and the words for one that does not fit."""
+"""What backends say alike: the outcome of a request that was answered, or of one that failed."""
 
 from __future__ import annotations
 
@@ -28,17 +28,3 @@ def failed(prepared: Prepared, error: SampleError) -> Outcome:
 def failure_of(error: SampleError) -> Failure:
     """The error as a failure."""
     return Failure(code=error.code, message=error.message, retryable=error.retryable, attempts=error.attempts)
-
-
-def check_length(prompt_tokens: int, max_tokens: int, limit: int | None) -> None:
-    """Do nothing if prompt and answer fit into the `limit` tokens that a model takes.
-
-    Raises:
-        SampleError: `TOO_LONG`.
-    """
-    if limit and prompt_tokens + max_tokens > limit:
-        raise SampleError(
-            "TOO_LONG",
-            f"the prompt has {prompt_tokens} tokens; with max_tokens {max_tokens} that exceeds the model's {limit}: "
-            "take fewer frames (fps, max_frames) or fewer pixels (max_pixels)",
-        )

@@ -373,11 +373,22 @@ def test_frames_that_do_not_fit_in_full_hd_are_a_warning(load: Load) -> None:
     (warning,) = check(load(recipe_text(ops=ops))).warnings
     assert warning.message == (
         "video_captioning_from_vlm_mapper: 768 frames of 1920x1080 have 1,033,344 tokens, and with max_tokens 512 that is more "
-        "than the 128,000 that Qwen/Qwen2.5-VL-7B-Instruct holds; samples that are too long are rejected. "
+        "than the model's 128,000; samples that are too long are rejected. "
         "94 such frames fit: set max_frames or max_pixels"
     )
     assert check(load(recipe_text(ops=ops + "      max_pixels: 200000\n"))).warnings == ()
     assert check(load(recipe_text(ops=ops.replace("2.5", "3")))).warnings == ()
+
+
+def test_a_parameter_that_may_be_one_of_a_config_which_is_not_here_is_a_doubt(load: Load) -> None:
+    Path("a.mp4").touch()
+    write_rows("clips.jsonl", {"videos": ["a.mp4"]})
+    ops = OPS + "      hf_model: juicecap-tests/no-such-model\n      model_params: {cache_dir: none, dtyp: float32}\n"
+    report = check(load(recipe_text(ops=ops)))
+    assert report.problems == ()
+    assert [each.message for each in report.warnings] == [
+        "video_captioning_from_vlm_mapper: model_params: the hf backend has no parameter 'dtyp' (did you mean 'dtype'?)"
+    ]
 
 
 def test_media_for_which_there_is_no_time_are_said_and_prove_nothing(load: Load) -> None:

@@ -15,6 +15,7 @@ from juicecap.media.picture import Picture
 from juicecap.media.sampling import FrameSampling
 from juicecap.media.sizes import FrameSizes, PixelBudget
 from juicecap.vlm.base import Message, ModelSettings, Part, Prepared, Request
+from juicecap.vlm.context import Context
 from juicecap.vlm.hf import inputs
 from juicecap.vlm.hf.load import Loaded, load
 from juicecap.vlm.hf.prompt import render
@@ -141,5 +142,5 @@ def test_defaults_are_those_of_the_processors() -> None:
 def test_a_model_of_the_hub_that_is_not_here_is_known_by_its_family(tmp_path: Path) -> None:
     found = model_facts(ModelSettings(model="Qwen/Qwen3-VL-8B-Instruct", params=f'{{"cache_dir": "{tmp_path}"}}'))
     assert found
-    assert (found.folder, found.model_type, found.context, found.tells_times) == (None, "qwen3_vl", 262_144, True)
+    assert (found.folder, found.model_type, found.context, found.tells_times) == (None, "qwen3_vl", Context(262_144), True)
     assert model_facts(ModelSettings(model="someone/else", params=f'{{"cache_dir": "{tmp_path}"}}')) is None

@@ -23,7 +23,7 @@ from juicecap.vlm.hf.groups import Member, grouped
 from juicecap.vlm.hf.health import Health
 from juicecap.vlm.hf.inputs import encode
 from juicecap.vlm.hf.load import Known, Loaded, load, look_at
-from juicecap.vlm.outcomes import check_length, failed
+from juicecap.vlm.outcomes import failed
 
 T = TypeVar("T")
 
@@ -78,7 +78,7 @@ class HFBackend:
 
     def abilities(self) -> Abilities:
         """Batches of `BATCH`; while one generates, the next is made ready."""
-        return Abilities(sizes=self._identified.sizes, together=BATCH, calls=2)
+        return Abilities(sizes=self._identified.sizes, together=BATCH, calls=2, context=self._identified.context)
 
     @property
     def _identified(self) -> Known:
@@ -96,7 +96,8 @@ class HFBackend:
         for place, prepared in enumerate(batch):
             try:
                 member = Member(place, prepared, encode(self._ready, prepared))
-                check_length(member.tokens, prepared.request.sampling.max_tokens, self._ready.context)
+                if self._ready.context:
+                    self._ready.context.check_length(member.tokens, prepared.request.sampling.max_tokens)
             except SampleError as error:
                 refused[place] = failed(prepared, error)
             else:

@@ -10,15 +10,23 @@ import torch
 from transformers import AutoConfig, AutoModelForImageTextToText, DynamicCache, GenerationConfig
 from transformers.cache_utils import DynamicLayer
 
-from juicecap.errors import EnvironmentFailure
+from juicecap.errors import EnvironmentFailure, ModelError
 from juicecap.media.sizes import FrameSizes
+from juicecap.vlm import model_params
 from juicecap.vlm.base import ModelSettings, canonical_json, digest_of
-from juicecap.vlm.hf.processor import FROM_HUB, folder_revision, frame_sizes, load_processor, loading
+from juicecap.vlm.context import Context
+from juicecap.vlm.hf.processor import (
+    check_kind,
+    check_weights,
+    context_length,
+    folder_revision,
+    frame_sizes,
+    from_hub,
+    load_processor,
+    loading,
+)
 from juicecap.vlm.hf.prompt import takes_video
-from juicecap.vlm.models import model_source
-
-NO_LIMIT = 10**9
-
+from juicecap.vlm.models import local_folder, model_source
 
 CHANGES_NO_ANSWER = {"cache_dir", "local_files_only", "token"}
 """Parameters that say how the model's files are come by."""
@@ -37,6 +45,7 @@ class Known:
     dtype: str
     identity: str
     sizes: FrameSizes
+    context: Context | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,8 +59,7 @@ class Loaded:
     revision: str
     identity: str
     sizes: FrameSizes
-    context: int | None
-    """Tokens of prompt and answer that the model can hold, where that is known."""
+    context: Context | None
     reads_once: bool
     """Whether what the model remembers of a prompt is a plain key-value cache, which can be repeated for its candidates."""
     keep_offsets: tuple[Any, ...]
@@ -67,9 +75,18 @@ def look_at(settings: ModelSettings) -> Known:
     """
     params, source = settings.engine_params(), model_source(settings.model)
     dtype = str(params.get("dtype") or params.get("torch_dtype") or ("bfloat16" if torch.cuda.is_available() else "float32"))
-    processor = load_processor(settings)
+    wrong = list(model_params.problems("hf", params))
+    if wrong:
+        raise ModelError(f"model_params: {'; '.join(wrong)}")
     with loading(settings):
-        config = AutoConfig.from_pretrained(source, **{name: params[name] for name in FROM_HUB if name in params})
+        config = AutoConfig.from_pretrained(source, **from_hub(settings))
+    check_kind(settings, config)
+    if wrong := list(model_params.unknown_to_hf(params, dir(config))):
+        raise ModelError(f"model_params: {'; '.join(wrong)}")
+    processor = load_processor(settings)
+    folder = local_folder(settings.model, revision=params.get("revision"), cache=params.get("cache_dir"))
+    if folder:
+        check_weights(folder)
     commit = getattr(config, "_commit_hash", None)
     revision = str(commit or folder_revision(source))
     telling = canonical_json({name: value for name, value in params.items() if name not in CHANGES_NO_ANSWER})
@@ -81,6 +98,7 @@ def look_at(settings: ModelSettings) -> Known:
         dtype=dtype,
         identity=digest_of(["hf", settings.model, revision, named, telling, digest_of(str(processor.chat_template))]),
         sizes=_sizes(processor),
+        context=Context(length) if (length := context_length(config, processor)) else None,
     )
 
 
@@ -93,7 +111,7 @@ def load(settings: ModelSettings, known: Known | None = None) -> Loaded:
     """
     known = known or look_at(settings)
     params, processor = settings.engine_params(), known.processor
-    params = {name: value for name, value in params.items() if name not in ("dtype", "torch_dtype")}
+    params = {name: value for name, value in params.items() if name not in ("dtype", "torch_dtype", "use_safetensors")}
     if known.commit:
         params["revision"] = known.commit  # the hub's word may be another one by now
     if torch.cuda.is_available():
@@ -113,7 +131,7 @@ def load(settings: ModelSettings, known: Known | None = None) -> Loaded:
         revision=known.revision,
         identity=known.identity,
         sizes=known.sizes,
-        context=_context(model, processor),
+        context=known.context,
         reads_once=not model.config.is_encoder_decoder
         and all(type(layer) is DynamicLayer for layer in DynamicCache(config=model.config).layers),
         keep_offsets=tuple(module for module in model.modules() if hasattr(module, "rope_deltas")),
@@ -124,15 +142,6 @@ def _sizes(processor: Any) -> FrameSizes:
     """As the processor says it; frames that are shown as images have the sizes of images."""
     sizes = frame_sizes(processor)
     return sizes if takes_video(processor) else replace(sizes, video=sizes.image)
-
-
-def _context(model: Any, processor: Any) -> int | None:
-    """The model's word counts; some say it nowhere but in the tokenizer, where no limit is a huge number."""
-    config = model.config.get_text_config()
-    names = ("max_position_embeddings", "n_positions", "max_sequence_length", "seq_length")
-    limits = [getattr(config, name, None) for name in names]
-    limits.append(processor.tokenizer.model_max_length)
-    return next((limit for limit in limits if isinstance(limit, int) and 0 < limit < NO_LIMIT), None)
 
 
 def _forget_generation_defaults(model: Any, processor: Any) -> None:

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub.errors import LocalEntryNotFoundError
-from transformers import AutoProcessor
+from huggingface_hub.errors import LocalEntryNotFoundError, RepositoryNotFoundError
+from safetensors import SafetensorError, safe_open
+from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
 from transformers.utils import logging
 
 from juicecap.errors import EnvironmentFailure, JuicecapError, ModelError
 from juicecap.media.sizes import FrameSizes
 from juicecap.vlm.base import ModelSettings
 from juicecap.vlm.budgets import FACTS, budget_of
+from juicecap.vlm.model_files import CONTEXT_NAMES, NO_LIMIT
 from juicecap.vlm.models import model_source
 
 FROM_HUB = ("revision", "cache_dir", "trust_remote_code", "token")
-"""What of `model_params` concerns the processor as well as the model."""
+
+EXAMPLE = "Qwen/Qwen3-VL-8B-Instruct"
+ANEW = "copy or download the model anew"
 
 
 def load_processor(settings: ModelSettings) -> Any:
@@ -29,16 +34,59 @@ def load_processor(settings: ModelSettings) -> Any:
         ModelError: there is no such model, or it is not a vision-language model that takes instructions.
         EnvironmentFailure: the hub cannot be reached.
     """
-    params = settings.engine_params()
+    options = from_hub(settings)
     with loading(settings):
-        processor: Any = AutoProcessor.from_pretrained(
-            model_source(settings.model), **{name: params[name] for name in FROM_HUB if name in params}
-        )
+        try:
+            processor: Any = AutoProcessor.from_pretrained(model_source(settings.model), **options)
+        except Exception:  # of a text model that names a processor it is the pictures' part that is missing
+            check_kind(settings, AutoConfig.from_pretrained(model_source(settings.model), **options))
+            raise
     if not hasattr(processor, "tokenizer"):
         raise ModelError(f"{settings.model} has no processor that reads pictures; name a vision-language model")
     if not processor.chat_template:
         raise ModelError(f"{settings.model} has no chat template; name a model that was trained to follow instructions")
     return processor
+
+
+def from_hub(settings: ModelSettings) -> dict[str, Any]:
+    """What of `model_params` concerns the processor and the config as well as the model."""
+    return {name: value for name, value in settings.engine_params().items() if name in FROM_HUB}
+
+
+def check_kind(settings: ModelSettings, config: Any) -> None:
+    """Do nothing if transformers has a vision-language model of this config's kind, or the model brings one.
+
+    Raises:
+        ModelError: there is none.
+    """
+    if type(config) in AutoModelForImageTextToText._model_mapping:  # noqa: SLF001  (as transformers itself asks)
+        return
+    if "AutoModelForImageTextToText" not in (getattr(config, "auto_map", None) or {}):
+        raise ModelError(
+            f"{settings.model} is no vision-language model (its config.json says model_type {config.model_type!r}): "
+            f"name one as hf_model, such as {EXAMPLE}"
+        )
+
+
+def check_weights(folder: Path) -> None:
+    """Do nothing if the files of weights are whole, by their headers and sizes; files of other formats are not looked at.
+
+    Raises:
+        ModelError: one is damaged or missing.
+    """
+    index = folder / "model.safetensors.index.json"
+    try:
+        named = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()) if index.exists() else set()
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        raise ModelError(f"{index} is damaged ({first_line(error)}): {ANEW}") from error
+    for file in sorted({folder / str(name) for name in named} | set(folder.glob("model*.safetensors"))):
+        try:
+            with safe_open(file, framework="numpy"):
+                pass
+        except FileNotFoundError as error:
+            raise ModelError(f"{file} is missing, and {index.name} names it: {ANEW}") from error
+        except (OSError, SafetensorError) as error:
+            raise ModelError(f"{file} is damaged ({first_line(error)}): {ANEW}") from error
 
 
 @contextmanager
@@ -56,10 +104,20 @@ def loading(settings: ModelSettings) -> Iterator[None]:
     except JuicecapError:
         raise
     except Exception as error:
-        if _is_offline(error):
-            text = f"{settings.model} is not on this machine, and the Hugging Face hub cannot be reached"
+        if _caused_by(error, LocalEntryNotFoundError):  # asked for a file that is not in the cache, the hub did not answer
+            text = (
+                f"{settings.model} is not on this machine, and the Hugging Face hub cannot be reached: check the name, "
+                "download the model where there is a network, or set hf_model to a folder that holds it"
+            )
             raise EnvironmentFailure(text) from error
-        raise ModelError(f"{settings.model} cannot be loaded as a vision-language model: {first_line(error)}") from error
+        if _caused_by(error, RepositoryNotFoundError):
+            text = (
+                f"{settings.model} is no folder here and no model on the Hugging Face hub that can be read: check the spelling "
+                "of hf_model; a private or gated model needs its reader's token in the environment variable HF_TOKEN"
+            )
+            raise ModelError(text) from error
+        text = f"{settings.model} cannot be loaded as a vision-language model: {first_line(error).rstrip('.')}"
+        raise ModelError(f"{text}; name another one as hf_model, or look into model_params and the model's files") from error
     finally:
         if before:
             logging.enable_progress_bar()
@@ -74,6 +132,13 @@ def frame_sizes(processor: Any) -> FrameSizes:
             facts = {name: getattr(part, name, None) for name in FACTS}
             found[kind] = budget_of(kind, type(part).__name__, facts)
     return FrameSizes(**found)
+
+
+def context_length(config: Any, processor: Any) -> int | None:
+    """How many tokens the model holds. Its word counts; some say it nowhere but in the tokenizer."""
+    config = config.get_text_config()
+    limits = [*(getattr(config, name, None) for name in CONTEXT_NAMES), processor.tokenizer.model_max_length]
+    return next((limit for limit in limits if isinstance(limit, int) and 0 < limit < NO_LIMIT), None)
 
 
 def folder_revision(source: str) -> str:
@@ -94,10 +159,9 @@ def first_line(error: BaseException) -> str:
     return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 
-def _is_offline(error: BaseException | None) -> bool:
-    """Whether the hub was asked for a file that is not in the cache, and did not answer."""
+def _caused_by(error: BaseException | None, kind: type[BaseException]) -> bool:
     while error is not None:
-        if isinstance(error, LocalEntryNotFoundError):
+        if isinstance(error, kind):
             return True
         error = error.__cause__ or error.__context__
     return False

@@ -50,12 +50,12 @@ class OpenAIBackend:
         """How often which refusal was heard; None once a request was answered."""
 
     async def identify(self, pin: str = "") -> str:
-        """Decide how videos travel: as the recipe or `pin` says it; else the server is asked, and that is the new pin."""
+        """Decide how videos travel: as the recipe or `pin` says it, or as the server takes them. Without `pin` it is asked."""
         if self._options.transport is None and pin in get_args(Transport):
             self._transport = cast("Transport", pin)
-        if self._transport is None:
+        if not pin or self._transport is None:
             await self._find_out()
-        return self._chosen if self._options.transport is None else ""
+        return self._chosen
 
     async def open(self) -> None:
         """Find out whether the server is there, knows key and model, and how it takes a video."""

@@ -22,7 +22,7 @@ NO_KEY = "EMPTY"
 
 TIMEOUT, MAX_ATTEMPTS = 300.0, 6
 
-_KNOWN = ("transport", "timeout", "max_attempts", "extra_body")
+KNOWN = ("transport", "timeout", "max_attempts", "extra_body")
 _OURS = (
     "model", "messages", "n", "seed", "stream", "temperature", "top_p", "presence_penalty", "stop", "max_tokens",
     "max_completion_tokens",
@@ -73,9 +73,9 @@ def options_of(settings: ModelSettings) -> Options:
 def _unknown(params: dict[str, Any]) -> list[str]:
     found = []
     for name in params:
-        if name not in _KNOWN:
-            near = difflib.get_close_matches(name, _KNOWN, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(_KNOWN)}; other fields go into extra_body"
+        if name not in KNOWN:
+            near = difflib.get_close_matches(name, KNOWN, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(KNOWN)}; other fields go into extra_body"
             found.append(f"the openai backend has no parameter {name!r} ({hint})")
     return found
 

@@ -50,7 +50,8 @@ class VLLMBackend:
     def abilities(self) -> Abilities:
         """So many requests that no engine waits for one."""
         together = self._ready.together
-        return Abilities(sizes=self._ready.sizes, together=together, calls=max(1, int(AHEAD * self._slots) // together))
+        calls = max(1, int(AHEAD * self._slots) // together)
+        return Abilities(sizes=self._ready.sizes, together=together, calls=calls, context=self._ready.context)
 
     async def generate(self, batch: Sequence[Prepared]) -> list[Outcome]:
         """Answer each request, in order."""
@@ -67,7 +68,7 @@ class VLLMBackend:
         return self._plan
 
     async def _start(self, number: int) -> Engine:
-        return await Engine.start(self._ready.arguments, self._ready.variables[number])
+        return await Engine.start(self._ready.arguments, self._ready.variables[number], self._ready.context)
 
     async def _answer(self, prepared: Prepared) -> Outcome:
         assert self._fleet is not None, "open() comes first"

@@ -24,8 +24,8 @@ from vllm.v1.engine.async_llm import AsyncLLM
 from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 
 from juicecap.errors import EnvironmentFailure, SampleError
+from juicecap.vlm.context import Context
 from juicecap.vlm.hf.processor import first_line
-from juicecap.vlm.outcomes import check_length
 from juicecap.vlm.vllm.process import EngineLog, started
 
 LOOK_EVERY = 0.2
@@ -43,16 +43,16 @@ class EngineDied(Exception):
 class Engine:
     """A running engine. Its methods belong to the event loop on which it was started."""
 
-    def __init__(self, llm: AsyncLLM, log: EngineLog) -> None:
-        self._llm, self._log = llm, log
+    def __init__(self, llm: AsyncLLM, log: EngineLog, context: Context) -> None:
+        self._llm, self._log, self._context = llm, log, context
         self._death = asyncio.ensure_future(self._wait_for_death())
 
     @classmethod
-    async def start(cls, arguments: Mapping[str, Any], variables: Mapping[str, str]) -> Engine:
+    async def start(cls, arguments: Mapping[str, Any], variables: Mapping[str, str], context: Context) -> Engine:
         """Start an engine with these engine arguments; its processes get these environment variables.
 
         Raises:
-            EnvironmentFailure: it does not start (out of memory, a value that the model does not allow).
+            EnvironmentFailure: it does not start (out of memory).
         """
         log = EngineLog()
         try:
@@ -67,7 +67,7 @@ class Engine:
             cause = log.cause() or first_line(error)
             log.close()
             raise EnvironmentFailure(f"vLLM's engine cannot be started: {cause}") from error
-        return cls(llm, log)
+        return cls(llm, log, context)
 
     @property
     def slots(self) -> int:
@@ -104,7 +104,7 @@ class Engine:
 
     async def _answer(self, prompt: Mapping[str, Any], sampling: SamplingParams) -> RequestOutput:
         tokens = await self._read(prompt)
-        check_length(len(tokens["prompt_token_ids"]), sampling.max_tokens or 0, self._llm.model_config.max_model_len)
+        self._context.check_length(len(tokens["prompt_token_ids"]), sampling.max_tokens or 0)
         last: RequestOutput | None = None
         try:
             async for output in self._llm.generate(tokens, sampling, f"juicecap-{next(_numbers)}"):

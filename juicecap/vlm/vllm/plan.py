@@ -11,26 +11,29 @@ from __future__ import annotations
 import difflib
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+from pydantic import ValidationError
 from vllm.engine.arg_utils import AsyncEngineArgs
 from vllm.platforms import current_platform
 from vllm.v1.executor.uniproc_executor import UniProcExecutor
 
 from juicecap.errors import ModelError
 from juicecap.media.sizes import FrameSizes
+from juicecap.sample import shown
 from juicecap.vlm.base import ModelSettings, digest_of
-from juicecap.vlm.hf.processor import first_line, folder_revision, frame_sizes, load_processor
-from juicecap.vlm.models import model_source
+from juicecap.vlm.context import Context
+from juicecap.vlm.hf.processor import check_weights, context_length, first_line, folder_revision, frame_sizes, load_processor
+from juicecap.vlm.model_files import CPU_MODEL_LEN
+from juicecap.vlm.models import local_folder, model_source
 
 GIB = 2**30
-CPU_MODEL_LEN = 8192
-"""Tokens of prompt and answer together on a CPU, unless the recipe says otherwise or the model takes fewer."""
 CPU_KV_CACHE = 2 * GIB
 CPU_BLOCK = 32
 """Tokens in a block of the KV cache. Candidates of one request share whole blocks of its prompt; vLLM's 128 leave them little."""
@@ -55,6 +58,7 @@ CHANGES_NO_ANSWER = {
     "max_num_batched_tokens",
     "max_num_seqs",
     "mm_processor_cache_gb",
+    "pipeline_parallel_size",
     "tensor_parallel_size",
     "use_tqdm_on_load",
 }
@@ -73,6 +77,7 @@ class Plan:
     sizes: FrameSizes
     together: int
     """Requests that are handed over in one call."""
+    context: Context
     revision: str
     identity: str
 
@@ -86,13 +91,17 @@ def make_plan(settings: ModelSettings) -> Plan:
     """
     params = engine_params(settings.engine_params())
     processor, source, on_cpu = load_processor(settings), model_source(settings.model), current_platform.is_cpu()
+    folder = local_folder(settings.model, revision=params.get("revision"), cache=params.get("download_dir"))
+    if folder:
+        check_weights(folder)
     gpus = [] if on_cpu else _visible_devices()
-    engines = params.pop("data_parallel_size", None)
+    engines, pipeline = params.pop("data_parallel_size", None), params.get("pipeline_parallel_size", 1)
     if gpus and "tensor_parallel_size" not in params:
         memory, used = int(current_platform.get_device_total_memory()), params.get("gpu_memory_utilization", 0.9)
-        params["tensor_parallel_size"] = min(fitting(_weights(source, params), memory, used), len(gpus))
-    tensor = params.get("tensor_parallel_size", 1)
-    engines = engines or max(1, len(gpus) // tensor)
+        share = fitting(_weights(source, params) // pipeline, memory, used)
+        params["tensor_parallel_size"] = min(share, max(1, len(gpus) // pipeline))
+    each = params.get("tensor_parallel_size", 1) * pipeline
+    engines = engines or max(1, len(gpus) // each)
     arguments = {
         "model": source,
         "dtype": "float32" if on_cpu else "bfloat16",
@@ -104,15 +113,18 @@ def make_plan(settings: ModelSettings) -> Plan:
     config = _model_config(settings, arguments)
     if on_cpu:
         arguments = {**cpu_defaults(arguments, config.max_model_len), **arguments}
+    length = _validated(settings, arguments).max_model_len
+    own = context_length(config.hf_config, processor)
     revision = str(getattr(config.hf_config, "_commit_hash", None) or folder_revision(source))
     telling = {name: value for name, value in params.items() if name not in CHANGES_NO_ANSWER | {"dtype"}}
     facts = ["vllm", settings.model, revision, str(config.dtype), telling, digest_of(str(processor.chat_template))]
     return Plan(
         arguments=arguments,
-        variables=tuple(_variables(gpus, engines, tensor)),
+        variables=tuple(_variables(gpus, engines, each)),
         processor=processor,
         sizes=frame_sizes(processor),
         together=CPU_TOGETHER if on_cpu else 1,
+        context=Context(length, own if own and own > length else None),
         revision=revision,
         identity=digest_of(facts),
     )
@@ -136,7 +148,7 @@ def engine_params(given: Mapping[str, Any]) -> dict[str, Any]:
             near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
             hint = f"; did you mean {near[0]!r}?" if near else ""
             raise ModelError(f"model_params: vLLM has no engine parameter {name!r}{hint}")
-    for name in ("data_parallel_size", "tensor_parallel_size"):
+    for name in ("data_parallel_size", "pipeline_parallel_size", "tensor_parallel_size"):
         if name in params and (type(params[name]) is not int or params[name] < 1):
             raise ModelError(f"model_params: {name} must be an integer > 0, not {params[name]!r}")
     return params
@@ -148,18 +160,18 @@ def fitting(weights: int, memory: int, utilization: float) -> int:
     return 2 ** max(0, math.ceil(math.log2(share))) if share > 0 else 1
 
 
-def shares(devices: list[str], engines: int, tensor: int) -> list[list[str]]:
-    """The devices of each engine.
+def shares(devices: list[str], engines: int, each: int) -> list[list[str]]:
+    """The devices of each engine: `each` of them, for all its tensor parallel parts of all its pipeline's stages.
 
     Raises:
         ModelError: there are too few.
     """
-    if engines * tensor > len(devices):
+    if engines * each > len(devices):
         raise ModelError(
-            f"model_params: data_parallel_size {engines} x tensor_parallel_size {tensor} needs {engines * tensor} GPUs; "
-            f"{len(devices)} can be seen"
+            f"model_params: data_parallel_size {engines} x {each} (tensor_parallel_size x pipeline_parallel_size) needs "
+            f"{engines * each} GPUs; {len(devices)} can be seen: lower one of them"
         )
-    return [devices[number * tensor : (number + 1) * tensor] for number in range(engines)]
+    return [devices[number * each : (number + 1) * each] for number in range(engines)]
 
 
 def cpu_defaults(arguments: Mapping[str, Any], model_len: int) -> dict[str, Any]:
@@ -176,7 +188,7 @@ def cpu_defaults(arguments: Mapping[str, Any], model_len: int) -> dict[str, Any]
         "enable_chunked_prefill": False,
         "max_num_batched_tokens": max(length, CPU_MODEL_LEN),
     }
-    if arguments.get("tensor_parallel_size", 1) == 1:
+    if arguments.get("tensor_parallel_size", 1) == arguments.get("pipeline_parallel_size", 1) == 1:
         defaults["distributed_executor_backend"] = UniProcExecutor
     if "gpu_memory_utilization" not in arguments and not os.environ.get("VLLM_CPU_KVCACHE_SPACE"):
         defaults["kv_cache_memory_bytes"] = CPU_KV_CACHE
@@ -184,17 +196,38 @@ def cpu_defaults(arguments: Mapping[str, Any], model_len: int) -> dict[str, Any]
 
 
 def _model_config(settings: ModelSettings, arguments: Mapping[str, Any]) -> Any:
-    try:
+    with _accepting(settings):
         return AsyncEngineArgs(**arguments).create_model_config()
+
+
+def _validated(settings: ModelSettings, arguments: Mapping[str, Any]) -> Any:
+    """The model's part of the engine's whole configuration, with which the engine is going to be started."""
+    with _accepting(settings):
+        return AsyncEngineArgs(**arguments).create_engine_config().model_config
+
+
+@contextmanager
+def _accepting(settings: ModelSettings) -> Iterator[None]:
+    """The door to vLLM's configuration.
+
+    Raises:
+        ModelError: instead of whatever else.
+    """
+    try:
+        yield
+    except ValidationError as error:
+        raise ModelError(refusal(error)) from error
     except Exception as error:  # a foreign loader's door
-        raise ModelError(f"{settings.model} cannot be loaded by vLLM: {_reason(error)}") from error
+        raise ModelError(f"{settings.model} cannot be loaded by vLLM: {first_line(error)}") from error
 
 
-def _reason(error: Exception) -> str:
-    """Of a value that pydantic refuses, what is wrong with it; of all others the first line."""
-    lines = [line.strip() for line in str(error).splitlines()]
-    told = [line.partition(", ")[2].partition(" [type=")[0] for line in lines if line.startswith("Value error, ")]
-    return told[0] if told else first_line(error)
+def refusal(error: ValidationError) -> str:
+    """What is wrong with the first value that vLLM refuses, by name where it tells one."""
+    first = error.errors(include_url=False)[0]
+    named, told = [str(part) for part in first["loc"][:1]], first["msg"].removeprefix("Value error, ")
+    if not named:
+        return f"model_params: vLLM refuses them: {told}"
+    return f"model_params: vLLM refuses {named[0]}: {shown(first['input'])}: {told[:1].lower()}{told[1:]}"
 
 
 def _visible_devices() -> list[str]:
@@ -204,9 +237,9 @@ def _visible_devices() -> list[str]:
     return [str(number) for number in range(current_platform.device_count())]
 
 
-def _variables(gpus: list[str], engines: int, tensor: int) -> list[dict[str, str]]:
+def _variables(gpus: list[str], engines: int, each: int) -> list[dict[str, str]]:
     if gpus:
-        return [{current_platform.device_control_env_var: ",".join(share)} for share in shares(gpus, engines, tensor)]
+        return [{current_platform.device_control_env_var: ",".join(share)} for share in shares(gpus, engines, each)]
     alone = engines == 1 or "VLLM_CPU_OMP_THREADS_BIND" in os.environ
     return [{} if alone else {"VLLM_CPU_OMP_THREADS_BIND": "nobind"} for _ in range(engines)]  # all would take the same cores
 

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from huggingface_hub.errors import RepositoryNotFoundError
 from transformers import (
     GenerationConfig,
     InternVLVideoProcessor,
@@ -20,8 +21,8 @@ from transformers import (
 from juicecap.errors import EnvironmentFailure, ModelError
 from juicecap.media.sizes import FrameSizes, PixelBudget
 from juicecap.vlm.base import ModelSettings
-from juicecap.vlm.hf.load import _forget_generation_defaults, load
-from juicecap.vlm.hf.processor import frame_sizes
+from juicecap.vlm.hf.load import _forget_generation_defaults, load, look_at
+from juicecap.vlm.hf.processor import frame_sizes, load_processor
 from juicecap.vlm.models import model_source, model_state
 
 DEMO = "juicecap-demo-vlm"
@@ -141,9 +142,40 @@ def test_another_template_or_other_weights_are_another_engine(copy, demo):
     assert load(ModelSettings(model=str(copy))).revision != template.revision
 
 
+def without_pictures(folder: Path) -> Path:
+    """As a text model whose tokenizer was saved with a processor's name in it."""
+    for name in ("processor_config.json", "preprocessor_config.json", "video_preprocessor_config.json"):
+        (folder / name).unlink(missing_ok=True)
+    file = folder / "tokenizer_config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "processor_class": "Qwen3VLProcessor"}))
+    return folder
+
+
+class TestDefaults:
+    def test_on_a_gpu_weights_are_bfloat16(self, monkeypatch):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+        known = look_at(ModelSettings(model=DEMO))
+        assert known.dtype == "bfloat16"
+        assert look_at(ModelSettings(model=DEMO, params='{"dtype":"float32"}')).dtype == "float32"
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+        model = load(ModelSettings(model=DEMO), known).model
+        assert {weights.dtype for weights in model.parameters()} == {torch.bfloat16}
+
+    def test_attention_is_sdpa(self, demo):
+        config = demo.model.config
+        assert [each._attn_implementation for each in (config, config.text_config, config.vision_config)] == ["sdpa"] * 3
+
+    @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+    def test_on_this_gpu(self, demo):
+        assert {(weights.dtype, weights.device.type) for weights in demo.model.parameters()} == {(torch.bfloat16, "cuda")}
+        assert demo.model.config._attn_implementation == "sdpa"
+
+
 class TestComplaints:
     def test_a_name_that_is_no_model(self):
-        assert complaint("nothing at all").startswith("nothing at all cannot be loaded as a vision-language model: Repo id must ")
+        told = complaint("nothing at all")
+        assert told.startswith("nothing at all cannot be loaded as a vision-language model: Repo id must ")
+        assert told.endswith("; name another one as hf_model, or look into model_params and the model's files")
 
     def test_a_folder_without_a_model(self, tmp_path):
         assert complaint(tmp_path).startswith(f"{tmp_path} cannot be loaded as a vision-language model: Unrecognized ")
@@ -151,26 +183,67 @@ class TestComplaints:
     def test_a_model_that_sees_nothing(self, copy):
         config = json.loads((copy / "config.json").read_text())
         (copy / "config.json").write_text(json.dumps({**config, "model_type": "bert"}))
-        assert f"{copy} cannot be loaded as a vision-language model: Unrecognized configuration class" in complaint(copy)
+        assert complaint(copy) == (
+            f"{copy} is no vision-language model (its config.json says model_type 'bert'): "
+            "name one as hf_model, such as Qwen/Qwen3-VL-8B-Instruct"
+        )
+        with pytest.raises(ModelError) as caught:  # as vLLM asks, which has models that transformers lacks
+            load_processor(ModelSettings(backend="vllm", model=str(without_pictures(copy))))
+        assert str(caught.value) == complaint(copy)
 
     def test_damaged_weights(self, copy):
         weights = (copy / "model.safetensors").read_bytes()
         (copy / "model.safetensors").write_bytes(weights[: len(weights) // 2])
-        assert complaint(copy).startswith(f"{copy} cannot be loaded as a vision-language model: Error while deserializing")
+        told = complaint(copy)
+        assert told.startswith(f"{copy / 'model.safetensors'} is damaged (Error while deserializing header: ")
+        assert told.endswith("): copy or download the model anew")
+
+    def test_an_index_that_names_a_file_which_is_not_there(self, copy):
+        index = {"weight_map": {"a": "model-00001-of-00002.safetensors", "b": "model.safetensors"}}
+        (copy / "model.safetensors.index.json").write_text(json.dumps(index))
+        missing = copy / "model-00001-of-00002.safetensors"
+        assert complaint(copy) == (
+            f"{missing} is missing, and model.safetensors.index.json names it: copy or download the model anew"
+        )
+        (copy / "model.safetensors.index.json").write_text('{"weight_map": ')
+        assert complaint(copy).startswith(f"{copy / 'model.safetensors.index.json'} is damaged (Expecting value")
 
     def test_no_chat_template(self, copy):
         (copy / "chat_template.jinja").unlink()
         assert complaint(copy) == f"{copy} has no chat template; name a model that was trained to follow instructions"
 
     def test_a_parameter_that_the_model_does_not_know(self):
-        assert complaint(DEMO, dtipe="float32").endswith("got an unexpected keyword argument 'dtipe'")
-        assert complaint(DEMO, dtype="float7").endswith("has no attribute 'float7'")
+        assert complaint(DEMO, dtipe="float32") == "model_params: the hf backend has no parameter 'dtipe' (did you mean 'dtype'?)"
+        assert complaint(DEMO, max_num_seqs=3) == "model_params: max_num_seqs is for backend: vllm, and the backend is hf"
+        assert complaint(DEMO, dtype="float7").startswith("model_params: dtype must be one of auto, bfloat16, float16, float32, ")
+
+    def test_a_parameter_of_the_models_own_config_is_one(self):
+        assert load(ModelSettings(model=DEMO, params='{"tie_word_embeddings":true}')).model.config.tie_word_embeddings is True
+
+    def test_weights_that_could_run_code(self):
+        assert complaint(DEMO, use_safetensors=False) == (
+            "model_params: use_safetensors can only be true: other files of weights can run code when they are loaded; "
+            "convert the model"
+        )
+        load(ModelSettings(model=DEMO, params='{"use_safetensors":true}'))
 
     def test_a_hub_that_does_not_answer_is_no_fault_of_the_recipe(self, offline):
         with pytest.raises(EnvironmentFailure) as caught:
             load(ModelSettings(model="juicecap-tests/no-such-model"))
         assert str(caught.value) == (
-            "juicecap-tests/no-such-model is not on this machine, and the Hugging Face hub cannot be reached"
+            "juicecap-tests/no-such-model is not on this machine, and the Hugging Face hub cannot be reached: check the name, "
+            "download the model where there is a network, or set hf_model to a folder that holds it"
+        )
+
+    def test_a_name_that_the_hub_does_not_know(self, monkeypatch):
+        def unknown(*_, **__):
+            answer = RepositoryNotFoundError.__new__(RepositoryNotFoundError)  # which wants a response of the hub's client
+            raise OSError("no such repository") from answer
+
+        monkeypatch.setattr("juicecap.vlm.hf.load.AutoConfig.from_pretrained", unknown)
+        assert complaint("juicecap-tests/no-such-model") == (
+            "juicecap-tests/no-such-model is no folder here and no model on the Hugging Face hub that can be read: check the "
+            "spelling of hf_model; a private or gated model needs its reader's token in the environment variable HF_TOKEN"
         )
 
     def test_no_memory(self, monkeypatch):

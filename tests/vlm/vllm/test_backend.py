@@ -140,8 +140,9 @@ class TestFailures:
         assert texts(outcomes) == [clips.captions[0], "TOO_LONG", "TOO_LONG", *clips.captions[1:3]]
         assert outcomes[2].failure == Failure(
             code="TOO_LONG",
-            message=f"the prompt has {outcomes[0].prompt_tokens} tokens; with max_tokens 8190 that exceeds the model's 8192: "
-            "take fewer frames (fps, max_frames) or fewer pixels (max_pixels)",
+            message=f"the prompt has {outcomes[0].prompt_tokens} tokens; with max_tokens 8,190 that exceeds the engine's 8,192 "
+            "(max_model_len; the model holds 32,768): take fewer frames (fps, max_frames), fewer pixels (max_pixels) or a lower "
+            "max_tokens, or raise model_params: {max_model_len} up to 32768",
         )
 
     def test_frames_that_the_processor_refuses_fail_alone(self, engine, clips, prepared):

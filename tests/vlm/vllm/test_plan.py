@@ -14,6 +14,8 @@ from vllm.v1.executor.uniproc_executor import UniProcExecutor
 
 from juicecap.errors import ModelError
 from juicecap.vlm.base import ModelSettings
+from juicecap.vlm.context import Context
+from juicecap.vlm.model_files import model_facts
 from juicecap.vlm.models import model_source
 from juicecap.vlm.vllm import plan as module
 from juicecap.vlm.vllm.plan import Plan, cpu_defaults, engine_params, fitting, make_plan, shares
@@ -70,11 +72,26 @@ class TestParameters:
         assert cpu_defaults({"max_model_len": 20000}, 32768)["max_num_batched_tokens"] == 20000
         assert cpu_defaults({}, 1024)["max_model_len"] == 1024
         assert "distributed_executor_backend" not in cpu_defaults({"tensor_parallel_size": 2}, 32768)
+        assert "distributed_executor_backend" not in cpu_defaults({"pipeline_parallel_size": 2}, 32768)
         assert "kv_cache_memory_bytes" not in cpu_defaults({"gpu_memory_utilization": 0.2}, 32768)
 
     def test_the_users_own_cache_size_stays(self, monkeypatch):
         monkeypatch.setenv("VLLM_CPU_KVCACHE_SPACE", "1")
         assert "kv_cache_memory_bytes" not in cpu_defaults({}, 32768)
+
+
+class TestContext:
+    def test_less_than_the_model_holds(self):
+        assert planned().context == Context(8192, model=32768)
+        assert planned(max_model_len=1000).context == Context(1000, model=32768)
+
+    def test_all_that_it_holds(self):
+        assert planned(max_model_len=32768).context == Context(32768)
+
+    def test_check_knows_as_much(self):
+        for params in ({}, {"max_model_len": 1000}, {"max_model_len": 32768}):
+            settings = ModelSettings(backend="vllm", model=DEMO, params=json.dumps(params))
+            assert model_facts(settings).context == make_plan(settings).context
 
 
 class TestDevices:
@@ -91,7 +108,10 @@ class TestDevices:
         assert shares(["GPU-a", "GPU-b", "GPU-c"], 1, 2) == [["GPU-a", "GPU-b"]]
         with pytest.raises(ModelError) as caught:
             shares(["0", "1"], 2, 2)
-        assert str(caught.value) == ("model_params: data_parallel_size 2 x tensor_parallel_size 2 needs 4 GPUs; 2 can be seen")
+        assert str(caught.value) == (
+            "model_params: data_parallel_size 2 x 2 (tensor_parallel_size x pipeline_parallel_size) needs 4 GPUs; "
+            "2 can be seen: lower one of them"
+        )
 
     @pytest.mark.parametrize(
         ("visible", "weights", "params", "devices"),
@@ -103,6 +123,11 @@ class TestDevices:
             (None, 1, {"tensor_parallel_size": 4}, ["0,1,2,3"]),
             (None, 1, {"tensor_parallel_size": 2, "data_parallel_size": 1}, ["0,1"]),
             (None, 100 * GIB, {"data_parallel_size": 1}, ["0,1"]),
+            (None, 1, {"pipeline_parallel_size": 2}, ["0,1", "2,3"]),
+            (None, 100 * GIB, {"pipeline_parallel_size": 2}, ["0,1", "2,3"]),
+            (None, 200 * GIB, {"pipeline_parallel_size": 2}, ["0,1,2,3"]),
+            (None, 1, {"pipeline_parallel_size": 2, "tensor_parallel_size": 2}, ["0,1,2,3"]),
+            (None, 1, {"pipeline_parallel_size": 2, "data_parallel_size": 1}, ["0,1"]),
         ],
     )
     def test_engines_on_a_machine_with_four_gpus(self, monkeypatch, visible, weights, params, devices):
@@ -124,7 +149,8 @@ class TestDevices:
         monkeypatch.setattr(module, "_weights", lambda *_: weights)
         plan = planned(**params)
         assert [variables["JUICECAP_TEST_DEVICES"] for variables in plan.variables] == devices
-        assert plan.arguments["tensor_parallel_size"] == len(devices[0].split(","))
+        pipeline = params.get("pipeline_parallel_size", 1)
+        assert plan.arguments["tensor_parallel_size"] * pipeline == len(devices[0].split(","))
         assert plan.arguments["dtype"] == "bfloat16"
         assert "data_parallel_size" not in plan.arguments
         assert "max_model_len" not in plan.arguments
