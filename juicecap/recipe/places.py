@@ -12,12 +12,10 @@ from juicecap.data.source.options import Options
 from juicecap.errors import DataError
 from juicecap.recipe.model import Recipe
 from juicecap.recipe.problems import Problem, near, suggestion
+from juicecap.vlm.journal.marks import is_journal
 
 RUN_FILES = ("journal.sqlite", "log.jsonl", "manifest.json", "rejected.jsonl", "report.html", "status.json")
 """Files of the run folder that a run writes."""
-
-SQLITE = b"SQLite format 3\0"
-"""How the file of a journal begins."""
 
 
 def dataset_format(recipe: Recipe) -> tuple[str | None, list[Problem]]:
@@ -95,14 +93,14 @@ def _export(recipe: Recipe) -> Iterator[Problem]:
 
 
 def _journal(recipe: Recipe) -> Iterator[Problem]:
-    """A journal that is damaged is set aside: what was never one should not be."""
+    """A journal that is damaged is set aside: what does not show that it was one is left where it is."""
     if not recipe.source.values.get("journal"):
         return
     if recipe.journal.is_file() and recipe.journal.stat().st_size:
-        with recipe.journal.open("rb") as file:
-            if file.read(len(SQLITE)) != SQLITE:
-                message = f"journal: {recipe.journal} is no journal; give the path of one, or of a new file"
-                yield recipe.source.problem(("journal",), message)
+        if not is_journal(recipe.journal):
+            message = f"journal: {recipe.journal} is no journal; give the path of one, or of a new file"
+            hint = f"if it was one and is damaged, rename it; the run then begins a new one as {recipe.journal.name}"
+            yield recipe.source.problem(("journal",), message, hint=hint)
     elif recipe.journal.exists() and not recipe.journal.is_file():
         yield recipe.source.problem(("journal",), f"journal: {recipe.journal} is not a file; give the path of a file")
 

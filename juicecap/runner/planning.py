@@ -16,13 +16,13 @@ from juicecap.media.sizes import FrameSizes
 from juicecap.ops.base import Op
 from juicecap.ops.whole_dataset import WholeDatasetOp
 from juicecap.recipe import Recipe, Step
-from juicecap.recipe.places import SQLITE
 from juicecap.runner.looked_at import Headers, open_dataset, spread
 from juicecap.runner.plan import SHORTEST_ANSWER, Asked, Plan, StepPlan
 from juicecap.sample import Sample, sample_name
 from juicecap.vlm import core
 from juicecap.vlm.base import Answer, Outcome, Part, Request
 from juicecap.vlm.journal import Journal
+from juicecap.vlm.journal.marks import is_journal
 from juicecap.vlm.model_files import ModelFacts, model_facts
 from juicecap.vlm.prompt_tokens import PromptTokens, Shown
 
@@ -152,16 +152,15 @@ def _look_up(recipe: Recipe, planned: StepPlan, requests: Sequence[Request]) -> 
     if not recipe.journal.exists() or not requests:
         return
     try:
-        with recipe.journal.open("rb") as file:
-            whole = file.read(len(SQLITE)) == SQLITE
+        ours = is_journal(recipe.journal)
     except OSError as error:
         planned.unknown_because = error.strerror or str(error)
         return
-    if not whole:  # a run would set it aside; a plan touches nothing
+    if not ours:  # a run would set it aside; a plan touches nothing
         planned.unknown_because = "it is damaged, or no journal"
         return
     try:
-        with Journal(recipe.journal) as journal:
+        with Journal(recipe.journal, may_move=False) as journal:
             planned.known = core.known_answers(requests, journal)
     except JuicecapError as error:
         planned.unknown_because = str(error)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -267,6 +268,39 @@ def test_a_damaged_journal_is_set_aside_and_the_run_goes_on(job, script, said):
     assert f"it is set aside as {aside.name}, and what it held is asked again" in message
 
 
+@pytest.mark.parametrize("mask", [1, 0x80], ids=["another letter", "no UTF-8"])
+def test_a_damaged_answer_is_asked_again_and_its_neighbours_are_not(job, script, said, mask):
+    job.run()
+    asked(script)
+    before = job.output.read_bytes()
+    journal = job.work_dir / "journal.sqlite"
+    raw = bytearray(journal.read_bytes())
+    raw[raw.index(b'{"text":"') + 9] ^= mask
+    journal.write_bytes(raw)
+    for damaged in (1, 0):
+        job.forget_steps()
+        result = job.run()
+        assert (asked(script), result.replayed) == (damaged, 6 - damaged)
+        assert job.output.read_bytes() == before
+    assert said == [f"{journal}: some entries are damaged; what they held is asked again"]
+
+
+def test_a_shared_journal_without_its_beginning_is_set_aside(job, script, said):
+    shared = job.folder / "answers.sqlite"
+    job.run(journal=str(shared))
+    asked(script)
+    before = job.output.read_bytes()
+    job.forget_steps()
+    raw = bytes(4096) + shared.read_bytes()[4096:]
+    shared.write_bytes(raw)
+    job.run(journal=str(shared))
+    assert asked(script) == 6
+    assert job.output.read_bytes() == before
+    (aside,) = job.folder.glob("answers.sqlite.damaged-*")
+    assert aside.read_bytes() == raw
+    assert [each for each in said if f"it is set aside as {aside.name}" in each]
+
+
 def test_a_journal_that_cannot_be_written_ends_the_run_in_one_sentence(job, script, monkeypatch):
     from juicecap.vlm.journal.store import Store
 
@@ -285,14 +319,28 @@ def test_a_recipe_without_a_model_has_no_journal(job):
     assert not (job.work_dir / "journal.sqlite").exists()
 
 
-def test_a_file_that_is_no_journal_is_found_before_the_run(job):
-    file = job.folder / "notes.txt"
-    file.write_text("precious")
-    command = [sys.executable, "-m", "juicecap", "check", str(job.recipe(journal=str(file)))]
-    done = subprocess.run(command, check=False, capture_output=True, text=True)
-    assert done.returncode == 1
-    assert f"journal: {file} is no journal; give the path of one, or of a new file" in done.stderr + done.stdout
-    assert file.read_text() == "precious"
+@pytest.mark.parametrize("what", ["a text", "a database", "a damaged database", "zeros"])
+def test_a_file_that_is_no_journal_is_found_before_the_run_and_stays(job, what):
+    file = job.folder / "precious.db"
+    if what == "a text":
+        file.write_text("precious")
+    elif what == "zeros":
+        file.write_bytes(bytes(10_000))
+    else:
+        with sqlite3.connect(file) as database:
+            database.execute("CREATE TABLE precious (x)")
+    if what == "a damaged database":
+        file.write_bytes(file.read_bytes()[:3000])
+    before = file.read_bytes()
+    recipe = str(job.recipe(journal=str(file)))
+    for command in ("check", "run"):
+        done = subprocess.run([sys.executable, "-m", "juicecap", command, recipe], check=False, capture_output=True, text=True)
+        assert done.returncode == 1
+        told = done.stderr + done.stdout
+        assert f"journal: {file} is no journal; give the path of one, or of a new file" in told
+        assert "if it was one and is damaged, rename it; the run then begins a new one as precious.db" in told
+    assert file.read_bytes() == before
+    assert [path.name for path in job.folder.iterdir() if path.name.startswith("precious.db")] == ["precious.db"]
 
 
 def test_more_candidates_of_the_real_model_are_those_that_it_gives_at_once(demo):

@@ -20,7 +20,8 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from juicecap.errors import EnvironmentFailure, JuicecapError
-from juicecap.vlm.journal.store import Damaged, Entry, Fact, Record, SeenFile, Store, open_store, set_aside
+from juicecap.vlm.journal.aside import Damaged, set_aside
+from juicecap.vlm.journal.store import Entry, Fact, Record, SeenFile, Store, open_store
 
 T = TypeVar("T")
 
@@ -34,8 +35,8 @@ class Journal:
     With `fresh` nothing that it holds is read; with `retry_rejected` no failure is. What is new is written all the same.
     """
 
-    def __init__(self, path: Path, *, fresh: bool = False, retry_rejected: bool = False) -> None:
-        """Open the file, or make it; one that is damaged is set aside.
+    def __init__(self, path: Path, *, fresh: bool = False, retry_rejected: bool = False, may_move: bool = True) -> None:
+        """Open the file, or make it; one that is damaged is set aside, or, without `may_move`, an EnvironmentFailure.
 
         Raises:
             DataError: the file is a database of something else.
@@ -44,14 +45,15 @@ class Journal:
         self._fresh, self._retry_rejected = fresh, retry_rejected
         self.doubted = fresh or retry_rejected
         """Whether the failures that it holds are not read."""
-        self._store = open_store(path)
+        self._may_move = may_move
+        self._store = open_store(path, may_move=may_move)
         self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._records: list[Record] = []
         self._doubting = False
         self._doubted: list[Entry] = []
         self._answers = 0
         self._due = 0.0
-        self._failure: JuicecapError | None = None
+        self._failure: Exception | None = None
         self._closed = False
         self.replayed = self.asked = 0
         """Answers that were taken from here, and that an engine was asked for; counted by `vlm/resources.py`."""
@@ -185,7 +187,7 @@ class Journal:
         try:
             if not self._failure:
                 self._write()
-        except JuicecapError as error:
+        except Exception as error:  # noqa: BLE001  (a thread that ended would leave everybody waiting: it is raised where they are)
             self._failure = error
         if self._failure:
             self._forget()
@@ -199,14 +201,26 @@ class Journal:
         self._records, self._answers = [], 0
 
     def _stored(self, work: Callable[[Store], T]) -> T:
-        """`work` with the store; if that turns out to be damaged, with a new one."""
+        """`work` with the store; if that turns out to be damaged, or to be set aside by another run, with a new one."""
         try:
             return work(self._store)
         except Damaged as damage:
-            self._store.close()
-            set_aside(self._store.path, damage)
-        self._store = open_store(self._store.path)
-        return work(self._store)
+            self._reopen(damage)
+        try:
+            return work(self._store)
+        except Damaged as damage:
+            raise EnvironmentFailure(f"{self._store.path} cannot be used ({damage}); running again resumes") from damage
+
+    def _reopen(self, damage: Damaged) -> None:
+        path = self._store.path
+        self._store.close()
+        try:
+            if self._may_move:
+                set_aside(path, damage)
+            self._store = open_store(path, may_move=self._may_move)
+        except JuicecapError as error:
+            self._failure = error
+            raise
 
     def _look(self, keys: Sequence[str]) -> dict[str, dict[int, Any]]:
         if self._fresh:

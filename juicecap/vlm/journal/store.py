@@ -2,43 +2,43 @@
 
 It is written in short transactions, each of them on disk when it ends (WAL, synchronous FULL), so that whatever kills the
 process leaves whole transactions. Several runs may use one file at once; on a network file system, where that cannot work,
-the first one has it to itself. Each entry carries a checksum, since SQLite has none: what does not fit it is not there.
+the first one has it to itself. What does not fit its checksum is not there. A file that is no whole journal any more is set aside
+(`aside.py`); one of somebody else never is.
 
-Not covered: a disk that says it has written and has not.
+Not covered: a disk that says it has written and has not; saving what is left of a file that is set aside.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import time
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from juicecap.errors import DataError, EnvironmentFailure, JuicecapError
+from juicecap.errors import DataError, EnvironmentFailure
 from juicecap.notice import say_once
+from juicecap.vlm.journal.aside import Damaged, file_id, holding, set_aside
+from juicecap.vlm.journal.faults import FAULTS, failure, is_damage, primary
+from juicecap.vlm.journal.marks import APPLICATION, MARK, TABLES, VERSION, stamp
 from juicecap.vlm.journal.network import on_network
-
-APPLICATION, VERSION = 0x4A434150, 1
-"""How SQLite's header names the file: "JCAP", and the number of its schema."""
 
 PATIENCE = 60.0
 """Seconds to wait for another run that writes."""
 
-_SCHEMA = """
-CREATE TABLE answers (key BLOB, candidate INTEGER, entry TEXT, checksum INTEGER, PRIMARY KEY (key, candidate)) WITHOUT ROWID;
-CREATE TABLE digests (path BLOB PRIMARY KEY, inode INTEGER, size INTEGER, modified INTEGER, changed INTEGER, seen INTEGER,
-    digest TEXT) WITHOUT ROWID;
-CREATE TABLE facts (name BLOB PRIMARY KEY, fact TEXT) WITHOUT ROWID;
-"""
 _AT_ONCE = 500
 """Keys in one query."""
 
-_DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+_INSERT = {
+    "answers": "INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?)",
+    "digests": "INSERT OR REPLACE INTO digests VALUES (?, ?, ?)",
+    "facts": "INSERT OR REPLACE INTO facts VALUES (?, ?, ?)",
+}
 
 
 class Entry(NamedTuple):
@@ -79,10 +79,6 @@ class Usable:
 Record = Entry | SeenFile | Fact | Usable
 
 
-class Damaged(Exception):
-    """The file is no whole database."""
-
-
 class Store:
     """The open file. One thread uses it."""
 
@@ -95,94 +91,109 @@ class Store:
             EnvironmentFailure: it cannot be opened.
         """
         self.path = path
+        self._real = Path(os.path.realpath(path))
         self._alone = on_network(path)
+        self._file = None
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._database = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
-        except (OSError, sqlite3.Error) as error:
-            raise self._cannot("be opened", error) from error
-        try:
-            self._prepare()
-        except sqlite3.Error as error:
-            self._database.close()
+            self._real.parent.mkdir(parents=True, exist_ok=True)
+            with holding(self._real.parent):
+                self._database = sqlite3.connect(self._real, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
+                self._database.text_factory = bytes  # whatever stands there, reading it is no error
+                self._file = file_id(self._real)
+                try:
+                    self._prepare()
+                except BaseException:
+                    self._database.close()
+                    raise
+        except FAULTS as error:
             raise self._translated("be opened", error) from error
-        except BaseException:
-            self._database.close()
-            raise
 
     def answers(self, keys: Sequence[str]) -> dict[str, dict[int, Any]]:
         """What is there for each of these keys, by candidate."""
+        query = "SELECT key, candidate, entry, checksum FROM answers WHERE key IN"
         found: dict[str, dict[int, Any]] = {}
-        for key, candidate, text, checksum in self._select(
-            "SELECT key, candidate, entry, checksum FROM answers WHERE key IN", [bytes.fromhex(key) for key in keys]
-        ):
-            if checksum == _checksum(key, candidate, text):
-                found.setdefault(key.hex(), {})[candidate] = json.loads(text)
-            else:
-                say_once(f"{self.path}: some entries are damaged; what they held is asked again")
+        for key, candidate, content in self._select(query, [bytes.fromhex(key) for key in keys]):
+            found.setdefault(key.hex(), {})[candidate] = content
         return found
 
     def seen(self, paths: Sequence[bytes]) -> dict[bytes, SeenFile]:
         """What is known of these files."""
-        query = "SELECT path, inode, size, modified, changed, seen, digest FROM digests WHERE path IN"
-        return {row[0]: SeenFile(*row) for row in self._select(query, paths)}
+        query = "SELECT path, 0, entry, checksum FROM digests WHERE path IN"
+        return {path: SeenFile(path, *content) for path, _, content in self._select(query, paths)}
 
     def fact(self, name: str) -> str | None:
         """A fact, if it is known."""
-        return next((fact for (fact,) in self._select("SELECT fact FROM facts WHERE name IN", [bytes.fromhex(name)])), None)
+        query = "SELECT name, 0, entry, checksum FROM facts WHERE name IN"
+        return next((fact for _, _, fact in self._select(query, [bytes.fromhex(name)])), None)
 
     def empty(self) -> bool:
         """Whether there are no answers."""
-        try:
+        with self._used("be read"):
             return self._database.execute("SELECT 1 FROM answers LIMIT 1").fetchone() is None
-        except sqlite3.Error as error:
-            raise self._translated("be read", error) from error
 
     def write(self, records: Iterable[Record]) -> None:
         """Write records in one transaction; when it returns they are on disk.
 
         Raises:
-            Damaged: the file is not whole.
+            Damaged: the file is not whole, or another run has set it aside.
             EnvironmentFailure: they cannot be written.
         """
-        try:
-            self._database.execute("BEGIN IMMEDIATE")
-            try:
-                for record in records:
-                    self._insert(record)
-                self._database.execute("COMMIT")
-            except BaseException:
-                if self._database.in_transaction:
-                    self._database.execute("ROLLBACK")
-                raise
-        except sqlite3.Error as error:
-            raise self._translated("be written", error) from error
+        with self._used("be written"), self._transaction():
+            for record in records:
+                self._insert(record)
 
     def close(self) -> None:
         """Let go of the file."""
-        self._database.close()
+        with holding(self._real.parent):  # SQLite removes what belongs to a file by name, if nobody has renamed it
+            self._database.close()
 
     def _prepare(self) -> None:
         if self._alone:
             self._database.execute("PRAGMA locking_mode=EXCLUSIVE")
-        self._pragma("application_id")  # reads the header: a file that is no database shows here
+        if not self._tables():
+            with self._transaction():
+                self._create()
+        self._identify()
         self._patiently("PRAGMA journal_mode=WAL")
         self._database.execute("PRAGMA synchronous=FULL")
-        if verdict := [row[0] for row in self._database.execute("PRAGMA quick_check(1)") if row[0] != "ok"]:
-            raise Damaged(verdict[0])
-        self._database.execute("BEGIN IMMEDIATE")
-        application, version = self._pragma("application_id"), self._pragma("user_version")
-        tables = self._database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-        if application == 0 and not tables:
-            for statement in _SCHEMA.split(";")[:-1]:
-                self._database.execute(statement)
-            self._database.execute(f"PRAGMA application_id={APPLICATION}")
-            self._database.execute(f"PRAGMA user_version={VERSION}")
-        elif application != APPLICATION:
-            raise DataError(f"{self.path} is a database of something else: give another path as journal")
-        elif version != VERSION:
+        if fault := self._fault():
+            raise Damaged(fault, self._file)
+
+    def _create(self) -> None:
+        """Make the tables, in a database that has none: another run may have been faster, or it is somebody else's."""
+        if self._tables() or self._pragma("application_id"):
+            return
+        for statement in TABLES.values():
+            self._database.execute(statement)
+        self._database.execute(f"PRAGMA application_id={APPLICATION}")
+        self._database.execute(f"PRAGMA user_version={VERSION}")
+        self._put("facts", MARK, 0, VERSION)
+
+    def _identify(self) -> None:
+        """Read only: it is our file, ours and damaged, or somebody else's."""
+        tables, application, version = self._tables(), self._pragma("application_id"), self._pragma("user_version")
+        ours = {name.encode(): statement.encode() for name, statement in TABLES.items()}
+        if ours.items() <= tables.items() and (application, version) == (APPLICATION, VERSION):
+            return
+        statements = [statement for statement in tables.values() if isinstance(statement, bytes)]
+        versions = [number for each in statements if (number := stamp(each)) is not None]
+        if application == APPLICATION and versions == [version] != [VERSION]:
             raise DataError(f"{self.path} is the journal of another version of juicecap: give another path as journal")
-        self._database.execute("COMMIT")
+        if application == APPLICATION or versions or set(statements) & set(ours.values()):
+            raise Damaged("its header or its schema is not that of a journal", self._file)
+        if fault := self._fault():
+            raise Damaged(fault, self._file)
+        raise DataError(f"{self.path} is a database of something else: give another path as journal")
+
+    def _tables(self) -> dict[Any, Any]:
+        """The statement that made each table; damaged ones may be of any type."""
+        return dict(self._database.execute("SELECT name, sql FROM sqlite_master"))
+
+    def _fault(self) -> str:
+        """What is wrong with the structure of the file; empty if nothing is. What is wrong with a row shows when it is read."""
+        verdicts = (bytes(row[0]) for row in self._database.execute("PRAGMA quick_check"))
+        faults = (each.decode(errors="replace") for each in verdicts if each != b"ok" and b" value in " not in each)
+        return next(faults, "")
 
     def _pragma(self, name: str) -> int:
         value: int = self._database.execute(f"PRAGMA {name}").fetchone()[0]
@@ -196,46 +207,67 @@ class Store:
                 self._database.execute(statement)
                 return
             except sqlite3.OperationalError as error:
-                if _code(error) != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                if primary(error) != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
                     raise
             time.sleep(0.05)
 
-    def _select(self, query: str, values: Sequence[Any]) -> Iterable[tuple[Any, ...]]:
+    @contextmanager
+    def _used(self, what: str) -> Iterator[None]:
+        """Use the file, which nobody sets aside meanwhile and nobody has set aside before."""
+        with holding(self._real.parent):
+            if not self._alone and file_id(self._real) != self._file:
+                raise Damaged("it is not the file any more that was opened", self._file)
+            try:
+                yield
+            except FAULTS as error:
+                raise self._translated(what, error) from error
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._database.execute("BEGIN IMMEDIATE")
         try:
+            yield
+            self._database.execute("COMMIT")
+        except BaseException:
+            if self._database.in_transaction:
+                self._database.execute("ROLLBACK")
+            raise
+
+    def _select(self, query: str, values: Sequence[bytes]) -> list[tuple[bytes, int, Any]]:
+        """Names, numbers and contents of the rows that are as they were written."""
+        rows: list[tuple[Any, Any, Any, Any]] = []
+        with self._used("be read"):
             for start in range(0, len(values), _AT_ONCE):
                 some = values[start : start + _AT_ONCE]
-                yield from self._database.execute(f"{query} ({','.join('?' * len(some))})", some).fetchall()
-        except sqlite3.Error as error:
-            raise self._translated("be read", error) from error
+                rows += self._database.execute(f"{query} ({','.join('?' * len(some))})", some)
+        intact = [row for row in rows if _is_intact(*row)]
+        if len(intact) < len(rows):
+            say_once(f"{self.path}: some entries are damaged; what they held is asked again")
+        return [(name, number, json.loads(text)) for name, number, text, _ in intact]
 
     def _insert(self, record: Record) -> None:
         if isinstance(record, Entry):
-            key, text = bytes.fromhex(record.key), _json(record.content)
-            values = (key, record.candidate, text, _checksum(key, record.candidate, text))
-            self._database.execute("INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?)", values)
+            self._put("answers", bytes.fromhex(record.key), record.candidate, record.content)
         elif isinstance(record, SeenFile):
-            self._database.execute("INSERT OR REPLACE INTO digests VALUES (?, ?, ?, ?, ?, ?, ?)", record)
+            self._put("digests", record.path, 0, record[1:])
         elif isinstance(record, Usable):
             self._database.execute("DELETE FROM answers WHERE key = ?", (bytes.fromhex(record.key),))
         else:
-            self._database.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (bytes.fromhex(record.name), record.fact))
+            self._put("facts", bytes.fromhex(record.name), 0, record.fact)
 
-    def _translated(self, what: str, error: sqlite3.Error) -> Exception:
-        return Damaged(str(error)) if _code(error) in _DAMAGED else self._cannot(what, error)
+    def _put(self, table: str, name: bytes, number: int, content: Any) -> None:
+        text = _json(content)
+        numbers = (number,) if table == "answers" else ()
+        self._database.execute(_INSERT[table], (name, *numbers, text, _checksum(name, number, text.encode())))
 
-    def _cannot(self, what: str, error: Exception) -> JuicecapError:
-        code = _code(error)
-        if code == sqlite3.SQLITE_FULL:
-            return EnvironmentFailure(f"{self.path} cannot {what}: no space left; free some space and run again, which resumes")
-        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-            hint = "; on a network file system only one run at a time can: give each a journal of its own" if self._alone else ""
-            return EnvironmentFailure(f"{self.path} cannot {what}: another run holds it{hint}")
-        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
-        return EnvironmentFailure(f"{self.path} cannot {what} ({reason}); running again resumes")
+    def _translated(self, what: str, error: Exception) -> Exception:
+        if is_damage(error, self._real):
+            return Damaged(str(error), self._file)
+        return failure(self.path, what, error, alone=self._alone)
 
 
-def open_store(path: Path) -> Store:
-    """Open a journal's file; a damaged one is set aside, and a new one made in its place.
+def open_store(path: Path, *, may_move: bool = True) -> Store:
+    """Open a journal's file; a damaged one is set aside, and a new one made in its place. Without `may_move` it is an error.
 
     Raises:
         DataError: it is a database of something else.
@@ -244,6 +276,8 @@ def open_store(path: Path) -> Store:
     try:
         return Store(path)
     except Damaged as damage:
+        if not may_move:
+            raise EnvironmentFailure(f"{path} is damaged ({damage}); a run sets it aside") from damage
         set_aside(path, damage)
     try:
         return Store(path)
@@ -251,30 +285,18 @@ def open_store(path: Path) -> Store:
         raise EnvironmentFailure(f"{path} cannot be written ({damage})") from damage
 
 
-def set_aside(path: Path, damage: Damaged) -> None:
-    """Rename a damaged file, with what belongs to it, and say so.
-
-    Raises:
-        EnvironmentFailure: it cannot be renamed.
-    """
-    new = path.with_name(f"{path.name}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%S.%f}")
-    try:
-        for suffix in ("", "-wal", "-shm"):
-            part = path.with_name(path.name + suffix)
-            if part.exists():
-                part.rename(new.with_name(new.name + suffix))
-    except OSError as error:
-        raise EnvironmentFailure(f"{path} is damaged ({damage}) and cannot be renamed ({error.strerror})") from error
-    say_once(f"the journal {path} is damaged ({damage}); it is set aside as {new.name}, and what it held is asked again")
+def _is_intact(name: Any, number: Any, text: Any, checksum: Any) -> bool:
+    """Whether a row is as it was written; what is damaged may be of any type."""
+    return (
+        isinstance(name, bytes)
+        and isinstance(number, int)
+        and number >= 0
+        and isinstance(text, bytes)
+        and _checksum(name, number, text) == checksum
+    )
 
 
-def _code(error: Exception) -> int | None:
-    """SQLite's primary result code."""
-    extended = getattr(error, "sqlite_errorcode", None)
-    return None if extended is None else extended & 0xFF
-
-
-def _json(content: dict[str, Any]) -> str:
+def _json(content: Any) -> str:
     text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
     try:
         text.encode()
@@ -283,5 +305,5 @@ def _json(content: dict[str, Any]) -> str:
     return text
 
 
-def _checksum(key: bytes, candidate: int, text: str) -> int:
-    return zlib.crc32(text.encode(), zlib.crc32(candidate.to_bytes(8, "little"), zlib.crc32(key)))
+def _checksum(name: bytes, number: int, text: bytes) -> int:
+    return zlib.crc32(text, zlib.crc32(number.to_bytes(8, "little"), zlib.crc32(name)))

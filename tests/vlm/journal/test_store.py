@@ -1,4 +1,4 @@
-"""The journal's file: transactions, damage, other people's databases, two runs at once."""
+"""The journal's file: transactions, other people's databases, two runs at once, full disks."""
 
 from __future__ import annotations
 
@@ -6,14 +6,17 @@ import resource
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from juicecap.errors import DataError, EnvironmentFailure
+from juicecap.vlm.journal import marks
 from juicecap.vlm.journal import store as store_module
+from juicecap.vlm.journal.marks import is_journal
 from juicecap.vlm.journal.network import on_network
-from juicecap.vlm.journal.store import Damaged, Entry, Fact, SeenFile, Store, open_store
+from juicecap.vlm.journal.store import Entry, Fact, SeenFile, Store, open_store
 
 A, B = "aa" * 16, "bb" * 16
 
@@ -34,7 +37,7 @@ def written(path: Path, *records) -> None:
 
 
 def test_what_was_written_is_there_when_it_is_opened_again(path):
-    seen = SeenFile(b"/clips/\xff.mp4", 1, 2, 3, 4, 5, "digest")
+    seen = SeenFile(b"/clips/\xff.mp4", 2**64 - 1, 2, 3, 4, 5, "digest")  # more than SQLite's own integers
     written(path, entry(), entry(candidate=2, text="Ünïcödé 字幕 \0 \ud800"), entry(B), seen, Fact(A, "frames"))
     store = Store(path)
     assert store.answers([A, "cc" * 16]) == {A: {0: {"text": "a caption"}, 2: {"text": "Ünïcödé 字幕 \0 \ud800"}}}
@@ -68,46 +71,6 @@ def test_a_transaction_is_there_whole_or_not_at_all(path):
     store.close()
 
 
-def test_an_entry_with_a_flipped_bit_is_not_given_out_and_its_neighbours_are(path, said):
-    written(path, entry(text="ship"), entry(B, text="boat"))
-    raw = bytearray(path.read_bytes())
-    raw[raw.index(b'"ship"') + 1] ^= 1  # "rhip": still JSON, and still a whole database
-    path.write_bytes(raw)
-    store = Store(path)
-    assert store.answers([A, B]) == {B: {0: {"text": "boat"}}}
-    assert said == [f"{path}: some entries are damaged; what they held is asked again"]
-    store.close()
-
-
-@pytest.mark.parametrize("harm", ["no header", "zeros inside", "cut", "no database"])
-def test_a_damaged_file_is_set_aside_with_its_name_said(path, said, harm):
-    written(path, *(entry(f"{number:032x}", text="x" * 300) for number in range(200)))
-    raw = bytearray(path.read_bytes())
-    if harm == "no header":
-        raw[:16] = bytes(16)
-    elif harm == "zeros inside":
-        raw[4096 * 3 : 4096 * 5] = bytes(2 * 4096)
-    elif harm == "cut":
-        del raw[4096 * 4 + 100 :]
-    else:
-        raw = bytearray(b"captions\n" * 1000)
-    path.write_bytes(raw)
-    with pytest.raises(Damaged):
-        Store(path)
-    store = open_store(path)
-    assert store.empty()
-    store.write([entry()])
-    store.close()
-    (aside,) = [file for file in path.parent.iterdir() if ".damaged-" in file.name]
-    assert aside.read_bytes() == raw
-    (message,) = said
-    assert message.startswith(f"the journal {path} is damaged (")
-    assert message.endswith(f"); it is set aside as {aside.name}, and what it held is asked again")
-    again = open_store(path)
-    assert again.answers([A]) == {A: {0: {"text": "a caption"}}}
-    again.close()
-
-
 def test_an_empty_file_becomes_a_journal(path):
     path.parent.mkdir()
     path.touch()
@@ -126,12 +89,30 @@ def test_a_database_of_somebody_else_is_left_alone(path):
     assert sqlite3.connect(path).execute("SELECT name FROM sqlite_master").fetchall() == [("precious",)]
 
 
-def test_a_journal_of_a_later_version_is_left_alone(path):
+def test_a_journal_of_a_later_version_is_left_alone(path, monkeypatch):
+    later = {name: statement.replace("version 1", "version 99") for name, statement in marks.TABLES.items()}
+    with monkeypatch.context() as then:
+        then.setattr(store_module, "VERSION", 99)
+        then.setattr(store_module, "TABLES", later)
+        written(path, entry())
+    with pytest.raises(DataError, match="is the journal of another version of juicecap: give another path as journal"):
+        open_store(path)
+    assert is_journal(path)
+    with monkeypatch.context() as then:
+        then.setattr(store_module, "VERSION", 99)
+        then.setattr(store_module, "TABLES", later)
+        store = open_store(path)
+        assert store.answers([A]) == {A: {0: {"text": "a caption"}}}
+        store.close()
+
+
+def test_a_journal_with_tables_and_views_of_its_owner_is_one(path):
     written(path, entry())
     with sqlite3.connect(path) as database:
-        database.execute("PRAGMA user_version=99")
-    with pytest.raises(DataError, match="is the journal of another version of juicecap"):
-        open_store(path)
+        database.execute("CREATE VIEW texts AS SELECT entry FROM answers")
+    store = open_store(path)
+    assert store.answers([A]) == {A: {0: {"text": "a caption"}}}
+    store.close()
 
 
 def test_a_path_that_cannot_be_opened_is_a_sentence(tmp_path):
@@ -149,7 +130,7 @@ def test_it_is_on_disk_when_write_returns(path):
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout == '[(\'{"text":"a caption"}\',)]\n'
     assert store._database.execute("PRAGMA synchronous").fetchone() == (2,)
-    assert store._database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    assert store._database.execute("PRAGMA journal_mode").fetchone() == (b"wal",)
     store.close()
 
 
@@ -197,6 +178,41 @@ def test_a_full_disk_is_a_sentence(path):
         store.write([entry(f"{number:032x}", text="x" * 3000) for number in range(50)])
     assert str(caught.value) == f"{path} cannot be written: no space left; free some space and run again, which resumes"
     assert store.empty()
+    store.close()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 64 kilobytes."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", place], capture_output=True, check=False)
+    if made.returncode:
+        pytest.skip("only root may mount a file system")
+    yield place
+    subprocess.run(["umount", "-l", place], check=True)
+
+
+@pytest.mark.parametrize("left", [0, 4, 16, 28, 40])
+def test_a_disk_on_which_it_cannot_be_opened_is_full(small_disk, left):
+    """SQLite itself calls it an I/O error, or says that the file cannot be opened."""
+    path = small_disk / "journal.sqlite"
+    (small_disk / "other").write_bytes(bytes((64 - left) * 1024))
+    with pytest.raises(EnvironmentFailure) as caught:
+        open_store(path)
+    assert str(caught.value) == f"{path} cannot be opened: no space left; free some space and run again, which resumes"
+    (small_disk / "other").unlink()
+    with pytest.raises(EnvironmentFailure, match=r"cannot be written: no space left; free some space"):
+        open_store(path).write([entry(text="x" * 100_000)])
+
+
+def test_what_the_disk_has_room_for_is_another_error(path, monkeypatch):
+    store = Store(path)
+    failing = sqlite3.OperationalError("disk I/O error")
+    failing.sqlite_errorcode = sqlite3.SQLITE_IOERR
+    monkeypatch.setattr(store, "_insert", lambda record: (_ for _ in ()).throw(failing))
+    with pytest.raises(EnvironmentFailure, match=r"cannot be written \(disk I/O error\); running again resumes"):
+        store.write([entry()])
     store.close()
 
 

@@ -1,0 +1,84 @@
+"""Setting a damaged journal aside while other runs use it, or find the same damage at the same moment.
+
+SQLite opens a database and what belongs to it by their names, one after the other, so nobody may rename them in between. Who
+opens, reads or writes a journal holds its folder with others (`holding`), for as long as that takes; who renames it holds the
+folder alone, and looks first whether the file is still the one that was damaged. Others notice by the file's number that theirs
+is gone, and open the new one before they write. The lock is the system's (`flock` of the folder); where a file system has none,
+or only one run at a time can use the file, there is none.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+from juicecap.errors import EnvironmentFailure
+from juicecap.notice import say_once
+
+
+class FileId(NamedTuple):
+    """What tells a file from another that has its name later."""
+
+    device: int
+    inode: int
+
+
+class Damaged(Exception):
+    """The file is no whole database, or no longer the one that was opened. `file` is the one that was."""
+
+    def __init__(self, reason: str, file: FileId | None) -> None:
+        words = "".join(letter if letter.isprintable() else " " for letter in reason).split()
+        super().__init__(" ".join(words)[:200])
+        self.file = file
+
+
+def file_id(path: Path) -> FileId | None:
+    """The file that has this name now; None if there is none."""
+    try:
+        state = os.stat(path)
+    except OSError:
+        return None
+    return FileId(state.st_dev, state.st_ino)
+
+
+@contextmanager
+def holding(folder: Path, *, alone: bool = False) -> Iterator[None]:
+    """Hold a folder for the block, together with others or alone; wait for that as long as it takes."""
+    try:
+        handle = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:  # a folder that may not be listed
+        yield
+        return
+    try:
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(handle, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        yield
+    finally:
+        os.close(handle)
+
+
+def set_aside(path: Path, damage: Damaged) -> None:
+    """Rename a damaged file, with what belongs to it, and say so; unless another run has done it.
+
+    Raises:
+        EnvironmentFailure: it cannot be renamed.
+    """
+    real = Path(os.path.realpath(path))
+    new = real.with_name(f"{real.name}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%S.%f}")
+    with holding(real.parent, alone=True):
+        if damage.file is None or file_id(real) != damage.file:
+            return
+        try:
+            for suffix in ("", "-wal", "-shm", "-journal"):
+                part = real.with_name(real.name + suffix)
+                if part.exists():
+                    part.rename(new.with_name(new.name + suffix))
+        except OSError as error:
+            raise EnvironmentFailure(f"{path} is damaged ({damage}) and cannot be renamed ({error.strerror})") from error
+    shown = new if path.is_symlink() else new.name
+    say_once(f"the journal {path} is damaged ({damage}); it is set aside as {shown}, and what it held is asked again")
