@@ -36,7 +36,7 @@ class Reply:
 
 
 def read(answer: dict[str, Any]) -> Reply:
-    """What is in an answer that has the right shape (`wire.misshapen`). Counts that make no sense are 0, as if they were not told.
+    """What is in an answer that has the right shape (`wire.misshapen`). Counts that make no sense are 0, as if not told.
 
     Servers tell how many tokens all candidates have together. Where there are several, each is given a share in proportion to the
     length of its text, so that the sum is right; with one candidate the number is exact.

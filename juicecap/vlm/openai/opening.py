@@ -26,7 +26,7 @@ from juicecap.vlm.openai.asking import Asking
 from juicecap.vlm.openai.breaker import Breaker
 from juicecap.vlm.openai.options import Options, Transport
 from juicecap.vlm.openai.retry import Patience, Persistent
-from juicecap.vlm.openai.server import CallFailed, Server
+from juicecap.vlm.openai.server import PATIENCE, CallFailed, Server
 
 _QUESTION = "What is this?"
 _TRIAL_TOKENS = 16
@@ -35,9 +35,6 @@ _EXTENDED = ("vllm", "sglang")
 """Servers that take sampling parameters beyond OpenAI's; they say who they are in their list of models."""
 
 _MOST_NAMES = 20
-_PATIENCE = 20.0
-"""Seconds for a server to show that it is there; a first answer may take as long as any (models are loaded late)."""
-
 _ATTEMPTS = 3
 
 
@@ -72,10 +69,10 @@ async def find_out(
 
 async def _greet(server: Server, settings: ModelSettings, options: Options) -> bool:
     try:
-        async with asyncio.timeout(_PATIENCE):
+        async with asyncio.timeout(PATIENCE):
             models = await server.models()
     except TimeoutError:
-        raise _absent(options, f"silent for {_PATIENCE:g} seconds") from None
+        raise _absent(options, f"silent for {PATIENCE:g} seconds") from None
     except CallFailed as failed:
         if failed.silent:
             raise _absent(options, failed.message) from None

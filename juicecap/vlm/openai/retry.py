@@ -49,8 +49,10 @@ class Persistent:
             EnvironmentFailure: the server is gone.
         """
         async with self._breaker.passage() as probe:
+            counted = False
             for attempt in range(1 if probe else self._patience.max_attempts):
                 await self._wait(attempt)
+                began = time.monotonic()
                 try:
                     answer = await self._server.chat(body)
                 except CallFailed as failed:
@@ -60,29 +62,36 @@ class Persistent:
                         self._breaker.answered()
                         raise
                     logger.debug("{}: attempt {}: {}", self._breaker.place, attempt + 1, failed)
-                    self._tell_breaker(failed)
+                    waited = time.monotonic() - began if failed.kind == "timeout" else 0.0
+                    counted = counted or self._breaker.late(str(failed), waited)
+                    await self._tell_breaker(failed, waited)
                     if failed.wait is not None and failed.wait > self._patience.longest_retry_after:
                         break
                     self._not_before = max(self._not_before, time.monotonic() + (failed.wait or 0.0))
                 else:
                     self._breaker.answered()
                     return answer
-            self._breaker.given_up(str(last))
+            if not counted:
+                self._breaker.given_up(str(last), waited)
             self._breaker.check()
             raise last
 
-    def _tell_breaker(self, failed: CallFailed) -> None:
+    async def _tell_breaker(self, failed: CallFailed, waited: float) -> None:
+        self._breaker.check()
         if failed.silent:
             self._breaker.nobody_there(str(failed))
-        elif failed.kind != "timeout":  # which may be either
+        elif failed.kind == "timeout" and not await self._server.is_there():  # else it may just be slow
+            self._breaker.nobody_there(str(failed), waited)
+        else:
             self._breaker.somebody_there()
         self._breaker.check()
 
     async def _wait(self, attempt: int) -> None:
         """Wait before attempt number `attempt`, counted from 0."""
-        asked = self._not_before - time.monotonic()
-        if attempt or asked > 0:
-            most = min(self._patience.longest_wait, self._patience.first_wait * 2 ** max(0, attempt - 1))
-            await asyncio.sleep(max(0.0, asked) + self._random.uniform(0, most))
-            if attempt:
-                self._breaker.check()
+        most = min(self._patience.longest_wait, self._patience.first_wait * 2 ** max(0, attempt - 1))
+        if attempt:
+            await asyncio.sleep(self._random.uniform(0, most))
+        while (asked := self._not_before - time.monotonic()) > 0:  # another request may be told to wait longer meanwhile
+            await asyncio.sleep(asked + self._random.uniform(0, most))
+        if attempt:
+            self._breaker.check()

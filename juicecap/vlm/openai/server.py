@@ -20,6 +20,9 @@ import openai
 from juicecap.vlm.openai.options import NO_KEY, Options
 from juicecap.vlm.openai.wire import misshapen, parsed
 
+PATIENCE = 20.0
+"""Seconds for a server to show that it is there."""
+
 _LONGEST_MESSAGE = 500
 _BEYOND_STATUS = 600
 _TRANSIENT = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.CONFLICT, HTTPStatus.TOO_MANY_REQUESTS)
@@ -91,6 +94,17 @@ class Server:
             raise
         models = listed.get("data")
         return [model for model in models if isinstance(model, dict)] if isinstance(models, list) else []
+
+    async def is_there(self) -> bool:
+        """Whether the server says anything at all, which need not be an answer."""
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await self.models()
+        except TimeoutError:
+            return False
+        except CallFailed as failed:
+            return failed.kind not in ("connection", "timeout")
+        return True
 
     async def chat(self, body: dict[str, Any]) -> dict[str, Any]:
         """The answer to one chat request: an object with at least one choice.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import random
 import socket
 import time
 from datetime import UTC, datetime, timedelta
@@ -13,6 +14,8 @@ import pytest
 from scripted_server import KEY, Reply, obliging, prepared, refused, said, three
 
 from juicecap.errors import EnvironmentFailure, ModelError
+from juicecap.vlm.openai import breaker
+from juicecap.vlm.openai import server as server_module
 from juicecap.vlm.openai.breaker import GIVEN_UP, SILENCE, Breaker
 from juicecap.vlm.openai.retry import Patience
 from juicecap.vlm.openai.server import _seconds
@@ -108,6 +111,26 @@ class TestTime:
         first, *others = (seen.when for seen in server.seen)
         assert min(others) - first >= 0.4
 
+    def test_requests_that_wait_already_wait_longer_when_the_server_asks_for_it(self, server, monkeypatch):
+        monkeypatch.setattr(random.Random, "uniform", lambda self, least, most: most)
+        pause = refused(429, "slow down", {"Retry-After": "0.9"})
+        told = []
+
+        def script(body):
+            text = body["messages"][0]["content"][-1]["text"]
+            if sum(seen.parts()[-1] == text for seen in server.seen) > 1:
+                return said(f"about {text}")
+            if text == "fails":
+                return refused(500, "oops")
+            told.append(time.monotonic() + 0.1)
+            return Reply(pause.body, 429, pause.headers, hang=0.1)
+
+        patience = Patience(first_wait=0.4, longest_wait=0.4)
+        outcomes = server.answers(script, prepared("fails"), prepared("is turned away"), patience=patience)
+        assert fates(outcomes) == ["about fails", "about is turned away"]
+        assert len(server.seen) == 4
+        assert all(seen.when - told[0] >= 0.9 for seen in server.seen[2:])
+
     def test_a_server_that_asks_for_too_long_a_pause_is_not_waited_for(self, server):
         (outcome,) = server.answers([refused(429, "come back tomorrow", {"Retry-After": "86400"})], prepared())
         assert (outcome.failure.code, outcome.failure.retryable) == ("RATE_LIMITED", True)
@@ -187,10 +210,10 @@ class TestBreaker:
 
     def test_a_server_that_refuses_connections_is_given_a_minute(self, server):
         clock = iter([0.0, 30.0, SILENCE - 1, SILENCE + 1])
-        breaker = Breaker(server.base, clock=lambda: next(clock))
+        watched = Breaker(server.base, clock=lambda: next(clock))
 
         async def stopped():
-            backend = server.backend(breaker=breaker)
+            backend = server.backend(breaker=watched)
             await backend.open()
             server.stop()
             try:
@@ -206,11 +229,11 @@ class TestBreaker:
     def test_time_in_which_nobody_asks_is_no_silence(self):
         times = [0.0, 1000.0, 1030.0, 1059.0, 1061.0]
         clock = iter(times)
-        breaker = Breaker("http://somewhere/v1", clock=lambda: next(clock))
+        watched = Breaker("http://somewhere/v1", clock=lambda: next(clock))
         gone = []
         for _ in times:
-            breaker.nobody_there("connection refused")
-            gone.append(bool(breaker._gone))
+            watched.nobody_there("connection refused")
+            gone.append(bool(watched._gone))
         assert gone == [False, False, False, False, True]
 
     def test_one_request_alone_finds_out_whether_the_server_is_back(self, server):
@@ -235,6 +258,100 @@ class TestBreaker:
         assert probes == 1
         assert [fates(each) for each in back] == [["caption 0"]] * GIVEN_UP
         assert sent == GIVEN_UP
+
+
+class TestSilence:
+    """A server that takes connections and says nothing; here a minute has half a second."""
+
+    @pytest.fixture(autouse=True)
+    def short(self, monkeypatch):
+        monkeypatch.setattr(breaker, "SILENCE", 0.5)
+        monkeypatch.setattr(server_module, "PATIENCE", 0.2)
+
+    def test_a_machine_that_is_gone_ends_the_run_however_few_wait_for_it(self, server):
+        def script(body):
+            server.models = Reply(hang=60)
+            return Reply(hang=60)
+
+        begin = time.monotonic()
+        with pytest.raises(EnvironmentFailure) as raised:
+            server.answers(script, prepared(), timeout=0.6, max_attempts=50)
+        assert str(raised.value) == f"{server.base} no longer answers: no answer within 0.6 seconds; running again resumes"
+        assert len(server.seen) == 1
+        assert time.monotonic() - begin < 2
+
+    def test_with_a_short_timeout_it_is_still_given_a_minute(self, server):
+        def script(body):
+            server.models = Reply(hang=60)
+            return Reply(hang=60)
+
+        begin = time.monotonic()
+        with pytest.raises(EnvironmentFailure, match=r"no answer within 0\.1 seconds"):
+            server.answers(script, prepared(), timeout=0.1, max_attempts=50)
+        assert len(server.seen) > 1
+        assert 0.5 < time.monotonic() - begin < 3
+
+    @pytest.mark.parametrize("models", [None, Reply("not found", 404), refused(500, "oops"), Reply("<html>")], ids=repr)
+    def test_one_request_that_hangs_fails_alone_where_somebody_is_there(self, server, models):
+        async def story():
+            backend = server.backend(timeout=0.6, max_attempts=2)
+            await backend.open()
+            server.models = models or server.models
+            server.script, server.seen = [Reply(hang=60)], []
+            try:
+                return await backend.generate([prepared()])
+            finally:
+                await backend.close()
+
+        (outcome,) = asyncio.run(story())
+        assert (outcome.failure.code, outcome.failure.attempts) == ("REQUEST_TIMEOUT", 2)
+
+    def test_an_engine_that_hangs_behind_its_server_ends_the_run_after_one_timeout(self, server):
+        begin = time.monotonic()
+        with pytest.raises(EnvironmentFailure, match=r"no longer answers: no answer within 0\.6 seconds"):
+            server.answers([Reply(hang=60)], *(prepared(str(number)) for number in range(GIVEN_UP)), timeout=0.6, max_attempts=50)
+        assert GIVEN_UP <= len(server.seen) < 2 * GIVEN_UP
+        assert time.monotonic() - begin < 2
+
+    def test_a_slow_server_that_answers_others_is_there(self, server):
+        def script(body):
+            return Reply(hang=60) if body["messages"][0]["content"][-1]["text"] == "hangs" else Reply(GOOD.body, hang=0.2)
+
+        async def story():
+            backend = server.backend(timeout=0.6, max_attempts=3)
+            await backend.open()
+            server.models = Reply(hang=60)
+            server.script = script
+            hanging = asyncio.create_task(backend.generate([prepared("hangs")] * (GIVEN_UP + 4)))
+            good = []
+            while not hanging.done():
+                good += await backend.generate([prepared("is slow")])
+            await backend.close()
+            return fates(hanging.result()), fates(good)
+
+        hung, good = asyncio.run(story())
+        assert hung == ["REQUEST_TIMEOUT"] * (GIVEN_UP + 4)
+        assert good == ["A red circle."] * len(good)
+        assert len(good) > 5
+
+    def test_answers_and_words_end_a_silence(self):
+        now = 0.0
+        watched = breaker.Breaker("http://somewhere/v1", clock=lambda: now)
+
+        def gone_after(second: float, waited: float) -> bool:
+            nonlocal now
+            now = second
+            watched.nobody_there("silent", waited)
+            return bool(watched._gone)
+
+        assert not gone_after(10.0, 0.3)  # silent from 9.7
+        assert not gone_after(10.15, 0.1)
+        watched.somebody_there()
+        assert not gone_after(10.3, 0.1)  # silent from 10.2
+        watched.answered()
+        assert not gone_after(10.9, 0.7)  # somebody was answered while it waited
+        assert not gone_after(11.2, 0.25)  # silent from 10.95
+        assert gone_after(11.5, 0.25)
 
 
 class TestDiscretion:
