@@ -52,6 +52,13 @@ def test_frames_that_the_processor_refuses(engine: Any, clips: Any, prepared: An
     assert told == ["PROCESSOR_FAILED" if place in poison else clips.captions[place] for place in range(6)]
 
 
+@pytest.mark.parametrize("poison", SUBSETS)
+def test_requests_that_the_engine_refuses(engine: Any, clips: Any, prepared: Any, poison: tuple[int, ...]) -> None:
+    batch = [prepared(path, temperature=2.5 if place in poison else 0.0) for place, path in enumerate(clips.paths[:6])]
+    told = [each.failure.code if each.failure else each.answers[0].text for each in engine.answers(batch)]
+    assert told == ["GENERATE_FAILED" if place in poison else clips.captions[place] for place in range(6)]
+
+
 @pytest.mark.parametrize("poison", [*((place,) for place in range(6)), (0, 5)])
 def test_requests_that_kill_engines(two_frail_engines: Any, clips: Any, prepared: Any, poison: tuple[int, ...]) -> None:
     batch = [prepared(path) for path in clips.paths[:6]]
