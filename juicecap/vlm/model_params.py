@@ -45,7 +45,7 @@ NOT_SET_HERE = {
     "pretrained_model_name_or_path": "hf_model is the model's name",
     "state_dict": "weights are those of the model",
 }
-"""Names that the libraries know and a recipe does not set, and why."""
+"""Names that `hf` knows and a recipe does not set, and why; `model` is one of `vllm`'s too."""
 
 DTYPES: Mapping[str, tuple[str, ...]] = {
     "hf": ("auto", "bfloat16", "float16", "float32", "float64", "half", "float", "double"),
@@ -61,7 +61,7 @@ def problems(backend: str, params: Mapping[str, Any]) -> Iterator[str]:
         homes = [home for home, names in _HOMES.items() if name in names]
         if homes and backend not in homes:
             yield f"{name} is for backend: {' or '.join(homes)}, and the backend is {backend}"
-        elif name in NOT_SET_HERE and backend != "openai":
+        elif name in NOT_SET_HERE and (backend == "hf" or (backend, name) == ("vllm", "model")):
             yield f"{name} is not set here: {NOT_SET_HERE[name]}"
         elif name == "use_safetensors" and value is not True:
             yield "use_safetensors can only be true: other files of weights can run code when they are loaded; convert the model"

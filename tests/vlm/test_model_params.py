@@ -26,7 +26,8 @@ from juicecap.vlm.model_params import problems, unknown_to_hf
         ),
         ("vllm", {"torch_dtype": 7}, "torch_dtype must be one of auto, bfloat16, float16, float32, half, float, not 7"),
         ("hf", {"model": "x"}, "model is not set here: hf_model is the model's name"),
-        ("vllm", {"generation_config": "auto"}, "generation_config is not set here: sampling_params say how tokens are drawn"),
+        ("vllm", {"model": "x"}, "model is not set here: hf_model is the model's name"),
+        ("hf", {"generation_config": "auto"}, "generation_config is not set here: sampling_params say how tokens are drawn"),
         (
             "hf",
             {"use_safetensors": False},
@@ -42,7 +43,7 @@ def test_what_a_backend_cannot_take(backend, params, found):
     ("backend", "params"),
     [
         ("hf", {"dtype": "auto", "revision": "main", "use_safetensors": True, "trust_remote_code": True, "whatever": 1}),
-        ("vllm", {"dtype": "half", "revision": "main", "quantization": "fp8", "cache_dir": "x", "whatever": 1}),
+        ("vllm", {"dtype": "half", "revision": "main", "quantization": "fp8", "cache_dir": "x", "generation_config": "vllm"}),
         ("openai", {"timeout": 3, "transport": "images", "whatever": 1}),
     ],
 )

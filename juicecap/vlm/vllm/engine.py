@@ -66,7 +66,10 @@ class Engine:
         except Exception as error:  # a foreign engine's door
             cause = log.cause() or first_line(error)
             log.close()
-            raise EnvironmentFailure(f"vLLM's engine cannot be started: {cause}") from error
+            way = "where memory is short, lower max_model_len or raise tensor_parallel_size in model_params"
+            raise EnvironmentFailure(
+                f"vLLM's engine cannot be started: {cause.rstrip('.')}; {way}; running again resumes"
+            ) from error
         return cls(llm, log, context)
 
     @property

@@ -146,8 +146,8 @@ def engine_params(given: Mapping[str, Any]) -> dict[str, Any]:
     for name in params:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise ModelError(f"model_params: vLLM has no engine parameter {name!r}{hint}")
+            hint = f"did you mean {near[0]!r}?" if near else "its documentation lists them under engine arguments"
+            raise ModelError(f"model_params: vLLM has no engine parameter {name!r}; {hint}")
     for name in ("data_parallel_size", "pipeline_parallel_size", "tensor_parallel_size"):
         if name in params and (type(params[name]) is not int or params[name] < 1):
             raise ModelError(f"model_params: {name} must be an integer > 0, not {params[name]!r}")

@@ -53,11 +53,41 @@ class TestParameters:
         assert complaint(tensor_paralel_size=2) == (
             "model_params: vLLM has no engine parameter 'tensor_paralel_size'; did you mean 'tensor_parallel_size'?"
         )
-        assert complaint(zzzzzz=2) == "model_params: vLLM has no engine parameter 'zzzzzz'"
+        assert complaint(zzzzzz=2) == (
+            "model_params: vLLM has no engine parameter 'zzzzzz'; its documentation lists them under engine arguments"
+        )
         with pytest.raises(ModelError, match="model_params: the model is not set here; hf_model is its name"):
             engine_params({"model": "x"})
         assert complaint(data_parallel_size=0) == "model_params: data_parallel_size must be an integer > 0, not 0"
         assert complaint(tensor_parallel_size=True) == "model_params: tensor_parallel_size must be an integer > 0, not True"
+
+    @pytest.mark.parametrize(
+        ("params", "told"),
+        [
+            ({"max_num_seqs": 0}, "max_num_seqs: 0: input should be greater than or equal to 1"),
+            (
+                {"max_num_seqs": "many"},
+                "max_num_seqs: 'many': input should be a valid integer, unable to parse string as an integer",
+            ),
+            ({"gpu_memory_utilization": 7}, "gpu_memory_utilization: 7: input should be less than or equal to 1"),
+            ({"block_size": 0}, "block_size: 0: input should be greater than 0"),
+            ({"limit_mm_per_prompt": 3}, "limit_mm_per_prompt: 3: input should be a valid dictionary"),
+        ],
+    )
+    def test_a_value_that_vllm_refuses_is_named_before_an_engine_is_started(self, params, told):
+        assert complaint(**params) == f"model_params: vLLM refuses {told}"
+
+    def test_values_that_contradict_each_other(self):
+        told = complaint(max_num_batched_tokens=10)
+        assert told.startswith(
+            "model_params: vLLM refuses them: max_num_batched_tokens (10) is smaller than max_model_len (8192). "
+        )
+        assert complaint(max_model_len=100_000).startswith(
+            "model_params: vLLM refuses them: User-specified max_model_len (100000) "
+        )
+
+    def test_a_pipeline_of_no_stages(self):
+        assert complaint(pipeline_parallel_size=0) == "model_params: pipeline_parallel_size must be an integer > 0, not 0"
 
     def test_on_a_cpu(self):
         assert cpu_defaults({}, 32768) == {
