@@ -11,6 +11,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from subprocess import PIPE
 from typing import NamedTuple
 
 import pytest
@@ -348,6 +349,7 @@ from pathlib import Path
 from juicecap.vlm.journal import Journal
 from juicecap.vlm.journal.store import Entry
 number, path = int(sys.argv[1]), Path(sys.argv[2])
+print("ready", flush=True)
 sys.stdin.readline()
 with Journal(path) as journal:
     for each in range(20):
@@ -419,10 +421,15 @@ class TestSeveralRuns:
             self.damage(path)
             command = [sys.executable, "-c", RUN]
             runs = [
-                subprocess.Popen([*command, str(number), path], stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+                subprocess.Popen([*command, str(number), path], stdin=PIPE, stdout=PIPE, stderr=PIPE, text=True)
                 for number in range(4)
             ]
-            said = [run.communicate("\n")[1] for run in runs]
+            for run in runs:
+                assert run.stdout.readline() == "ready\n"
+            for run in runs:
+                run.stdin.write("\n")
+                run.stdin.flush()
+            said = [run.communicate()[1] for run in runs]
             assert [run.returncode for run in runs] == [0] * 4, said
             assert sum("is set aside as" in each for each in said) == len(aside(path)) == 1
             with Journal(path) as journal:
