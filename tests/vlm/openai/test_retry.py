@@ -266,8 +266,12 @@ class TestSilence:
     @pytest.fixture(autouse=True)
     def short(self, monkeypatch):
         monkeypatch.setattr(breaker, "SILENCE", 0.5)
+
+    @pytest.fixture
+    def impatient(self, monkeypatch):
         monkeypatch.setattr(server_module, "PATIENCE", 0.2)
 
+    @pytest.mark.usefixtures("impatient")
     def test_a_machine_that_is_gone_ends_the_run_however_few_wait_for_it(self, server):
         def script(body):
             server.models = Reply(hang=60)
@@ -278,8 +282,9 @@ class TestSilence:
             server.answers(script, prepared(), timeout=0.6, max_attempts=50)
         assert str(raised.value) == f"{server.base} no longer answers: no answer within 0.6 seconds; running again resumes"
         assert len(server.seen) == 1
-        assert time.monotonic() - begin < 2
+        assert time.monotonic() - begin < 5
 
+    @pytest.mark.usefixtures("impatient")
     def test_with_a_short_timeout_it_is_still_given_a_minute(self, server):
         def script(body):
             server.models = Reply(hang=60)
@@ -289,7 +294,7 @@ class TestSilence:
         with pytest.raises(EnvironmentFailure, match=r"no answer within 0\.1 seconds"):
             server.answers(script, prepared(), timeout=0.1, max_attempts=50)
         assert len(server.seen) > 1
-        assert 0.5 < time.monotonic() - begin < 3
+        assert 0.5 < time.monotonic() - begin < 8
 
     @pytest.mark.parametrize("models", [None, Reply("not found", 404), refused(500, "oops"), Reply("<html>")], ids=repr)
     def test_one_request_that_hangs_fails_alone_where_somebody_is_there(self, server, models):
@@ -311,11 +316,12 @@ class TestSilence:
         with pytest.raises(EnvironmentFailure, match=r"no longer answers: no answer within 0\.6 seconds"):
             server.answers([Reply(hang=60)], *(prepared(str(number)) for number in range(GIVEN_UP)), timeout=0.6, max_attempts=50)
         assert GIVEN_UP <= len(server.seen) < 2 * GIVEN_UP
-        assert time.monotonic() - begin < 2
+        assert time.monotonic() - begin < 5
 
+    @pytest.mark.usefixtures("impatient")
     def test_a_slow_server_that_answers_others_is_there(self, server):
         def script(body):
-            return Reply(hang=60) if body["messages"][0]["content"][-1]["text"] == "hangs" else Reply(GOOD.body, hang=0.2)
+            return Reply(hang=60) if body["messages"][0]["content"][-1]["text"] == "hangs" else Reply(GOOD.body, hang=0.1)
 
         async def story():
             backend = server.backend(timeout=0.6, max_attempts=3)
