@@ -296,13 +296,15 @@ class TestPrompts:
         assert [texts(outcomes)[place] for place in (0, 2)] == [clips.captions[0], clips.captions[2]]
 
     def test_a_request_that_is_too_long_is_rejected_alone(self, clips):
-        outcomes = core.ask([asked(clips.paths[0]), asked(clips.paths[1], sampling=Sampling(max_tokens=40000))])
-        assert texts(outcomes) == [clips.captions[0], "TOO_LONG"]
+        requests = [asked(clips.paths[0]), *(asked(clips.paths[1], sampling=Sampling(max_tokens=most)) for most in (32760, 40000))]
+        outcomes = core.ask(requests)
+        assert texts(outcomes) == [clips.captions[0], "TOO_LONG", "TOO_LONG"]
         prompt = outcomes[0].prompt_tokens
-        assert outcomes[1].failure.message == (
-            f"the prompt has {prompt} tokens; with max_tokens 40000 that exceeds the model's 32768: "
-            "take fewer frames (fps, max_frames) or fewer pixels (max_pixels)"
-        )
+        assert [outcome.failure.message for outcome in outcomes[1:]] == [
+            f"the prompt has {prompt} tokens; with max_tokens 32,760 that exceeds the model's 32,768: "
+            "take fewer frames (fps, max_frames), fewer pixels (max_pixels) or a lower max_tokens",
+            "max_tokens 40,000 leaves no room for a prompt beside it in the model's 32,768: lower max_tokens",
+        ]
 
 
 class TestFailures:
