@@ -296,7 +296,10 @@ class TestPrompts:
         assert [texts(outcomes)[place] for place in (0, 2)] == [clips.captions[0], clips.captions[2]]
 
     def test_a_request_that_is_too_long_is_rejected_alone(self, clips):
-        requests = [asked(clips.paths[0]), *(asked(clips.paths[1], sampling=Sampling(max_tokens=most)) for most in (32760, 40000))]
+        requests = [
+            asked(clips.paths[0]),
+            *(asked(clips.paths[1], sampling=Sampling(max_tokens=most)) for most in (32760, 40000)),
+        ]
         outcomes = core.ask(requests)
         assert texts(outcomes) == [clips.captions[0], "TOO_LONG", "TOO_LONG"]
         prompt = outcomes[0].prompt_tokens
