@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 ALIKE = 100
 """So many samples at the head of a step that all fail with one code end the run."""
 
-ENGINE = ("DECODER_CRASHED", "ENGINE_POISON", "GENERATE_FAILED", "OUT_OF_MEMORY", "PROCESSOR_FAILED")
+ENGINE = ("DECODER_CRASHED", "ENGINE_POISON", "GENERATE_FAILED", "PROCESSOR_FAILED")
 """Besides retryable ones, codes that tell of the environment where all samples have them."""
 
 

@@ -125,7 +125,8 @@ class HFBackend:
                 health.failed(members, error)
             if len(members) == 1:
                 text = f"the model fails with {type(error).__name__}: {error}"
-                return [failed(members[0].prepared, SampleError("OUT_OF_MEMORY" if full else "GENERATE_FAILED", text))]
+                code = "OUT_OF_MEMORY" if full else "GENERATE_FAILED"
+                return [failed(members[0].prepared, SampleError(code, text, retryable=full))]  # others may have held the memory
         else:
             health.answered(members)
             return outcomes

@@ -368,6 +368,7 @@ class TestFailures:
         Spy(engine, monkeypatch, torch.OutOfMemoryError("full"), {3})
         outcomes = generated(engine, six)
         assert texts(outcomes) == [*clips.captions[:3], "OUT_OF_MEMORY", *clips.captions[4:6]]
+        assert outcomes[3].failure.retryable
         assert outcomes[3].failure.message == "the model fails with OutOfMemoryError: full"
 
     def test_an_empty_batch(self, engine):
