@@ -42,7 +42,7 @@ async def prepare(wanted: Wanted, abilities: Abilities, resources: WindowResourc
         if failure.code in OF_THE_CONTENT:
             resources.note(medium_entry(keyed.media[unusable.part], path, failure))
         return Outcome(failure=failure, seed=keyed.seed)
-    if resources.journal and resources.journal.doubted:
+    if resources.journal and resources.journal.ignores_failures:
         resources.note([Usable(key) for key in keyed.media.values()])
     return Prepared(request=request, pictures=tuple(pictures), seed=keyed.seed, first=len(wanted.known.answers))
 

@@ -43,7 +43,7 @@ class Journal:
             EnvironmentFailure: it cannot be opened.
         """
         self._fresh, self._retry_rejected = fresh, retry_rejected
-        self.doubted = fresh or retry_rejected
+        self.ignores_failures = fresh or retry_rejected
         """Whether the failures that it holds are not read."""
         self._may_move = may_move
         self._store = open_store(path, may_move=may_move)
