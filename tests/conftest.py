@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import os
 import signal
+import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -75,6 +76,25 @@ class Clips:
     def text(self, *numbers: int) -> str:
         """One chunk with the captions of these clips."""
         return "".join(f"<__dj__video> {self.captions[number]} " for number in numbers) + "<|__dj__eoc|>"
+
+
+@pytest.fixture
+def disk_of(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
+    """A file system of its own of so much (`64k`, `1m`), for who may mount one."""
+    places: list[Path] = []
+
+    def mounted(size: str) -> Path:
+        place = tmp_path / "disk"
+        place.mkdir()
+        made = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", place], capture_output=True, check=False)
+        if made.returncode:
+            pytest.skip("only root may mount a file system")
+        places.append(place)
+        return place
+
+    yield mounted
+    for place in places:
+        subprocess.run(["umount", "-l", place], check=True)
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ import resource
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -182,15 +182,9 @@ def test_a_full_disk_is_a_sentence(path):
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
+def small_disk(disk_of: Callable[[str], Path]) -> Path:
     """A file system of 64 kilobytes."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", place], capture_output=True, check=False)
-    if made.returncode:
-        pytest.skip("only root may mount a file system")
-    yield place
-    subprocess.run(["umount", "-l", place], check=True)
+    return disk_of("64k")
 
 
 @pytest.mark.parametrize("left", [0, 4, 16, 28, 40])
