@@ -62,3 +62,17 @@ def test_a_planted_key_is_nowhere_after_a_failing_run(
     assert {"log.jsonl", "recipe.yaml", "journal.sqlite"} <= {path.name for path in files}
     assert [path for path in files if KEY.encode() in path.read_bytes()] == []
     assert KEY not in done.stdout + done.stderr
+
+
+def test_a_key_in_an_address_is_nowhere_when_the_server_is_gone(clips: Any, tmp_path: Path) -> None:
+    (tmp_path / "data.jsonl").write_text(json.dumps({"videos": [clips.paths[0]], "text": ""}) + "\n")
+    op = {"hf_model": "m", "backend": "openai", "api_base": f"http://127.0.0.1:9/${{{KEY_NAME}}}", "num_frames": 2}
+    op["model_params"] = {"max_attempts": 1, "transport": "images"}
+    recipe = {"dataset_path": "data.jsonl", "export_path": "out/captions.jsonl"}
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump({**recipe, "process": [{"video_captioning_from_vlm_mapper": op}]}))
+    command = [sys.executable, "-m", "juicecap", "run", "recipe.yaml"]
+    done = subprocess.run(command, cwd=tmp_path, env={**os.environ, KEY_NAME: KEY}, capture_output=True, text=True, check=False)
+    assert done.returncode == 4, done.stderr
+    assert "http://127.0.0.1:9/***: no server answers" in done.stderr
+    assert [path for path in tmp_path.rglob("*") if path.is_file() and KEY.encode() in path.read_bytes()] == []
+    assert KEY not in done.stdout + done.stderr

@@ -75,7 +75,7 @@ class OpenAIBackend:
 
     def identity(self) -> str:
         """Server, model, transport and what is added to each request, as a digest. The server's chat template is not known."""
-        return digest_of(["openai", self._options.place, self._settings.model, self._chosen, self._options.extra_body])
+        return digest_of(["openai", self._options.base, self._settings.model, self._chosen, self._options.extra_body])
 
     def abilities(self) -> Abilities:
         """Pictures of any size; many calls at once."""

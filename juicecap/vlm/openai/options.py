@@ -20,6 +20,9 @@ DEFAULT_KEY_NAME = "OPENAI_API_KEY"
 NO_KEY = "EMPTY"
 """What is sent to a server that wants no key."""
 
+AS_LONG_AS_A_KEY = 20
+"""Characters; names in addresses are shorter."""
+
 TIMEOUT, MAX_ATTEMPTS = 300.0, 6
 
 KNOWN = ("transport", "timeout", "max_attempts", "extra_body")
@@ -34,7 +37,7 @@ _OURS = (
 class Options:
     """Where requests go, and how."""
 
-    place: str
+    base: str
     """The server's address, without a slash at its end."""
     key: str = field(repr=False)
     key_name: str
@@ -45,6 +48,13 @@ class Options:
     max_attempts: int
     extra_body: dict[str, Any]
     """Merged into the body of every request."""
+
+    @property
+    def place(self) -> str:
+        """The address as people are told it, without what may be a key: a query, and long parts of the path."""
+        parts = urlsplit(self.base)
+        path = "/".join(part if len(part) < AS_LONG_AS_A_KEY else "***" for part in parts.path.split("/"))
+        return f"{parts.scheme}://{parts.netloc}{path}"
 
 
 def options_of(settings: ModelSettings) -> Options:
@@ -60,7 +70,7 @@ def options_of(settings: ModelSettings) -> Options:
     base = (settings.api_base or DEFAULT_BASE).strip().rstrip("/").removesuffix("/chat/completions")
     transport = params.get("transport", "auto")
     return Options(
-        place=_checked(base),
+        base=_checked(base),
         key=_key(settings),
         key_name=settings.api_key_env or DEFAULT_KEY_NAME,
         transport=None if transport == "auto" else transport,

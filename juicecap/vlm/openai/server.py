@@ -73,7 +73,7 @@ class Server:
         self._key = options.key
         self._timeout = options.timeout
         self._client = openai.AsyncOpenAI(
-            base_url=options.place,
+            base_url=options.base,
             api_key=options.key,
             max_retries=0,
             timeout=None,

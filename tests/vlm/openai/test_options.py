@@ -85,3 +85,10 @@ def test_a_key_that_cannot_be_one_is_not_shown(value, monkeypatch):
     with pytest.raises(EnvironmentFailure) as raised:
         options()
     assert str(raised.value) == "the environment variable OPENAI_API_KEY holds something that cannot be a key: check its spelling"
+
+
+def test_what_may_be_a_key_in_an_address_is_sent_and_not_told() -> None:
+    whole = f"http://gate.example:8000/{KEY}/v1?token={KEY}"
+    made = options(api_base=whole)
+    assert made.base == whole
+    assert made.place == "http://gate.example:8000/***/v1"
