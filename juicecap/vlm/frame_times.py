@@ -9,6 +9,9 @@ from juicecap.media.picture import Picture
 CLOCK = 1000
 """Ticks per second: a frame at 1.25 s is frame number 1250 of a video with 1000 frames per second."""
 
+SPACING = "second_per_grid_ts"
+"""What processors call the seconds between the temporal patches of each video (Qwen2.5-VL)."""
+
 
 def at_least_two(picture: Picture) -> Picture:
     """Processors refuse videos of one frame: show it twice."""

@@ -10,7 +10,7 @@ import torch
 from juicecap.errors import SampleError
 from juicecap.media.picture import Picture
 from juicecap.vlm.base import Prepared
-from juicecap.vlm.frame_times import at_least_two, video_metadata
+from juicecap.vlm.frame_times import SPACING, at_least_two, video_metadata
 from juicecap.vlm.hf.load import Loaded
 from juicecap.vlm.hf.prompt import frames_as_images, render
 
@@ -22,9 +22,6 @@ PER_TOKEN = {"input_ids", "attention_mask", "mm_token_type_ids", "token_type_ids
 PER_IMAGE = {"pixel_values": 5, "pixel_attention_mask": 4}
 """Tensors whose second dimension counts the images of a row or the tiles of an image, if they have so many dimensions and the
 model can tell which of them are padding."""
-
-SPACING = "second_per_grid_ts"
-"""Seconds between the temporal patches of each video (Qwen2.5-VL)."""
 
 
 def encode(loaded: Loaded, prepared: Prepared) -> Row:

@@ -15,11 +15,8 @@ from juicecap.errors import SampleError
 from juicecap.media.picture import Picture
 from juicecap.media.sizes import FrameSizes
 from juicecap.vlm.base import Answer, Prepared
-from juicecap.vlm.frame_times import at_least_two, video_metadata
+from juicecap.vlm.frame_times import SPACING, at_least_two, video_metadata
 from juicecap.vlm.hf.prompt import frames_as_images, render
-
-SPACING = "second_per_grid_ts"
-"""Seconds between the temporal patches of each video (Qwen2.5-VL)."""
 
 SMALLEST = 1e-9
 """Seconds between the frames of a still picture; processors divide by it."""
