@@ -7,7 +7,8 @@ process ends when the socket does, also in the middle of a job, so it does not o
      "cpu_seconds": 300, "memory": 4294967296}
     {"picture": {"shape": [8, 360, 640, 3], "times": [0.0, ...], "duration": 4.0, "unreadable": 0}}
 
-Other replies: `info` (to `probe`), `error` (a `MediaError`), `environment` (an `EnvironmentFailure`), `bug` (a traceback).
+Other replies: `info` (to `probe`), `error` (a `MediaError`, with a `traceback` if nobody expected it), `environment` (an
+`EnvironmentFailure`).
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ from contextlib import closing, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+
+import av.subtitles.stream  # noqa: F401  (PyAV imports it with the first file, when memory is limited already)
 
 from juicecap.errors import MediaError
 from juicecap.media.load import load_picture

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from make_clips import number_in, write_clip
+from PIL import Image
 
 from juicecap.media import shared_frames
 from juicecap.media.rules import DEFAULT_RULES
@@ -167,3 +168,24 @@ def test_a_lack_of_memory_is_known_by_whatever_name(error, wanted):
     told = SystemError("in other words")
     told.__cause__ = error
     assert _wants_memory(told) is wanted
+
+
+IMPORTING = """
+import sys
+from juicecap.media import worker
+from juicecap.media.sampling import FrameSampling
+from juicecap.media.sizes import FrameSizes
+before = set(sys.modules)
+for path in sys.argv[1:]:
+    worker.load_picture("video" if path.endswith("mp4") else "image", path, FrameSampling(), FrameSizes())
+print(sorted(set(sys.modules) - before))
+"""
+
+
+def test_nothing_is_imported_when_memory_is_limited_already(tmp_path: Path) -> None:
+    write_clip(tmp_path / "clip.mp4", 3)
+    images = [tmp_path / f"image.{suffix}" for suffix in ("png", "jpg", "webp", "gif", "tiff", "bmp")]
+    for image in images:
+        Image.fromarray(np.zeros((20, 20, 3), np.uint8)).save(image)
+    command = [sys.executable, "-c", IMPORTING, tmp_path / "clip.mp4", *images]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "[]\n"
