@@ -92,7 +92,7 @@ def answer(job: Message, frames: SharedFrames) -> Message:
     except Exception as error:  # noqa: BLE001  # the door to the pool, which raises it again
         if _wants_memory(error):
             need = f"reading it takes more memory than there is, or more than {job['memory'] >> 20} MB (decode_memory_mb)"
-            return {"error": {"code": "TOO_LARGE", "message": f"{shown_path(path)}: {need}", "retryable": False}}
+            return {"error": {"code": "TOO_LARGE", "message": f"{shown_path(path)}: {need}", "retryable": True}}
         if isinstance(error, OSError) and error.errno in _NO_ROOM:
             return {"environment": f"{shown_path(path)} cannot be decoded now ({error.strerror})"}
         told = f"the decoder fails with {type(error).__name__}: {error}".partition("\n")[0]
