@@ -7,8 +7,11 @@ at once. Its descriptor is what travels.
 from __future__ import annotations
 
 import ctypes
+import errno
+import math
 import mmap
 import os
+import resource
 import tempfile
 import weakref
 from collections.abc import Sequence
@@ -16,6 +19,10 @@ from collections.abc import Sequence
 import numpy as np
 
 _CHANNELS = 3
+
+
+class NoRoom(MemoryError):
+    """Not because of the frames: no file may grow, here and now."""
 
 
 class SharedFrames:
@@ -28,19 +35,27 @@ class SharedFrames:
         """Frames (count, height, width, 3), uint8, from the start of the file: the same bytes as those allocated before.
 
         Raises:
-            MemoryError: there is not so much room.
+            NoRoom: the disk is full, or files are limited to less.
+            MemoryError: there is not so much room at all.
         """
         size = count * height * width * _CHANNELS
         try:
             os.ftruncate(self.fd, size)
             memory = mmap.mmap(self.fd, size)
         except (OSError, OverflowError) as error:
-            raise MemoryError(f"no room for {size} bytes of frames") from error
+            full = isinstance(error, OSError) and (error.errno == errno.ENOSPC or size > _largest_file())
+            raise (NoRoom if full else MemoryError)(f"no room for {size} bytes of frames") from error
         return np.frombuffer(memory, np.uint8).reshape(count, height, width, _CHANNELS)
 
     def close(self) -> None:
         """Close the descriptor; frames that are mapped stay."""
         os.close(self.fd)
+
+
+def _largest_file() -> float:
+    """Bytes that a file of this process may have."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
+    return math.inf if limit == resource.RLIM_INFINITY else limit
 
 
 def nameless_file() -> int:

@@ -37,7 +37,7 @@ from juicecap.media.load import load_picture
 from juicecap.media.probe import probe
 from juicecap.media.rules import MediaRules
 from juicecap.media.sampling import FrameSampling
-from juicecap.media.shared_frames import SharedFrames
+from juicecap.media.shared_frames import NoRoom, SharedFrames
 from juicecap.media.sizes import FrameSizes
 from juicecap.sample import shown_path
 
@@ -89,6 +89,8 @@ def answer(job: Message, frames: SharedFrames) -> Message:
         picture = load_picture(job["kind"], path, sampling, sizes, rules=rules, allocate=frames.allocate)
     except MediaError as error:
         return {"error": {"code": error.code, "message": error.message, "retryable": error.retryable}}
+    except NoRoom as error:
+        return {"environment": f"{shown_path(path)} cannot be decoded now ({error}); make room and run again, which resumes"}
     except Exception as error:  # noqa: BLE001  # the door to the pool, which raises it again
         if _wants_memory(error):
             need = f"reading it takes more memory than there is, or more than {job['memory'] >> 20} MB (decode_memory_mb)"

@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import select
 import signal
 import socket
@@ -114,6 +115,19 @@ def test_what_the_system_has_run_out_of_is_not_the_files_fault(tmp_path: Path, m
     monkeypatch.setattr("juicecap.media.worker.load_picture", full)
     reply = answer(job("a.mp4"), SharedFrames())
     assert reply == {"environment": "a.mp4 cannot be decoded now (Too many open files)"}
+
+
+def test_where_no_file_may_grow_it_is_not_the_files_fault(tmp_path: Path) -> None:
+    path = str(write_clip(tmp_path / "clip.mp4", 3))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (64, limits[1]))
+    try:
+        reply = answer(job(path), SharedFrames())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert list(reply) == ["environment"]
+    assert reply["environment"].startswith(f"{path} cannot be decoded now (no room for ")
+    assert reply["environment"].endswith(" bytes of frames); make room and run again, which resumes")
 
 
 @pytest.mark.parametrize("system", ["with memfd", "without"])
