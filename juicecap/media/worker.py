@@ -87,21 +87,26 @@ def answer(job: Message, frames: SharedFrames) -> Message:
             return {"info": asdict(probe(path, rules))}
         sampling, sizes = FrameSampling(**job["sampling"]), FrameSizes.from_plain(job["sizes"])
         picture = load_picture(job["kind"], path, sampling, sizes, rules=rules, allocate=frames.allocate)
-    except MediaError as error:
-        return {"error": {"code": error.code, "message": error.message, "retryable": error.retryable}}
-    except NoRoom as error:
-        return {"environment": f"{shown_path(path)} cannot be decoded now ({error}); make room and run again, which resumes"}
     except Exception as error:  # noqa: BLE001  # the door to the pool, which raises it again
-        if _wants_memory(error):
-            need = f"reading it takes more memory than there is, or more than {job['memory'] >> 20} MB (decode_memory_mb)"
-            return {"error": {"code": "TOO_LARGE", "message": f"{shown_path(path)}: {need}", "retryable": True}}
-        if isinstance(error, OSError) and error.errno in _NO_ROOM:
-            return {"environment": f"{shown_path(path)} cannot be decoded now ({error.strerror})"}
-        told = f"the decoder fails with {type(error).__name__}: {error}".partition("\n")[0]
-        message = f"{shown_path(path)}: {told}"
-        return {"error": {"code": "DECODER_CRASHED", "message": message, "retryable": False}, "traceback": traceback.format_exc()}
+        return _failure(error, path, job["memory"])
     facts = {"times": picture.times, "duration": picture.duration, "unreadable": picture.unreadable}
     return {"picture": {"shape": picture.pixels.shape, **facts}}
+
+
+def _failure(error: Exception, path: str, memory: int) -> Message:
+    name = shown_path(path)
+    if isinstance(error, MediaError):
+        return {"error": {"code": error.code, "message": error.message, "retryable": error.retryable}}
+    if isinstance(error, NoRoom):
+        return {"environment": f"{name} cannot be decoded now ({error}); make room and run again, which resumes"}
+    if _wants_memory(error):
+        need = f"reading it takes more memory than there is, or more than {memory >> 20} MB (decode_memory_mb)"
+        return {"error": {"code": "TOO_LARGE", "message": f"{name}: {need}", "retryable": True}}
+    if isinstance(error, OSError) and error.errno in _NO_ROOM:
+        return {"environment": f"{name} cannot be decoded now ({error.strerror})"}
+    told = f"the decoder fails with {type(error).__name__}: {error}".partition("\n")[0]
+    failure = {"code": "DECODER_CRASHED", "message": f"{name}: {told}", "retryable": False}
+    return {"error": failure, "traceback": "".join(traceback.format_exception(error))}
 
 
 def _wants_memory(error: BaseException | None) -> bool:
