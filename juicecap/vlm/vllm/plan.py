@@ -32,6 +32,7 @@ from juicecap.vlm.context import Context
 from juicecap.vlm.hf.processor import check_weights, context_length, first_line, folder_revision, frame_sizes, load_processor
 from juicecap.vlm.model_files import CPU_MODEL_LEN
 from juicecap.vlm.models import local_folder, model_source
+from juicecap.vlm.vllm.process import configuring
 
 GIB = 2**30
 CPU_KV_CACHE = 2 * GIB
@@ -196,13 +197,13 @@ def cpu_defaults(arguments: Mapping[str, Any], model_len: int) -> dict[str, Any]
 
 
 def _model_config(settings: ModelSettings, arguments: Mapping[str, Any]) -> Any:
-    with _accepting(settings):
+    with _accepting(settings), configuring():
         return AsyncEngineArgs(**arguments).create_model_config()
 
 
 def _validated(settings: ModelSettings, arguments: Mapping[str, Any]) -> Any:
     """The model's part of the engine's whole configuration, with which the engine is going to be started."""
-    with _accepting(settings):
+    with _accepting(settings), configuring():
         return AsyncEngineArgs(**arguments).create_engine_config().model_config
 
 

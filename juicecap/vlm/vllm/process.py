@@ -23,6 +23,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from juicecap.vlm.vllm import QUIET, child
@@ -31,6 +32,8 @@ T = TypeVar("T")
 
 SPAWN = {"VLLM_WORKER_MULTIPROC_METHOD": "spawn"}
 """On a GPU vLLM would fork, and a fork of a program with threads may hang."""
+
+NOTHING: Mapping[str, str] = MappingProxyType({})
 
 _one_at_a_time = threading.Lock()
 _CAUSE = re.compile(r"(?:^|[\])] )((?:\w+\.)*\w*(?:Error|Exception): .*\S)")
@@ -59,12 +62,17 @@ class EngineLog:
 
 def started(start: Callable[[], T], variables: Mapping[str, str]) -> T:
     """`start()`, which starts processes that get these environment variables on top of the program's own."""
+    with configuring(variables), _without_main(), _without_interrupts():
+        return start()
+
+
+@contextmanager
+def configuring(variables: Mapping[str, str] = NOTHING) -> Iterator[None]:
+    """VLLM may set the environment and how it logs; at the end both are again as they were."""
     with _one_at_a_time, ExitStack() as stack:
         stack.callback(_hush)
         stack.enter_context(_environment({**SPAWN, **variables}))
-        stack.enter_context(_without_main())
-        stack.enter_context(_without_interrupts())
-        return start()
+        yield
 
 
 def _hush() -> None:
