@@ -18,7 +18,7 @@ where that library is called.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 
@@ -118,3 +118,10 @@ class SettingsError(JuicecapError):
     def __init__(self, op: str, problems: list[tuple[str, str]]) -> None:
         super().__init__("\n".join(f"{op}: {sentence}" for _, sentence in problems))
         self.problems = problems
+
+
+def causes(error: BaseException | None) -> Iterator[BaseException]:
+    """An error and what it came from, the latest first."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__

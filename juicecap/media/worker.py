@@ -32,7 +32,7 @@ from typing import Any
 
 import av.subtitles.stream  # noqa: F401  (PyAV imports it with the first file, when memory is limited already)
 
-from juicecap.errors import MediaError
+from juicecap.errors import MediaError, causes
 from juicecap.media.load import load_picture
 from juicecap.media.probe import probe
 from juicecap.media.rules import MediaRules
@@ -109,14 +109,12 @@ def _failure(error: Exception, path: str, memory: int) -> Message:
     return {"error": failure, "traceback": "".join(traceback.format_exception(error))}
 
 
-def _wants_memory(error: BaseException | None) -> bool:
+def _wants_memory(error: BaseException) -> bool:
     """Whether an error comes from a lack of memory, also one that a library met on its way and told in other words."""
-    while error is not None:
-        no_thread = isinstance(error, RuntimeError) and "can't start new thread" in str(error)
-        if no_thread or isinstance(error, MemoryError):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
+    return any(
+        isinstance(each, MemoryError) or (isinstance(each, RuntimeError) and "can't start new thread" in str(each))
+        for each in causes(error)
+    )
 
 
 def _own_memory() -> int:

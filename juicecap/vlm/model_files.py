@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
@@ -134,6 +134,11 @@ def _given(limit: object, model: Context | None) -> Context | None:
     return Context(limit, model.tokens if model and model.tokens > limit else None)
 
 
+def first_limit(told: Iterable[object]) -> int | None:
+    """The first of these that is a number of tokens and a limit."""
+    return next((limit for limit in told if isinstance(limit, int) and 0 < limit < NO_LIMIT), None)
+
+
 def _vllm_is_for_cpus() -> bool:
     """As vLLM tells itself: by the name of what is installed."""
     try:
@@ -150,13 +155,13 @@ def _from_folder(folder: Path) -> ModelFacts | None:
     inner = config.get("text_config") or config.get("llm_config") or config
     tokenizer = _json(folder / "tokenizer_config.json")
     model_type = str(config.get("model_type", ""))
-    limits = [inner.get(name) for name in CONTEXT_NAMES] + [tokenizer.get("model_max_length")]
+    length = first_limit([*(inner.get(name) for name in CONTEXT_NAMES), tokenizer.get("model_max_length")])
     heads = inner.get("num_attention_heads")
     return ModelFacts(
         folder=folder,
         model_type=model_type,
         sizes=FrameSizes(**{kind: _budget(folder, kind, model_type) for kind in ("image", "video")}),
-        context=next((Context(limit) for limit in limits if isinstance(limit, int) and 0 < limit < NO_LIMIT), None),
+        context=Context(length) if length else None,
         config_names=frozenset(config),
         heads=heads if isinstance(heads, int) else None,
         cache_values=_cache_values(inner),

@@ -14,11 +14,11 @@ from safetensors import SafetensorError, safe_open
 from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
 from transformers.utils import logging
 
-from juicecap.errors import EnvironmentFailure, JuicecapError, ModelError
+from juicecap.errors import EnvironmentFailure, JuicecapError, ModelError, causes
 from juicecap.media.sizes import FrameSizes
 from juicecap.vlm.base import ModelSettings
 from juicecap.vlm.budgets import FACTS, budget_of
-from juicecap.vlm.model_files import CONTEXT_NAMES, NO_LIMIT
+from juicecap.vlm.model_files import CONTEXT_NAMES, first_limit
 from juicecap.vlm.models import model_source
 
 FROM_HUB = ("revision", "cache_dir", "trust_remote_code", "token")
@@ -137,8 +137,7 @@ def frame_sizes(processor: Any) -> FrameSizes:
 def context_length(config: Any, processor: Any) -> int | None:
     """How many tokens the model holds. Its word counts; some say it nowhere but in the tokenizer."""
     config = config.get_text_config()
-    limits = [*(getattr(config, name, None) for name in CONTEXT_NAMES), processor.tokenizer.model_max_length]
-    return next((limit for limit in limits if isinstance(limit, int) and 0 < limit < NO_LIMIT), None)
+    return first_limit([*(getattr(config, name, None) for name in CONTEXT_NAMES), processor.tokenizer.model_max_length])
 
 
 def folder_revision(source: str) -> str:
@@ -159,9 +158,5 @@ def first_line(error: BaseException) -> str:
     return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 
-def _caused_by(error: BaseException | None, kind: type[BaseException]) -> bool:
-    while error is not None:
-        if isinstance(error, kind):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
+def _caused_by(error: BaseException, kind: type[BaseException]) -> bool:
+    return any(isinstance(each, kind) for each in causes(error))

@@ -14,11 +14,8 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
-from pathlib import Path
 from typing import Any
 
-from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 from pydantic import ValidationError
 from vllm.engine.arg_utils import AsyncEngineArgs
 from vllm.platforms import current_platform
@@ -247,14 +244,5 @@ def _variables(gpus: list[str], engines: int, each: int) -> list[dict[str, str]]
 
 def _weights(source: str, params: Mapping[str, Any]) -> int:
     """Bytes of a model's weight files; 0 if they are not on this machine."""
-    folder = Path(source)
-    if not folder.is_dir():
-        try:
-            folder = Path(
-                snapshot_download(
-                    source, revision=params.get("revision"), cache_dir=params.get("download_dir"), local_files_only=True
-                )
-            )
-        except (LocalEntryNotFoundError, HfHubHTTPError, HFValidationError):
-            return 0
-    return sum(file.stat().st_size for file in folder.glob("*.safetensors"))
+    folder = local_folder(source, revision=params.get("revision"), cache=params.get("download_dir"))
+    return sum(file.stat().st_size for file in folder.glob("*.safetensors")) if folder else 0
