@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -23,6 +23,9 @@ from juicecap import notice
 from juicecap.media.sizes import FrameSizes, PixelBudget
 from juicecap.vlm import catalog
 from juicecap.vlm.base import Abilities, Answer, Failure, ModelSettings, Outcome, Prepared
+
+if TYPE_CHECKING:
+    from scripted_server import ScriptedServer
 
 for _number, _handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
     if signal.getsignal(_number) is signal.SIG_IGN:  # as for tests that run in the background, whose programs would inherit it
@@ -76,6 +79,17 @@ class Clips:
     def text(self, *numbers: int) -> str:
         """One chunk with the captions of these clips."""
         return "".join(f"<__dj__video> {self.captions[number]} " for number in numbers) + "<|__dj__eoc|>"
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedServer]:
+    """A scripted server, whose key is set."""
+    from scripted_server import KEY, KEY_NAME, ScriptedServer
+
+    monkeypatch.setenv(KEY_NAME, KEY)
+    scripted = ScriptedServer()
+    yield scripted
+    scripted.stop()
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 from conftest import Clips
-from scripted_server import KEY, KEY_NAME, ScriptedServer, refused
+from scripted_server import KEY_NAME, ScriptedServer, refused
 
 import juicecap
 from juicecap.errors import EnvironmentFailure, JuicecapError, ModelError
@@ -85,14 +85,6 @@ def job(tmp_path: Path, clips: Clips, monkeypatch: pytest.MonkeyPatch) -> Iterat
     monkeypatch.setattr(registry, "_registered", dict(registry.registered()))
     yield TwoSteps(tmp_path, clips)
     core.close()
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedServer]:
-    monkeypatch.setenv(KEY_NAME, KEY)
-    scripted = ScriptedServer()
-    yield scripted
-    scripted.stop()
 
 
 def at(server: ScriptedServer, **more) -> dict:

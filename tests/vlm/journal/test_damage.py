@@ -22,6 +22,8 @@ from juicecap.vlm.journal.aside import Damaged, file_id, set_aside
 from juicecap.vlm.journal.marks import is_journal
 from juicecap.vlm.journal.store import Entry, Fact, SeenFile, Store, open_store
 
+from .conftest import written
+
 A, B, C = "aa" * 16, "bb" * 16, "cc" * 16
 
 CLIP = SeenFile(b"/clips/ship.mp4", 1, 2, 3, 4, 5, "digest of a ship")
@@ -29,17 +31,6 @@ CLIP = SeenFile(b"/clips/ship.mp4", 1, 2, 3, 4, 5, "digest of a ship")
 
 def key(number: int) -> str:
     return f"{number:032x}"
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "run" / "journal.sqlite"
-
-
-def written(path: Path, *records) -> None:
-    store = Store(path)
-    store.write(records)
-    store.close()
 
 
 def aside(path: Path) -> list[Path]:

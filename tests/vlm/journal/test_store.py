@@ -18,22 +18,13 @@ from juicecap.vlm.journal.marks import is_journal
 from juicecap.vlm.journal.network import on_network
 from juicecap.vlm.journal.store import Entry, Fact, SeenFile, Store, open_store
 
+from .conftest import written
+
 A, B = "aa" * 16, "bb" * 16
 
 
 def entry(key: str = A, candidate: int = 0, text: str = "a caption") -> Entry:
     return Entry(key, candidate, {"text": text})
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "run" / "journal.sqlite"
-
-
-def written(path: Path, *records) -> None:
-    store = Store(path)
-    store.write(records)
-    store.close()
 
 
 def test_what_was_written_is_there_when_it_is_opened_again(path):

@@ -271,28 +271,30 @@ class TestSilence:
     def impatient(self, monkeypatch):
         monkeypatch.setattr(server_module, "PATIENCE", 0.2)
 
-    @pytest.mark.usefixtures("impatient")
-    def test_a_machine_that_is_gone_ends_the_run_however_few_wait_for_it(self, server):
+    @staticmethod
+    def fallen_silent(server):
+        """From its first request on the server does not even list its models."""
+
         def script(body):
             server.models = Reply(hang=60)
             return Reply(hang=60)
 
+        return script
+
+    @pytest.mark.usefixtures("impatient")
+    def test_a_machine_that_is_gone_ends_the_run_however_few_wait_for_it(self, server):
         begin = time.monotonic()
         with pytest.raises(EnvironmentFailure) as raised:
-            server.answers(script, prepared(), timeout=0.6, max_attempts=50)
+            server.answers(self.fallen_silent(server), prepared(), timeout=0.6, max_attempts=50)
         assert str(raised.value) == f"{server.base} no longer answers: no answer within 0.6 seconds; running again resumes"
         assert len(server.seen) == 1
         assert time.monotonic() - begin < 5
 
     @pytest.mark.usefixtures("impatient")
     def test_with_a_short_timeout_it_is_still_given_a_minute(self, server):
-        def script(body):
-            server.models = Reply(hang=60)
-            return Reply(hang=60)
-
         begin = time.monotonic()
         with pytest.raises(EnvironmentFailure, match=r"no answer within 0\.1 seconds"):
-            server.answers(script, prepared(), timeout=0.1, max_attempts=50)
+            server.answers(self.fallen_silent(server), prepared(), timeout=0.1, max_attempts=50)
         assert len(server.seen) > 1
         assert 0.5 < time.monotonic() - begin < 8
 
