@@ -248,11 +248,12 @@ def frames(scene: Scene, form: ClipFormat, rng: np.random.Generator) -> Iterator
 
 
 def encode(images: Iterable[np.ndarray], fps: int, path: Path, *, crf: int = 23, preset: str = "veryfast") -> None:
-    """Write frames (height, width, 3) uint8 as an h264 file in yuv420p."""
+    """Write frames (height, width, 3) uint8 as an h264 file in yuv420p: the same bytes each time."""
+    steady = {"x264-params": "mbtree=0"}  # the macroblock tree differs now and then
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=fps, options={"crf": str(crf), "preset": preset})
+        stream = container.add_stream("libx264", rate=fps, options={"crf": str(crf), "preset": preset, **steady})
         stream.pix_fmt = "yuv420p"
-        stream.thread_count = 1  # the same bytes each time
+        stream.thread_count = 1
         for index, image in enumerate(images):
             if index == 0:
                 stream.height, stream.width = image.shape[:2]
