@@ -325,6 +325,15 @@ def _dictionary_bomb() -> bytes:
     return stream.getvalue()
 
 
+def _many_rows() -> bytes:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    stream = io.BytesIO()
+    parquet.write_table(pa.table({"text": pa.nulls(50_000_000, pa.string())}), stream)
+    return stream.getvalue()
+
+
 CRAFTED: dict[tuple[str, str], Callable[[], bytes]] = {
     ("a.tar", "base 256 size"): lambda: _raw_tar(b"0", b"a.mp4", b"\x80" + bytes(3) + b"\xff" * 8, CLIP),
     ("a.tar", "huge member"): lambda: _raw_tar(b"0", b"a.mp4", b"77777777777\0", CLIP),
@@ -363,15 +372,6 @@ DATASETS: tuple[tuple[Callable[[random.Random], Case], int], ...] = (
     (_crafted, 5),
 )
 """Kinds of datasets with their shares."""
-
-
-def _many_rows() -> bytes:
-    import pyarrow as pa
-    from pyarrow import parquet
-
-    stream = io.BytesIO()
-    parquet.write_table(pa.table({"text": pa.nulls(50_000_000, pa.string())}), stream)
-    return stream.getvalue()
 
 
 def _odd_json(data: bytes, rng: random.Random) -> bytes:
