@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -17,7 +18,7 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from juicecap.errors import MediaError
-from juicecap.media.files import name_of, open_file
+from juicecap.media.files import open_file
 from juicecap.media.packets import packets, raise_memory_error
 from juicecap.media.reader import FrameReader, frame_rate
 from juicecap.media.rules import DEFAULT_RULES, MediaRules
@@ -27,7 +28,7 @@ _NOT_FILMS = ("adf", "bin", "concat", "dash", "hls", "idf", "image2", "imf", "la
 """Demuxers that make a film of a text: of what it would look like on a terminal, or of the files that it names."""
 
 _OPTIONS = {
-    "protocol_whitelist": "file",
+    "protocol_whitelist": "fd",
     "format_whitelist": ",".join(sorted(set(",".join(av.formats_available).split(",")) - set(_NOT_FILMS))),
 }
 
@@ -105,15 +106,16 @@ def info_of(
     duration = _header_duration(container, stream)
     if duration is None:
         duration = _measured_duration(path, rules)
+    duration = max(duration, 1 / reader.fps)
     if duration > rules.max_seconds:
         seconds = f"{duration:.0f} seconds, more than {rules.max_seconds:g}"
         raise MediaError("TOO_LARGE", f"{shown_path(path)} lasts {seconds} (media_max_seconds)")
     return VideoInfo(
-        duration=max(duration, 1 / reader.fps),
+        duration=duration,
         fps=reader.fps,
         width=width,
         height=height,
-        frames=stream.frames or None,
+        frames=stream.frames if stream.frames > 0 else None,
         codec=stream.codec_context.name,
         rotation=rotation,
     )
@@ -149,12 +151,14 @@ def oversize(path: str, width: int, height: int, rules: MediaRules) -> MediaErro
 
 def _container(fd: int, rules: MediaRules) -> InputContainer:
     """An open file, of which FFmpeg has decoded as much as it needs to know what is in it."""
-    name = f"file:{name_of(fd)}"
+    options = {**_OPTIONS, "fd": str(fd)}
     each: list[Any] = [_most(rules)] * _STREAMS_AT_OPENING  # PyAV's stub says `list[str]`
+    os.lseek(fd, 0, os.SEEK_SET)
     try:
-        return av.open(name, metadata_errors="replace", options=_OPTIONS, stream_options=each)
+        return av.open("fd:", metadata_errors="replace", options=options, stream_options=each)
     except ValueError:  # PyAV: FLV and MPEG program streams have no streams yet that could have options
-        return av.open(name, metadata_errors="replace", options=_OPTIONS)
+        os.lseek(fd, 0, os.SEEK_SET)
+        return av.open("fd:", metadata_errors="replace", options=options)
 
 
 def _most(rules: MediaRules) -> dict[str, str]:
@@ -197,7 +201,7 @@ def _header_duration(container: InputContainer, stream: VideoStream) -> float | 
     begin = float((stream.start_time or 0) * (stream.time_base or 0)) if "matroska" in container.format.name else 0.0
     if (tagged := _CLOCK.fullmatch(stream.metadata.get("DURATION", ""))) is not None:
         hours, minutes, seconds = tagged.groups()
-        return 3600 * int(hours) + 60 * int(minutes) + float(seconds) - begin
+        return 3600 * float(hours) + 60 * float(minutes) + float(seconds) - begin  # a float of any number of digits
     return container.duration / av.time_base - begin if container.duration else None
 
 

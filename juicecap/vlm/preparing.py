@@ -44,7 +44,8 @@ async def prepare(wanted: Wanted, abilities: Abilities, resources: WindowResourc
         return Outcome(failure=failure, seed=keyed.seed)
     if resources.journal and resources.journal.ignores_failures:
         resources.note([Usable(key) for key in keyed.media.values()])
-    return Prepared(request=request, pictures=tuple(pictures), seed=keyed.seed, first=len(wanted.known.answers))
+    known, rules = len(wanted.known.answers), resources.limits.media
+    return Prepared(request=request, pictures=tuple(pictures), seed=keyed.seed, first=known, rules=rules)
 
 
 async def _picture(part: Part, request: Request, abilities: Abilities, resources: WindowResources, hold: Hold) -> Picture:

@@ -26,7 +26,9 @@ from juicecap.media.probe import VideoInfo, probe
 from juicecap.media.rules import DEFAULT_RULES, MediaRules
 from juicecap.media.sampling import FrameSampling
 from juicecap.media.sizes import FrameSizes
+from juicecap.ops import VideoCaptioningFromVLMMapper
 from juicecap.sample import shown_path
+from juicecap.vlm.journal import Journal
 
 Maker = Callable[[Path], Path]
 
@@ -401,3 +403,29 @@ class TestRoot:
         monkeypatch.setattr(os, "open", swapped)
         with pytest.raises(MediaError, match=f"^NOT_A_FILE: {path} is a named pipe, not a file$"):
             check_file(str(path))
+
+
+@pytest.mark.parametrize("within", [False, True])
+def test_paths_that_no_file_can_have_among_good_ones(tmp_path: Path, script: Any, within: bool) -> None:
+    """Through the whole of a run: digests, a journal, decoding."""
+    good = str(write_clip(tmp_path / "clip.mp4", 3))
+    odd = {
+        "\ud800.mp4": "does not exist",
+        "a\0b.mp4": "does not exist",
+        "a/" * 100_000: "is longer than a path can be",
+        "~/a.mp4": "does not exist",
+        "": "BAD",
+    }
+    op = VideoCaptioningFromVLMMapper(hf_model=script.model, media_root=str(tmp_path) if within else None)
+    samples = [{"videos": [path], "text": ""} for path in (good, *odd, good)]
+    with Journal(tmp_path / "journal.sqlite") as journal:
+        first, *others, last = op.stream(samples, journal=journal)
+    assert (first.kind, last.kind) == ("kept", "kept")
+    for (path, why), fate in zip(odd.items(), others, strict=True):
+        assert fate.failure is not None
+        if why == "BAD":
+            assert fate.failure.code == "BAD_MEDIA_COLUMN"
+        elif within and path == "~/a.mp4":
+            assert fate.failure.code == "OUTSIDE_MEDIA_ROOT"
+        else:
+            assert str(fate.failure) == f"FILE_NOT_FOUND: {shown_path(path)} {why}"
