@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from juicecap.errors import SampleError
 from juicecap.ops.conversation import Conversation, Kind
 from juicecap.ops.model_options import ModelOptions
-from juicecap.ops.provenance import PROVENANCE, provenance, with_provenance
+from juicecap.ops.provenance import PROVENANCE, entries_of, provenance, with_provenance
 from juicecap.sample import ORIGIN, Sample, media_paths
 from juicecap.vlm.base import Message, Outcome, Part, Request
 
@@ -64,8 +64,10 @@ class CaptionedColumn(ModelOptions, ABC):
         """Make sure that nothing is overwritten.
 
         Raises:
-            SampleError: `OUTPUT_EXISTS` if the column holds something.
+            SampleError: `OUTPUT_EXISTS` if the column holds something, `BAD_PROVENANCE` if that of the provenance does.
         """
+        if self.provenance_field:
+            entries_of(sample, self.provenance_field)
         if sample.get(self.output_key) is not None and not self.overwrite_output:
             raise SampleError("OUTPUT_EXISTS", f"column {self.output_key!r} holds something: set overwrite_output: true")
 

@@ -9,15 +9,18 @@ from typing import Any, ClassVar, Literal
 
 from jsonargparse.typing import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
+from juicecap.errors import SampleError
 from juicecap.media.sampling import FrameSampling
 from juicecap.ops import serving_names
 from juicecap.ops.media_options import MediaOptions
 from juicecap.ops.run_options import IGNORED, RUN_ONLY
+from juicecap.sample import shown
 from juicecap.vlm import model_params
 from juicecap.vlm import sampling_params as sampling
 from juicecap.vlm.base import Limits, Message, ModelSettings, Request, Sampling, canonical_json
 from juicecap.vlm.models import model_state
 from juicecap.vlm.sampling_params import lacks, parse_sampling
+from juicecap.vlm.unicode import valid
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,10 +156,19 @@ class ModelOptions(MediaOptions):
         return parse_sampling(self.sampling_params, candidates)[0]
 
     def question(self, messages: Iterable[Message], candidates: int) -> Request:
-        """A request with these parameters."""
+        """A request with these parameters.
+
+        Raises:
+            SampleError: `BAD_TEXT` if a text cannot be written down.
+        """
+        messages = tuple(messages)
+        for part in (part for message in messages for part in message.parts if part.kind == "text"):
+            if valid(part.value) != part.value:
+                told = f"the prompt {shown(part.value)} has half of a surrogate pair, which is no character"
+                raise SampleError("BAD_TEXT", told)
         return Request(
             model=self._model(),
-            messages=tuple(messages),
+            messages=messages,
             frames=self.frame_sampling(),
             sampling=self.token_sampling(candidates),
             candidates=candidates,

@@ -18,7 +18,7 @@ from juicecap.ops.base import Mapper
 from juicecap.ops.chunks import Chunk, Tokens, one_chunk, split_chunks
 from juicecap.ops.columns_and_tokens import column_clashes
 from juicecap.ops.model_options import ModelOptions
-from juicecap.ops.provenance import PROVENANCE, provenance, with_provenance
+from juicecap.ops.provenance import PROVENANCE, entries_of, provenance, with_provenance
 from juicecap.ops.similarity import most_similar
 from juicecap.sample import Sample, media_paths, shown
 from juicecap.vlm.base import Answer, Message, Outcome, Part, Request
@@ -107,6 +107,8 @@ class VideoCaptioningFromVLMMapper(ModelOptions, Mapper):
 
     def requests(self, sample: Sample) -> Sequence[Request]:
         """One request for each video that is to be captioned, in order."""
+        if self.provenance_field:
+            entries_of(sample, self.provenance_field)  # what cannot be added to is told before anything is asked
         return [
             self.question(self._messages(sample, video), self.caption_num)
             for chunk in self._chunks(sample)
