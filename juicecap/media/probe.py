@@ -38,6 +38,9 @@ LONGEST = 1e9
 _STREAMS_AT_OPENING = 16
 """Streams of a file whose pictures are kept from being too large while it is opened."""
 
+_MOST_PIXELS = 2**31 - 1
+"""Of a limit that FFmpeg takes; with a larger one it opens no decoder."""
+
 _OVERSIZE = re.compile(r"Picture size (\d+)x(\d+) (?:is invalid|exceeds specified max pixel count)")
 """What FFmpeg says where it refuses a picture for its size."""
 
@@ -166,7 +169,7 @@ def _container(fd: int, rules: MediaRules) -> InputContainer:
 
 def _most(rules: MediaRules) -> dict[str, str]:
     """What keeps a decoder of FFmpeg's from setting memory aside for pictures that are too large, whose margins it counts too."""
-    return {"max_pixels": str(2 * rules.max_pixels + 2**20)}
+    return {"max_pixels": str(min(2 * rules.max_pixels + 2**20, _MOST_PIXELS))}
 
 
 def _video_stream(path: str, container: InputContainer, rules: MediaRules) -> VideoStream:

@@ -10,14 +10,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, NamedTuple
 
-from jsonargparse.typing import PositiveInt
-
 from juicecap.errors import SampleError
 from juicecap.notice import say_once
 from juicecap.ops.base import Mapper
 from juicecap.ops.chunks import Chunk, Tokens, one_chunk, split_chunks
 from juicecap.ops.columns_and_tokens import column_clashes
 from juicecap.ops.model_options import ModelOptions
+from juicecap.ops.numbers import Candidates
 from juicecap.ops.provenance import PROVENANCE, entries_of, provenance, with_provenance
 from juicecap.ops.similarity import most_similar
 from juicecap.sample import Sample, media_paths, shown
@@ -38,7 +37,7 @@ class Candidate(NamedTuple):
 class VideoCaptioningFromVLMMapper(ModelOptions, Mapper):
     """Captions the videos of a sample with a vision-language model and writes the captions into new samples."""
 
-    caption_num: PositiveInt = 1
+    caption_num: Candidates = 1
     """Candidate captions asked for each video."""
     keep_candidate_mode: Literal["random_any", "similar_one_simhash", "all"] = "random_any"
     """Which candidates stay: a random one, the one nearest to the sample's text, or all, each in a sample of its own."""
