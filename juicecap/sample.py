@@ -33,6 +33,9 @@ HIDDEN = (ORIGIN, FATE, BROKEN)
 MOST_NESTED = 40
 """Lists and objects inside of each other that a value may have. Parquet holds fifty, Arrow's files sixty, Python's JSON 970."""
 
+LONGEST_TEXT = 10_000_000
+"""Characters of a text that is shown to a model, compared with others, or read as JSON: more than any model holds."""
+
 _SHOWN = 80
 
 _SHOWN_PATH = 300
@@ -122,8 +125,10 @@ def json_in_cell(text: str) -> Any:
     """The JSON value that a text holds, as a cell of a CSV file does.
 
     Raises:
-        ValueError: it is no JSON, is nested too deeply, or has half of a surrogate pair in it, which nothing can be written to.
+        ValueError: it is no JSON, too long or nested too deeply, or has half of a surrogate pair in it, which stands for nothing.
     """
+    if len(text) > LONGEST_TEXT:
+        raise ValueError("too long")
     try:
         value = json.loads(text)
     except RecursionError:

@@ -18,6 +18,9 @@ from juicecap.vlm.base import Message, Outcome, Part, Request
 KINDS: tuple[Kind, ...] = ("image", "video")
 """In the order in which the model sees them."""
 
+MOST_MEDIA = 1024
+"""Media of one question: a row that names more takes memory, and no model sees so many."""
+
 DATAFLOW_KEY = "DF_API_KEY"
 """The variable that holds a server's key where DataFlow's users do not say."""
 
@@ -98,7 +101,7 @@ def media_parts(sample: Sample, keys: Mapping[str, str], conversation: Conversat
     A kind whose column holds nothing is taken from the parts of the conversation that name a path.
 
     Raises:
-        SampleError: a column is malformed, there are no media, or the conversation names more than there are.
+        SampleError: a column is malformed, there are no media or too many, or the conversation names more than there are.
     """
     parts: list[Part] = []
     for kind in KINDS:
@@ -111,6 +114,8 @@ def media_parts(sample: Sample, keys: Mapping[str, str], conversation: Conversat
             counts = f"{len(named)} of <{kind}>, and column {keys[kind]!r} holds {len(paths)}"
             raise SampleError("MORE_TOKENS_THAN_MEDIA", f"the conversation has {counts}")
         parts += [Part(kind, path) for path in paths]
+    if len(parts) > MOST_MEDIA:
+        raise SampleError("TOO_MANY_MEDIA", f"{len(parts):,} media cannot be captioned together, but {MOST_MEDIA:,} at most")
     if not parts:
         raise SampleError("NO_MEDIA", f"there is nothing to caption in {' and '.join(map(repr, keys.values()))}")
     return tuple(parts)

@@ -15,7 +15,7 @@ from juicecap.ops import serving_names
 from juicecap.ops.media_options import MediaOptions
 from juicecap.ops.numbers import Cores, Enlarged, FrameRate, Frames, Megabytes, Moment, Pixels, Requests, Seconds, Seed
 from juicecap.ops.run_options import IGNORED, RUN_ONLY
-from juicecap.sample import shown
+from juicecap.sample import LONGEST_TEXT, shown
 from juicecap.vlm import model_params
 from juicecap.vlm import sampling_params as sampling
 from juicecap.vlm.base import Limits, Message, ModelSettings, Request, Sampling, canonical_json
@@ -160,10 +160,12 @@ class ModelOptions(MediaOptions):
         """A request with these parameters.
 
         Raises:
-            SampleError: `BAD_TEXT` if a text cannot be written down.
+            SampleError: `BAD_TEXT` if a text cannot be written down, `TOO_LONG` if no model could hold it.
         """
         messages = tuple(messages)
         for part in (part for message in messages for part in message.parts if part.kind == "text"):
+            if len(part.value) > LONGEST_TEXT:
+                raise SampleError("TOO_LONG", f"the prompt has {len(part.value):,} characters, more than {LONGEST_TEXT:,}")
             if valid(part.value) != part.value:
                 told = f"the prompt {shown(part.value)} has half of a surrogate pair, which is no character"
                 raise SampleError("BAD_TEXT", told)

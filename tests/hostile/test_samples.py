@@ -20,7 +20,17 @@ from juicecap.ops.base import Op
 from juicecap.ops.chunks import Tokens
 from juicecap.ops.conversation import read_conversation, without_tokens
 from juicecap.ops.similarity import most_similar
-from juicecap.sample import MOST_NESTED, is_remote, json_in_cell, media_paths, sample_name, shown, shown_path, visible
+from juicecap.sample import (
+    LONGEST_TEXT,
+    MOST_NESTED,
+    is_remote,
+    json_in_cell,
+    media_paths,
+    sample_name,
+    shown,
+    shown_path,
+    visible,
+)
 from juicecap.vlm.base import Answer, Outcome
 from juicecap.vlm.openai.control_tokens import neutralised
 
@@ -165,6 +175,23 @@ class TestWhatIsSaid:
     def test_a_value_in_a_prompt_that_has_no_words(self) -> None:
         sentence = "BAD_VALUE: the prompt names the column 'q', which holds [b'\\x00']"
         assert refusal(generator(prompt_template="{q}"), {"video": ["a.mp4"], "q": [b"\0"]}) == sentence
+
+    def test_more_media_than_a_model_sees(self) -> None:
+        sentence = "TOO_MANY_MEDIA: 1,025 media cannot be captioned together, but 1,024 at most"
+        assert refusal(generator(), {"video": ["a.mp4"] * 1025}) == sentence
+        assert len(generator().requests({"video": ["a.mp4"] * 1024})[0].media()) == 1024
+        sentence = "TOO_MANY_MEDIA: column 'videos' holds 10,001 videos, more than 10,000"
+        assert refusal(captioner(), {"videos": ["a.mp4"] * 10_001}) == sentence
+
+    def test_texts_that_no_model_holds(self) -> None:
+        long = "x" * (LONGEST_TEXT + 1)
+        sentence = "TOO_LONG: the prompt has 10,000,001 characters, more than 10,000,000"
+        assert refusal(captioner(prompt_key="q"), {"videos": ["a.mp4"], "q": long}) == sentence
+        assert refusal(generator(prompt_template="{q}"), {"video": ["a.mp4"], "q": long}) == sentence
+        sentence = "TOO_LONG: column 'text' has 10,000,001 characters, more than 10,000,000"
+        assert refusal(captioner(), {"videos": ["a.mp4"], "text": long}) == sentence
+        with pytest.raises(ValueError, match="too long"):
+            json_in_cell("[" + " " * LONGEST_TEXT + "]")
 
     def test_values_that_python_does_not_write(self) -> None:
         deep: list[Any] = []

@@ -19,10 +19,14 @@ from juicecap.ops.model_options import ModelOptions
 from juicecap.ops.numbers import Candidates
 from juicecap.ops.provenance import PROVENANCE, entries_of, provenance, with_provenance
 from juicecap.ops.similarity import most_similar
-from juicecap.sample import Sample, media_paths, shown
+from juicecap.sample import LONGEST_TEXT, Sample, media_paths, shown
 from juicecap.vlm.base import Answer, Message, Outcome, Part, Request
 
 DEFAULT_PROMPT = "\nDescribe the input video in 1-2 sentences.\n"
+
+
+MOST_VIDEOS = 10_000
+"""Of one sample, each of which is a question of its own; all of them are under way together."""
 
 
 class Candidate(NamedTuple):
@@ -151,6 +155,12 @@ class VideoCaptioningFromVLMMapper(ModelOptions, Mapper):
         if text is not None and not isinstance(text, str):
             raise SampleError("BAD_TEXT", f"column {self.text_key!r} holds {shown(text)}, not a text")
         text = text or ""
+        if len(text) > LONGEST_TEXT:
+            raise SampleError("TOO_LONG", f"column {self.text_key!r} has {len(text):,} characters, more than {LONGEST_TEXT:,}")
+        if len(videos) > MOST_VIDEOS:
+            raise SampleError(
+                "TOO_MANY_MEDIA", f"column {self.video_key!r} holds {len(videos):,} videos, more than {MOST_VIDEOS:,}"
+            )
         named = text.count(self.video_special_token)
         if not self.legacy_split_by_text_token or not named:
             return [one_chunk(text, videos, self._tokens)]
