@@ -151,9 +151,13 @@ def _own_memory() -> int:
 
 
 def _limit_memory(most: int) -> None:
-    """Private memory, which is what decoders take. Shared memory, in which the frames travel, is not counted."""
+    """Private memory, which is what decoders take. Shared memory, in which the frames travel, is not counted.
+
+    Where the system cannot do that there is no limit, and no medium is refused for it.
+    """
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    resource.setrlimit(resource.RLIMIT_DATA, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
+    with suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_DATA, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
 
 
 def _settle_signals() -> None:

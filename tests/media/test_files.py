@@ -134,6 +134,24 @@ class TestNames:
                 check_file(path, rules)
 
 
+PSEUDO = [
+    "/proc/kmsg", "/proc/self/mem", "/proc/self/environ", "/proc/self/fd/0", "/proc/kcore", "/proc/self", "/dev/stdin",
+    "/dev/fd/0", "/dev/zero", "/dev/random", "/dev/tty", "/sys/power/state", "/sys/kernel/notes",
+    "/sys/kernel/mm/transparent_hugepage/enabled",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("path", PSEUDO)
+def test_files_that_are_none_neither_hang_nor_are_media(path: str) -> None:
+    began = time.monotonic()
+    for door in DOORS[2:]:
+        with pytest.raises(MediaError):
+            door(path)
+    with suppress(MediaError):
+        content_digest(path)
+    assert time.monotonic() - began < 60
+
+
 def test_a_file_that_grows_for_ever_is_not_read_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "growing.mp4"
     path.write_bytes(b"x" * 1000)
