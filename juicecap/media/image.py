@@ -93,7 +93,7 @@ def _opened(path: str, rules: MediaRules) -> Iterator[Image.Image]:
         except UnidentifiedImageError as error:
             raise MediaError("UNREADABLE", f"{name} is not a picture that can be read") from error
         except Exception as error:  # a foreign decoder's door: Pillow's plugins raise all sorts of errors on damaged data
-            raise MediaError("UNDECODABLE", f"{name} is damaged ({error})") from error
+            raise MediaError("UNDECODABLE", f"{name} is damaged ({shown_path(str(error))})") from error
 
 
 @contextmanager

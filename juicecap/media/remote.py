@@ -96,7 +96,8 @@ async def _filled(url: str, scheme: str, descriptor: int, path: str, rules: Medi
         late = f"{shown_path(url)}: fetching it took more than {rules.remote_seconds:g} seconds (remote_seconds)"
         raise MediaError("REMOTE_TIMEOUT", late, retryable=True) from error
     except OSError as error:
-        raise EnvironmentFailure(f"{path} cannot be written ({error.strerror}); running again resumes") from error
+        way = "running again resumes once there is room (TMPDIR, or a smaller remote_max_mb)"
+        raise EnvironmentFailure(f"{path} cannot be written ({error.strerror}); {way}") from error
 
 
 def rules_of(path: str, rules: MediaRules) -> MediaRules:

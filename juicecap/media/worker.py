@@ -118,7 +118,7 @@ def _failure(error: Exception, path: str, memory: int) -> Message:
         return {"error": {"code": "TOO_LARGE", "message": f"{name}: {need}", "retryable": True}}
     if isinstance(error, OSError) and error.errno in _NO_ROOM:
         return _no_room_now(name, error)
-    told = f"the decoder fails with {type(error).__name__}: {error}".partition("\n")[0]
+    told = shown_path(f"the decoder fails with {type(error).__name__}: {error}".partition("\n")[0])
     failure = {"code": "DECODER_CRASHED", "message": f"{name}: {told}", "retryable": False}
     return {"error": failure, "traceback": "".join(traceback.format_exception(error))}
 

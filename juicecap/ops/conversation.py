@@ -74,7 +74,7 @@ def read_conversation(value: object, column: str) -> Conversation:
     human = next((place for place, speaker in enumerate(speakers) if speaker in _HUMAN), None)
     others = [speaker for speaker in speakers if speaker not in _SYSTEM]
     if human is None and others:
-        raise SampleError("BAD_CONVERSATION", f"column {column!r} has a turn of {others[0]!r} and none of a human")
+        raise SampleError("BAD_CONVERSATION", f"column {column!r} has a turn of {shown(others[0])} and none of a human")
     texts = [_text(turn, column) for turn in turns]
     media = [each for turn, speaker in zip(turns, speakers, strict=True) if speaker in _HUMAN for each in _media(turn, column)]
     return Conversation(

@@ -136,6 +136,11 @@ def refusal(op: Op, sample: dict[str, Any]) -> str:
 class TestWhatIsSaid:
     """Columns that were bugs before, or hung."""
 
+    def test_a_speaker_with_a_long_name(self) -> None:
+        turn = {"from": "x" * 1_000_000, "value": ""}
+        sentence = f"BAD_CONVERSATION: column 'conversation' has a turn of '{'x' * 78}… and none of a human"
+        assert refusal(generator(), {"conversation": [turn], "video": ["a.mp4"]}) == sentence
+
     def test_a_part_of_a_turn_whose_type_is_a_list(self) -> None:
         turn = {"role": "user", "content": [{"type": ["image"]}]}
         sentence = "BAD_CONVERSATION: column 'conversation' holds {'type': ['image']} where a part of a turn should be"
