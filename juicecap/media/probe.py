@@ -17,7 +17,7 @@ from av.container import InputContainer
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
-from juicecap.errors import MediaError
+from juicecap.errors import EnvironmentFailure, MediaError
 from juicecap.media.files import open_file
 from juicecap.media.packets import packets, raise_memory_error
 from juicecap.media.reader import FrameReader, frame_rate
@@ -69,6 +69,7 @@ def probe(path: str, rules: MediaRules = DEFAULT_RULES) -> VideoInfo:
 
     Raises:
         MediaError: as `open_file`; `UNREADABLE`, `NO_VIDEO_STREAM`, or `TOO_LARGE`.
+        EnvironmentFailure: as `open_file`, or FFmpeg cannot read open files.
         MemoryError: this process may not take as much memory as that needs.
     """
     with open_video(path, rules) as (container, stream):
@@ -88,6 +89,9 @@ def open_video(path: str, rules: MediaRules = DEFAULT_RULES) -> Iterator[tuple[I
                 stream = _video_stream(path, container, rules)
                 stream.codec_context.options = _most(rules)
                 yield container, stream
+        except av.error.ProtocolNotFoundError as error:  # of no file's making: its own are not on the whitelist
+            what = "this FFmpeg cannot read an open file (its protocol fd)"
+            raise EnvironmentFailure(f"{what}: install av from its own wheels; running again resumes") from error
         except av.error.FFmpegError as error:
             raise_memory_error(error)
             why = "" if isinstance(error, av.error.ArgumentError) else f" that can be read ({error.strerror})"
