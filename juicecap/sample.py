@@ -11,6 +11,7 @@ import json
 import os
 import re
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from juicecap.errors import SampleError
@@ -28,6 +29,12 @@ BROKEN = "__juicecap_broken__"
 """Hidden column of a dataset some of whose records could not be read: why (see `data/broken.py`)."""
 
 HIDDEN = (ORIGIN, FATE, BROKEN)
+
+MOST_NESTED = 40
+"""Lists and objects inside of each other that a value may have. Parquet holds fifty, Arrow's files sixty, Python's JSON 970."""
+
+LONGEST_TEXT = 10_000_000
+"""Characters of a text that is shown to a model, compared with others, or read as JSON: more than any model holds."""
 
 _SHOWN = 80
 
@@ -81,7 +88,10 @@ def visible(sample: Sample) -> Sample:
 
 def shown(value: object) -> str:
     """A value in a message: as Python writes it, cut where it is long."""
-    text = repr(value)
+    try:
+        text = repr(value)
+    except (RecursionError, ValueError):  # nested more deeply, or a number with more digits, than Python writes
+        text = f"a huge {type(value).__name__}"
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
 
 
@@ -98,6 +108,36 @@ def shown_path(path: str) -> str:
 def is_remote(path: str) -> bool:
     """Whether an entry of a media column is an address (`https://…`, `s3://…`) and not a path."""
     return _ADDRESS.match(path) is not None
+
+
+def nested_too_deeply(value: object) -> bool:
+    """Whether there are more than `MOST_NESTED` lists and objects inside of each other, the value itself included."""
+    level: list[Any] = [value]
+    for _ in range(MOST_NESTED + 1):
+        level = [each for each in level if isinstance(each, list | dict)]
+        if not level:
+            return False
+        level = [inner for each in level for inner in (each.values() if isinstance(each, dict) else each)]
+    return True
+
+
+def json_in_cell(text: str) -> Any:
+    """The JSON value that a text holds, as a cell of a CSV file does.
+
+    Raises:
+        ValueError: it is no JSON, too long or nested too deeply, or has half of a surrogate pair in it, which stands for nothing.
+    """
+    if len(text) > LONGEST_TEXT:
+        raise ValueError("too long")
+    try:
+        value = json.loads(text)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    if nested_too_deeply(value):
+        raise ValueError("nested too deeply")
+    if "\\u" in text:
+        json.dumps(value, ensure_ascii=False).encode()
+    return value
 
 
 def media_paths(sample: Sample, key: str) -> list[str]:
@@ -139,10 +179,8 @@ def _is_medium(value: object) -> bool:
 
 def _listed(value: str) -> list[Any]:
     if value.startswith("["):
-        try:
-            parsed = json.loads(value)
-        except ValueError:
-            return [value]
-        if isinstance(parsed, list):
-            return parsed
+        with suppress(ValueError):
+            parsed = json_in_cell(value)
+            if isinstance(parsed, list):
+                return parsed
     return [value]

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import argparse
-import math
 
 from juicecap.cli import recipe as recipe_arguments
+from juicecap.cli.numbers import amount
 from juicecap.errors import UsageError
+
+SLOWEST = 0.001
+"""Tokens in a second: one in a quarter of an hour."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
     recipe_arguments.add_arguments(parser)
     parser.add_argument("--all", action="store_true", help="look at all samples, not at a spread of 200")
-    parser.add_argument("--gpu-hour", type=_number, metavar="PRICE", help="price of an hour of all GPUs together")
-    parser.add_argument("--input-mtok", type=_number, metavar="PRICE", help="price of a million tokens that are read")
-    parser.add_argument("--output-mtok", type=_number, metavar="PRICE", help="price of a million tokens that are written")
+    parser.add_argument("--gpu-hour", type=amount(), metavar="PRICE", help="price of an hour of all GPUs together")
+    parser.add_argument("--input-mtok", type=amount(), metavar="PRICE", help="price of a million tokens that are read")
+    parser.add_argument("--output-mtok", type=amount(), metavar="PRICE", help="price of a million tokens that are written")
     parser.add_argument(
-        "--tokens-per-second", type=_number, metavar="N", help="what the engines read and write in a second, all together"
+        "--tokens-per-second",
+        type=amount(least=SLOWEST),
+        metavar="N",
+        help="what engines read and write in a second, all together",
     )
 
 
@@ -36,10 +42,3 @@ def main(options: argparse.Namespace) -> int:
     names = ("gpu_hour", "input_mtok", "output_mtok", "tokens_per_second")
     print(plan_text(plan, Prices(**{name: getattr(options, name) for name in names})))
     return 0
-
-
-def _number(text: str) -> float:
-    value = float(text)
-    if not (math.isfinite(value) and value >= 0):
-        raise argparse.ArgumentTypeError("must be a number that is not below 0")
-    return value

@@ -6,12 +6,15 @@ import argparse
 import webbrowser
 
 from juicecap.cli import recipe as recipe_arguments
+from juicecap.cli.numbers import MOST_PREVIEWED, whole
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
     recipe_arguments.add_arguments(parser)
-    parser.add_argument("-n", "--number", type=_positive, default=3, metavar="N", help="how many samples, 3 unless told")
+    parser.add_argument(
+        "-n", "--number", type=whole(MOST_PREVIEWED), default=3, metavar="N", help="how many samples, 3 unless told"
+    )
     parser.add_argument("--open", action="store_true", help="show the page with the frames in a browser")
 
 
@@ -32,10 +35,3 @@ def main(options: argparse.Namespace) -> int:
     if options.open:
         webbrowser.open(page.absolute().as_uri())
     return 0
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
-    return value

@@ -10,13 +10,15 @@ from pathlib import Path
 from loguru import logger
 
 from juicecap.cli import recipe as recipe_arguments
+from juicecap.cli.numbers import whole
 from juicecap.cli.warnings import not_an_error
+from juicecap.data.source.options import MOST_RECORDS
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
     recipe_arguments.add_arguments(parser)
-    parser.add_argument("--limit", type=_positive, metavar="N", help="take the first N samples only")
+    parser.add_argument("--limit", type=whole(MOST_RECORDS), metavar="N", help="take the first N samples only")
     parser.add_argument("--overwrite", action="store_true", help="replace an output that another run wrote")
     parser.add_argument("--retry-rejected", action="store_true", help="try samples again that an earlier run rejected for good")
     parser.add_argument("--fresh", action="store_true", help="use neither answers nor steps of earlier runs")
@@ -51,10 +53,3 @@ def main(options: argparse.Namespace) -> int:
         with suppress(OSError):  # the exit code is the run's, whoever reads
             print(summary(result), file=sys.stderr if options.json else sys.stdout)
     return result.exit_code
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
-    return value

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from juicecap.errors import DataError
-from juicecap.sample import HIDDEN, shown
+from juicecap.sample import HIDDEN, MOST_NESTED, nested_too_deeply, shown
 
 JSON_SPACE = " \t\r\n"
 
@@ -104,6 +104,8 @@ def decode_object(text: str, start: int, where: str) -> tuple[dict[str, Any], in
         raise _too_deep(where) from None
     if not isinstance(values, dict):
         raise BrokenRecord(where, f'holds {_kind(values)}, not an object. A record looks like {{"videos": ["a.mp4"]}}.', end)
+    if text.count("[", start, end) + text.count("{", start, end) > MOST_NESTED and nested_too_deeply(values):
+        raise _too_deep(where, end)
     if text.find("\\u", start, end) >= 0:
         try:
             json.dumps(values, ensure_ascii=False).encode()
@@ -151,8 +153,8 @@ def _end(text: str, start: int, where: str) -> int:
         raise _too_deep(where) from None
 
 
-def _too_deep(where: str) -> BrokenRecord:
-    return BrokenRecord(where, "lists or objects are nested too deeply. Flatten the record.")
+def _too_deep(where: str, end: int | None = None) -> BrokenRecord:
+    return BrokenRecord(where, "lists or objects are nested too deeply. Flatten the record.", end)
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -54,14 +54,19 @@ def content_digest(path: str, rules: MediaRules = DEFAULT_RULES) -> str:
     """32 hexadecimal digits of BLAKE2b over the content (see `WHOLE_UP_TO`).
 
     Raises:
-        MediaError: as `open_file`.
+        MediaError: as `open_file`; `MEDIA_CHANGED`: it grows while it is read.
+        EnvironmentFailure: as `open_file`.
     """
     state = hashlib.blake2b(digest_size=16)
     try:
         with open_file(path, rules) as fd, open(fd, "rb", closefd=False) as file:
             status = os.fstat(file.fileno())
             if status.st_size <= WHOLE_UP_TO:
-                while block := file.read(_BLOCK):
+                left = status.st_size
+                while block := file.read(min(_BLOCK, left + 1)):
+                    left -= len(block)
+                    if left < 0:  # one that grows for ever would be read for ever
+                        raise MediaError("MEDIA_CHANGED", f"{shown_path(path)} was changed while it was read", retryable=True)
                     state.update(block)
                 return state.hexdigest()
             state.update(f"{status.st_size} {status.st_mtime_ns}".encode())

@@ -1,7 +1,7 @@
 """The door to local files: what must be true of a path before any decoder sees it, and of the file that was opened.
 
-A decoder is handed the open file (`name_of`), not its path, so that it reads the very file that was looked at, whatever
-happens to the path meanwhile; and nothing in a path can mean something to it, such as the `%d` of a numbered series.
+A decoder is handed the open file, not its path, so that it reads the very file that was looked at, whatever happens to the
+path meanwhile; and nothing in a path can mean something to it, such as the `%d` of a numbered series. No `/proc` is needed.
 """
 
 from __future__ import annotations
@@ -11,14 +11,18 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
-from juicecap.errors import MediaError
+from juicecap.errors import EnvironmentFailure, MediaError
 from juicecap.media.rules import DEFAULT_RULES, MediaRules
 from juicecap.sample import is_remote, shown_path
 
 _FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 """A pipe that takes a file's place between two looks must not hold up who opens it."""
+
+_FOLDER = os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC | getattr(os, "O_PATH", os.O_RDONLY)
+
+LONGEST_PATH = 4096
+"""Bytes that no path reaches. The system refuses longer ones; following their links before that could take for ever."""
 
 _KINDS = {
     stat.S_IFDIR: "a folder",
@@ -29,10 +33,12 @@ _KINDS = {
 }
 
 _NO_SUCH_FILE = (errno.ENOENT, errno.ENOTDIR)
-_NEVER = {
-    errno.ELOOP: "is a symbolic link that leads in a circle",
-    errno.ENAMETOOLONG: "is longer than a path can be",
-}
+_TOO_LONG = "is longer than a path can be"
+_NEVER = {errno.ELOOP: "is a symbolic link that leads in a circle", errno.ENAMETOOLONG: _TOO_LONG}
+_NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+"""What the system has run out of, for whatever file."""
+
+_LED_ELSEWHERE = (errno.ELOOP, errno.ENOENT, errno.ENOTDIR)
 
 
 def check_file(path: str, rules: MediaRules = DEFAULT_RULES) -> None:
@@ -52,31 +58,41 @@ def open_file(path: str, rules: MediaRules = DEFAULT_RULES) -> Iterator[int]:
     Raises:
         MediaError: `FILE_NOT_FOUND`, `NOT_A_FILE`, `NO_PERMISSION`, `UNREADABLE` (empty, or the disk fails), `TOO_LARGE`,
             `OUTSIDE_MEDIA_ROOT`, or `REMOTE_NOT_ALLOWED` (an address).
+        EnvironmentFailure: no more files can be opened.
     """
     if is_remote(path):
         raise MediaError("REMOTE_NOT_ALLOWED", f"{shown_path(path)} is an address, and remote media are off (allow_remote)")
-    _check_place(path, os.path.realpath(path) if rules.root and "\0" not in path else "", rules)
+    if why := _unfit(path):
+        raise MediaError("FILE_NOT_FOUND", f"{shown_path(path)} {why}")
+    if not lies_inside(path, rules):
+        raise _outside(path, rules)
     try:
         _check_kind(path, os.stat(path), rules)
         fd = os.open(path, _FLAGS)
-    except (OSError, ValueError) as error:
+    except OSError as error:
         raise _refusal(path, error) from error
     try:
         _check_kind(path, os.fstat(fd), rules)
-        _check_place(path, _opened_path(fd) if rules.root else "", rules)
+        if rules.root and not _is_inside(fd, path, rules.root):
+            raise _outside(path, rules)
         yield fd
     finally:
         os.close(fd)
 
 
 def lies_inside(path: str, rules: MediaRules) -> bool:
-    """Whether a path keeps to `root`, links followed."""
-    return not rules.root or "\0" in path or _below(os.path.realpath(path), rules.root)
+    """Whether a path keeps to `root`, links followed; also if it cannot be a path at all."""
+    return not rules.root or bool(_unfit(path)) or _below(os.path.realpath(path), rules.root)
 
 
-def name_of(fd: int) -> str:
-    """A path under which this process can open the file of a descriptor."""
-    return f"/dev/fd/{fd}"
+def _unfit(path: str) -> str:
+    """Why the system knows no file by this name, whatever there is; empty if it may."""
+    try:
+        if "\0" not in path:
+            return _TOO_LONG if len(path) >= LONGEST_PATH or len(os.fsencode(path)) >= LONGEST_PATH else ""
+    except UnicodeEncodeError:  # half of a surrogate pair
+        pass
+    return "does not exist"
 
 
 def _check_kind(path: str, status: os.stat_result, rules: MediaRules) -> None:
@@ -90,26 +106,47 @@ def _check_kind(path: str, status: os.stat_result, rules: MediaRules) -> None:
         raise MediaError("TOO_LARGE", f"{shown_path(path)} has {sizes} (media_max_mb)")
 
 
-def _check_place(path: str, real: str, rules: MediaRules) -> None:
-    if real and not _below(real, rules.root):
-        raise MediaError("OUTSIDE_MEDIA_ROOT", f"{shown_path(path)} lies outside of media_root ({shown_path(rules.root)})")
+def _outside(path: str, rules: MediaRules) -> MediaError:
+    return MediaError("OUTSIDE_MEDIA_ROOT", f"{shown_path(path)} lies outside of media_root ({shown_path(rules.root)})")
 
 
 def _below(real: str, root: str) -> bool:
     return f"{real}/".startswith(f"{root.rstrip('/')}/")
 
 
-def _opened_path(fd: int) -> str:
-    """Where an open file lies; empty where the system does not tell."""
+def _is_inside(fd: int, path: str, root: str) -> bool:
+    """Whether the open file is one that lies below `root`: it is gone to from there, and no link is followed on the way.
+
+    So a link that was turned after the first look leads nowhere.
+
+    Raises:
+        MediaError: that cannot be seen.
+    """
+    real = os.path.realpath(path)
+    if not _below(real, root):
+        return False
     try:
-        return os.fspath(Path(f"/proc/self/fd/{fd}").readlink())
-    except OSError:
-        return ""
+        place = os.open(root, _FOLDER & ~os.O_NOFOLLOW)
+        try:
+            *folders, name = real.removeprefix(root.rstrip("/")).strip("/").split("/")
+            for each in folders:
+                inner = os.open(each, _FOLDER, dir_fd=place)
+                os.close(place)
+                place = inner
+            return os.path.samestat(os.stat(name, dir_fd=place, follow_symlinks=False), os.fstat(fd))
+        finally:
+            os.close(place)
+    except OSError as error:
+        if error.errno in _LED_ELSEWHERE:
+            return False
+        raise _refusal(path, error) from error
 
 
-def _refusal(path: str, error: OSError | ValueError) -> MediaError:
-    name, number = shown_path(path), getattr(error, "errno", None)
-    if isinstance(error, ValueError) or number in _NO_SUCH_FILE:  # a NUL in it, or characters that are no file name here
+def _refusal(path: str, error: OSError) -> MediaError | EnvironmentFailure:
+    name, number = shown_path(path), error.errno
+    if number in _NO_ROOM:
+        return EnvironmentFailure(f"{name} cannot be opened now ({error.strerror}); running again resumes")
+    if number in _NO_SUCH_FILE:
         return MediaError("FILE_NOT_FOUND", f"{name} does not exist")
     if number in _NEVER:
         return MediaError("FILE_NOT_FOUND", f"{name} {_NEVER[number]}")

@@ -93,16 +93,19 @@ def _opened(path: str, rules: MediaRules) -> Iterator[Image.Image]:
         except UnidentifiedImageError as error:
             raise MediaError("UNREADABLE", f"{name} is not a picture that can be read") from error
         except Exception as error:  # a foreign decoder's door: Pillow's plugins raise all sorts of errors on damaged data
-            raise MediaError("UNDECODABLE", f"{name} is damaged ({error})") from error
+            raise MediaError("UNDECODABLE", f"{name} is damaged ({shown_path(str(error))})") from error
 
 
 @contextmanager
 def _bombs_of(max_pixels: int) -> Iterator[None]:
-    """Pillow's own limit, which also guards pictures inside of pictures; it warns there, and raises at twice as many pixels."""
+    """Pillow's own limit, which also guards pictures inside of pictures; it warns there, and raises at twice as many pixels.
+
+    Its warnings, of what is odd in a file, are nobody's news.
+    """
     before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, max_pixels
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            warnings.simplefilter("ignore")
             yield
     finally:
         Image.MAX_IMAGE_PIXELS = before

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -16,8 +17,8 @@ from av.container import InputContainer
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
-from juicecap.errors import MediaError
-from juicecap.media.files import name_of, open_file
+from juicecap.errors import EnvironmentFailure, MediaError
+from juicecap.media.files import open_file
 from juicecap.media.packets import packets, raise_memory_error
 from juicecap.media.reader import FrameReader, frame_rate
 from juicecap.media.rules import DEFAULT_RULES, MediaRules
@@ -27,12 +28,18 @@ _NOT_FILMS = ("adf", "bin", "concat", "dash", "hls", "idf", "image2", "imf", "la
 """Demuxers that make a film of a text: of what it would look like on a terminal, or of the files that it names."""
 
 _OPTIONS = {
-    "protocol_whitelist": "file",
+    "protocol_whitelist": "fd",
     "format_whitelist": ",".join(sorted(set(",".join(av.formats_available).split(",")) - set(_NOT_FILMS))),
 }
 
+LONGEST = 1e9
+"""Seconds, thirty years: a header that says more lies, whatever the rules allow."""
+
 _STREAMS_AT_OPENING = 16
 """Streams of a file whose pictures are kept from being too large while it is opened."""
+
+_MOST_PIXELS = 2**31 - 1
+"""Of a limit that FFmpeg takes; with a larger one it opens no decoder."""
 
 _OVERSIZE = re.compile(r"Picture size (\d+)x(\d+) (?:is invalid|exceeds specified max pixel count)")
 """What FFmpeg says where it refuses a picture for its size."""
@@ -62,6 +69,7 @@ def probe(path: str, rules: MediaRules = DEFAULT_RULES) -> VideoInfo:
 
     Raises:
         MediaError: as `open_file`; `UNREADABLE`, `NO_VIDEO_STREAM`, or `TOO_LARGE`.
+        EnvironmentFailure: as `open_file`, or FFmpeg cannot read open files.
         MemoryError: this process may not take as much memory as that needs.
     """
     with open_video(path, rules) as (container, stream):
@@ -81,6 +89,9 @@ def open_video(path: str, rules: MediaRules = DEFAULT_RULES) -> Iterator[tuple[I
                 stream = _video_stream(path, container, rules)
                 stream.codec_context.options = _most(rules)
                 yield container, stream
+        except av.error.ProtocolNotFoundError as error:  # of no file's making: its own are not on the whitelist
+            what = "this FFmpeg cannot read an open file (its protocol fd)"
+            raise EnvironmentFailure(f"{what}: install av from its own wheels; running again resumes") from error
         except av.error.FFmpegError as error:
             raise_memory_error(error)
             why = "" if isinstance(error, av.error.ArgumentError) else f" that can be read ({error.strerror})"
@@ -105,15 +116,16 @@ def info_of(
     duration = _header_duration(container, stream)
     if duration is None:
         duration = _measured_duration(path, rules)
-    if duration > rules.max_seconds:
-        seconds = f"{duration:.0f} seconds, more than {rules.max_seconds:g}"
+    duration = max(duration, 1 / reader.fps)
+    if duration > (most := min(rules.max_seconds, LONGEST)):
+        seconds = f"{duration:.0f} seconds, more than {most:g}"
         raise MediaError("TOO_LARGE", f"{shown_path(path)} lasts {seconds} (media_max_seconds)")
     return VideoInfo(
-        duration=max(duration, 1 / reader.fps),
+        duration=duration,
         fps=reader.fps,
         width=width,
         height=height,
-        frames=stream.frames or None,
+        frames=stream.frames if stream.frames > 0 else None,
         codec=stream.codec_context.name,
         rotation=rotation,
     )
@@ -149,17 +161,19 @@ def oversize(path: str, width: int, height: int, rules: MediaRules) -> MediaErro
 
 def _container(fd: int, rules: MediaRules) -> InputContainer:
     """An open file, of which FFmpeg has decoded as much as it needs to know what is in it."""
-    name = f"file:{name_of(fd)}"
+    options = {**_OPTIONS, "fd": str(fd)}
     each: list[Any] = [_most(rules)] * _STREAMS_AT_OPENING  # PyAV's stub says `list[str]`
+    os.lseek(fd, 0, os.SEEK_SET)
     try:
-        return av.open(name, metadata_errors="replace", options=_OPTIONS, stream_options=each)
+        return av.open("fd:", metadata_errors="replace", options=options, stream_options=each)
     except ValueError:  # PyAV: FLV and MPEG program streams have no streams yet that could have options
-        return av.open(name, metadata_errors="replace", options=_OPTIONS)
+        os.lseek(fd, 0, os.SEEK_SET)
+        return av.open("fd:", metadata_errors="replace", options=options)
 
 
 def _most(rules: MediaRules) -> dict[str, str]:
     """What keeps a decoder of FFmpeg's from setting memory aside for pictures that are too large, whose margins it counts too."""
-    return {"max_pixels": str(2 * rules.max_pixels + 2**20)}
+    return {"max_pixels": str(min(2 * rules.max_pixels + 2**20, _MOST_PIXELS))}
 
 
 def _video_stream(path: str, container: InputContainer, rules: MediaRules) -> VideoStream:
@@ -197,7 +211,7 @@ def _header_duration(container: InputContainer, stream: VideoStream) -> float | 
     begin = float((stream.start_time or 0) * (stream.time_base or 0)) if "matroska" in container.format.name else 0.0
     if (tagged := _CLOCK.fullmatch(stream.metadata.get("DURATION", ""))) is not None:
         hours, minutes, seconds = tagged.groups()
-        return 3600 * int(hours) + 60 * int(minutes) + float(seconds) - begin
+        return 3600 * float(hours) + 60 * float(minutes) + float(seconds) - begin  # a float of any number of digits
     return container.duration / av.time_base - begin if container.duration else None
 
 

@@ -29,6 +29,9 @@ TimedFrame = tuple[float, VideoFrame]
 FLUSH_TRIES = 8
 """How often the decoder is asked for what it still holds, if it fails at the end of a file."""
 
+_LATEST = 2**63 - 1
+"""Of the times that FFmpeg can count to."""
+
 _SKIPPING = ("h264", "hevc")
 """Codecs whose packets bear one picture each, shown at the packet's time, and tell whether others are made from it."""
 
@@ -41,8 +44,9 @@ _NO_REAL_INDEX = ("asf", "mpeg", "mpegts")
 
 
 def frame_rate(stream: VideoStream) -> float:
-    """Frames per second, on average; 25 where nothing is known."""
-    return float(stream.average_rate or stream.guessed_rate or 0) or 25.0
+    """Frames per second, on average; 25 where nothing that makes sense is known."""
+    rate = float(stream.average_rate or stream.guessed_rate or 0)
+    return rate if rate > 0 else 25.0
 
 
 class FrameReader:
@@ -117,7 +121,7 @@ class FrameReader:
         return True
 
     def _stamp(self, time: float) -> int:
-        return round((time + self.origin) / self.base)
+        return max(-_LATEST, min(round((time + self.origin) / self.base), _LATEST))
 
     def _decode(self, *, from_key_frame: bool) -> Iterator[TimedFrame]:
         """Frames from where the container stands.

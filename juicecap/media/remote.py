@@ -14,8 +14,8 @@ import socket
 import ssl
 import threading
 import weakref
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -41,6 +41,11 @@ SILENCE = 30.0
 """Seconds without a byte after which a server counts as gone."""
 
 _CHUNK = 2**20
+
+_PORTS = range(1, 2**16)
+
+_DIGITS = 18
+"""Of the length of a file that a server announces; more would be more than a file can have, and Python reads 4,300 at most."""
 
 _TRY_AGAIN = (408, 425, 429)
 
@@ -69,7 +74,11 @@ async def fetch(url: str, rules: MediaRules) -> Fetched:
     if scheme not in ("http", "https", *BUCKETS):
         kinds = "https, http, " + ", ".join(BUCKETS)
         raise MediaError("REMOTE_REFUSED", f"{shown_path(url)} is not fetched: an address begins with one of {kinds}")
-    descriptor, path = folder_of_this_process().new_file()
+    try:
+        descriptor, path = folder_of_this_process().new_file()
+    except OSError as error:
+        what = f"no temporary file can be made for what is fetched ({error.strerror or error})"
+        raise EnvironmentFailure(f"{what}; running again resumes") from error
     try:
         await _filled(url, scheme, descriptor, path, rules)
     except BaseException:
@@ -79,16 +88,16 @@ async def fetch(url: str, rules: MediaRules) -> Fetched:
 
 
 async def _filled(url: str, scheme: str, descriptor: int, path: str, rules: MediaRules) -> None:
-    with os.fdopen(descriptor, "wb") as file:
-        try:
+    try:
+        with os.fdopen(descriptor, "wb") as file:  # closing it writes what is left
             async with asyncio.timeout(rules.remote_seconds):
                 await _tried(url, scheme, file, rules)
-            file.flush()
-        except TimeoutError as error:
-            late = f"{shown_path(url)}: fetching it took more than {rules.remote_seconds:g} seconds (remote_seconds)"
-            raise MediaError("REMOTE_TIMEOUT", late, retryable=True) from error
-        except OSError as error:
-            raise EnvironmentFailure(f"{path} cannot be written ({error.strerror}); running again resumes") from error
+    except TimeoutError as error:
+        late = f"{shown_path(url)}: fetching it took more than {rules.remote_seconds:g} seconds (remote_seconds)"
+        raise MediaError("REMOTE_TIMEOUT", late, retryable=True) from error
+    except OSError as error:
+        way = "running again resumes once there is room (TMPDIR, or a smaller remote_max_mb)"
+        raise EnvironmentFailure(f"{path} cannot be written ({error.strerror}); {way}") from error
 
 
 def rules_of(path: str, rules: MediaRules) -> MediaRules:
@@ -118,43 +127,63 @@ async def _from_server(url: str, file: IO[bytes], rules: MediaRules) -> None:
     import httpx2
 
     timeout = httpx2.Timeout(SILENCE)
-    async with httpx2.AsyncClient(trust_env=False, verify=_trusted(), timeout=timeout, follow_redirects=False) as client:
-        try:
-            there = httpx2.URL(url)
+    try:
+        async with httpx2.AsyncClient(trust_env=False, verify=_trusted(), timeout=timeout, follow_redirects=False) as client:
+            with _readable(url):
+                there = httpx2.URL(url)
             for _ in range(MOST_REDIRECTS + 1):
                 response = await client.send(await _request(client, url, there), stream=True)
                 try:
                     if not response.has_redirect_location:
                         await _save(url, response, file, rules)
                         return
-                    there = there.join(response.headers["Location"])
+                    with _readable(url):
+                        there = there.join(response.headers["Location"])
                 finally:
                     await response.aclose()
-        except httpx2.InvalidURL as error:
-            raise MediaError("REMOTE_REFUSED", f"{shown_path(url)} is not fetched: it is no address ({error})") from error
-        except httpx2.TimeoutException as error:
-            raise _failed(url, f"the server is silent for {SILENCE:g} seconds") from error
-        except httpx2.HTTPError as error:
-            raise _failed(url, f"the connection failed ({type(error).__name__})") from error
+    except (MediaError, _DiskFailed):
+        raise
+    except httpx2.TimeoutException as error:
+        raise _failed(url, f"the server is silent for {SILENCE:g} seconds") from error
+    except Exception as error:  # a foreign library's door, and behind it a stranger's server
+        raise _failed(url, f"the connection failed ({type(error).__name__})") from error
     raise _failed(url, f"it is redirected more than {MOST_REDIRECTS} times", retryable=False)
+
+
+@contextmanager
+def _readable(url: str) -> Iterator[None]:
+    """What cannot be read as an address, here or where a redirect leads, as a MediaError."""
+    import httpx2
+
+    try:
+        yield
+    except (httpx2.InvalidURL, ValueError) as error:  # of names that no IDNA knows, and halves of surrogate pairs
+        why = shown_path(str(error))
+        raise MediaError("REMOTE_REFUSED", f"{shown_path(url)} is not fetched: it is no address ({why})") from error
 
 
 async def _request(client: httpx2.AsyncClient, url: str, there: httpx2.URL) -> httpx2.Request:
     """A request to an address that was looked up and checked, in the name of the host."""
-    if there.scheme not in ("http", "https") or not there.host:
+    with _readable(url):
+        host, port = there.host, there.port
+        headers = {"Host": there.netloc.decode("ascii"), "Accept-Encoding": "identity"}
+        name = {"sni_hostname": there.raw_host.decode("ascii")}
+    if there.scheme not in ("http", "https") or not host:
         raise MediaError("REMOTE_REFUSED", f"{shown_path(url)} is not fetched: it leads to an address that is not of the web")
     if there.userinfo:
         raise MediaError("REMOTE_REFUSED", f"{shown_path(url)} is not fetched: an address holds no user or password")
-    address = await _address(url, there.host, there.port or (443 if there.scheme == "https" else 80))
-    headers = {"Host": there.netloc.decode("ascii"), "Accept-Encoding": "identity"}
-    name = {"sni_hostname": there.raw_host.decode("ascii")}
+    if port is None:
+        port = 443 if there.scheme == "https" else 80
+    if port not in _PORTS:
+        raise MediaError("REMOTE_REFUSED", f"{shown_path(url)} is not fetched: a port is a number from 1 to 65535")
+    address = await _address(url, host, port)
     return client.build_request("GET", there.copy_with(host=address, fragment=None), headers=headers, extensions=name)
 
 
 async def _address(url: str, host: str, port: int) -> str:
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as error:
+    except (OSError, ValueError) as error:  # or no name that could be looked up
         raise _failed(url, f"no host {shown_path(host)} is found") from error
     addresses = [str(place[0]) for *_, place in found]
     public = next(filter(is_public, addresses), None)
@@ -191,7 +220,8 @@ async def _save(url: str, response: httpx2.Response, file: IO[bytes], rules: Med
     if response.headers.get("Content-Encoding", "identity") != "identity":
         raise _failed(url, "the server sends it compressed, which nobody asked for", retryable=False)
     room = _Room(url, file, rules)
-    room.expect(int(length) if (length := response.headers.get("Content-Length", "")).isdecimal() else 0)
+    length = response.headers.get("Content-Length", "")[:_DIGITS]
+    room.expect(int(length) if length.isdecimal() else 0)
     async for chunk in response.aiter_raw(_CHUNK):
         await asyncio.to_thread(room.write, chunk)
 

@@ -34,8 +34,6 @@ class FrameSampling:
     def problems(self) -> list[tuple[str, str]]:
         """What contradicts itself, as (parameter, sentence) pairs."""
         found = []
-        if not math.isfinite(self.fps):
-            found.append(("fps", f"fps must be a finite number, not {self.fps}"))
         if self.min_frames > self.max_frames:
             found.append(("min_frames", f"min_frames ({self.min_frames}) is larger than max_frames ({self.max_frames})"))
         if self.start is not None and self.end is not None and self.start >= self.end:

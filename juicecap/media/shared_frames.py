@@ -20,6 +20,9 @@ import numpy as np
 
 _CHANNELS = 3
 
+_NOT_HERE = (errno.ENOSYS, errno.EPERM, errno.EACCES)
+"""What a sandbox says that has no such files."""
+
 
 class NoRoom(MemoryError):
     """Not because of the frames: no file may grow, here and now."""
@@ -61,7 +64,11 @@ def _largest_file() -> float:
 def nameless_file() -> int:
     """A descriptor of a new file that goes away with its last user."""
     if hasattr(os, "memfd_create"):
-        return os.memfd_create("juicecap-frames")
+        try:
+            return os.memfd_create("juicecap-frames")
+        except OSError as error:
+            if error.errno not in _NOT_HERE:
+                raise
     with tempfile.TemporaryFile(prefix="juicecap-") as file:
         return os.dup(file.fileno())
 

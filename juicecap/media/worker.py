@@ -32,7 +32,7 @@ from typing import Any
 
 import av.subtitles.stream  # noqa: F401  (PyAV imports it with the first file, when memory is limited already)
 
-from juicecap.errors import MediaError, causes
+from juicecap.errors import EnvironmentFailure, MediaError, causes
 from juicecap.media.load import load_picture
 from juicecap.media.probe import probe
 from juicecap.media.rules import MediaRules
@@ -49,6 +49,13 @@ NICENESS = 10
 READY: Message = {"ready": True}
 """What a worker says first."""
 
+_UNTOLD = 2**30
+"""Bytes that this process is taken to have before its first job where the system does not tell: more than it ever has, so that no
+medium is refused for that."""
+
+_LONGEST_TIMER = 1e9
+"""Seconds; thirty years."""
+
 _NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC)
 
 
@@ -63,10 +70,15 @@ def main(fd: int) -> None:
     threading.Thread(target=_listen, args=(channel, jobs), daemon=True).start()
     own = _own_memory()
     while True:
-        with closing(SharedFrames()) as frames:
-            job = json.loads(jobs.get())
+        job = json.loads(jobs.get())
+        try:
+            frames = SharedFrames()
+        except OSError as error:  # of which the medium knows nothing
+            _send(channel, line_of(_no_room_now(shown_path(job["path"]), error)), [])
+            continue
+        with closing(frames):
             _limit_memory(own + job["memory"])
-            signal.setitimer(signal.ITIMER_PROF, job["cpu_seconds"])
+            signal.setitimer(signal.ITIMER_PROF, _timer(job["cpu_seconds"]))
             reply = answer(job, frames)
             signal.setitimer(signal.ITIMER_PROF, 0)
             _send(channel, line_of(reply), [frames.fd] if "picture" in reply else [])
@@ -97,16 +109,27 @@ def _failure(error: Exception, path: str, memory: int) -> Message:
     name = shown_path(path)
     if isinstance(error, MediaError):
         return {"error": {"code": error.code, "message": error.message, "retryable": error.retryable}}
+    if isinstance(error, EnvironmentFailure):
+        return {"environment": str(error)}
     if isinstance(error, NoRoom):
         return {"environment": f"{name} cannot be decoded now ({error}); make room and run again, which resumes"}
     if _wants_memory(error):
         need = f"reading it takes more memory than there is, or more than {memory >> 20} MB (decode_memory_mb)"
         return {"error": {"code": "TOO_LARGE", "message": f"{name}: {need}", "retryable": True}}
     if isinstance(error, OSError) and error.errno in _NO_ROOM:
-        return {"environment": f"{name} cannot be decoded now ({error.strerror})"}
-    told = f"the decoder fails with {type(error).__name__}: {error}".partition("\n")[0]
+        return _no_room_now(name, error)
+    told = shown_path(f"the decoder fails with {type(error).__name__}: {error}".partition("\n")[0])
     failure = {"code": "DECODER_CRASHED", "message": f"{name}: {told}", "retryable": False}
     return {"error": failure, "traceback": "".join(traceback.format_exception(error))}
+
+
+def _no_room_now(name: str, error: OSError) -> Message:
+    return {"environment": f"{name} cannot be decoded now ({error.strerror})"}
+
+
+def _timer(seconds: float) -> float:
+    """`seconds` as a timer takes them; 0, which is none, for more than a timer holds."""
+    return seconds if seconds < _LONGEST_TIMER else 0.0
 
 
 def _wants_memory(error: BaseException) -> bool:
@@ -118,19 +141,23 @@ def _wants_memory(error: BaseException) -> bool:
 
 
 def _own_memory() -> int:
-    """Bytes of private memory that this process has before its first job; 0 where the system does not tell."""
+    """Bytes of private memory that this process has before its first job, or `_UNTOLD`."""
     try:
         status = Path("/proc/self/status").read_text()
     except OSError:
-        return 0
+        return _UNTOLD
     found = re.search(r"^VmData:\s+(\d+) kB$", status, re.MULTILINE)
-    return int(found[1]) * 1024 if found else 0
+    return int(found[1]) * 1024 if found else _UNTOLD
 
 
 def _limit_memory(most: int) -> None:
-    """Private memory, which is what decoders take. Shared memory, in which the frames travel, is not counted."""
+    """Private memory, which is what decoders take. Shared memory, in which the frames travel, is not counted.
+
+    Where the system cannot do that there is no limit, and no medium is refused for it.
+    """
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    resource.setrlimit(resource.RLIMIT_DATA, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
+    with suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_DATA, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
 
 
 def _settle_signals() -> None:

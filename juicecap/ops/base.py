@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from juicecap.data.lines import write_lines
 from juicecap.data.source.embedded import media_as_files
-from juicecap.errors import SampleError, SettingsError
+from juicecap.errors import EnvironmentFailure, SampleError, SettingsError
 from juicecap.ops.asking import Forecast, answered, forecast, identify
 from juicecap.ops.columns_and_tokens import ColumnsAndTokens
 from juicecap.ops.fate import Fate, Usage
@@ -207,8 +207,11 @@ class Op(ColumnsAndTokens, ABC):
         return outputs
 
     def _failure_of_foreign_code(self, error: Exception) -> SampleError:
-        """An op of a user's may raise anything, and that concerns the sample alone; an exception of a built-in op is a bug."""
-        if type(self).__module__.startswith("juicecap."):
+        """An op of a user's may raise anything, and that concerns the sample alone; an exception of a built-in op is a bug.
+
+        That the environment fails concerns no sample, whoever says so.
+        """
+        if isinstance(error, EnvironmentFailure) or type(self).__module__.startswith("juicecap."):
             raise error
         return SampleError("OP_FAILED", f"{self.name} fails with {type(error).__name__}: {error}")
 

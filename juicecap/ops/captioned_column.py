@@ -11,12 +11,15 @@ from typing import Any, ClassVar
 from juicecap.errors import SampleError
 from juicecap.ops.conversation import Conversation, Kind
 from juicecap.ops.model_options import ModelOptions
-from juicecap.ops.provenance import PROVENANCE, provenance, with_provenance
+from juicecap.ops.provenance import PROVENANCE, entries_of, provenance, with_provenance
 from juicecap.sample import ORIGIN, Sample, media_paths
 from juicecap.vlm.base import Message, Outcome, Part, Request
 
 KINDS: tuple[Kind, ...] = ("image", "video")
 """In the order in which the model sees them."""
+
+MOST_MEDIA = 1024
+"""Media of one question: a row that names more takes memory, and no model sees so many."""
 
 DATAFLOW_KEY = "DF_API_KEY"
 """The variable that holds a server's key where DataFlow's users do not say."""
@@ -64,8 +67,10 @@ class CaptionedColumn(ModelOptions, ABC):
         """Make sure that nothing is overwritten.
 
         Raises:
-            SampleError: `OUTPUT_EXISTS` if the column holds something.
+            SampleError: `OUTPUT_EXISTS` if the column holds something, `BAD_PROVENANCE` if that of the provenance does.
         """
+        if self.provenance_field:
+            entries_of(sample, self.provenance_field)
         if sample.get(self.output_key) is not None and not self.overwrite_output:
             raise SampleError("OUTPUT_EXISTS", f"column {self.output_key!r} holds something: set overwrite_output: true")
 
@@ -96,7 +101,7 @@ def media_parts(sample: Sample, keys: Mapping[str, str], conversation: Conversat
     A kind whose column holds nothing is taken from the parts of the conversation that name a path.
 
     Raises:
-        SampleError: a column is malformed, there are no media, or the conversation names more than there are.
+        SampleError: a column is malformed, there are no media or too many, or the conversation names more than there are.
     """
     parts: list[Part] = []
     for kind in KINDS:
@@ -109,6 +114,8 @@ def media_parts(sample: Sample, keys: Mapping[str, str], conversation: Conversat
             counts = f"{len(named)} of <{kind}>, and column {keys[kind]!r} holds {len(paths)}"
             raise SampleError("MORE_TOKENS_THAN_MEDIA", f"the conversation has {counts}")
         parts += [Part(kind, path) for path in paths]
+    if len(parts) > MOST_MEDIA:
+        raise SampleError("TOO_MANY_MEDIA", f"{len(parts):,} media cannot be captioned together, but {MOST_MEDIA:,} at most")
     if not parts:
         raise SampleError("NO_MEDIA", f"there is nothing to caption in {' and '.join(map(repr, keys.values()))}")
     return tuple(parts)

@@ -27,9 +27,19 @@ class Tokens:
     def stripped(self, text: str) -> str:
         """The text without special tokens (nor any that its pieces would make when they close up) and the spaces around it."""
         pattern = self.pattern()
-        while pattern.search(text):
-            text = pattern.sub("", text)
-        return text.strip()
+        text = pattern.sub("", text)
+        return (self._closed_up(text) if pattern.search(text) else text).strip()
+
+    def _closed_up(self, text: str) -> str:
+        """The text without tokens inside of tokens, however many: one pass, in which each token goes as soon as it is whole."""
+        every = sorted({self.video, self.image, self.audio, self.end_of_chunk}, key=len, reverse=True)
+        kept: list[str] = []
+        for letter in text:
+            kept.append(letter)
+            whole = next((token for token in every if token[-1] == letter and "".join(kept[-len(token) :]) == token), "")
+            if whole:
+                del kept[-len(whole) :]
+        return "".join(kept)
 
 
 @dataclass(frozen=True)

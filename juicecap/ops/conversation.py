@@ -8,7 +8,6 @@ written into it: turns, their other keys, and the places of media stay.
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -17,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from juicecap.errors import SampleError
-from juicecap.sample import shown
+from juicecap.sample import json_in_cell, shown
 
 Kind = Literal["image", "video"]
 
@@ -75,7 +74,7 @@ def read_conversation(value: object, column: str) -> Conversation:
     human = next((place for place, speaker in enumerate(speakers) if speaker in _HUMAN), None)
     others = [speaker for speaker in speakers if speaker not in _SYSTEM]
     if human is None and others:
-        raise SampleError("BAD_CONVERSATION", f"column {column!r} has a turn of {others[0]!r} and none of a human")
+        raise SampleError("BAD_CONVERSATION", f"column {column!r} has a turn of {shown(others[0])} and none of a human")
     texts = [_text(turn, column) for turn in turns]
     media = [each for turn, speaker in zip(turns, speakers, strict=True) if speaker in _HUMAN for each in _media(turn, column)]
     return Conversation(
@@ -100,7 +99,7 @@ def without_tokens(text: str) -> str:
 def _turns(value: object, column: str) -> list[Mapping[str, Any]]:
     if isinstance(value, str) and value.lstrip().startswith("["):
         with suppress(ValueError):
-            value = json.loads(value)
+            value = json_in_cell(value)
     if value is None or value == "":
         return []
     if not isinstance(value, list | tuple):
@@ -145,7 +144,7 @@ def _media(turn: Mapping[str, Any], column: str) -> list[Medium]:
     for part in value:
         if _is_text(part):
             found += [Medium(_kind(token)) for token in _TOKEN.findall(part["text"])]
-        elif isinstance(part, Mapping) and part.get("type") in _PARTS:
+        elif isinstance(part, Mapping) and isinstance(part.get("type"), str) and part["type"] in _PARTS:
             found.append(Medium(_PARTS[part["type"]], _path(part, column)))
         else:
             raise SampleError("BAD_CONVERSATION", f"column {column!r} holds {shown(part)} where a part of a turn should be")

@@ -17,6 +17,7 @@ from typing import Any, Literal
 from juicecap.errors import DataError, SampleError
 from juicecap.sample import FATE, HIDDEN, ORIGIN, Sample, sample_name, source_position, visible
 from juicecap.vlm.base import Outcome
+from juicecap.vlm.unicode import valid
 
 FATE_COLUMN = {
     "kind": "text",
@@ -85,7 +86,7 @@ class Fate:
         """The fate under `on_error: keep`: a sample on which `op` failed stays, with the reason in a column."""
         if self.failure is None:
             return self
-        reason = {"op": op, "code": self.failure.code, "message": self.failure.message}
+        reason = {"op": op, "code": self.failure.code, "message": valid(self.failure.message)}
         before = self.sample.get(FAILURES)
         reasons = [*before, reason] if isinstance(before, list) else [reason]
         return replace(self, kind="kept", outputs=({**self.sample, FAILURES: reasons},))
@@ -130,7 +131,7 @@ def _entry(fate: Fate, *, first: bool) -> dict[str, Any]:
         "kind": fate.kind,
         "first": first,
         "code": failure and failure.code,
-        "message": failure and failure.message,
+        "message": failure and valid(failure.message),
         "attempts": failure and failure.attempts,
         "retryable": failure and failure.retryable,
         "when": failure and datetime.now(UTC).isoformat(timespec="seconds"),

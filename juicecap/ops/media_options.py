@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 
-from jsonargparse.typing import PositiveFloat, PositiveInt
-
 from juicecap.media.rules import DEFAULT_RULES, MediaRules
+from juicecap.ops.numbers import Amount, Megabytes, Pixels, Seconds
 from juicecap.ops.run_options import RUN_ONLY
 
 
@@ -17,20 +16,20 @@ class MediaOptions:
 
     media_root: str | None = None
     """Folder that local media must lie in, links followed; null: anywhere."""
-    media_max_pixels: PositiveInt = DEFAULT_RULES.max_pixels
+    media_max_pixels: Pixels = DEFAULT_RULES.max_pixels
     """Pixels that a picture, or a frame of a video, may have."""
-    media_max_frames: PositiveInt = DEFAULT_RULES.max_frames
+    media_max_frames: Amount = DEFAULT_RULES.max_frames
     """Frames that a video may have."""
-    media_max_seconds: PositiveFloat = DEFAULT_RULES.max_seconds
-    """Seconds that a video may last."""
-    media_max_mb: PositiveInt = DEFAULT_RULES.max_bytes >> 20
+    media_max_seconds: Seconds = DEFAULT_RULES.max_seconds
+    """Seconds that a video may last; .inf: thirty years."""
+    media_max_mb: Megabytes = DEFAULT_RULES.max_bytes >> 20
     """Megabytes that a file may have."""
     allow_remote: bool = False
     """Whether media that are addresses (https://…, s3://…) are fetched."""
-    remote_max_mb: PositiveInt = DEFAULT_RULES.remote_bytes >> 20
+    remote_max_mb: Megabytes = DEFAULT_RULES.remote_bytes >> 20
     """Megabytes that a file that is fetched may have."""
-    remote_seconds: PositiveFloat = field(default=DEFAULT_RULES.remote_seconds, metadata=RUN_ONLY)
-    """Seconds that fetching a file may take."""
+    remote_seconds: Seconds = field(default=DEFAULT_RULES.remote_seconds, metadata=RUN_ONLY)
+    """Seconds that fetching a file may take; .inf: no limit."""
 
     def media_rules(self) -> MediaRules:
         """These parameters in the words of `media`."""

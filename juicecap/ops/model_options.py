@@ -7,17 +7,21 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
-from jsonargparse.typing import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from jsonargparse.typing import PositiveFloat
 
+from juicecap.errors import SampleError
 from juicecap.media.sampling import FrameSampling
 from juicecap.ops import serving_names
 from juicecap.ops.media_options import MediaOptions
+from juicecap.ops.numbers import Cores, Enlarged, FrameRate, Frames, Megabytes, Moment, Pixels, Requests, Seconds, Seed
 from juicecap.ops.run_options import IGNORED, RUN_ONLY
+from juicecap.sample import LONGEST_TEXT, shown
 from juicecap.vlm import model_params
 from juicecap.vlm import sampling_params as sampling
 from juicecap.vlm.base import Limits, Message, ModelSettings, Request, Sampling, canonical_json
 from juicecap.vlm.models import model_state
 from juicecap.vlm.sampling_params import lacks, parse_sampling
+from juicecap.vlm.unicode import valid
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,33 +44,33 @@ class ModelOptions(MediaOptions):
         default=None, hash=False, metadata={"parts": serving_names.SAMPLING_PARTS, "entries": sampling.JSON_TYPES}
     )
     """How tokens are drawn: temperature, top_p, top_k, min_p, max_tokens, repetition_penalty, presence_penalty, stop, seed."""
-    fps: PositiveFloat = 2.0
+    fps: FrameRate = 2.0
     """Frames taken per second of video."""
-    num_frames: PositiveInt | None = None
+    num_frames: Frames | None = None
     """Frames taken from each video, evenly spaced; null: as many as fps gives."""
-    min_frames: PositiveInt = 4
+    min_frames: Frames = 4
     """Fewest frames taken by fps, if the video has as many."""
-    max_frames: PositiveInt = 768
+    max_frames: Frames = 768
     """Most frames taken by fps."""
-    start: NonNegativeFloat | None = None
+    start: Moment | None = None
     """Second from which frames are taken; null: from the first frame."""
     end: PositiveFloat | None = None
-    """Second up to which frames are taken; null: to the last frame."""
-    min_pixels: PositiveInt | None = None
+    """Second up to which frames are taken; null or .inf: to the last frame."""
+    min_pixels: Enlarged | None = None
     """Smaller frames are enlarged to this many pixels; null: as the model's processor does."""
-    max_pixels: PositiveInt | None = None
+    max_pixels: Pixels | None = None
     """Larger frames are reduced to this many pixels; null: as the model's processor does."""
-    seed: NonNegativeInt = 0
+    seed: Seed = 0
     """Seed of everything that is drawn."""
-    max_in_flight: PositiveInt | None = field(default=None, metadata={**RUN_ONLY, "aliases": ["max_workers"]})
+    max_in_flight: Requests | None = field(default=None, metadata={**RUN_ONLY, "aliases": ["max_workers"]})
     """Requests at the engine at once; null: as many as keep it busy. The output does not depend on it."""
-    decode_workers: PositiveInt | None = field(default=None, metadata=RUN_ONLY)
+    decode_workers: Cores | None = field(default=None, metadata=RUN_ONLY)
     """Processes that decode videos; null: one for each core. The output does not depend on it."""
-    decode_seconds: PositiveFloat = field(default=300.0, metadata=RUN_ONLY)
-    """CPU seconds that reading one video may take; by the clock ten times as many."""
-    decode_memory_mb: PositiveInt = field(default=4096, metadata=RUN_ONLY)
+    decode_seconds: Seconds = field(default=300.0, metadata=RUN_ONLY)
+    """CPU seconds that reading one video may take, by the clock ten times as many; .inf: no limit."""
+    decode_memory_mb: Megabytes = field(default=4096, metadata=RUN_ONLY)
     """Megabytes of memory that reading one medium may take, besides the frames that are taken."""
-    frame_memory_mb: PositiveInt | None = field(default=None, metadata=RUN_ONLY)
+    frame_memory_mb: Megabytes | None = field(default=None, metadata=RUN_ONLY)
     """Megabytes of decoded frames in memory at once; null: an eighth of the machine's memory."""
 
     ignored_parameters: ClassVar[Mapping[str, str]] = {**IGNORED, **serving_names.IGNORED}
@@ -153,10 +157,21 @@ class ModelOptions(MediaOptions):
         return parse_sampling(self.sampling_params, candidates)[0]
 
     def question(self, messages: Iterable[Message], candidates: int) -> Request:
-        """A request with these parameters."""
+        """A request with these parameters.
+
+        Raises:
+            SampleError: `BAD_TEXT` if a text cannot be written down, `TOO_LONG` if no model could hold it.
+        """
+        messages = tuple(messages)
+        for part in (part for message in messages for part in message.parts if part.kind == "text"):
+            if len(part.value) > LONGEST_TEXT:
+                raise SampleError("TOO_LONG", f"the prompt has {len(part.value):,} characters, more than {LONGEST_TEXT:,}")
+            if valid(part.value) != part.value:
+                told = f"the prompt {shown(part.value)} has half of a surrogate pair, which is no character"
+                raise SampleError("BAD_TEXT", told)
         return Request(
             model=self._model(),
-            messages=tuple(messages),
+            messages=messages,
             frames=self.frame_sampling(),
             sampling=self.token_sampling(candidates),
             candidates=candidates,

@@ -7,7 +7,7 @@ from typing import Any
 
 from juicecap.data.lines import json_text
 from juicecap.errors import SampleError
-from juicecap.sample import Sample
+from juicecap.sample import Sample, shown
 
 
 def template_columns(template: str) -> tuple[str, ...]:
@@ -31,7 +31,8 @@ def filled(template: str, sample: Sample) -> str:
     """The prompt for one sample. Lists, objects, true and false are written as JSON.
 
     Raises:
-        SampleError: `NO_VALUE` if the sample lacks a value that the template names.
+        SampleError: `NO_VALUE` if the sample lacks a value that the template names; `BAD_VALUE` if it has one that is no text
+            and that JSON has not.
     """
     pieces = []
     for text, name, _, _ in string.Formatter().parse(template):
@@ -39,9 +40,12 @@ def filled(template: str, sample: Sample) -> str:
         if name is not None:
             if sample.get(name) is None:
                 raise SampleError("NO_VALUE", f"the prompt names the column {name!r}, which is null here")
-            pieces.append(_written(sample[name]))
+            pieces.append(_written(name, sample[name]))
     return "".join(pieces)
 
 
-def _written(value: Any) -> str:
-    return json_text(value) if isinstance(value, bool | float | list | dict) else str(value)
+def _written(name: str, value: Any) -> str:
+    try:
+        return json_text(value) if isinstance(value, bool | float | list | dict) else str(value)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise SampleError("BAD_VALUE", f"the prompt names the column {name!r}, which holds {shown(value)}") from error

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
-from juicecap.sample import Sample, sample_name
+from juicecap.errors import SampleError
+from juicecap.sample import Sample, json_in_cell, sample_name, shown
 from juicecap.vlm.base import Answer, Outcome, Request
 
 PROVENANCE = [
@@ -31,8 +33,29 @@ PROVENANCE = [
 
 
 def with_provenance(sample: Sample, column: str, entries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What the column holds with new entries behind those that are there."""
-    return [*(sample.get(column) or []), *entries]
+    """What the column holds with new entries behind those that are there.
+
+    Raises:
+        SampleError: as `entries_of`.
+    """
+    return [*entries_of(sample, column), *entries]
+
+
+def entries_of(sample: Sample, column: str) -> list[Any]:
+    """What the column holds: a list, or one as JSON in a cell of a CSV file; null and an empty text are none.
+
+    Raises:
+        SampleError: `BAD_PROVENANCE` if it holds something else, which would be lost.
+    """
+    value = sample.get(column)
+    if isinstance(value, str) and value.startswith("["):
+        with suppress(ValueError):
+            value = json_in_cell(value)
+    if value is None or value == "":
+        return []
+    if not isinstance(value, list | tuple):
+        raise SampleError("BAD_PROVENANCE", f"column {column!r} holds {shown(value)}, not a list: name another provenance_field")
+    return list(value)
 
 
 def provenance(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import Field, dataclass
 from typing import Any, Literal
 
-from jsonargparse.typing import PositiveInt
+from juicecap.ops.numbers import BatchSize
 
 OnError = Literal["reject", "keep", "stop"]
 """What happens to a sample on which an op fails, and to the run."""
@@ -15,7 +15,7 @@ OnError = Literal["reject", "keep", "stop"]
 class RunOptions:
     """What any op of a recipe takes besides its settings."""
 
-    batch_size: PositiveInt | None = None
+    batch_size: BatchSize | None = None
     """Samples in a batch; null: the op's own default. The output does not depend on it."""
     on_error: OnError | None = None
     """What happens to a sample on which the op fails; null: as the recipe says."""

@@ -16,7 +16,7 @@ import docstring_parser
 from jsonargparse import ArgumentError, ArgumentParser
 
 from juicecap.ops.base import Filter, Mapper, Op
-from juicecap.ops.types import type_name
+from juicecap.ops.types import expected, type_name
 from juicecap.ops.whole_dataset import Deduplicator, Selector
 from juicecap.sample import shown
 
@@ -88,8 +88,13 @@ def parse(kind: type, values: Mapping[str, Any]) -> tuple[dict[str, Any], list[t
         try:
             parsed[parameter.name] = _converted(hints[parameter.name], value)
         except (ArgumentError, TypeError, ValueError):
-            problems.append((key, f"{key} must be {parameter.type}, not {shown(value)}"))
+            problems.append((key, f"{key} must be {expected_of(kind, key, value)}, not {shown(value)}"))
     return parsed, problems
+
+
+def expected_of(kind: type, name: str, value: Any) -> str:
+    """What the parameter of this name should have been where it cannot be `value`."""
+    return expected(value, get_type_hints(kind)[names(kind)[name].name])
 
 
 @functools.cache

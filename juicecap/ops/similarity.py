@@ -15,12 +15,14 @@ import importlib
 import itertools
 from collections.abc import Callable, Sequence
 
+from juicecap.vlm.unicode import valid
+
 Shingles = Callable[[str], list[str]]
 
 
 def most_similar(reference: str, candidates: Sequence[str]) -> int:
     """The index of the candidate nearest to `reference`, the first one on ties."""
-    texts = [reference, *candidates]
+    texts = [valid(text) for text in (reference, *candidates)]
     shingles = _words if all(_words(text) for text in texts) else _characters
     target, *hashes = (simhash(shingles(text)) for text in texts)
     distances = [(target ^ value).bit_count() for value in hashes]

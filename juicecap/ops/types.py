@@ -6,10 +6,13 @@ that cannot work is told when the op is made and not in the middle of a dataset.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from juicecap.sample import shown
 
 
 def type_name(hint: Any) -> str:
@@ -17,8 +20,7 @@ def type_name(hint: Any) -> str:
     if hint is type(None):
         return "null"
     if _is_restricted(hint):
-        bounds = re.sub(r"v(<=|>=|<|>)", r"\1 ", hint._expression)  # noqa: SLF001  ("v>0"; jsonargparse keeps it there)
-        return f"{_base(hint).__name__} {bounds}"
+        return f"{_base(hint).__name__} {' and '.join(f'{sign} {bound}' for sign, bound in _bounds(hint).items())}"
     if get_origin(hint) in (list, dict, tuple):
         return str(get_origin(hint).__name__)
     arguments = get_args(hint)
@@ -29,13 +31,21 @@ def type_name(hint: Any) -> str:
     return str(getattr(hint, "__name__", hint))
 
 
+def expected(value: object, hint: Any) -> str:
+    """What a value that is not of a type should have been: the type, or its upper bound alone where that is all that is wrong."""
+    kinds = [hint, *(get_args(hint) if get_origin(hint) is not Literal else ())]
+    bounds = [most for each in kinds if _is_restricted(each) and (most := _bounds(each).get("<=")) is not None]
+    number = _number(value)
+    if number is not None and bounds and number > max(bounds):
+        return f"at most {max(bounds)}"
+    return re.sub(r" and <= \d+", "", type_name(hint))
+
+
 def json_type(hint: Any) -> dict[str, Any]:
     """A type in the words of JSON Schema; empty where any value will do."""
     if _is_restricted(hint):
         words = {">": "exclusiveMinimum", ">=": "minimum", "<": "exclusiveMaximum", "<=": "maximum"}
-        bounds = re.findall(r"v(<=|>=|<|>)(-?[\d.]+)", hint._expression)  # noqa: SLF001  (as above)
-        kind = _base(hint)
-        return {**json_type(kind), **{words[sign]: kind(number) for sign, number in bounds}}
+        return {**json_type(_base(hint)), **{words[sign]: bound for sign, bound in _bounds(hint).items()}}
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is Literal:
         return {"enum": list(arguments)}
@@ -92,6 +102,24 @@ def _base(hint: Any) -> type:
     return int if issubclass(hint, int) else float
 
 
+def _bounds(hint: Any) -> dict[str, int | float]:
+    """Sign to number; jsonargparse keeps them as text: "v>0 and v<=9"."""
+    found = re.findall(r"v(<=|>=|<|>)(-?[\d.]+(?:e[+-]?\d+)?)", hint._expression)  # noqa: SLF001
+    return {sign: float(number) if "." in number else int(number) for sign, number in found}
+
+
+def _number(value: object) -> float | None:
+    """The number that a value is, or that a recipe's text stands for."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if isinstance(value, int) and value > 0 else -math.inf
+    except ValueError:
+        return None
+
+
 def _is_in_range(value: object, hint: Any) -> bool:
     try:
         hint(value)
@@ -115,7 +143,7 @@ def type_problems(settings: Any) -> list[tuple[str, str]]:
     hints = get_type_hints(type(settings))
     values = {each.name: getattr(settings, each.name) for each in fields(settings)}
     return [
-        (name, f"{name} must be {type_name(hints[name])}, not {value!r}")
+        (name, f"{name} must be {expected(value, hints[name])}, not {shown(value)}")
         for name, value in values.items()
         if not fits(value, hints[name])
     ]

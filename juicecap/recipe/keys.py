@@ -12,6 +12,7 @@ from jsonargparse.typing import NonNegativeInt, PositiveInt
 
 from juicecap.ops.columns_and_tokens import ColumnsAndTokens
 from juicecap.ops.media_options import MediaOptions
+from juicecap.ops.numbers import Seed
 from juicecap.ops.run_options import OnError
 
 
@@ -37,7 +38,7 @@ class RecipeKeys(MediaOptions, ColumnsAndTokens):
 
     work_dir: str | None = None
     """Run folder; null: the export path without its suffix, and `.run`."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of the ops that have one and do not set it."""
     max_rejected: float | int = 0.05
     """How many samples may be rejected before a run counts as failed: a share (0.05) or a number (3)."""

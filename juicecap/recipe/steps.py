@@ -155,7 +155,7 @@ def _parsed(kind: type, written: Mapping[str, Any]) -> tuple[dict[str, Any], lis
     types = {name: each.type for name, each in schema.names(kind).items()}
     nulls = [key for key, value in written.items() if value is None and "null" not in types[key] and types[key] != "Any"]
     values, misfits = schema.parse(kind, {key: value for key, value in written.items() if key not in nulls})
-    return values, [*((key, f"{key} must be {types[key]}, not null") for key in nulls), *misfits]
+    return values, [*((key, f"{key} must be {schema.expected_of(kind, key, None)}, not null") for key in nulls), *misfits]
 
 
 def _constructed(block: _Block, kind: type[Op], values: dict[str, Any]) -> Op | None:

@@ -13,6 +13,7 @@ from juicecap.errors import MediaError
 from juicecap.media.image import image_size
 from juicecap.media.pool import DecodePool
 from juicecap.media.probe import VideoInfo
+from juicecap.media.rules import MediaRules
 from juicecap.recipe import Recipe, missing_columns, taken_columns
 from juicecap.recipe.problems import failure
 from juicecap.runner.loading import load
@@ -56,32 +57,35 @@ class Headers:
     """What the headers of media say; each file is read once, and videos in processes of their own (see `media.pool`)."""
 
     def __init__(self) -> None:
-        self.known: dict[Part, Header] = {}
+        self.known: dict[tuple[Part, MediaRules], Header] = {}
 
-    def read(self, media: Iterable[Part]) -> None:
-        """Read those that have not been read."""
-        new = [part for part in dict.fromkeys(media) if part not in self.known]
+    def read(self, media: Iterable[Part], rules: MediaRules) -> dict[Part, Header]:
+        """What these media say, which are read if they have not been read within these rules."""
+        parts = list(dict.fromkeys(media))
+        new = [part for part in parts if (part, rules) not in self.known]
         for part in new:
             if part.kind == "image":
-                self.known[part] = _image(part.value)
+                self.known[part, rules] = _image(part.value, rules)
         videos = [part for part in new if part.kind == "video"]
         if videos:
-            self.known |= zip(videos, asyncio.run(_probed([part.value for part in videos])), strict=True)
+            found = asyncio.run(_probed([part.value for part in videos], rules))
+            self.known |= {(part, rules): header for part, header in zip(videos, found, strict=True)}
+        return {part: self.known[part, rules] for part in parts}
 
 
-def _image(path: str) -> Header:
+def _image(path: str, rules: MediaRules) -> Header:
     try:
-        return image_size(path)
+        return image_size(path, rules=rules)
     except MediaError as error:
         return error
 
 
-async def _probed(paths: list[str]) -> list[Header]:
+async def _probed(paths: list[str], rules: MediaRules) -> list[Header]:
     pool = DecodePool()
 
     async def probed(path: str) -> Header:
         try:
-            return await pool.probe(path)
+            return await pool.probe(path, rules)
         except MediaError as error:
             return error
 

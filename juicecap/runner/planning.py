@@ -7,7 +7,7 @@ rest. Not covered: ops that read pixels, deduplicators and selectors, which are 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from juicecap.errors import JuicecapError, MediaError, SampleError
 from juicecap.media.probe import VideoInfo
@@ -16,7 +16,7 @@ from juicecap.media.sizes import FrameSizes
 from juicecap.ops.base import Op
 from juicecap.ops.whole_dataset import WholeDatasetOp
 from juicecap.recipe import Recipe, Step
-from juicecap.runner.looked_at import Headers, open_dataset, spread
+from juicecap.runner.looked_at import Header, Headers, open_dataset, spread
 from juicecap.runner.plan import SHORTEST_ANSWER, Asked, Plan, StepPlan
 from juicecap.sample import Sample, sample_name
 from juicecap.vlm import core
@@ -77,18 +77,19 @@ def _asking(step: Step, samples: Sequence[Sample], headers: Headers, plan: Plan)
     if models:
         planned.model = next(iter(models))
         planned.facts = counts[planned.model].facts
-    headers.read(part for _, requests in wanted for request in requests for part in request.media())
+    parts = (part for _, requests in wanted for request in requests for part in request.media())
+    known = headers.read(parts, step.op.limits().media)
     outputs: list[Sample] = []
     requested: list[Request] = []
     for sample, requests in wanted:
         name = sample_name(sample, step.op.media_keys())
         try:
-            asked = [_asked(name, request, counts[request.model], headers) for request in requests]
+            asked = [_asked(name, request, counts[request.model], known) for request in requests]
         except MediaError as error:
             planned.refused.append(f"{name}: {error}")
             continue
         planned.asked += asked
-        shown = [headers.known[part] for request in requests for part in request.media()]
+        shown = [known[part] for request in requests for part in request.media()]
         planned.video_seconds += [header.duration for header in shown if isinstance(header, VideoInfo)]
         requested += requests
         outputs += _made_up(step.op, sample, requests)
@@ -96,8 +97,8 @@ def _asking(step: Step, samples: Sequence[Sample], headers: Headers, plan: Plan)
     return outputs
 
 
-def _asked(name: str, request: Request, count: PromptTokens, headers: Headers) -> Asked:
-    media = [_shown(part, request, count.facts, headers) for part in request.media()]
+def _asked(name: str, request: Request, count: PromptTokens, known: Mapping[Part, Header]) -> Asked:
+    media = [_shown(part, request, count.facts, known) for part in request.media()]
     counted = count.count(request, media)
     told = request.model.backend != "openai"  # what a server makes of pictures, and around a prompt, is its own affair
     return Asked(
@@ -113,13 +114,13 @@ def _asked(name: str, request: Request, count: PromptTokens, headers: Headers) -
     )
 
 
-def _shown(part: Part, request: Request, facts: ModelFacts | None, headers: Headers) -> Shown:
+def _shown(part: Part, request: Request, facts: ModelFacts | None, known: Mapping[Part, Header]) -> Shown:
     """A medium as it will be decoded.
 
     Raises:
         MediaError: it cannot be used.
     """
-    header, sampling, sizes = headers.known[part], request.frames, facts.sizes if facts else FrameSizes()
+    header, sampling, sizes = known[part], request.frames, facts.sizes if facts else FrameSizes()
     if isinstance(header, MediaError):
         raise header
     if isinstance(header, tuple):

@@ -16,6 +16,7 @@ from juicecap.data.lines import write_lines
 from juicecap.errors import DataError, MediaError, SampleError
 from juicecap.media.picture import Picture
 from juicecap.media.pool import DecodePool
+from juicecap.media.rules import MediaRules
 from juicecap.media.sizes import FrameSizes
 from juicecap.ops.fate import Fate
 from juicecap.recipe import Recipe, Step
@@ -123,7 +124,7 @@ def _asked(step: Step, samples: Sequence[Sample], journal: Journal) -> list[tupl
     wanted = [_requests(step, sample) for sample in samples]
     requests = [request for each in wanted for request in each]
     outcomes = iter(core.ask(requests, step.op.limits(step.options.batch_size), journal))
-    pictures = asyncio.run(_pictures(requests))
+    pictures = asyncio.run(_pictures(requests, step.op.limits().media))
     return [tuple(_question(request, next(outcomes), pictures) for request in each) for each in wanted]
 
 
@@ -154,14 +155,14 @@ def _frames_key(request: Request) -> str:
     return f"{request.model} {request.frames}"
 
 
-async def _pictures(requests: Sequence[Request]) -> dict[tuple[Part, str], Picture | MediaError]:
+async def _pictures(requests: Sequence[Request], rules: MediaRules) -> dict[tuple[Part, str], Picture | MediaError]:
     """The media of the requests, decoded to the sizes that the model is shown."""
     pool = DecodePool()
 
     async def decoded(part: Part, request: Request) -> Picture | MediaError:
         facts = model_facts(request.model) if request.model.backend != "openai" else None
         try:
-            return await pool.picture(part.kind, part.value, request.frames, facts.sizes if facts else FrameSizes())
+            return await pool.picture(part.kind, part.value, request.frames, facts.sizes if facts else FrameSizes(), rules)
         except MediaError as error:
             return error
 

@@ -189,6 +189,8 @@ class Prepared:
     pictures: tuple[Picture, ...]
     seed: int
     first: int = 0
+    rules: MediaRules = DEFAULT_RULES
+    """What the media had to be, for a backend that opens a file itself."""
 
     @property
     def seeds(self) -> range:

@@ -77,7 +77,7 @@ class Digests:
         states = await self._readers.states(paths, self._rules)
         seen = {path: self._remembered[path] for path in paths if path in self._remembered}
         if self._journal:
-            names = {_name(path): path for path in paths if path not in seen}
+            names = {_name(path): path for path in paths if path not in seen and states[path]}
             kept = await asyncio.wrap_future(self._journal.seen(list(names)))
             seen |= {names[name]: file for name, file in kept.items()}
         digests: dict[str, Digest] = {}

@@ -23,6 +23,9 @@ FIRST_GUESS = 8
 MOST_UNKNOWN = 64
 """Requests that may be on their way to their frames at once; or one batch, if it is larger."""
 
+UNTOLD = 2**32
+"""Bytes that a machine is taken to have which does not tell."""
+
 FORGETTING = 0.98
 """By what factor the largest request so far counts less with each further one, so that a giant is forgotten in time."""
 
@@ -96,7 +99,8 @@ class Share:
 
 def machine_memory(group: Path = Path("/sys/fs/cgroup/memory.max")) -> int:
     """Bytes of memory that this process may use: the machine's, or those of its control group (Linux, version 2)."""
-    whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    pages = os.sysconf("SC_PHYS_PAGES")  # some systems look into /proc for them, and say -1 where there is none
+    whole = os.sysconf("SC_PAGE_SIZE") * pages if pages > 0 else UNTOLD
     try:
         return min(whole, int(group.read_text()))
     except (OSError, ValueError):  # no control groups, or `max`

@@ -17,6 +17,12 @@ from juicecap.vlm.resources import WindowResources
 from juicecap.vlm.shared import Hold
 from juicecap.vlm.tasks import all_of
 
+MOST_OF_THE_LIMIT = 4
+"""How many times the limit of frames in memory those of one request with several media may take: half of the machine's memory."""
+
+AT_ONCE = 16
+"""Media of one request that are on their way together."""
+
 OF_THE_CONTENT = {
     "DECODER_CRASHED", "DECODE_TIMEOUT", "NO_VIDEO_STREAM", "TOO_LARGE", "TOO_NARROW", "UNDECODABLE", "UNREADABLE",
 }  # fmt: skip
@@ -30,9 +36,11 @@ async def prepare(wanted: Wanted, abilities: Abilities, resources: WindowResourc
     unusable: _Unusable | None = None
     pictures: list[Picture] = []
     try:
-        pictures = await all_of(_picture(part, request, abilities, resources, hold) for part in request.media())
+        pictures = await _pictures(request, abilities, resources, hold)
     except _Unusable as caught:
         unusable = caught.with_traceback(None)  # which would hold this frame, and with it what was brought here
+    except MediaError as too_large:
+        return Outcome(failure=failure_of(too_large), seed=keyed.seed)
     for path, state in keyed.states.items():
         if not await resources.common.readers.unchanged(path, state):
             error = MediaError("MEDIA_CHANGED", f"{shown_path(path)} was changed while it was read", retryable=True)
@@ -44,7 +52,26 @@ async def prepare(wanted: Wanted, abilities: Abilities, resources: WindowResourc
         return Outcome(failure=failure, seed=keyed.seed)
     if resources.journal and resources.journal.ignores_failures:
         resources.note([Usable(key) for key in keyed.media.values()])
-    return Prepared(request=request, pictures=tuple(pictures), seed=keyed.seed, first=len(wanted.known.answers))
+    known, rules = len(wanted.known.answers), resources.limits.media
+    return Prepared(request=request, pictures=tuple(pictures), seed=keyed.seed, first=known, rules=rules)
+
+
+async def _pictures(request: Request, abilities: Abilities, resources: WindowResources, hold: Hold) -> list[Picture]:
+    """The media of a request, some at a time: a row of the dataset may name any number of them.
+
+    Raises:
+        _Unusable: one of them cannot be used.
+        MediaError: `TOO_LARGE`: they do not fit into memory together.
+    """
+    parts, pictures = request.media(), list[Picture]()
+    most = MOST_OF_THE_LIMIT * resources.common.memory(resources.limits).limit
+    for start in range(0, len(parts), AT_ONCE):
+        pictures += await all_of(_picture(part, request, abilities, resources, hold) for part in parts[start : start + AT_ONCE])
+        if len(parts) > 1 and sum(picture.pixels.nbytes for picture in pictures) > most:
+            what = f"the frames of {len(parts):,} media take more than {most >> 20:,} MB together"
+            way = "show fewer media, frames or pixels at once, or raise frame_memory_mb, of which that is four times"
+            raise MediaError("TOO_LARGE", f"{what}: {way}", retryable=True)
+    return pictures
 
 
 async def _picture(part: Part, request: Request, abilities: Abilities, resources: WindowResources, hold: Hold) -> Picture:

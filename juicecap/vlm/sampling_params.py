@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from juicecap.sample import shown
 from juicecap.vlm.base import Sampling
 
 ALIASES = {"max_new_tokens": "max_tokens", "stop_strings": "stop"}
@@ -27,16 +28,24 @@ _RANGES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "stop": ("a text or a list of texts", lambda value: _texts([value]) or _texts(value)),
 }
 
+_SEED: tuple[str, Callable[[Any], bool]] = ("an integer >= 0", lambda value: _integer(value) and value >= 0)
+
+LEAST = {"temperature": 0.0001, "repetition_penalty": 0.01}
+"""Below these (temperature 0 is greedy) computers have no numbers for the likelihood of a token."""
+
+MOST = {"temperature": 100, "top_k": 2**31 - 1, "max_tokens": 10_000_000, "repetition_penalty": 100, "seed": 2**64 - 1}
+"""Above these nothing changes any more, or no model answers."""
+
 JSON_TYPES: dict[str, dict[str, Any]] = {
-    "temperature": {"type": "number", "minimum": 0},
+    "temperature": {"type": "number", "minimum": 0, "maximum": MOST["temperature"]},
     "top_p": {"type": "number", "exclusiveMinimum": 0, "maximum": 1},
-    "top_k": {"type": "integer", "minimum": -1},
+    "top_k": {"type": "integer", "minimum": -1, "maximum": MOST["top_k"]},
     "min_p": {"type": "number", "minimum": 0, "maximum": 1},
-    "max_tokens": {"type": "integer", "exclusiveMinimum": 0},
-    "repetition_penalty": {"type": "number", "exclusiveMinimum": 0},
+    "max_tokens": {"type": "integer", "exclusiveMinimum": 0, "maximum": MOST["max_tokens"]},
+    "repetition_penalty": {"type": "number", "minimum": LEAST["repetition_penalty"], "maximum": MOST["repetition_penalty"]},
     "presence_penalty": {"type": "number", "minimum": -2, "maximum": 2},
     "stop": {"type": ["string", "array"], "items": {"type": "string"}},
-    "seed": {"type": "integer", "minimum": 0},
+    "seed": {"type": "integer", "minimum": 0, "maximum": MOST["seed"]},
     "do_sample": {"type": "boolean"},
 }
 """The parameters and their ranges in the words of JSON Schema; aliases are not listed."""
@@ -54,17 +63,16 @@ def parse_sampling(params: Mapping[str, Any] | None, candidates: int) -> tuple[S
         known = ALIASES.get(name, name)
         if name == "do_sample":
             continue
-        if name == "seed":
-            if not _integer(value) or value < 0:
-                found.append(f"sampling_params: seed must be an integer >= 0, not {value!r}")
-        elif known not in _RANGES:
+        if known not in (*_RANGES, "seed"):
             found.append(_unknown(name))
-        elif not _RANGES[known][1](value):
-            found.append(f"sampling_params: {name} must be {_RANGES[known][0]}, not {value!r}")
+        elif must_be := _misfit(known, value):
+            found.append(f"sampling_params: {name} must be {must_be}, not {shown(value)}")
+        elif known == "seed":
+            continue
         elif known in given:
             found.append(f"sampling_params: {name} is another name of {known}, which is set as well")
         else:
-            given[known] = float(value) if known in FLOATS else value
+            given[known] = float(value) + 0.0 if known in FLOATS else value  # -0.0 is 0.0
     found += _resolve_greedy(params or {}, given, candidates)
     if isinstance(given.get("stop"), str):
         given["stop"] = [given["stop"]]
@@ -104,6 +112,18 @@ def _resolve_greedy(params: Mapping[str, Any], given: dict[str, Any], candidates
     return []
 
 
+def _misfit(name: str, value: Any) -> str:
+    """What a value should have been; empty if it is."""
+    words, fits = _SEED if name == "seed" else _RANGES[name]
+    if not fits(value):
+        return words
+    if name in MOST and value > MOST[name]:
+        return f"at most {MOST[name]}"
+    if name in LEAST and value < LEAST[name] and (name != "temperature" or value):
+        return f"{'0 or ' if name == 'temperature' else ''}at least {LEAST[name]}"
+    return ""
+
+
 def _unknown(name: str) -> str:
     if name in ("n", "num_return_sequences", "best_of"):
         return f"sampling_params: {name} is not set here; caption_num is the number of candidates"
@@ -113,7 +133,7 @@ def _unknown(name: str) -> str:
 
 
 def _number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return _integer(value) or (isinstance(value, float) and math.isfinite(value))
 
 
 def _integer(value: object) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import time
 from collections.abc import Callable
@@ -26,7 +27,12 @@ from juicecap.media.probe import VideoInfo, probe
 from juicecap.media.rules import DEFAULT_RULES, MediaRules
 from juicecap.media.sampling import FrameSampling
 from juicecap.media.sizes import FrameSizes
+from juicecap.ops import VideoCaptioningFromVLMMapper
+from juicecap.recipe import load_recipe
+from juicecap.runner.planning import make_plan
+from juicecap.runner.preview import run_preview
 from juicecap.sample import shown_path
+from juicecap.vlm.journal import Journal
 
 Maker = Callable[[Path], Path]
 
@@ -401,3 +407,49 @@ class TestRoot:
         monkeypatch.setattr(os, "open", swapped)
         with pytest.raises(MediaError, match=f"^NOT_A_FILE: {path} is a named pipe, not a file$"):
             check_file(str(path))
+
+
+@pytest.mark.parametrize("within", [False, True])
+def test_paths_that_no_file_can_have_among_good_ones(tmp_path: Path, script: Any, within: bool) -> None:
+    """Through the whole of a run: digests, a journal, decoding."""
+    good = str(write_clip(tmp_path / "clip.mp4", 3))
+    odd = {
+        "\ud800.mp4": "does not exist",
+        "a\0b.mp4": "does not exist",
+        "a/" * 100_000: "is longer than a path can be",
+        "~/a.mp4": "does not exist",
+        "": "BAD",
+    }
+    op = VideoCaptioningFromVLMMapper(hf_model=script.model, media_root=str(tmp_path) if within else None)
+    samples = [{"videos": [path], "text": ""} for path in (good, *odd, good)]
+    with Journal(tmp_path / "journal.sqlite") as journal:
+        first, *others, last = op.stream(samples, journal=journal)
+    assert (first.kind, last.kind) == ("kept", "kept")
+    for (path, why), fate in zip(odd.items(), others, strict=True):
+        assert fate.failure is not None
+        if why == "BAD":
+            assert fate.failure.code == "BAD_MEDIA_COLUMN"
+        elif within and path == "~/a.mp4":
+            assert fate.failure.code == "OUTSIDE_MEDIA_ROOT"
+        else:
+            assert str(fate.failure) == f"FILE_NOT_FOUND: {shown_path(path)} {why}"
+
+
+def test_plan_and_preview_show_nothing_of_what_a_run_would_refuse(tmp_path: Path, script: Any) -> None:
+    root, secret = tmp_path / "root", write_clip(tmp_path / "secret.mp4", 3)
+    root.mkdir()
+    write_clip(root / "good.mp4", 3)
+    (root / "link.mp4").symlink_to(secret)
+    rows = [{"videos": [name], "text": ""} for name in ("good.mp4", "link.mp4")]
+    (root / "data.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    path = tmp_path / "recipe.yaml"
+    path.write_text(
+        f"dataset_path: {root}/data.jsonl\nexport_path: {tmp_path}/out/a.jsonl\nmedia_root: {root}\n"
+        f"process:\n- video_captioning_from_vlm_mapper: {{hf_model: {script.model}}}\n"
+    )
+    sentence = f"OUTSIDE_MEDIA_ROOT: {root}/link.mp4 lies outside of media_root ({root})"
+    assert make_plan(load_recipe(path)).unreadable == [sentence]
+    preview = run_preview(load_recipe(path), 2)
+    (good,), (refused,) = (seen[0].questions for seen in preview.samples.values())
+    assert isinstance(good.seen[0][1], Picture)
+    assert str(refused.seen[0][1]) == sentence

@@ -85,10 +85,10 @@ HOSTILE: dict[str, tuple[str | bytes, str]] = {
     "a float in base 60": (f"process: []\nseed: {'1:' * 400_000}1.5\n", f"recipe.yaml:2:7: '{'1:' * 29}1… is not a float"),
     "a text that would be an int in base 60": (
         f'process: []\nseed: "{"1:" * 400_000}1"\n',
-        f"recipe.yaml:2:7: seed must be int, not '{'1:' * 39}…",
+        f"recipe.yaml:2:7: seed must be int >= 0, not '{'1:' * 39}…",
     ),
     "a float beyond floats": ("process: []\nmax_rejected: 1.0e+400\n", "recipe.yaml:2:15: '1.0e+400' is not a float"),
-    "a date": ("process: []\nseed: 9999-99-99\n", "recipe.yaml:2:7: seed must be int, not '9999-99-99'"),
+    "a date": ("process: []\nseed: 9999-99-99\n", "recipe.yaml:2:7: seed must be int >= 0, not '9999-99-99'"),
     "not a number": (
         "process: []\nmax_rejected: .nan\n",
         "recipe.yaml:2:15: max_rejected must be a share from 0.0 to 1.0 or a number of samples, not nan",

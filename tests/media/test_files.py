@@ -1,17 +1,24 @@
+import errno
 import os
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from make_clips import write_clip
 
-from juicecap.errors import MediaError
-from juicecap.media import digest
+from juicecap.errors import EnvironmentFailure, MediaError
+from juicecap.media import digest, files
 from juicecap.media.digest import content_digest
-from juicecap.media.files import check_file
+from juicecap.media.files import check_file, lies_inside
 from juicecap.media.image import read_image
 from juicecap.media.probe import probe
+from juicecap.media.rules import MediaRules
+from juicecap.sample import shown_path
 
 DOORS = [check_file, content_digest, probe, lambda path: read_image(path, lambda width, height: (width, height))]
 
@@ -89,3 +96,118 @@ def test_large_files_are_hashed_in_samples(tmp_path: Path, monkeypatch: pytest.M
     path.write_bytes(changed)
     os.utime(path, ns=(0, 6))
     assert content_digest(str(path)) != before
+
+
+class TestNames:
+    """Paths that no file can have are refused at once, with `media_root` and without."""
+
+    @pytest.fixture(params=["anywhere", "within"])
+    def rules(self, request: pytest.FixtureRequest, tmp_path: Path) -> MediaRules:
+        return MediaRules(root=os.path.realpath(tmp_path) if request.param == "within" else "")
+
+    @pytest.mark.parametrize(
+        ("path", "why"),
+        [
+            ("a\0b.mp4", "does not exist"),
+            ("\ud800.mp4", "does not exist"),
+            ("x" * 5000, "is longer than a path can be"),
+            ("é" * 2048, "is longer than a path can be"),
+            ("a/" * 5_000_000, "is longer than a path can be"),
+            ("../" * 5_000_000, "is longer than a path can be"),
+        ],
+        ids=["NUL", "half of a surrogate pair", "long name", "long in bytes", "ten megabytes", "ten megabytes upwards"],
+    )
+    def test_refused(self, rules: MediaRules, path: str, why: str) -> None:
+        began = time.monotonic()
+        with pytest.raises(MediaError) as caught:
+            check_file(path, rules)
+        assert str(caught.value) == f"FILE_NOT_FOUND: {shown_path(path)} {why}"
+        assert lies_inside(path, rules)
+        assert time.monotonic() - began < 30
+
+    @given(
+        st.text(st.characters(), max_size=30) | st.sampled_from(["~", "..", "/", "/proc/self/mem", "/dev/stdin", "%d", "a#t=1,2"])
+    )
+    def test_whatever_the_path_it_is_refused_or_read(self, path: str) -> None:
+        for rules in (MediaRules(), MediaRules(root="/nowhere")):
+            with suppress(MediaError):
+                check_file(path, rules)
+
+
+PSEUDO = [
+    "/proc/kmsg", "/proc/self/mem", "/proc/self/environ", "/proc/self/fd/0", "/proc/kcore", "/proc/self", "/dev/stdin",
+    "/dev/fd/0", "/dev/zero", "/dev/random", "/dev/tty", "/sys/power/state", "/sys/kernel/notes",
+    "/sys/kernel/mm/transparent_hugepage/enabled",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("path", PSEUDO)
+def test_files_that_are_none_neither_hang_nor_are_media(path: str) -> None:
+    began = time.monotonic()
+    for door in DOORS[2:]:
+        with pytest.raises(MediaError):
+            door(path)
+    with suppress(MediaError):
+        content_digest(path)
+    assert time.monotonic() - began < 60
+
+
+def test_a_file_that_grows_for_ever_is_not_read_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "growing.mp4"
+    path.write_bytes(b"x" * 1000)
+
+    class Hash:
+        """Each time that something is read, more is there."""
+
+        def update(self, data: bytes) -> None:
+            with path.open("ab") as file:
+                file.write(data)
+
+    monkeypatch.setattr(digest.hashlib, "blake2b", lambda **_: Hash())
+    with pytest.raises(MediaError) as caught:
+        content_digest(str(path))
+    assert (str(caught.value), caught.value.retryable) == (f"MEDIA_CHANGED: {path} was changed while it was read", True)
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOMEM])
+def test_a_system_that_has_run_out_of_something_is_no_fault_of_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    path = write_clip(tmp_path / "clip.mp4", 3)
+
+    def out_of_it(*_: object, **__: object) -> int:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "open", out_of_it)
+    for door in DOORS:
+        with pytest.raises(EnvironmentFailure) as caught:
+            door(str(path))
+        assert str(caught.value) == f"{path} cannot be opened now ({os.strerror(number)}); running again resumes"
+
+
+@pytest.mark.parametrize("where", ["/", "."])
+def test_a_root_that_is_the_whole_disk_and_one_with_folders_inside(tmp_path: Path, where: str) -> None:
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    path = write_clip(tmp_path / "a" / "b" / "clip.mp4", 3)
+    root = where if where == "/" else os.path.realpath(tmp_path)
+    assert probe(str(path), MediaRules(root=root)).frames == 3
+
+
+def test_a_folder_that_is_turned_into_a_link_after_the_first_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second look goes from the root downwards, and follows no link: here the folder changes between its two halves."""
+    root, outside, plain = tmp_path / "root", tmp_path / "outside", os.stat
+    (root / "inner").mkdir(parents=True)
+    outside.mkdir()
+    for folder in (root / "inner", outside):
+        write_clip(folder / "clip.mp4", 3)
+
+    def turned(path: object, *given: object, **named: object) -> os.stat_result:
+        if path == str(root / "inner" / "clip.mp4") and not (root / "inner").is_symlink():
+            (root / "inner").rename(root / "before")
+            (root / "inner").symlink_to(outside)
+        return plain(path, *given, **named)
+
+    monkeypatch.setattr(os, "stat", turned)
+    monkeypatch.setattr(files.os.path, "realpath", lambda path: path)  # the attacker is quick: it saw the folder both times
+    with pytest.raises(MediaError, match=r"^OUTSIDE_MEDIA_ROOT: .*/root/inner/clip\.mp4 lies outside of media_root"):
+        check_file(str(root / "inner" / "clip.mp4"), MediaRules(root=str(root)))

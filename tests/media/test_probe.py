@@ -6,7 +6,7 @@ import pytest
 from make_clips import corners, corners_in, number_in, picture_of, write_clip
 from PIL import Image
 
-from juicecap.errors import MediaError
+from juicecap.errors import EnvironmentFailure, MediaError
 from juicecap.media.decode import decode_frames
 from juicecap.media.probe import VideoInfo, probe
 from juicecap.media.sampling import FrameSampling
@@ -164,3 +164,11 @@ def _refused(path: Path, code: str, sentence: str) -> None:
         assert caught.value.code == code
         assert caught.value.message.startswith(f"{path} {sentence}")
         assert not caught.value.retryable
+
+
+def test_an_ffmpeg_that_cannot_read_open_files_is_no_fault_of_theirs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_clip(tmp_path / "clip.mp4", 3)
+    plain = av.open
+    monkeypatch.setattr(av, "open", lambda name, **options: plain(name.replace("fd:", "nosuch:"), **options))
+    with pytest.raises(EnvironmentFailure, match=r"^this FFmpeg cannot read an open file \(its protocol fd\): install av from "):
+        probe(str(path))

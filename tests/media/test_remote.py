@@ -270,7 +270,7 @@ def test_no_room_is_a_failure_of_the_environment(server: Server, monkeypatch: py
             pass
 
         def write(self, chunk: bytes) -> None:
-            raise OSError(28, "No space left on device")
+            raise remote._DiskFailed(28, "No space left on device")
 
     monkeypatch.setattr(remote, "_Room", Full)
     server.answers["/a.mp4"] = [(200, {}, b"film")]

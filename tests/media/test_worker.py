@@ -1,6 +1,8 @@
 """What a worker says on its socket, without a pool."""
 
+import errno
 import json
+import math
 import os
 import resource
 import select
@@ -18,12 +20,13 @@ import pytest
 from make_clips import number_in, write_clip
 from PIL import Image
 
+from juicecap.errors import EnvironmentFailure
 from juicecap.media import shared_frames
 from juicecap.media.rules import DEFAULT_RULES
 from juicecap.media.sampling import FrameSampling
 from juicecap.media.shared_frames import SharedFrames, mapped
 from juicecap.media.sizes import FrameSizes
-from juicecap.media.worker import _wants_memory, answer, line_of
+from juicecap.media.worker import _failure, _own_memory, _wants_memory, answer, line_of
 
 Worker = tuple[subprocess.Popen[bytes], socket.socket]
 
@@ -115,6 +118,49 @@ def test_what_the_system_has_run_out_of_is_not_the_files_fault(tmp_path: Path, m
     monkeypatch.setattr("juicecap.media.worker.load_picture", full)
     reply = answer(job("a.mp4"), SharedFrames())
     assert reply == {"environment": "a.mp4 cannot be decoded now (Too many open files)"}
+
+
+def test_a_sandbox_without_files_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(_: str) -> int:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    monkeypatch.setattr(os, "memfd_create", refused)
+    frames = SharedFrames()
+    frames.allocate(1, 2, 2)[:] = 7
+    assert (mapped(frames.fd, (1, 2, 2, 3)) == 7).all()
+    assert os.fstat(frames.fd).st_nlink == 0
+    frames.close()
+
+
+def test_a_worker_without_a_free_descriptor_says_so_and_goes_on(worker: Worker, tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "clip.mp4", 3)
+    before = resource.prlimit(worker[0].pid, resource.RLIMIT_NOFILE, (3, 4096))
+    worker[1].sendall(line_of(job(path)))
+    assert received(worker[1]) == ({"environment": f"{path} cannot be decoded now (Too many open files)"}, [])
+    resource.prlimit(worker[0].pid, resource.RLIMIT_NOFILE, (min(before[0], 4096), 4096))
+    worker[1].sendall(line_of(job(path)))
+    reply, (fd,) = received(worker[1])
+    os.close(fd)
+    assert reply["picture"]["shape"] == [3, 64, 96, 3]
+
+
+@pytest.mark.parametrize("seconds", [math.inf, 1e308, 1e18, 1e9])
+def test_a_time_that_no_timer_holds_is_no_limit(worker: Worker, tmp_path: Path, seconds: float) -> None:
+    worker[1].sendall(line_of(job(write_clip(tmp_path / "clip.mp4", 3), seconds=seconds)))
+    reply, (fd,) = received(worker[1])
+    os.close(fd)
+    assert reply["picture"]["shape"] == [3, 64, 96, 3]
+
+
+def test_a_failure_of_the_environment_stays_one() -> None:
+    assert _failure(EnvironmentFailure("no more files"), "a.mp4", 1) == {"environment": "no more files"}
+
+
+def test_without_proc_the_memory_of_a_job_is_not_taken_for_what_the_process_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    here = _own_memory()
+    monkeypatch.setattr(Path, "read_text", lambda *_: (_ for _ in ()).throw(FileNotFoundError()))
+    assert here > 2**20
+    assert _own_memory() == 2**30
 
 
 def test_where_no_file_may_grow_it_is_not_the_files_fault(tmp_path: Path) -> None:

@@ -16,11 +16,12 @@ from datasets import Dataset
 from jsonargparse.typing import PositiveInt
 
 from juicecap import load_dataset
-from juicecap.errors import BugError, DataError, MediaError, SampleError, SettingsError
+from juicecap.errors import BugError, DataError, EnvironmentFailure, MediaError, SampleError, SettingsError
 from juicecap.ops import TextLengthFilter, VideoCaptioningFromVLMMapper, VideoDurationFilter
 from juicecap.ops.base import Filter, Mapper
+from juicecap.ops.table import step_table
 from juicecap.ops.whole_dataset import Deduplicator, Selector
-from juicecap.sample import ORIGIN
+from juicecap.sample import FATE, ORIGIN
 
 ROOT = Path(__file__).parents[2]
 DEMO = "juicecap-demo-vlm"
@@ -205,6 +206,27 @@ class TestFailures:
         assert first.kind == "kept"
         assert (second.kind, second.failure.code) == ("rejected", "OP_FAILED")
         assert second.failure.message.startswith("test_base fails with TypeError: ")
+
+    @pytest.mark.parametrize("method", ["requests", "process"])
+    def test_that_the_environment_fails_is_no_samples_fault_whoever_says_so(self, method):
+        class Gone(TwiceMapper):
+            pass
+
+        def gone(self, *_):
+            raise EnvironmentFailure("no process can be started")
+
+        setattr(Gone, method, gone)
+        with pytest.raises(EnvironmentFailure, match="no process can be started"):
+            list(Gone().stream([{"n": 0}]))
+
+    @pytest.mark.parametrize("keep_failed", [False, True])
+    def test_words_of_a_failure_that_cannot_be_written_down_are_written_all_the_same(self, keep_failed):
+        class Odd(TwiceMapper):
+            def process(self, sample, outcomes):
+                raise ValueError("half \ud83d of it")
+
+        table = step_table(Odd(), Dataset.from_dict({"n": [0]}), keep_failed=keep_failed)
+        assert table[0][FATE]["message"] == "test_base fails with ValueError: half \ufffd of it"
 
     def test_an_op_that_gives_no_samples_is_told(self):
         class Odd(TwiceMapper):

@@ -161,7 +161,7 @@ def test_how_an_op_is_run_is_no_part_of_its_fingerprint_nor_of_its_questions():
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
-        ({"fps": float("inf")}, "fps must be a finite number, not inf"),
+        ({"fps": float("inf")}, "fps must be at most 1000, not inf"),
         ({"hf_model": " "}, "hf_model is empty: name a model"),
         ({"caption_field": "videos"}, "caption_field and video_key both name the column 'videos': name another"),
         ({"provenance_field": "text"}, "provenance_field and text_key both name the column 'text': name another"),

@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from juicecap.errors import EnvironmentFailure, MissingLibrary
+from juicecap.media.pool import DecodePool
 from juicecap.media.sampling import FrameSampling
-from juicecap.vlm import catalog, core
-from juicecap.vlm.base import Failure, Message, ModelSettings, Part, Request
+from juicecap.vlm import catalog, core, preparing
+from juicecap.vlm.base import Failure, Limits, Message, ModelSettings, Part, Request
 
 
 @pytest.fixture
@@ -181,3 +182,37 @@ def test_backends_are_in_order_and_there():
     for entry in catalog.BACKENDS.values():
         source = Path(importlib.util.find_spec(entry.module).origin).read_text()
         assert f"class {entry.attribute}:" in source
+
+
+class TestManyMedia:
+    """A question may show many media: their frames have to fit into memory together."""
+
+    def test_those_of_one_request_that_do_not_fit_cost_it_alone(self, clips, script, ask_for, monkeypatch):
+        monkeypatch.setattr(preparing, "AT_ONCE", 2)
+        many = tuple(Part("video", path) for path in clips.paths[:6])
+        asked = ask_for(clips.paths[0], "one")
+        crowd = replace(asked, messages=(Message("user", (*many, Part("text", "many"))),))
+        limits = Limits(frame_bytes=2**21)  # two frames of 16x16 pixels have 1,536 bytes
+        assert said(core.ask([asked, crowd, asked], limits)) == [["one 0"], ["many 0"], ["one 0"]]
+        limits = Limits(frame_bytes=1000)
+        outcomes = core.ask([asked, crowd, asked], limits)
+        assert said(outcomes) == [["one 0"], "TOO_LARGE", ["one 0"]]
+        assert outcomes[1].failure.message == (
+            "the frames of 6 media take more than 0 MB together: show fewer media, frames or pixels at once, or raise "
+            "frame_memory_mb, of which that is four times"
+        )
+        assert outcomes[1].failure.retryable
+
+    def test_those_behind_are_not_even_read(self, clips, script, ask_for, monkeypatch):
+        monkeypatch.setattr(preparing, "AT_ONCE", 2)
+        read, plain = [], DecodePool.picture
+
+        async def noted(self, kind, path, *rest):
+            read.append(path)
+            return await plain(self, kind, path, *rest)
+
+        monkeypatch.setattr(DecodePool, "picture", noted)
+        parts = (*(Part("video", path) for path in clips.paths), Part("text", "many"))
+        crowd = replace(ask_for(clips.paths[0]), messages=(Message("user", parts),))
+        assert said(core.ask([crowd], Limits(frame_bytes=700))) == ["TOO_LARGE"]
+        assert read == clips.paths[:2]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 
 import pytest
@@ -139,6 +140,11 @@ def test_whatever_the_sizes_nobody_waits_for_ever_and_the_limit_holds():
 
     for seed in range(10):
         asyncio.run(work(seed))
+
+
+def test_a_machine_that_does_not_tell_its_memory_has_some(monkeypatch, tmp_path):
+    monkeypatch.setattr(os, "sysconf", {"SC_PAGE_SIZE": 4096, "SC_PHYS_PAGES": -1}.get)
+    assert machine_memory(tmp_path / "none") == 2**32
 
 
 def test_the_default_is_a_part_of_the_machines_memory(tmp_path):

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from juicecap.data.compressed import SUFFIXES as PACKED
 from juicecap.data.compressed import inner_suffix
 from juicecap.data.source import file_list, metadata, webdataset
-from juicecap.data.source.options import Options
+from juicecap.data.source.options import MOST_RECORDS, Options
 from juicecap.errors import DataError
 
 if TYPE_CHECKING:
@@ -76,6 +76,8 @@ def open_source(
     """
     if limit is not None and limit < 1:
         raise DataError(f"the limit for {path} is {limit}; it must be at least 1. Leave it out to read all records.")
+    if limit is not None and limit > MOST_RECORDS:
+        raise DataError(f"the limit for {path} is {limit}; it must be at most {MOST_RECORDS}. Leave it out to read all records.")
     options = Options(
         cache_folder=cache_folder,
         video_key=video_key,

@@ -10,6 +10,9 @@ VIDEO_SUFFIXES = (".3gp", ".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg
 IMAGE_SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 AUDIO_SUFFIXES = (".aac", ".flac", ".m4a", ".mp3", ".ogg", ".opus", ".wav")
 
+MOST_RECORDS = 10**12
+"""What a limit may say; more than any dataset has."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Options:

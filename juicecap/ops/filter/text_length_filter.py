@@ -9,6 +9,7 @@ from jsonargparse.typing import NonNegativeInt
 
 from juicecap.errors import SampleError
 from juicecap.ops.base import Filter
+from juicecap.ops.numbers import Length
 from juicecap.sample import Sample, shown
 
 
@@ -16,7 +17,7 @@ from juicecap.sample import Sample, shown
 class TextLengthFilter(Filter):
     """Keeps samples whose text has a length in a range; a sample without text has length 0."""
 
-    min_len: NonNegativeInt = 10
+    min_len: Length = 10
     """Fewest characters that pass."""
     max_len: NonNegativeInt = sys.maxsize
     """Most characters that pass."""

@@ -9,6 +9,7 @@ from jsonargparse.typing import NonNegativeFloat
 
 from juicecap.ops.base import Filter
 from juicecap.ops.media_options import MediaOptions
+from juicecap.ops.numbers import Moment
 from juicecap.ops.videos import AnyOrAll, range_problems, videos_pass
 from juicecap.sample import Sample
 
@@ -17,7 +18,7 @@ from juicecap.sample import Sample
 class VideoDurationFilter(MediaOptions, Filter):
     """Keeps samples whose videos have a duration in a range; a sample without videos passes."""
 
-    min_duration: NonNegativeFloat = 0.0
+    min_duration: Moment = 0.0
     """Shortest duration that passes, in seconds."""
     max_duration: NonNegativeFloat = float("inf")
     """Longest duration that passes, in seconds."""

@@ -10,6 +10,7 @@ from jsonargparse.typing import PositiveInt
 
 from juicecap.ops.base import Filter
 from juicecap.ops.media_options import MediaOptions
+from juicecap.ops.numbers import Side
 from juicecap.ops.videos import AnyOrAll, range_problems, videos_pass
 from juicecap.sample import Sample
 
@@ -24,11 +25,11 @@ class VideoResolutionFilter(MediaOptions, Filter):
     Width and height are those of the upright picture.
     """
 
-    min_width: PositiveInt = 1
+    min_width: Side = 1
     """Smallest width that passes, in pixels."""
     max_width: PositiveInt = sys.maxsize
     """Largest width that passes, in pixels."""
-    min_height: PositiveInt = 1
+    min_height: Side = 1
     """Smallest height that passes, in pixels."""
     max_height: PositiveInt = sys.maxsize
     """Largest height that passes, in pixels."""

@@ -10,20 +10,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, NamedTuple
 
-from jsonargparse.typing import PositiveInt
-
 from juicecap.errors import SampleError
 from juicecap.notice import say_once
 from juicecap.ops.base import Mapper
 from juicecap.ops.chunks import Chunk, Tokens, one_chunk, split_chunks
 from juicecap.ops.columns_and_tokens import column_clashes
 from juicecap.ops.model_options import ModelOptions
-from juicecap.ops.provenance import PROVENANCE, provenance, with_provenance
+from juicecap.ops.numbers import Candidates
+from juicecap.ops.provenance import PROVENANCE, entries_of, provenance, with_provenance
 from juicecap.ops.similarity import most_similar
-from juicecap.sample import Sample, media_paths, shown
+from juicecap.sample import LONGEST_TEXT, Sample, media_paths, shown
 from juicecap.vlm.base import Answer, Message, Outcome, Part, Request
 
 DEFAULT_PROMPT = "\nDescribe the input video in 1-2 sentences.\n"
+
+
+MOST_VIDEOS = 10_000
+"""Of one sample, each of which is a question of its own; all of them are under way together."""
 
 
 class Candidate(NamedTuple):
@@ -38,7 +41,7 @@ class Candidate(NamedTuple):
 class VideoCaptioningFromVLMMapper(ModelOptions, Mapper):
     """Captions the videos of a sample with a vision-language model and writes the captions into new samples."""
 
-    caption_num: PositiveInt = 1
+    caption_num: Candidates = 1
     """Candidate captions asked for each video."""
     keep_candidate_mode: Literal["random_any", "similar_one_simhash", "all"] = "random_any"
     """Which candidates stay: a random one, the one nearest to the sample's text, or all, each in a sample of its own."""
@@ -107,6 +110,8 @@ class VideoCaptioningFromVLMMapper(ModelOptions, Mapper):
 
     def requests(self, sample: Sample) -> Sequence[Request]:
         """One request for each video that is to be captioned, in order."""
+        if self.provenance_field:
+            entries_of(sample, self.provenance_field)  # what cannot be added to is told before anything is asked
         return [
             self.question(self._messages(sample, video), self.caption_num)
             for chunk in self._chunks(sample)
@@ -150,6 +155,12 @@ class VideoCaptioningFromVLMMapper(ModelOptions, Mapper):
         if text is not None and not isinstance(text, str):
             raise SampleError("BAD_TEXT", f"column {self.text_key!r} holds {shown(text)}, not a text")
         text = text or ""
+        if len(text) > LONGEST_TEXT:
+            raise SampleError("TOO_LONG", f"column {self.text_key!r} has {len(text):,} characters, more than {LONGEST_TEXT:,}")
+        if len(videos) > MOST_VIDEOS:
+            raise SampleError(
+                "TOO_MANY_MEDIA", f"column {self.video_key!r} holds {len(videos):,} videos, more than {MOST_VIDEOS:,}"
+            )
         named = text.count(self.video_special_token)
         if not self.legacy_split_by_text_token or not named:
             return [one_chunk(text, videos, self._tokens)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from pathlib import Path
 
 NETWORK = {
@@ -18,17 +19,21 @@ _ESCAPED = re.compile(r"\\([0-7]{3})")
 
 
 def on_network(path: Path, mounts: Path = Path("/proc/mounts")) -> bool:
-    """Whether `path` is on a network file system, as far as the system tells (Linux; elsewhere: no)."""
+    """Whether `path` is on a network file system, as far as the system tells.
+
+    Where Linux does not tell, for want of `/proc`, it may be: whoever takes it for one is safe on any. Other systems never tell,
+    and there it is taken not to be.
+    """
     try:
-        lines = mounts.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+        lines = mounts.read_text(encoding="utf-8", errors="surrogateescape").split("\n")
     except OSError:
-        return False
+        return sys.platform == "linux"
     real = os.path.realpath(path)
     best, found = "", ""
     for line in lines:
-        _, point, kind, *_ = line.split(" ")
+        _, point, kind, *_ = [*line.split(" "), "", ""]
         point = _ESCAPED.sub(lambda match: chr(int(match[1], 8)), point)
-        inside = real == point or real.startswith(point.rstrip("/") + "/")
+        inside = point and (real == point or real.startswith(point.rstrip("/") + "/"))
         if inside and len(point) >= len(best):  # of two on the same point the later one is seen
             best, found = point, kind
     return found in NETWORK or (found.startswith("fuse") and found not in LOCAL_FUSE)

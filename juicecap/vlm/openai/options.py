@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import difflib
-import math
 import os
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 from urllib.parse import urlsplit
 
 from juicecap.errors import EnvironmentFailure, ModelError
+from juicecap.sample import shown
 from juicecap.vlm.base import ModelSettings
 
 Transport = Literal["frames", "images", "file"]
@@ -24,6 +24,11 @@ AS_LONG_AS_A_KEY = 20
 """Characters; names in addresses are shorter."""
 
 TIMEOUT, MAX_ATTEMPTS = 300.0, 6
+LEAST_TIMEOUT, MOST_TIMEOUT = 0.01, 604_800
+"""Seconds; a week."""
+
+MOST_ATTEMPTS = 100
+"""With pauses of up to a minute between them."""
 
 KNOWN = ("transport", "timeout", "max_attempts", "extra_body")
 _OURS = (
@@ -96,11 +101,15 @@ def _wrong(params: dict[str, Any]) -> list[str]:
     if (transport := params.get("transport", "auto")) not in transports:
         found.append(f"transport must be one of {', '.join(transports)}, not {transport!r}")
     timeout = params.get("timeout", TIMEOUT)
-    if not isinstance(timeout, int | float) or isinstance(timeout, bool) or not 0 < timeout < math.inf:
-        found.append(f"timeout must be a number of seconds above 0, not {timeout!r}")
+    if not isinstance(timeout, int | float) or isinstance(timeout, bool) or not timeout > 0:
+        found.append(f"timeout must be a number of seconds above 0, not {shown(timeout)}")
+    elif not LEAST_TIMEOUT <= timeout <= MOST_TIMEOUT:
+        found.append(f"timeout must be from {LEAST_TIMEOUT} to {MOST_TIMEOUT} seconds (a week), not {shown(timeout)}")
     attempts = params.get("max_attempts", MAX_ATTEMPTS)
     if not isinstance(attempts, int) or isinstance(attempts, bool) or attempts < 1:
-        found.append(f"max_attempts must be an integer above 0, not {attempts!r}")
+        found.append(f"max_attempts must be an integer above 0, not {shown(attempts)}")
+    elif attempts > MOST_ATTEMPTS:
+        found.append(f"max_attempts must be at most {MOST_ATTEMPTS}, not {shown(attempts)}")
     extra = params.get("extra_body") or {}
     if not isinstance(extra, dict):
         found.append(f"extra_body must be a mapping, not {extra!r}")
@@ -112,7 +121,7 @@ def _wrong(params: dict[str, Any]) -> list[str]:
 def _checked(base: str) -> str:
     try:
         parts = urlsplit(base)
-        fitting = parts.scheme in ("http", "https") and parts.hostname
+        fitting = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0  # which raises beyond 65535
     except ValueError:
         fitting = None
     if "@" in base:

@@ -14,16 +14,18 @@ from __future__ import annotations
 import base64
 import mimetypes
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from juicecap.errors import MediaError
 from juicecap.media.encode import jpeg
-from juicecap.media.files import check_file
+from juicecap.media.files import open_file
 from juicecap.media.picture import Picture
+from juicecap.media.remote import rules_of
+from juicecap.media.rules import MediaRules
 from juicecap.notice import say_once
+from juicecap.sample import shown_path
 from juicecap.vlm.base import Part, Prepared, Request
 from juicecap.vlm.frame_times import at_least_two, video_metadata
 from juicecap.vlm.openai.control_tokens import neutralised
@@ -51,7 +53,7 @@ def compose(prepared: Prepared, transport: Transport) -> Json:
             transport = "images"
         elif told:
             extra = {"media_io_kwargs": {"video": {"num_frames": -1, "do_sample_frames": False, **told[0]}}}
-    parts = iter([_medium(part, picture, transport) for part, picture in media])
+    parts = iter([_medium(part, picture, transport, prepared.rules) for part, picture in media])
     return {"messages": _messages(prepared.request, parts), **extra}
 
 
@@ -67,12 +69,12 @@ def _messages(request: Request, media: Iterable[list[Json]]) -> list[Json]:
     return said
 
 
-def _medium(part: Part, picture: Picture, transport: Transport) -> list[Json]:
+def _medium(part: Part, picture: Picture, transport: Transport, rules: MediaRules) -> list[Json]:
     if part.kind == "image" or transport == "images":
         return [_part("image_url", "image/jpeg", _jpeg(pixels)) for pixels in picture.pixels]
     if transport == "frames":
         return [_part("video_url", "video/jpeg", ",".join(map(_jpeg, at_least_two(picture).pixels)))]
-    return [_part("video_url", *_file(part.value))]
+    return [_part("video_url", *_file(part.value, rules_of(part.value, rules)))]
 
 
 def _part(kind: str, content_type: str, data: str) -> Json:
@@ -83,17 +85,17 @@ def _jpeg(pixels: np.ndarray) -> str:
     return base64.b64encode(jpeg(pixels)).decode()
 
 
-def _file(path: str) -> tuple[str, str]:
-    check_file(path)
-    try:
-        with Path(path).open("rb") as file:
+def _file(path: str, rules: MediaRules) -> tuple[str, str]:
+    name = shown_path(path)
+    with open_file(path, rules) as fd, open(fd, "rb", closefd=False) as file:
+        try:
             content = file.read(LARGEST_FILE + 1)
-    except OSError as error:
-        raise MediaError("UNREADABLE", f"{path} cannot be read ({error.strerror})", retryable=True) from error
+        except OSError as error:
+            raise MediaError("UNREADABLE", f"{name} cannot be read ({error.strerror})", retryable=True) from error
     if len(content) > LARGEST_FILE:
         raise MediaError(
             "TOO_LARGE",
-            f"{path} has more than {LARGEST_FILE >> 20} MB, too many to send the file: take transport frames or images",
+            f"{name} has more than {LARGEST_FILE >> 20} MB, too many to send the file: take transport frames or images",
         )
     guessed = mimetypes.guess_type(path)[0] or ""
     return guessed if guessed.startswith("video/") else "video/mp4", base64.b64encode(content).decode()

@@ -239,4 +239,11 @@ def test_network_file_systems_are_known_by_the_longest_mount(tmp_path, path, net
         "rclone /fuse fuse.rclone rw 0 0\n"
     )
     assert on_network(Path(path), mounts) is network
-    assert on_network(Path(path), tmp_path / "none") is False
+    assert on_network(Path(path), tmp_path / "none") is (sys.platform == "linux")  # which tells, unless it hides /proc
+
+
+def test_a_mount_whose_name_breaks_lines_is_read_as_one(tmp_path):
+    mounts = tmp_path / "mounts"
+    mounts.write_text("disk / ext4 rw 0 0\nodd\n\nhost:/x /da\x1cta\u2028x\x85y nfs4 rw 0 0\n", encoding="utf-8")
+    assert on_network(Path("/da\x1cta\u2028x\x85y/z"), mounts) is True
+    assert on_network(Path("/da"), mounts) is False

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import base64
 import io
+import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 from scripted_server import obliging, picture, prepared
 
+from juicecap.errors import MediaError
 from juicecap.media.picture import Picture
+from juicecap.media.rules import MediaRules
 from juicecap.vlm.base import Message, ModelSettings, Part, Prepared, Request, Sampling
 from juicecap.vlm.openai import transports
 from juicecap.vlm.openai.transports import compose
@@ -109,6 +113,20 @@ class TestFile:
             "type": "video_url",
             "video_url": {"url": f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"},
         }
+
+    def test_what_takes_the_files_place_before_it_is_sent_is_not_sent(self, tmp_path):
+        (tmp_path / "root").mkdir()
+        secret, link = tmp_path / "secret", tmp_path / "root" / "a.mp4"
+        secret.write_bytes(b"secret")
+        asked = prepared(pictures=[WHOLE], parts=[Part("video", str(link)), Part("text", "What?")])
+        asked = replace(asked, rules=MediaRules(root=str(tmp_path / "root")))
+        link.symlink_to(secret)
+        with pytest.raises(MediaError, match=r"^OUTSIDE_MEDIA_ROOT: "):
+            compose(asked, "file")
+        link.unlink()
+        os.mkfifo(link)
+        with pytest.raises(MediaError, match=r"^NOT_A_FILE: .* is a named pipe, not a file$"):
+            compose(asked, "file")
 
     def test_a_file_that_is_too_large_or_gone_fails_alone(self, server, tmp_path, monkeypatch):
         monkeypatch.setattr(transports, "LARGEST_FILE", 2**20)

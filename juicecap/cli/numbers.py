@@ -1,0 +1,50 @@
+"""Numbers on a command line: each with its bounds, and a sentence for what lies outside of them."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+
+MOST_PREVIEWED = 1000
+"""Samples of a preview, whose page holds all their frames."""
+
+MOST_MONEY = 1e9
+"""Of a price, in any currency, and of tokens in a second."""
+
+
+def whole(most: int) -> Callable[[str], int]:
+    """A reader of whole numbers from 1 to `most`, for `type=` of an argument."""
+
+    def read(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:  # no number, or one with more digits than Python reads
+            raise argparse.ArgumentTypeError(f"must be a whole number, not {_shown(text)}") from None
+        if value < 1:
+            raise argparse.ArgumentTypeError("must be at least 1")
+        if value > most:
+            raise argparse.ArgumentTypeError(f"must be at most {most}")
+        return value
+
+    return read
+
+
+def amount(*, least: float = 0.0) -> Callable[[str], float]:
+    """A reader of numbers that are 0, or from `least` to `MOST_MONEY`."""
+
+    def read(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"must be a number, not {_shown(text)}") from None
+        if not value >= 0:
+            raise argparse.ArgumentTypeError("must be a number that is not below 0")
+        if 0 < value < least or value > MOST_MONEY:
+            raise argparse.ArgumentTypeError(f"must be from {least:g} to {MOST_MONEY:.0f}")
+        return value
+
+    return read
+
+
+def _shown(text: str) -> str:
+    return repr(text[:40])
