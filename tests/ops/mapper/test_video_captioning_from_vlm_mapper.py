@@ -18,7 +18,7 @@ from juicecap.vlm import core
 from juicecap.vlm.base import Failure, Part
 
 DEMO = "juicecap-demo-vlm"
-HOT = {"temperature": 5.0, "max_tokens": 24}
+HOT = {"temperature": 2.5, "max_tokens": 24}
 """Hot enough for a sure model to ramble."""
 
 
@@ -511,7 +511,7 @@ class TestSeeds:
         """Sixteen samples of different lengths."""
         return [[path] for path in clips.paths] + [[clips.paths[number], clips.paths[number + 1]] for number in range(4)]
 
-    @pytest.mark.parametrize("temperature", [1.5, 2.0, 5.0])
+    @pytest.mark.parametrize("temperature", [1.5, 2.0, 3.0])
     def test_batch_size_does_not_matter(self, many, temperature):
         op = mapper(
             caption_num=2,
@@ -523,7 +523,7 @@ class TestSeeds:
         for size in (1, 3):
             parts = [op({"videos": many[start : start + size]}) for start in range(0, len(many), size)]
             assert {key: [value for part in parts for value in part[key]] for key in whole} == whole
-        assert temperature < 5 or len(set(whole["text"])) == 2 * len(many)
+        assert temperature < 3 or len(set(whole["text"])) == 2 * len(many)
 
     def test_the_order_of_samples_does_not_matter(self, many):
         op = mapper(keep_original_sample=False, sampling_params=HOT)
