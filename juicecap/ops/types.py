@@ -7,9 +7,12 @@ that cannot work is told when the op is made and not in the middle of a dataset.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+NOT_EMPTY: Mapping[str, Any] = {"not_empty": True}
+"""Metadata of a field that takes a path, a column or a restriction: an empty text, as an empty variable gives it, is none."""
 
 
 def type_name(hint: Any) -> str:
@@ -114,8 +117,26 @@ def type_problems(settings: Any) -> list[tuple[str, str]]:
     """
     hints = get_type_hints(type(settings))
     values = {each.name: getattr(settings, each.name) for each in fields(settings)}
-    return [
+    found = [
         (name, f"{name} must be {type_name(hints[name])}, not {value!r}")
         for name, value in values.items()
         if not fits(value, hints[name])
     ]
+    return found or empty_problems(type(settings), values)
+
+
+def not_empty(kind: type) -> frozenset[str]:
+    """The fields of a dataclass that have the metadata `NOT_EMPTY`."""
+    return frozenset(each.name for each in fields(kind) if each.metadata.get("not_empty"))
+
+
+def empty_problems(kind: type, values: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """(field, sentence) for each value of a dataclass that is an empty text, or holds one, where `NOT_EMPTY` forbids it."""
+    hints = get_type_hints(kind)
+    found = []
+    for name in [name for name in values if name in not_empty(kind)]:
+        texts = [values[name]] if isinstance(values[name], str) else values[name] or ()
+        if any(isinstance(text, str) and not text.strip() for text in texts):
+            nothing = "; null means that it is not set" if fits(None, hints[name]) else ""
+            found.append((name, f"{name} must not be empty{nothing}"))
+    return found

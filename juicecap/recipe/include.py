@@ -19,6 +19,8 @@ from juicecap.recipe.text import Parsed, Trail, parse, read
 
 KEY = "include"
 
+_TAKEN = "the path of a YAML file, or a list of paths"
+
 MAX_FILES = 100
 """Files that a recipe may include, one that is included twice counted twice."""
 
@@ -61,14 +63,19 @@ class Included:
 
     def _names(self, parsed: Parsed, trail: Trail, value: Any) -> Iterator[tuple[Trail, str]]:
         entries = [((*trail, index), each) for index, each in enumerate(value)] if isinstance(value, list) else [(trail, value)]
-        for at, entry in entries:
-            if not isinstance(entry, str) or not entry:
-                _complain(parsed, at, f"include takes the path of a YAML file, or a list of paths, not {shown(entry)}")
+        for at, entry in entries if value is not None else ():  # null: nothing is included
+            if not isinstance(entry, str) or not entry.strip():
+                _complain(parsed, at, f"include takes {_TAKEN}, not {shown(entry)}")
                 continue
             try:
-                yield at, fill(entry).text
+                name = fill(entry).text
             except BadVariable as error:
                 _complain(parsed, at, f"include: {error.message}", error.hint)
+                continue
+            if name.strip():
+                yield at, name
+            else:
+                _complain(parsed, at, f"include: {entry} is empty; it takes {_TAKEN}")
 
     def _load(self, parsed: Parsed, at: Trail, name: str, above: tuple[str, ...], *, blocks: bool) -> Parsed | None:
         """The included file's values, with what it includes itself; None if there is something wrong with it as a whole."""

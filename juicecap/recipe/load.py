@@ -17,6 +17,7 @@ from juicecap.ops import catalog, registry, schema
 from juicecap.ops.columns_and_tokens import ColumnsAndTokens
 from juicecap.ops.media_options import MediaOptions
 from juicecap.ops.run_options import OnError, at_failure, contradictions
+from juicecap.ops.types import empty_problems, not_empty
 from juicecap.recipe import data_juicer, dataflow, include
 from juicecap.recipe.environment import strings
 from juicecap.recipe.keys import IGNORED, RecipeKeys
@@ -34,6 +35,8 @@ FOR_MEDIA = tuple(each.name for each in fields(MediaOptions))
 """Keys that a recipe sets for those of its ops that read media."""
 
 KNOWN = tuple(each.name for each in fields(RecipeKeys))
+
+NOT_EMPTY = not_empty(RecipeKeys)
 
 HOME_OF_ANCHORS = "x-"
 """Keys that begin so hold what is used elsewhere through YAML's anchors, and mean nothing themselves."""
@@ -126,16 +129,7 @@ def _source(file: str) -> tuple[Source, tuple[Problem, ...]]:
 
 def _keys(source: Source, found: Findings) -> RecipeKeys:
     """The top level, with the default in place of what is wrong or null."""
-    written: dict[str, Any] = {}
-    for key, value in source.values.items():
-        if key == include.KEY:  # included files are read before options are applied
-            message = "include can stand in the recipe only"
-            found.problems.append(source.problem((key,), message, hint="give what is to be included as KEY=VALUE"))
-        elif key not in KNOWN:
-            found.problems.append(_unknown(source, key, len(found.problems)))
-        elif value is not None and key not in ("process", "max_rejected"):  # both have their own rules
-            written[str(key)] = source.as_text((key,)) if schema.takes_text(RecipeKeys, str(key)) else value
-    values, misfits = schema.parse(RecipeKeys, written)
+    values, misfits = schema.parse(RecipeKeys, _written(source, found))
     found.problems += [source.problem((key,), sentence) for key, sentence in misfits]
     limit = source.values.get("max_rejected")
     if _is_limit(limit):
@@ -143,15 +137,33 @@ def _keys(source: Source, found: Findings) -> RecipeKeys:
     elif limit is not None:
         message = f"max_rejected must be a share from 0.0 to 1.0 or a number of samples, not {shown(limit)}"
         found.problems.append(source.problem(("max_rejected",), message))
-    keys = RecipeKeys(**values)
-    for key in ("text_keys", *COLUMNS_AND_TOKENS, "export_path"):
-        if key in values and (not values[key] or "" in _listed(values[key])):
-            found.problems.append(source.problem((key,), f"{key} must not be empty"))
+    empty = dict(empty_problems(RecipeKeys, values))
+    empty |= {key: f"{key} must not be empty" for key in ("text_keys", *COLUMNS_AND_TOKENS) if not values.get(key, key)}
+    found.problems += [source.problem((key,), sentence) for key, sentence in empty.items()]
+    keys = RecipeKeys(**{key: value for key, value in values.items() if key not in empty})
     for key, sentence in contradictions(_on_error(source, keys), skip_op_error=keys.skip_op_error):
         found.problems.append(source.problem((key,), sentence))
     _executor(source, keys, found)
     _say_ignored(source, keys, found)
     return keys
+
+
+def _written(source: Source, found: Findings) -> dict[str, Any]:
+    """What stands at the known keys, but for those that are null and the two that have their own rules."""
+    written: dict[str, Any] = {}
+    for key, value in source.values.items():
+        if key == include.KEY:  # included files are read before options are applied
+            message = "include can stand in the recipe only"
+            found.problems.append(source.problem((key,), message, hint="give what is to be included as KEY=VALUE"))
+        elif key not in KNOWN:
+            found.problems.append(_unknown(source, key, len(found.problems)))
+        elif key == "custom_operator_paths":
+            written[key] = _named(source.as_text((key,)))
+        elif key in ("process", "max_rejected"):
+            continue
+        elif value is not None or (key in NOT_EMPTY and source.is_empty((key,))):
+            written[str(key)] = source.as_text((key,)) if schema.takes_text(RecipeKeys, str(key)) else value
+    return written
 
 
 def _on_error(source: Source, keys: RecipeKeys) -> OnError | None:
@@ -201,6 +213,18 @@ def _load_operators(source: Source, paths: Sequence[str], found: Findings) -> No
             registry.load_files([path])
         except DataError as error:
             found.problems.append(source.problem(("custom_operator_paths",), str(error)))
+        else:
+            if os.path.isdir(path):
+                files = ", ".join(file.name for file in registry.files_of(path)) or "none"
+                found.notices[f"custom_operator_paths: {path} is a folder; its Python files were run: {files}"] = None
+
+
+def _named(paths: Any) -> Any:
+    """The paths among what a key takes for one path or several: nothing, and an empty text, name none."""
+    listed = paths if isinstance(paths, list) else [paths]
+    if all(path is None or isinstance(path, str) for path in listed):
+        return [path for path in listed if path and path.strip()]
+    return paths
 
 
 def _listed(value: str | list[str]) -> tuple[str, ...]:

@@ -46,6 +46,10 @@ class Source:
         """The value at `trail` for a parameter that takes texts: one that a variable gave stays a text, also if it is `3`."""
         return self.filled[trail].text if trail in self.filled else self.at(trail)
 
+    def is_empty(self, trail: Trail) -> bool:
+        """Whether a variable that is empty stands at `trail`: its value is null, which is something else where a path may stand."""
+        return trail in self.filled and not self.filled[trail].text.strip()
+
     def place(self, trail: Trail, at: Literal["key", "value"]) -> Place | str | None:
         """Where the key or the value at `trail` was set; what is not written is placed at the key around it.
 

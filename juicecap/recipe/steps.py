@@ -11,6 +11,7 @@ from juicecap.errors import SettingsError
 from juicecap.ops import catalog, schema
 from juicecap.ops.base import Op
 from juicecap.ops.run_options import RunOptions
+from juicecap.ops.types import not_empty
 from juicecap.recipe import dataflow
 from juicecap.recipe.model import Step
 from juicecap.recipe.problems import Problem, shown, suggestion
@@ -137,8 +138,9 @@ def _sorted_out(block: _Block, kind: type[Op], found: Findings) -> tuple[dict[st
             canonical = _canonical(kind, key)
             if canonical != key:
                 found.notices[f"{block.name}: {key!r} is another name of {canonical!r}"] = None
+            given = value is not None or (canonical in not_empty(kind) and block.source.is_empty((*block.trail, key)))
             # null for a column name or a token: the recipe's; for a part of a parameter: not set
-            if value is not None or not (known[key].inherited or key in known[key].parts):
+            if given or not (known[key].inherited or key in known[key].parts):
                 own[key] = block.source.as_text((*block.trail, key)) if schema.takes_text(kind, key) else value
         elif key in options:
             run[key] = value
