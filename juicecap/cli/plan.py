@@ -7,6 +7,7 @@ import math
 
 from juicecap.cli import recipe as recipe_arguments
 from juicecap.errors import UsageError
+from juicecap.printable import printable
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,7 +35,7 @@ def main(options: argparse.Namespace) -> int:
 
         plan = make_plan(recipe, look_at_all=options.all)
     names = ("gpu_hour", "input_mtok", "output_mtok", "tokens_per_second")
-    print(plan_text(plan, Prices(**{name: getattr(options, name) for name in names})))
+    print(printable(plan_text(plan, Prices(**{name: getattr(options, name) for name in names}))))
     return 0
 
 

@@ -6,6 +6,7 @@ import argparse
 import webbrowser
 
 from juicecap.cli import recipe as recipe_arguments
+from juicecap.printable import printable
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,7 +29,7 @@ def main(options: argparse.Namespace) -> int:
         with replacing(page) as stream:
             stream.write(preview_page(preview).encode("utf-8", "backslashreplace"))
     print(preview_text(preview))
-    print(f"page    {page}")
+    print(printable(f"page    {page}"))
     if options.open:
         webbrowser.open(page.absolute().as_uri())
     return 0

@@ -5,12 +5,17 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
 
 from loguru import logger
 
+from juicecap.printable import printable
 from juicecap.recipe import Recipe, Report, examine
 from juicecap.recipe.problems import failure
+
+if TYPE_CHECKING:
+    from loguru import Message
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,9 +42,15 @@ def in_silence() -> Iterator[None]:
     from juicecap.runner.quiet import quiet_datasets
 
     logger.remove()
-    sink = logger.add(sys.stderr, level="WARNING", format="note: {message}", colorize=False)
+    sink = logger.add(_note, level="WARNING", format="{message}")
     try:
         with quiet_datasets():
             yield
     finally:
         logger.remove(sink)
+
+
+def _note(message: Message) -> None:
+    if sys.stderr:  # None where it was closed by who started the program
+        with suppress(OSError):
+            print(printable(f"note: {message.record['message']}"), file=sys.stderr)

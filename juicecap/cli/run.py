@@ -11,6 +11,7 @@ from loguru import logger
 
 from juicecap.cli import recipe as recipe_arguments
 from juicecap.cli.warnings import not_an_error
+from juicecap.printable import printable
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,7 +50,7 @@ def main(options: argparse.Namespace) -> int:
         )
     if not options.quiet:
         with suppress(OSError):  # the exit code is the run's, whoever reads
-            print(summary(result), file=sys.stderr if options.json else sys.stdout)
+            print(printable(summary(result)), file=sys.stderr if options.json else sys.stdout)
     return result.exit_code
 
 

@@ -47,7 +47,7 @@ class Source:
         return self.filled[trail].text if trail in self.filled else self.at(trail)
 
     def is_empty(self, trail: Trail) -> bool:
-        """Whether a variable that is empty stands at `trail`: its value is null, which is something else where a path may stand."""
+        """Whether an empty variable stands at `trail`. Its value is null, which means something else where a path may stand."""
         return trail in self.filled and not self.filled[trail].text.strip()
 
     def place(self, trail: Trail, at: Literal["key", "value"]) -> Place | str | None:
