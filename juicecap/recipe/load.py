@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from juicecap.errors import DataError
+from juicecap.errors import DataError, RecipeError
 from juicecap.ops import catalog, registry, schema
 from juicecap.ops.columns_and_tokens import ColumnsAndTokens
 from juicecap.ops.media_options import MediaOptions
@@ -26,7 +26,7 @@ from juicecap.recipe.overrides import apply_overrides
 from juicecap.recipe.problems import Problem, failure, shown, suggestion
 from juicecap.recipe.source import Source
 from juicecap.recipe.steps import Findings, steps_of
-from juicecap.recipe.text import parse, read
+from juicecap.recipe.text import bare, is_named_yaml, parse, read
 
 COLUMNS_AND_TOKENS = tuple(each.name for each in fields(ColumnsAndTokens))
 """Keys that a recipe sets for all of its ops; `text_keys` is the ops' `text_key`."""
@@ -113,7 +113,13 @@ def draft_recipe(path: str | os.PathLike[str], overrides: Sequence[str] = ()) ->
 
 def _source(file: str) -> tuple[Source, tuple[Problem, ...]]:
     """The values of the file and of those that it includes, and the problems of their texts that leave the rest readable."""
-    parsed = parse(read(Path(file)), file)
+    text = read(Path(file))
+    try:
+        parsed = parse(text, file)
+    except RecipeError as error:
+        if is_named_yaml(file):
+            raise
+        raise failure([bare(problem) for problem in error.problems], "") from None
     if not isinstance(parsed.values, dict):
         what = "is empty" if parsed.values is None else f"is a {type(parsed.values).__name__}, not a mapping of keys"
         example = "it holds keys such as dataset_path, export_path and process"
