@@ -6,10 +6,12 @@ import argparse
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 from loguru import logger
 
+from juicecap.hidden import Hidden
 from juicecap.printable import printable
 from juicecap.recipe import Recipe, Report, examine
 from juicecap.recipe.problems import failure
@@ -37,20 +39,23 @@ def checked(options: argparse.Namespace) -> tuple[Recipe, Report]:
 
 
 @contextmanager
-def in_silence() -> Iterator[None]:
-    """A time in which only warnings are told, each as a line, and `datasets` draws nothing."""
+def in_silence(recipe: Recipe) -> Iterator[None]:
+    """A time in which only warnings are told, each as a line, and `datasets` draws nothing.
+
+    Warnings, and errors that end it, have the recipe's variables by their names.
+    """
     from juicecap.runner.quiet import quiet_datasets
 
     logger.remove()
-    sink = logger.add(_note, level="WARNING", format="{message}")
+    sink = logger.add(partial(_note, recipe.hidden), level="WARNING", format="{message}")
     try:
-        with quiet_datasets():
+        with quiet_datasets(), recipe.hidden.in_errors():
             yield
     finally:
         logger.remove(sink)
 
 
-def _note(message: Message) -> None:
+def _note(hidden: Hidden, message: Message) -> None:
     if sys.stderr:  # None where it was closed by who started the program
         with suppress(OSError):
-            print(printable(f"note: {message.record['message']}"), file=sys.stderr)
+            print(printable(f"note: {hidden.text(message.record['message'])}"), file=sys.stderr)

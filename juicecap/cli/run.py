@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from loguru import logger
@@ -38,7 +39,8 @@ def main(options: argparse.Namespace) -> int:
 
     logger.remove()
     with JsonProgress() if options.json else display(quiet=options.quiet) as progress:
-        logger.add(progress.warnings, level="WARNING", filter=not_an_error, format="{message}", colorize=False)
+        warnings = partial(progress.warnings, hidden=recipe.hidden)
+        logger.add(warnings, level="WARNING", filter=not_an_error, format="{message}", colorize=False)
         result = run(
             recipe,
             limit=options.limit,

@@ -67,8 +67,8 @@ def strings(values: Any, trail: Trail = ()) -> Iterator[tuple[Trail, str]]:
             yield from strings(value, (*trail, step))
 
 
-def fill(written: str, environment: Mapping[str, str] = os.environ) -> Filled:
-    """The text with its variables filled in.
+def fill(written: str, environment: Mapping[str, str] = os.environ, room: int = MAX_BYTES) -> Filled:
+    """The text with its variables filled in, `room` characters at most.
 
     Raises:
         BadVariable: one of them is not set and has no default, or is not written as a variable; or the text becomes too long.
@@ -92,8 +92,8 @@ def fill(written: str, environment: Mapping[str, str] = os.environ) -> Filled:
         named += [written[end : piece.start()], name]
         end = piece.end()
         length += len(text)
-        if length > MAX_BYTES:
-            raise BadVariable(f"a text of more than {MAX_BYTES:,} characters once its variables are filled in", "")
+        if length > room:
+            raise BadVariable(f"once variables are filled in, the values have more than {MAX_BYTES:,} characters", "")
     whole = _PIECE.fullmatch(written)
     return Filled(
         written=written,

@@ -47,6 +47,8 @@ class Included:
 
     texts: dict[str, str] = field(default_factory=dict)
     """Each file's text by its path, as it is told."""
+    paths: dict[str, None] = field(default_factory=dict)
+    """Each file's path."""
     files: int = 0
     """How many were read, one that was read twice counted twice."""
     size: int = 0
@@ -113,6 +115,7 @@ class Included:
             parsed.problems.extend(bare(problem) for problem in error.problems)
             return None
         self.texts[told] = text
+        self.paths[str(path)] = None
         self.into(other, path.parent, (*above, os.path.realpath(path)), blocks=blocks)
         parsed.problems.extend(_elsewhere(problem, text) for problem in other.problems)
         return other

@@ -128,7 +128,13 @@ def _source(file: str) -> tuple[Source, tuple[Problem, ...]]:
     for key in [key for key in parsed.values if str(key).startswith(HOME_OF_ANCHORS)]:
         del parsed.values[key]
     source = Source(
-        file=file, text=parsed.text, values=parsed.values, keys=parsed.keys, places=parsed.places, texts=included.texts
+        file=file,
+        text=parsed.text,
+        values=parsed.values,
+        keys=parsed.keys,
+        places=parsed.places,
+        texts=included.texts,
+        included=tuple(included.paths),
     )
     return source, tuple(parsed.problems)
 
