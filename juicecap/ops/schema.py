@@ -108,6 +108,10 @@ def _converted(hint: Any, value: Any) -> Any:
     accepted = get_args(hint) or (hint,)
     if isinstance(value, str) and str in accepted:
         return value
+    if isinstance(value, list) and list[str] in accepted:  # jsonargparse takes minutes for many
+        if all(isinstance(each, str) for each in value):
+            return value
+        raise TypeError("not all of them are texts")
     if value is None and type(None) not in accepted:
         raise TypeError("null does not fit")
     if (isinstance(value, str) or "str" not in str(hint)) and _longest_text(value) > LONGEST_WORD:

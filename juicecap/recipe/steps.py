@@ -18,6 +18,9 @@ from juicecap.recipe.problems import Problem, shown, suggestion
 from juicecap.recipe.source import Source
 from juicecap.recipe.text import Place, Trail
 
+MAX_OPS = 1000
+"""Ops of a recipe: far more than anybody needs, and as many as are checked in seconds."""
+
 
 @dataclass
 class Findings:
@@ -36,9 +39,15 @@ def steps_of(source: Source, shared: Mapping[str, Any], found: Findings) -> list
         found.problems.append(source.problem(("process",), message, at="key", hint=hint))
         return []
     steps = []
+    known = 0
     for index, item in enumerate(process):
         block = _block(source, index, item, found)
-        step = _step(block, shared, found) if block else None
+        kind = _kind(block, len(found.problems)) if block else None
+        known += kind is not None
+        if known > MAX_OPS:
+            found.problems.append(source.problem(("process", index), f"process holds more than {MAX_OPS:,} ops", at="key"))
+            break
+        step = _step(block, kind, shared, found) if block else None
         if step:
             steps.append(step)
     return steps
@@ -86,8 +95,7 @@ def _block(source: Source, index: int, item: Any, found: Findings) -> _Block | N
     return _Block(source, index, str(name), block)
 
 
-def _step(block: _Block, shared: Mapping[str, Any], found: Findings) -> Step | None:
-    kind = _kind(block, len(found.problems))
+def _step(block: _Block, kind: type[Op] | None, shared: Mapping[str, Any], found: Findings) -> Step | None:
     step = _made(block, kind, shared, found) if kind else None
     found.problems.extend(block.problems)
     return None if block.problems else step
