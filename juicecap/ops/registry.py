@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 GROUP = "juicecap.ops"
 LONGEST_NAME = 100
-"""Characters of an op's name, which is a part of file names."""
+"""Bytes of an op's name, which is a part of file names."""
 
 MAX_BYTES = 10_000_000
 """Of a file of ops."""
@@ -65,7 +65,9 @@ def register(op: T) -> T:
         raise DataError(f"{op!r} is registered as an op but is none: derive it from Mapper, Filter, Deduplicator or Selector")
     name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", op.__name__).lower()
     if not _can_name(name):
-        raise DataError(f"{name[:LONGEST_NAME]!r} cannot be the name of an op: letters, digits and _, {LONGEST_NAME} at most")
+        raise DataError(
+            f"{name[:LONGEST_NAME]!r} cannot be the name of an op: letters, digits and _, {LONGEST_NAME} bytes at most"
+        )
     if name in BUILTIN:
         raise DataError(f"{name} is an op that juicecap brings: give the class another name")
     op.name = name
@@ -75,7 +77,7 @@ def register(op: T) -> T:
 
 def _can_name(name: str) -> bool:
     """Whether an op may have this name: it is a part of file names in run folders."""
-    return name.isidentifier() and len(name) <= LONGEST_NAME
+    return name.isidentifier() and len(name.encode()) <= LONGEST_NAME
 
 
 def registered() -> Mapping[str, type[Op]]:

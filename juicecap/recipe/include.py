@@ -131,7 +131,7 @@ class Included:
         if refusal := _refusal(path, real):
             raise _Refused(f"{told}: {refusal}")
         try:
-            text = read(path, waiting=False)
+            text = read(Path(real or path), waiting=False)
         except RecipeError as error:
             found = error.problems[0]
             place = f" (line {found.line})" if found.line else ""

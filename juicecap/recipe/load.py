@@ -220,15 +220,18 @@ def _executor(source: Source, keys: RecipeKeys, found: Findings) -> None:
 
 
 def _load_operators(source: Source, paths: Sequence[str], found: Findings) -> None:
+    key = "custom_operator_paths"
     for path in paths:
+        trail = next((each for each in source.filled if each[:1] == (key,) and source.as_text(each) == path), (key,))
         try:
             registry.load_files([path])
         except DataError as error:
-            found.problems.append(source.problem(("custom_operator_paths",), str(error)))
+            found.problems.append(source.problem((key,), source.named.message(trail, str(error))))
         else:
             if os.path.isdir(path):
                 files = ", ".join(file.name for file in registry.files_of(path)) or "none"
-                found.notices[f"custom_operator_paths: {path} is a folder; its Python files were run: {files}"] = None
+                notice = f"{key}: {path} is a folder; its Python files were run: {files}"
+                found.notices[source.named.message(trail, notice)] = None
 
 
 def _named(paths: Any) -> Any:

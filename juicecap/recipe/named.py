@@ -75,8 +75,10 @@ class Named:
                 parent = parent[step]
             parent[steps[-1]] = self._filled[inner].named
         yield value, box[""]
-        if trail in self._filled:
-            yield self._filled[trail].text, box[""]
+        if len(trail) > (_OP if trail[:1] == ("process",) else 0):  # a parameter, or a key: messages speak of what is in it
+            for inner in below:
+                each = self._filled[inner]
+                yield from ((each.value, each.named), (each.text, each.named))
 
 
 def _block(trail: Trail) -> Trail:

@@ -208,7 +208,7 @@ def test_a_path_that_cannot_be_is_told(path):
         registry.load_files([path])
 
 
-@pytest.mark.parametrize("name", ["../x", "a/b", "A B", "", "1st", "a.b", "a\nb", "X" * 200, "é\u202e"])
+@pytest.mark.parametrize("name", ["../x", "a/b", "A B", "", "1st", "a.b", "a\nb", "X" * 101, "é" * 51, "é\u202e"])
 def test_a_name_that_could_name_no_file_names_no_op(name):
     with pytest.raises(DataError, match="cannot be the name of an op"):
         registry.register(type(name, (Op,), {}))

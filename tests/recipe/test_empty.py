@@ -49,6 +49,15 @@ def test_the_working_directory_is_taken_where_it_is_named(load: Load, trap: Path
     assert "custom_operator_paths: . is a folder; its Python files were run: my_script.py" in recipe.notices
 
 
+def test_a_folder_of_operators_is_told_by_its_variable(load: Load, complain: Complain, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPS", "mine")
+    Path("mine").mkdir()
+    told = "custom_operator_paths: ${OPS} is a folder; its Python files were run: none"
+    assert told in load(f"{PROCESS}{OPERATORS}${{OPS}}\n").notices
+    assert told in load(f"{PROCESS}{OPERATORS}[mine, '${{OPS}}']\n").notices
+    assert "custom_operator_paths: ${OPS}/a.py does not exist" in complain(f"{PROCESS}{OPERATORS}['${{OPS}}/a.py']\n")
+
+
 @pytest.mark.parametrize("written", ["''", '"  "', "${EMPTY}", "${EMPTY}  ", "${UNSET_HERE:-}"])
 @pytest.mark.parametrize("key", ["export_path", "journal", "media_root", "suffixes", "work_dir"])
 def test_an_empty_text_is_no_path_and_no_restriction(

@@ -249,6 +249,7 @@ def test_the_resolved_recipe_tells_where_things_come_from_and_loads(load: Load, 
         ),
         ("videos", "caption_field: ${V}", "caption_field and video_key both name the column '${V}': name another"),
         ("teh", "sampling_params: {stop: ['${V}'], temprature: 1}", "sampling_params has no parameter 'temprature'"),
+        ("2", "sampling_params: {top_p: '${V}'}", "sampling_params: top_p must be a number > 0 and <= 1, not '${V}'"),
         ("ab{", "prompt: '${V}'\n      video_key: ''", "video_key must not be empty"),
     ],
 )
