@@ -51,7 +51,7 @@ def test_what_a_terminal_might_obey_is_shown_as_a_sign() -> None:
         "r\ufffd[31m\ufffdforged.yaml:1:1: all is well:1:4: no \ufffd\ufffd\n"
         "    1 | a: \ufffd]0;x\ufffd\ufffdbc\ufffd # \ufffd\n"
         "      |    ^^^^^^^^^\n"
-        "   by \ufffd\ufffd"
+        "   take \ufffd\ufffd"
     )
     carriage = Problem(file="r", line=2, column=1, length=1, message="m")
     assert render([carriage], "a: 1\rb: 2\r\nc: 3") == "r:2:1: m\n    2 | b: 2\n      | ^"
