@@ -1,18 +1,20 @@
 """Texts that messages must not show, such as the values of variables: wherever one of them stands, its name stands instead.
 
 Messages are what is said to people about a recipe and its run (problems, warnings, errors, logs), and not what they keep
-(exports, tables, paths of what was written). A text is found as it is, as Python, JSON, HTML or an address spell it, and where a
-message shows its first characters and says that it goes on (`…`).
+(exports, tables, paths of what was written). A text is found as it is, as Python, JSON, HTML, an address or a path spell it, and
+where a message shows its first characters and says that it goes on (`…`).
 """
 
 from __future__ import annotations
 
 import html
 import json
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import PurePath
 from typing import Any
 from urllib.parse import quote
 
@@ -116,5 +118,6 @@ def _ways(text: str) -> set[str]:
             html.escape(each),
             quote(each),
             quote(each, safe=""),
+            *((os.fspath(PurePath(each)), os.path.normpath(each)) if "/" in each else ()),
         )
     }

@@ -31,6 +31,13 @@ def test_a_name_stands_in_its_place_however_it_is_spelled(written: str) -> None:
     assert HIDDEN.text(f"no such thing: {written}, {written}") == "no such thing: ${TOKEN}, ${TOKEN}"
 
 
+def test_a_path_is_found_however_it_is_tidied() -> None:
+    hidden = Hidden({"/data//planted/./x/": "${DATA}", "a//planted/../value": "${OTHER}"})
+    assert hidden.text("/data/planted/x: no") == "${DATA}: no"
+    assert hidden.text("a/planted/../value and a/value") == "${OTHER} and a/value"
+    assert hidden.text("/data//planted/./x/ there") == "${DATA} there"
+
+
 def test_a_longer_text_goes_before_one_that_it_begins_with() -> None:
     assert HIDDEN.text("another-secret-one another-secret") == "${LONGER} ${OTHER}"
 

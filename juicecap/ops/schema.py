@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, get_args, get_type_hints
 
@@ -98,6 +98,13 @@ def takes_text(kind: type, name: str) -> bool:
     found = names(kind)[name]
     hint = get_type_hints(kind)[found.name]
     return name not in found.parts and str in (get_args(hint) or (hint,))
+
+
+def written_as(kind: type, written: Iterable[str], parameter: str, sentence: str) -> list[str]:
+    """Those of the keys of a block that set a parameter, or parts of it; in front that of a part which the sentence names."""
+    known = names(kind)
+    keys = [key for key in written if key in known and known[key].name == parameter]
+    return sorted(keys, key=lambda key: known[key].parts.get(key, "\0") not in sentence)
 
 
 def _converted(hint: Any, value: Any) -> Any:

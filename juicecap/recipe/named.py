@@ -8,9 +8,11 @@ alone the value as a word.
 from __future__ import annotations
 
 import copy
+import os
 import re
 from collections import ChainMap
 from collections.abc import Iterator, Mapping
+from pathlib import PurePath
 from typing import Any
 
 from juicecap import sample
@@ -98,7 +100,11 @@ def _quoted(message: str, known: Mapping[str, str]) -> str:
 
 def _without_words(message: str, filled: Filled) -> str:
     """The message about one value and nothing else with names in the place of the value and its parts."""
-    for text, name in ((filled.text, filled.named), *((value, f"${{{name}}}") for name, value in filled.values)):
+    words = [(filled.text, filled.named), *((value, f"${{{name}}}") for name, value in filled.values)]
+    words += [(os.fspath(PurePath(text)), name) for text, name in words if "/" in text]
+    if isinstance(filled.value, int):
+        words.append((f"{filled.value:,}", filled.named))
+    for text, name in words:
         if len(text) >= SHORTEST_WORD and text in message:
             message = re.sub(rf"(?<!\w){re.escape(text)}(?!\w)", name.replace("\\", r"\\"), message)
     return message

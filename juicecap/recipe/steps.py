@@ -173,15 +173,8 @@ def _constructed(block: _Block, kind: type[Op], values: dict[str, Any]) -> Op | 
         return kind(**values)
     except SettingsError as error:
         for parameter, sentence in error.problems:
-            block.wrong(f"{block.name}: {sentence}", *_written_as(block, kind, parameter, sentence)[:1])
+            block.wrong(f"{block.name}: {sentence}", *schema.written_as(kind, block.written, parameter, sentence)[:1])
         return None
-
-
-def _written_as(block: _Block, kind: type[Op], parameter: str, sentence: str) -> list[str]:
-    """The keys of the block that set a parameter, or parts of it; in front that of a part which the sentence names."""
-    known = schema.names(kind)
-    keys = [key for key in block.written if key in known and known[key].name == parameter]
-    return sorted(keys, key=lambda key: known[key].parts.get(key, "\0") not in sentence)
 
 
 def _canonical(kind: type[Op], key: str) -> str:

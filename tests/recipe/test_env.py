@@ -274,6 +274,28 @@ def test_a_path_that_is_not_there_is_told_by_its_variable(value: str, load: Load
     )
 
 
+@pytest.mark.parametrize(
+    ("value", "line", "message"),
+    [
+        ("NOKEY", "backend: openai\n      key_name_of_api_key: ${V}", "the environment variable ${V}, which api_key_env names"),
+        ("4711", "backend: openai\n      timeout: ['${V}']", "timeout must be a number of seconds above 0, not ['${V}']"),
+        ("47113", "hf_model: juicecap-demo-vlm\n      num_frames: ${V}", "${V} frames have at least "),
+        ("47113", "hf_model: juicecap-demo-vlm\n      vllm_max_tokens: ${V}", "max_tokens ${V} leaves no room"),
+        ("./x//y", "hf_model: ${V}", "there is no folder ${V}"),
+    ],
+)
+def test_what_check_says_names_the_variable_as_well(
+    value: str, line: str, message: str, load: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("V", value)
+    load("process: [text_length_filter]\n")
+    Path("recipe.yaml").write_text(f"{CAPTION}      {line}\n", encoding="utf-8")
+    _, report = examine("recipe.yaml")
+    (told,) = [each for each in (*report.problems, *report.warnings) if message in each.message]
+    key = line.splitlines()[-1].split(":")[0].strip()
+    assert Path("recipe.yaml").read_text(encoding="utf-8").splitlines()[(told.line or 0) - 1].strip().startswith(f"{key}:")
+
+
 def test_the_name_of_an_op_may_come_from_a_variable_and_is_told(
     load: Load, complain: Complain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
