@@ -1,8 +1,8 @@
 """Messages about a recipe in which values that variables gave have the variables' names.
 
 A value of some length is known again wherever it stands (`hidden`). In a problem, whose place is known, shorter ones are found
-too: what is quoted, what stands behind `not`, what stands in brackets behind a parameter's name; and in a message about one value
-alone the value as a word.
+too: what is quoted, what stands behind `not`, what stands in brackets behind a parameter's name; and in a message about one parameter
+its values as words.
 """
 
 from __future__ import annotations
@@ -57,8 +57,9 @@ class Named:
                     message = message.replace(f"not {each(value)}", f"not {each(named)}")
         known = ChainMap(*(self._phrases.get(place, {}) for place in dict.fromkeys((_block(trail), trail[:_ITEM], ()))))
         message = _IN_BRACKETS.sub(lambda found: known.get(found[0], found[0]), _quoted(message, known))
-        if trail in self._below and trail in self._filled:
-            message = _without_words(message, self._filled[trail])
+        if _is_parameter(trail):
+            for inner in self._below.get(trail, ()):
+                message = _without_words(message, self._filled[inner])
         return self.hidden.text(message)
 
     def _shapes(self, trail: Trail) -> Iterator[tuple[Any, Any]]:
@@ -77,10 +78,15 @@ class Named:
                 parent = parent[step]
             parent[steps[-1]] = self._filled[inner].named
         yield value, box[""]
-        if len(trail) > (_OP if trail[:1] == ("process",) else 0):  # a parameter, or a key: messages speak of what is in it
+        if _is_parameter(trail):
             for inner in below:
                 each = self._filled[inner]
                 yield from ((each.value, each.named), (each.text, each.named))
+
+
+def _is_parameter(trail: Trail) -> bool:
+    """Whether a message about `trail` speaks of what stands there and in it: at an op, or at all of them, it speaks of much else."""
+    return len(trail) > _OP if trail[:1] == ("process",) and len(trail) != _ITEM else bool(trail)
 
 
 def _block(trail: Trail) -> Trail:

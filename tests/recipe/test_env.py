@@ -279,6 +279,11 @@ def test_a_path_that_is_not_there_is_told_by_its_variable(value: str, load: Load
     [
         ("NOKEY", "backend: openai\n      key_name_of_api_key: ${V}", "the environment variable ${V}, which api_key_env names"),
         ("4711", "backend: openai\n      timeout: ['${V}']", "timeout must be a number of seconds above 0, not ['${V}']"),
+        (
+            "4711",
+            "backend: openai\n      timeout: {b: '${V}', a: '${V}'}",
+            "timeout must be a number of seconds above 0, not {'a': ${V}, 'b': ${V}}",
+        ),
         ("47113", "hf_model: juicecap-demo-vlm\n      num_frames: ${V}", "${V} frames have at least "),
         ("47113", "hf_model: juicecap-demo-vlm\n      vllm_max_tokens: ${V}", "max_tokens ${V} leaves no room"),
         ("./x//y", "hf_model: ${V}", "there is no folder ${V}"),
