@@ -1,8 +1,8 @@
 """Messages about a recipe in which values that variables gave have the variables' names.
 
 A value of some length is known again wherever it stands (`hidden`). In a problem, whose place is known, shorter ones are found
-too: what is quoted, what stands behind `not`, what stands in brackets behind a parameter's name; and in a message about one parameter
-its values as words.
+too: what is quoted, what stands behind `not`, what stands in brackets behind a parameter's name; and in a message about one
+parameter its values as words.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class Named:
 
 
 def _is_parameter(trail: Trail) -> bool:
-    """Whether a message about `trail` speaks of what stands there and in it: at an op, or at all of them, it speaks of much else."""
+    """Whether a message about `trail` speaks of what stands there and in it; one about an op speaks of much else."""
     return len(trail) > _OP if trail[:1] == ("process",) and len(trail) != _ITEM else bool(trail)
 
 
