@@ -10,12 +10,13 @@ nothing is shown. Paths are told as they are written, with variables by their na
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from juicecap.errors import RecipeError
+from juicecap.hidden import Hidden
 from juicecap.recipe.environment import BadVariable, Filled, fill
 from juicecap.recipe.nodes import MAX_NODES
 from juicecap.recipe.problems import Problem, lines_of, shown
@@ -37,7 +38,7 @@ MAX_FILES = 100
 def with_includes(parsed: Parsed) -> Included:
     """Put the included keys into the values of a recipe, in place; what is wrong with them joins its problems."""
     included = Included()
-    included.into(parsed, Path(parsed.file).parent, (os.path.realpath(parsed.file),))
+    included.into(parsed, Path(parsed.file).parent, {os.path.realpath(parsed.file): parsed.file})
     return included
 
 
@@ -57,18 +58,21 @@ class Included:
     """How many values they hold."""
     full: bool = False
     """Whether they are more than may be included, so that no other one is read."""
+    variables: dict[str, str] = field(default_factory=dict)
+    """Values of variables in their paths, and what is told instead."""
 
-    def into(self, parsed: Parsed, folder: Path, above: tuple[str, ...], *, blocks: bool = True) -> None:
+    def into(self, parsed: Parsed, folder: Path, above: Mapping[str, str], *, blocks: bool = True) -> None:
         """Put in what the mappings of one file include.
 
-        `folder` is where the file lies; `above` are the real paths of the files that lead to it, itself among them.
+        `folder` is where the file lies; `above` has the real paths of the files that lead to it, itself the last, and how they
+        are told.
         """
         for trail in [*(_blocks(parsed.values) if blocks else ()), ()]:
             mapping = _at(parsed.values, trail)
             if isinstance(mapping, dict) and KEY in mapping:
                 self._merge(parsed, folder, trail, mapping, above)
 
-    def _merge(self, parsed: Parsed, folder: Path, trail: Trail, mapping: dict[Any, Any], above: tuple[str, ...]) -> None:
+    def _merge(self, parsed: Parsed, folder: Path, trail: Trail, mapping: dict[Any, Any], above: Mapping[str, str]) -> None:
         own = {key: value for key, value in mapping.items() if key != KEY}
         taken: dict[Any, Any] = {}
         for at, name in self._names(parsed, (*trail, KEY), mapping[KEY]):
@@ -93,11 +97,14 @@ class Included:
                 _complain(parsed, at, f"include: {error.message}", error.hint)
                 continue
             if name.text.strip():
+                self.variables |= {value: f"${{{variable}}}" for variable, value in name.values}
                 yield at, name
             else:
                 _complain(parsed, at, f"include: {entry} is empty; it takes {_TAKEN}")
 
-    def _load(self, parsed: Parsed, at: Trail, path: Path, named: str, above: tuple[str, ...], *, blocks: bool) -> Parsed | None:
+    def _load(
+        self, parsed: Parsed, at: Trail, path: Path, named: str, above: Mapping[str, str], *, blocks: bool
+    ) -> Parsed | None:
         """The included file's values, with what it includes itself; None if there is something wrong with it as a whole.
 
         `named` is its path as it is told, from the file that names it.
@@ -109,23 +116,24 @@ class Included:
             self._count(values=len(other.places))
             _expect_keys(other)
         except _Refused as error:
-            _complain(parsed, at, f"include: {error}", error.hint)
+            hidden = Hidden(self.variables)
+            _complain(parsed, at, f"include: {hidden.text(str(error))}", hidden.text(error.hint))
             return None
         except RecipeError as error:
             parsed.problems.extend(bare(problem) for problem in error.problems)
             return None
         self.texts[told] = text
         self.paths[str(path)] = None
-        self.into(other, path.parent, (*above, os.path.realpath(path)), blocks=blocks)
+        self.into(other, path.parent, {**above, os.path.realpath(path): told}, blocks=blocks)
         parsed.problems.extend(_elsewhere(problem, text) for problem in other.problems)
         return other
 
-    def _text(self, path: Path, told: str, above: tuple[str, ...]) -> str:
+    def _text(self, path: Path, told: str, above: Mapping[str, str]) -> str:
         """The text of the file."""
         real = "" if "\0" in str(path) else os.path.realpath(path)
         if real in above:
-            through = above[above.index(real) + 1 :]
-            way = f" through {', '.join(map(os.path.relpath, through))}" if through else ""
+            through = list(above.values())[list(above).index(real) + 1 :]
+            way = f" through {', '.join(through)}" if through else ""
             raise _Refused(f"{told} includes itself{way}")
         self._count(files=1)
         if refusal := _refusal(path, real):

@@ -26,7 +26,7 @@ SHORTEST_WORD = 3
 
 _ITEM, _OP = len(("process", "index")), len(("process", "index", "op"))
 _QUOTED = re.compile(r"""(?=('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"))""", re.DOTALL)
-_IN_BRACKETS = re.compile(r"\w+ \([^()]*\)")
+_IN_BRACKETS = re.compile(r"\b\w+ \([^()]*\)")
 
 
 class Named:

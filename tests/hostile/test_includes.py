@@ -209,6 +209,9 @@ def test_a_variable_in_a_path_is_told_by_its_name(tmp_path: Path, monkeypatch: p
     monkeypatch.setenv("WHERE", SECRET)
     (tmp_path / SECRET).mkdir()
     (tmp_path / SECRET / "a.yaml").write_text("include: ../b.yaml\nseed: many\n")
+    (tmp_path / SECRET / "c.yaml").write_text("include: ../recipe.yaml\n")
+    (tmp_path / SECRET / "link.yaml").symlink_to(tmp_path / SECRET / "notes")
+    (tmp_path / SECRET / "notes").touch()
     (tmp_path / "b.yaml").write_text("np: few\n")
     for path, told in {
         "${WHERE}/a.yaml": "${WHERE}/../b.yaml:1:5: np must be int > 0, not 'few'\n    1 | np: few\n      |     ^^^\n"
@@ -216,6 +219,8 @@ def test_a_variable_in_a_path_is_told_by_its_name(tmp_path: Path, monkeypatch: p
         "${WHERE}/none.yaml": "recipe.yaml:1:10: include: ${WHERE}/none.yaml: there is no such file\n"
         "    1 | include: ${WHERE}/none.yaml\n      |          ^^^^^^^^^^^^^^^^^^\n",
         "${WHERE}": "recipe.yaml:1:10: include: ${WHERE}: is a folder, not a recipe\n",
+        "${WHERE}/c.yaml": "${WHERE}/c.yaml:1:10: include: ${WHERE}/../recipe.yaml includes itself through ${WHERE}/c.yaml\n",
+        "${WHERE}/link.yaml": f"recipe.yaml:1:10: include: ${{WHERE}}/link.yaml: leads to {tmp_path}/${{WHERE}}/notes, which ",
     }.items():
         Path("recipe.yaml").write_text(f"include: {path}\n{PROCESS}")
         with pytest.raises(RecipeError) as caught:

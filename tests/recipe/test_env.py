@@ -333,6 +333,14 @@ def test_values_are_bounded_once_variables_are_filled_in(complain: Complain, mon
     assert message in report
 
 
+def test_a_long_value_beside_a_variable_costs_little(complain: Complain, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("V", "openai")
+    began = time.process_time()
+    report = complain(f"{CAPTION}      backend: ${{V}}\n      api_base: {'a' * 400_000}\n")
+    assert time.process_time() - began < 30
+    assert "api_base must be an address" in report
+
+
 def test_many_variables_and_many_problems_cost_little(complain: Complain, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(100):
         monkeypatch.setenv(f"V{number}", f"value-{number}-of-many")
