@@ -13,10 +13,15 @@ import sys
 import traceback
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 import juicecap
 from juicecap.cli.interrupt import INTERRUPTED, ending_in_good_order, ending_with, ignored_at_the_end
 from juicecap.errors import BugError, JuicecapError
+from juicecap.printable import printable
+
+if TYPE_CHECKING:
+    from _typeshed import SupportsWrite
 
 VERBS = {
     "check": "find what is wrong with a recipe before it costs anything",
@@ -63,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _say(text: str) -> None:
     """Tell people, if they listen: a terminal that is gone changes no exit code."""
     with suppress(OSError):
-        print(text, file=sys.stderr)
+        print(printable(text), file=sys.stderr)
 
 
 def _let_go_of_closed_pipes() -> None:
@@ -102,11 +107,14 @@ def _open_closed_descriptors() -> None:
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
 
 
+class _Parser(argparse.ArgumentParser):
+    def _print_message(self, message: str, file: SupportsWrite[str] | None = None) -> None:
+        super()._print_message(printable(message or ""), file)
+
+
 def _parser(given: Sequence[str]) -> argparse.ArgumentParser:
     """The parser; only the verb that is named is imported."""
-    parser = argparse.ArgumentParser(
-        prog="juicecap", description="Recipes that caption videos and images with vision-language models."
-    )
+    parser = _Parser(prog="juicecap", description="Recipes that caption videos and images with vision-language models.")
     parser.add_argument("--version", action="version", version=f"juicecap {juicecap.__version__}")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     for name, what in VERBS.items():

@@ -68,7 +68,7 @@ def _keys(parsed_args: argparse.Namespace, **_: Any) -> list[str]:
 
     keys = [each.name for each in schema.parameters(RecipeKeys) if each.name not in IGNORED]
     try:
-        values = parse(read(Path(parsed_args.recipe or "")), "").values
+        values = parse(read(Path(parsed_args.recipe or ""), waiting=False), "").values
     except JuicecapError:
         values = None
     process = values.get("process") if isinstance(values, dict) else None

@@ -9,6 +9,7 @@ import shutil
 from pathlib import Path
 
 from juicecap.errors import DataError, UsageError
+from juicecap.printable import printable
 from juicecap.recipe.schema import recipe_schema
 from juicecap.recipe.template import RECIPE, SCHEMA, TEMPLATES, fitting_recipe, recipe_text, samples
 
@@ -43,6 +44,6 @@ def main(options: argparse.Namespace) -> int:
             shutil.copyfile(each, place / each.name)
     except OSError as error:
         raise DataError(f"{folder or '.'}: the recipe cannot be written: {error.strerror or error}") from error
-    print(f"{place / RECIPE} written: {TEMPLATES[template]}")
-    print(f"next: juicecap check {place / RECIPE}")
+    print(printable(f"{place / RECIPE} written: {TEMPLATES[template]}"))
+    print(printable(f"next: juicecap check {place / RECIPE}"))
     return 0

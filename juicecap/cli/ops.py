@@ -16,6 +16,7 @@ from juicecap.errors import JuicecapError
 from juicecap.ops import catalog
 from juicecap.ops.base import Op
 from juicecap.ops.schema import Parameter, default_text, family, parameters
+from juicecap.printable import printable, printable_json
 from juicecap.recipe.schema import op_schema
 from juicecap.recipe.snippet import example, snippet
 
@@ -35,9 +36,9 @@ def main(options: argparse.Namespace) -> int:
     operators.load(options)
     if options.json:
         told = _facts(catalog.find(options.name)) if options.name else _table()
-        print(json.dumps(told, indent=2, ensure_ascii=False, default=str))
+        print(printable_json(json.dumps(told, indent=2, ensure_ascii=False, default=str)))
     else:
-        print(_one(catalog.find(options.name)) if options.name else _all())
+        print(printable(_one(catalog.find(options.name)) if options.name else _all()))
     return 0
 
 

@@ -7,6 +7,7 @@ import argparse
 from juicecap.cli import recipe as recipe_arguments
 from juicecap.cli.numbers import amount
 from juicecap.errors import UsageError
+from juicecap.printable import printable
 
 SLOWEST = 0.001
 """Tokens in a second: one in a quarter of an hour."""
@@ -34,11 +35,12 @@ def main(options: argparse.Namespace) -> int:
     if options.tokens_per_second == 0:
         raise UsageError("--tokens-per-second must be more than 0")
     recipe, _ = recipe_arguments.checked(options)
-    with recipe_arguments.in_silence():
+    with recipe_arguments.in_silence(recipe):
         from juicecap.report.plan import Prices, plan_text
         from juicecap.runner.planning import make_plan
 
         plan = make_plan(recipe, look_at_all=options.all)
     names = ("gpu_hour", "input_mtok", "output_mtok", "tokens_per_second")
-    print(plan_text(plan, Prices(**{name: getattr(options, name) for name in names})))
+    told = plan_text(plan, Prices(**{name: getattr(options, name) for name in names}))
+    print(printable(recipe.hidden.text(told)))
     return 0

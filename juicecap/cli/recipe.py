@@ -5,12 +5,19 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
+from typing import TYPE_CHECKING
 
 from loguru import logger
 
+from juicecap.hidden import Hidden
+from juicecap.printable import printable
 from juicecap.recipe import Recipe, Report, examine
 from juicecap.recipe.problems import failure
+
+if TYPE_CHECKING:
+    from loguru import Message
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,14 +39,23 @@ def checked(options: argparse.Namespace) -> tuple[Recipe, Report]:
 
 
 @contextmanager
-def in_silence() -> Iterator[None]:
-    """A time in which only warnings are told, each as a line, and `datasets` draws nothing."""
+def in_silence(recipe: Recipe) -> Iterator[None]:
+    """A time in which only warnings are told, each as a line, and `datasets` draws nothing.
+
+    Warnings, and errors that end it, have the recipe's variables by their names.
+    """
     from juicecap.runner.quiet import quiet_datasets
 
     logger.remove()
-    sink = logger.add(sys.stderr, level="WARNING", format="note: {message}", colorize=False)
+    sink = logger.add(partial(_note, recipe.hidden), level="WARNING", format="{message}")
     try:
-        with quiet_datasets():
+        with quiet_datasets(), recipe.hidden.in_errors():
             yield
     finally:
         logger.remove(sink)
+
+
+def _note(hidden: Hidden, message: Message) -> None:
+    if sys.stderr:  # None where it was closed by who started the program
+        with suppress(OSError):
+            print(printable(f"note: {hidden.text(message.record['message'])}"), file=sys.stderr)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from loguru import logger
@@ -13,6 +14,7 @@ from juicecap.cli import recipe as recipe_arguments
 from juicecap.cli.numbers import whole
 from juicecap.cli.warnings import not_an_error
 from juicecap.data.source.options import MOST_RECORDS
+from juicecap.printable import printable
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,7 +41,8 @@ def main(options: argparse.Namespace) -> int:
 
     logger.remove()
     with JsonProgress() if options.json else display(quiet=options.quiet) as progress:
-        logger.add(progress.warnings, level="WARNING", filter=not_an_error, format="{message}", colorize=False)
+        warnings = partial(progress.warnings, hidden=recipe.hidden)
+        logger.add(warnings, level="WARNING", filter=not_an_error, format="{message}", colorize=False)
         result = run(
             recipe,
             limit=options.limit,
@@ -51,5 +54,5 @@ def main(options: argparse.Namespace) -> int:
         )
     if not options.quiet:
         with suppress(OSError):  # the exit code is the run's, whoever reads
-            print(summary(result), file=sys.stderr if options.json else sys.stdout)
+            print(printable(summary(result)), file=sys.stderr if options.json else sys.stdout)
     return result.exit_code

@@ -6,6 +6,7 @@ import argparse
 import json
 
 from juicecap.cli import operators
+from juicecap.printable import printable_json
 from juicecap.recipe.schema import recipe_schema
 
 
@@ -17,5 +18,5 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(options: argparse.Namespace) -> int:
     """Print the schema."""
     operators.load(options)
-    print(json.dumps(recipe_schema(), indent=2, ensure_ascii=False))
+    print(printable_json(json.dumps(recipe_schema(), indent=2, ensure_ascii=False)))
     return 0

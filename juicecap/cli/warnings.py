@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from juicecap.hidden import NOTHING, Hidden
+
 if TYPE_CHECKING:
     from loguru import Message, Record
 
@@ -23,9 +25,9 @@ class Warnings:
         self._told: set[str] = set()
         self._of_a_kind: Counter[tuple[str | None, int]] = Counter()
 
-    def __call__(self, message: Message) -> None:
-        """Take a log record."""
-        record, text = message.record, message.record["message"]
+    def __call__(self, message: Message, hidden: Hidden = NOTHING) -> None:
+        """Take a log record; `hidden` takes out what must not be shown."""
+        record, text = message.record, hidden.text(message.record["message"])
         if text in self._told:
             return
         if len(self._told) < MOST_REMEMBERED:

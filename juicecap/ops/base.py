@@ -14,7 +14,7 @@ import itertools
 import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -26,7 +26,7 @@ from juicecap.ops.columns_and_tokens import ColumnsAndTokens
 from juicecap.ops.fate import Fate, Usage
 from juicecap.ops.run_options import IGNORED, is_run_only
 from juicecap.ops.table import fates_of, kept, rejections, step_table
-from juicecap.ops.types import type_problems
+from juicecap.ops.types import NOT_EMPTY, type_problems
 from juicecap.sample import Batch, Sample, batch_of, media_paths, samples_of, shown
 from juicecap.vlm.base import Limits, ModelSettings, Outcome, Request, digest_of
 from juicecap.vlm.journal import Journal
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 class Op(ColumnsAndTokens, ABC):
     """Base of all ops."""
 
-    text_key: str = "text"
+    text_key: str = field(default="text", metadata=NOT_EMPTY)
     """Column that holds the text."""
 
     name: ClassVar[str] = ""

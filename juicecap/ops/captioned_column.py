@@ -12,6 +12,7 @@ from juicecap.errors import SampleError
 from juicecap.ops.conversation import Conversation, Kind
 from juicecap.ops.model_options import ModelOptions
 from juicecap.ops.provenance import PROVENANCE, entries_of, provenance, with_provenance
+from juicecap.ops.types import NOT_EMPTY
 from juicecap.sample import ORIGIN, Sample, media_paths
 from juicecap.vlm.base import Message, Outcome, Part, Request
 
@@ -31,11 +32,11 @@ class CaptionedColumn(ModelOptions, ABC):
 
     api_key_env: str | None = field(default=None, metadata={"aliases": ["key_name_of_api_key"]})
     """Name of the environment variable that holds the server's key; null: DF_API_KEY if it is set, else OPENAI_API_KEY."""
-    output_key: str = "caption"
+    output_key: str = field(default="caption", metadata=NOT_EMPTY)
     """Column that receives the caption."""
     overwrite_output: bool = False
     """Whether a column that is there already may be overwritten with the caption."""
-    provenance_field: str | None = None
+    provenance_field: str | None = field(default=None, metadata=NOT_EMPTY)
     """Column that tells for each caption its model, prompt, sampling, seed, frames and tokens; null: none."""
 
     default_batch_size: ClassVar[int] = 16

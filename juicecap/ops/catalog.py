@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import difflib
 import importlib
-from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from juicecap.errors import JuicecapError
+from juicecap.notice import say_once
 from juicecap.ops import registry
 
 if TYPE_CHECKING:
@@ -55,21 +55,19 @@ def names() -> list[str]:
 
 
 def find(name: str) -> type[Op]:
-    """The class behind a recipe name. A registered op wins over an installed one, and that over a built-in.
+    """The class behind a recipe name. A built-in op wins over others, and a registered one over an installed one.
 
     Raises:
         UnknownOp: no op has this name.
     """
-    sources: list[Callable[[], type[Op] | None]] = [
-        lambda: registry.registered().get(name),
-        lambda: registry.load_entry_point(name),
-        lambda: load_builtin(name) if name in BUILTIN else None,
-    ]
-    for source in sources:
-        found = source()
-        if found is not None:
-            return found
-    raise UnknownOp(name)
+    if name in BUILTIN:
+        if point := registry.entry_points().get(name):
+            say_once(f"the op {name} of an installed package ({point.value}) is not used: juicecap brings one")
+        return load_builtin(name)
+    found = registry.registered().get(name) or registry.load_entry_point(name)
+    if found is None:
+        raise UnknownOp(name)
+    return found
 
 
 def load_builtin(name: str) -> type[Op]:

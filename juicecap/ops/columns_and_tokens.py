@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
+
+from juicecap.ops.types import NOT_EMPTY
 
 
 @dataclass(frozen=True, kw_only=True)
 class ColumnsAndTokens:
     """Names and defaults are Data-Juicer's."""
 
-    video_key: str = "videos"
+    video_key: str = field(default="videos", metadata=NOT_EMPTY)
     """Column that holds the paths of the videos."""
-    image_key: str = "images"
+    image_key: str = field(default="images", metadata=NOT_EMPTY)
     """Column that holds the paths of the images."""
-    audio_key: str = "audios"
+    audio_key: str = field(default="audios", metadata=NOT_EMPTY)
     """Column that holds the paths of the audio files."""
     video_special_token: str = "<__dj__video>"
     """Token that stands for a video in the text."""

@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 from juicecap.media.rules import DEFAULT_RULES, MediaRules
 from juicecap.ops.numbers import Amount, Megabytes, Pixels, Seconds
 from juicecap.ops.run_options import RUN_ONLY
+from juicecap.ops.types import NOT_EMPTY
 
 
 @dataclass(frozen=True, kw_only=True)
 class MediaOptions:
     """Mixed into ops, and into the keys of a recipe, which sets them for all of its ops."""
 
-    media_root: str | None = None
+    media_root: str | None = field(default=None, metadata=NOT_EMPTY)
     """Folder that local media must lie in, links followed; null: anywhere."""
     media_max_pixels: Pixels = DEFAULT_RULES.max_pixels
     """Pixels that a picture, or a frame of a video, may have."""

@@ -105,7 +105,7 @@ class ModelOptions(MediaOptions):
             for name in ("api_base", "api_key_env")
             if getattr(self, name) is not None and self._backend() != "openai"
         ]
-        if self.api_base is not None and not re.fullmatch(r"https?://[^\s/]+.*", self.api_base):
+        if self.api_base is not None and not re.fullmatch(r"https?://[^\s/].*", self.api_base):
             found.append(("api_base", f"api_base must be an address such as http://localhost:8000/v1, not {self.api_base!r}"))
         if self.api_key_env is not None and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", self.api_key_env):
             found.append(("api_key_env", "api_key_env must be the name of an environment variable, not the key itself"))

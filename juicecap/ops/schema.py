@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, get_args, get_type_hints
 
@@ -105,6 +105,13 @@ def takes_text(kind: type, name: str) -> bool:
     return name not in found.parts and str in (get_args(hint) or (hint,))
 
 
+def written_as(kind: type, written: Iterable[str], parameter: str, sentence: str) -> list[str]:
+    """Those of the keys of a block that set a parameter, or parts of it; in front that of a part which the sentence names."""
+    known = names(kind)
+    keys = [key for key in written if key in known and known[key].name == parameter]
+    return sorted(keys, key=lambda key: known[key].parts.get(key, "\0") not in sentence)
+
+
 def _converted(hint: Any, value: Any) -> Any:
     """The value as a parameter of this type; jsonargparse knows what fits.
 
@@ -113,6 +120,10 @@ def _converted(hint: Any, value: Any) -> Any:
     accepted = get_args(hint) or (hint,)
     if isinstance(value, str) and str in accepted:
         return value
+    if isinstance(value, list) and list[str] in accepted:  # jsonargparse takes minutes for many
+        if all(isinstance(each, str) for each in value):
+            return value
+        raise TypeError("not all of them are texts")
     if value is None and type(None) not in accepted:
         raise TypeError("null does not fit")
     if (isinstance(value, str) or "str" not in str(hint)) and _longest_text(value) > LONGEST_WORD:

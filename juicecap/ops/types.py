@@ -6,13 +6,17 @@ that cannot work is told when the op is made and not in the middle of a dataset.
 
 from __future__ import annotations
 
+import functools
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from juicecap.sample import shown
+
+NOT_EMPTY: Mapping[str, Any] = {"not_empty": True}
+"""Metadata of a field that takes a path, a column or a restriction: an empty text, as an empty variable gives it, is none."""
 
 
 def type_name(hint: Any) -> str:
@@ -140,10 +144,33 @@ def type_problems(settings: Any) -> list[tuple[str, str]]:
 
     A recipe's values were converted before; Python's come as they are.
     """
-    hints = get_type_hints(type(settings))
+    hints = _hints(type(settings))
     values = {each.name: getattr(settings, each.name) for each in fields(settings)}
-    return [
+    found = [
         (name, f"{name} must be {expected(value, hints[name])}, not {shown(value)}")
         for name, value in values.items()
         if not fits(value, hints[name])
     ]
+    return found or empty_problems(type(settings), values)
+
+
+@functools.cache
+def not_empty(kind: type) -> frozenset[str]:
+    """The fields of a dataclass that have the metadata `NOT_EMPTY`."""
+    return frozenset(each.name for each in fields(kind) if each.metadata.get("not_empty"))
+
+
+def empty_problems(kind: type, values: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """(field, sentence) for each value of a dataclass that is an empty text, or holds one, where `NOT_EMPTY` forbids it."""
+    hints = _hints(kind)
+    found = []
+    for name in [name for name in values if name in not_empty(kind)]:
+        texts = [values[name]] if isinstance(values[name], str) else values[name] or ()
+        if any(isinstance(text, str) and not text.strip() for text in texts):
+            nothing = "; null means that it is not set" if fits(None, hints[name]) else ""
+            found.append((name, f"{name} must not be empty{nothing}"))
+    return found
+
+
+_hints: Callable[[type], dict[str, Any]] = functools.cache(get_type_hints)
+"""The types of a class's fields: many ops of a recipe may be of one class."""

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from juicecap.errors import DataError
+from juicecap.hidden import Hidden
 from juicecap.recipe.columns import missing_columns, problem_of, taken_columns
 from juicecap.recipe.load import draft_recipe
 from juicecap.recipe.model import Recipe, Step
@@ -64,6 +65,23 @@ def examine(path: str | os.PathLike[str], overrides: Sequence[str] = (), *, budg
 
 def check(recipe: Recipe, *, budget: float = BUDGET) -> Report:
     """Compare the recipe with its data and with what is on the disk. Nothing is written."""
+    with recipe.hidden.in_errors():
+        report = _compared(recipe, budget)
+    told = recipe.hidden
+    return replace(
+        report,
+        problems=tuple(_named(each, told) for each in report.problems),
+        warnings=tuple(_named(each, told) for each in report.warnings),
+        unseen=tuple(map(told.text, report.unseen)),
+    )
+
+
+def _named(problem: Problem, hidden: Hidden) -> Problem:
+    """The problem with variables by their names, also where it has no place in the recipe."""
+    return replace(problem, message=hidden.text(problem.message), hint=hidden.text(problem.hint))
+
+
+def _compared(recipe: Recipe, budget: float) -> Report:
     found = _Findings()
     format_, problems = dataset_format(recipe)
     found.problems += [*problems, *export_problems(recipe)]

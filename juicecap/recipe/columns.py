@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from juicecap.ops import schema
 from juicecap.recipe.model import Recipe, Step
 from juicecap.recipe.problems import Problem, suggestion
 from juicecap.recipe.text import Trail
@@ -44,8 +45,8 @@ def problem_of(recipe: Recipe, step: Step, parameter: str, message: str, hint: s
     own: Trail = ("process", step.index, step.name)
     top = "text_keys" if parameter == "text_key" else parameter
     message = f"{step.name}: {message}"
-    if parameter in step.settings:
-        return recipe.source.problem((*own, parameter), message, hint=hint)
+    for key in schema.written_as(type(step.op), step.settings, parameter, message):
+        return recipe.source.problem((*own, key), message, hint=hint)
     if top in recipe.source.values:
         return recipe.source.problem((top,), message, hint=hint)
     return recipe.source.problem(own, message, at="key", hint=hint)

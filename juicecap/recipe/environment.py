@@ -16,7 +16,7 @@ import yaml
 
 from juicecap.recipe.nodes import Loader
 from juicecap.recipe.problems import suggestion
-from juicecap.recipe.text import Trail, parse
+from juicecap.recipe.text import MAX_BYTES, Trail, parse
 
 _PIECE = re.compile(r"\$\$\{|\$\{([^{}]*)\}|\$\{")
 _VARIABLE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?", re.DOTALL)
@@ -43,6 +43,10 @@ class Filled:
     """Whether it is one variable and nothing else."""
     origins: tuple[str, ...]
     """Where each variable's value came from, a few words each; never the value."""
+    named: str = ""
+    """As messages have it: the text, with `${NAME}` where a value came from the environment."""
+    values: tuple[tuple[str, str], ...] = ()
+    """The variables whose values came from the environment, each with its value."""
 
     @property
     def value(self) -> Any:
@@ -63,35 +67,61 @@ def strings(values: Any, trail: Trail = ()) -> Iterator[tuple[Trail, str]]:
             yield from strings(value, (*trail, step))
 
 
-def fill(written: str, environment: Mapping[str, str] = os.environ) -> Filled:
-    """The text with its variables filled in.
+def fill(written: str, environment: Mapping[str, str] = os.environ, room: int = MAX_BYTES) -> Filled:
+    """The text with its variables filled in, `room` characters at most.
 
     Raises:
-        BadVariable: one of them is not set and has no default, or is not written as a variable.
+        BadVariable: one of them is not set and has no default, or is not written as a variable; or the text becomes too long.
     """
+    texts: list[str] = []
+    named: list[str] = []
     origins: list[str] = []
-
-    def replaced(piece: re.Match[str]) -> str:
-        if piece[0] == "$${":
-            return "${"
-        variable = _VARIABLE.fullmatch(piece[1] or "")
-        if not variable:
-            shown = piece[0] if piece[1] is not None else written[piece.start() : piece.start() + 20]
-            hint = (
-                "write ${NAME} or ${NAME:-default}, where NAME has letters, digits and _; or $${ for the characters ${ themselves"
-            )
-            raise BadVariable(f"{shown!r} is no variable", hint)
-        name, default = variable[1], variable[2]
-        value = environment.get(name, "")
-        if default is None and name not in environment:
-            near = suggestion(name, environment)
-            hint = f"{near}  (or give a default: ${{{name}:-…}})" if near else f"set it, or give a default: ${{{name}:-…}}"
-            raise BadVariable(f"the environment variable {name!r} is not set", hint)
-        if value != value.encode(errors="ignore").decode():  # bytes that are no text
-            raise BadVariable(f"the environment variable {name!r} is not UTF-8", "set it to a text")
-        origins.append(f"{name} from the environment" if value or default is None else f"default, {name} is not set")
-        return value or default or ""
-
-    text = _PIECE.sub(replaced, written)
+    values: list[tuple[str, str]] = []
+    length = end = 0
+    for piece in _PIECE.finditer(written):
+        text = name = "${"
+        if piece[0] != "$${":
+            variable, default = _variable(piece, written)
+            value = _value(variable, default, environment)
+            origins.append(f"{variable} from the environment" if value or default is None else f"default, {variable} is not set")
+            text = name = value or default or ""
+            if value:
+                name = f"${{{variable}}}"
+                values.append((variable, value))
+        texts += [written[end : piece.start()], text]
+        named += [written[end : piece.start()], name]
+        end = piece.end()
+        length += len(text)
+        if length > room:
+            raise BadVariable(f"once variables are filled in, the values have more than {MAX_BYTES:,} characters", "")
     whole = _PIECE.fullmatch(written)
-    return Filled(written=written, text=text, alone=bool(whole and whole[1] is not None), origins=tuple(origins))
+    return Filled(
+        written=written,
+        text="".join([*texts, written[end:]]),
+        alone=bool(whole and whole[1] is not None),
+        origins=tuple(origins),
+        named="".join([*named, written[end:]]),
+        values=tuple(values),
+    )
+
+
+def _variable(piece: re.Match[str], written: str) -> tuple[str, str | None]:
+    """The name of a variable, and its default if it has one."""
+    variable = _VARIABLE.fullmatch(piece[1] or "")
+    if not variable:
+        shown = piece[0] if piece[1] is not None else written[piece.start() : piece.start() + 20]
+        hint = "write ${NAME} or ${NAME:-default}, where NAME has letters, digits and _; or $${ for the characters ${ themselves"
+        raise BadVariable(f"{shown!r} is no variable", hint)
+    return variable[1], variable[2]
+
+
+def _value(name: str, default: str | None, environment: Mapping[str, str]) -> str:
+    """What stands in the environment; empty if nothing does and there is a default."""
+    value = environment.get(name, "")
+    if default is None and name not in environment:
+        near = suggestion(name, environment)
+        hint = f"{near}  (or give a default: ${{{name}:-…}})" if near else f"set it, or give a default: ${{{name}:-…}}"
+        raise BadVariable(f"the environment variable {name!r} is not set", hint)
+    if value != value.encode(errors="ignore").decode():  # bytes that are no text
+        raise BadVariable(f"the environment variable {name!r} is not UTF-8", "set it to a text")
+    return value

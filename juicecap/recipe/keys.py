@@ -14,6 +14,7 @@ from juicecap.ops.columns_and_tokens import ColumnsAndTokens
 from juicecap.ops.media_options import MediaOptions
 from juicecap.ops.numbers import Seed
 from juicecap.ops.run_options import OnError
+from juicecap.ops.types import NOT_EMPTY
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +25,7 @@ class RecipeKeys(MediaOptions, ColumnsAndTokens):
     """Name of the project, for the report."""
     dataset_path: str = ""
     """Dataset file, folder of videos, or name of a dataset on the HuggingFace Hub."""
-    export_path: str = "./outputs/hello_world/hello_world.jsonl"
+    export_path: str = field(default="./outputs/hello_world/hello_world.jsonl", metadata=NOT_EMPTY)
     """Where the captions go."""
     process: list[Any] = field(default_factory=list)
     """The ops, applied in order: `op_name: {parameters}` each."""
@@ -33,10 +34,10 @@ class RecipeKeys(MediaOptions, ColumnsAndTokens):
     include: str | list[str] = field(default_factory=list)
     """YAML files whose keys hold here as well, unless this file sets them."""
 
-    text_keys: str | list[str] = "text"
+    text_keys: str | list[str] = field(default="text", metadata=NOT_EMPTY)
     """Column that holds the text; of several the first."""
 
-    work_dir: str | None = None
+    work_dir: str | None = field(default=None, metadata=NOT_EMPTY)
     """Run folder; null: the export path without its suffix, and `.run`."""
     seed: Seed = 0
     """Seed of the ops that have one and do not set it."""
@@ -46,13 +47,13 @@ class RecipeKeys(MediaOptions, ColumnsAndTokens):
     """What happens to a sample on which an op fails."""
     skip_op_error: bool | None = None
     """Data-Juicer's word for `on_error`: true is `reject`, false is `stop`."""
-    journal: str | None = None
+    journal: str | None = field(default=None, metadata=NOT_EMPTY)
     """File that keeps every answer, which several runs may share; null: journal.sqlite in the run folder."""
     use_cache: bool = True
     """Whether steps that an earlier run finished are taken from the run folder."""
     keep_steps: Literal["jsonl", "parquet"] | None = None
     """Format of a readable table of what each op left, beside its step file; null: none."""
-    suffixes: str | list[str] = field(default_factory=list)
+    suffixes: str | list[str] = field(default_factory=list, metadata=NOT_EMPTY)
     """Suffixes of the files that are taken from a folder; empty: those of videos."""
     export_type: Literal["csv", "json", "jsonl", "parquet"] | None = None
     """Format of the export; null: by the suffix of `export_path`."""

@@ -12,11 +12,12 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from juicecap.errors import DataError
+from juicecap.errors import DataError, RecipeError
 from juicecap.ops import catalog, registry, schema
 from juicecap.ops.columns_and_tokens import ColumnsAndTokens
 from juicecap.ops.media_options import MediaOptions
 from juicecap.ops.run_options import OnError, at_failure, contradictions
+from juicecap.ops.types import empty_problems, not_empty
 from juicecap.recipe import data_juicer, dataflow, include
 from juicecap.recipe.environment import strings
 from juicecap.recipe.keys import IGNORED, RecipeKeys
@@ -25,7 +26,7 @@ from juicecap.recipe.overrides import apply_overrides
 from juicecap.recipe.problems import Problem, failure, shown, suggestion
 from juicecap.recipe.source import Source
 from juicecap.recipe.steps import Findings, steps_of
-from juicecap.recipe.text import parse, read
+from juicecap.recipe.text import bare, is_named_yaml, parse, read
 
 COLUMNS_AND_TOKENS = tuple(each.name for each in fields(ColumnsAndTokens))
 """Keys that a recipe sets for all of its ops; `text_keys` is the ops' `text_key`."""
@@ -34,6 +35,8 @@ FOR_MEDIA = tuple(each.name for each in fields(MediaOptions))
 """Keys that a recipe sets for those of its ops that read media."""
 
 KNOWN = tuple(each.name for each in fields(RecipeKeys))
+
+NOT_EMPTY = not_empty(RecipeKeys)
 
 HOME_OF_ANCHORS = "x-"
 """Keys that begin so hold what is used elsewhere through YAML's anchors, and mean nothing themselves."""
@@ -110,7 +113,13 @@ def draft_recipe(path: str | os.PathLike[str], overrides: Sequence[str] = ()) ->
 
 def _source(file: str) -> tuple[Source, tuple[Problem, ...]]:
     """The values of the file and of those that it includes, and the problems of their texts that leave the rest readable."""
-    parsed = parse(read(Path(file)), file)
+    text = read(Path(file))
+    try:
+        parsed = parse(text, file)
+    except RecipeError as error:
+        if is_named_yaml(file):
+            raise
+        raise failure([bare(problem) for problem in error.problems], "") from None
     if not isinstance(parsed.values, dict):
         what = "is empty" if parsed.values is None else f"is a {type(parsed.values).__name__}, not a mapping of keys"
         example = "it holds keys such as dataset_path, export_path and process"
@@ -119,23 +128,20 @@ def _source(file: str) -> tuple[Source, tuple[Problem, ...]]:
     for key in [key for key in parsed.values if str(key).startswith(HOME_OF_ANCHORS)]:
         del parsed.values[key]
     source = Source(
-        file=file, text=parsed.text, values=parsed.values, keys=parsed.keys, places=parsed.places, texts=included.texts
+        file=file,
+        text=parsed.text,
+        values=parsed.values,
+        keys=parsed.keys,
+        places=parsed.places,
+        texts=included.texts,
+        included=tuple(included.paths),
     )
     return source, tuple(parsed.problems)
 
 
 def _keys(source: Source, found: Findings) -> RecipeKeys:
     """The top level, with the default in place of what is wrong or null."""
-    written: dict[str, Any] = {}
-    for key, value in source.values.items():
-        if key == include.KEY:  # included files are read before options are applied
-            message = "include can stand in the recipe only"
-            found.problems.append(source.problem((key,), message, hint="give what is to be included as KEY=VALUE"))
-        elif key not in KNOWN:
-            found.problems.append(_unknown(source, key, len(found.problems)))
-        elif value is not None and key not in ("process", "max_rejected"):  # both have their own rules
-            written[str(key)] = source.as_text((key,)) if schema.takes_text(RecipeKeys, str(key)) else value
-    values, misfits = schema.parse(RecipeKeys, written)
+    values, misfits = schema.parse(RecipeKeys, _written(source, found))
     found.problems += [source.problem((key,), sentence) for key, sentence in misfits]
     limit = source.values.get("max_rejected")
     if _is_limit(limit):
@@ -143,15 +149,33 @@ def _keys(source: Source, found: Findings) -> RecipeKeys:
     elif limit is not None:
         message = f"max_rejected must be a share from 0.0 to 1.0 or a number of samples, not {shown(limit)}"
         found.problems.append(source.problem(("max_rejected",), message))
-    keys = RecipeKeys(**values)
-    for key in ("text_keys", *COLUMNS_AND_TOKENS, "export_path"):
-        if key in values and (not values[key] or "" in _listed(values[key])):
-            found.problems.append(source.problem((key,), f"{key} must not be empty"))
+    empty = dict(empty_problems(RecipeKeys, values))
+    empty |= {key: f"{key} must not be empty" for key in ("text_keys", *COLUMNS_AND_TOKENS) if not values.get(key, key)}
+    found.problems += [source.problem((key,), sentence) for key, sentence in empty.items()]
+    keys = RecipeKeys(**{key: value for key, value in values.items() if key not in empty})
     for key, sentence in contradictions(_on_error(source, keys), skip_op_error=keys.skip_op_error):
         found.problems.append(source.problem((key,), sentence))
     _executor(source, keys, found)
     _say_ignored(source, keys, found)
     return keys
+
+
+def _written(source: Source, found: Findings) -> dict[str, Any]:
+    """What stands at the known keys, but for those that are null and the two that have their own rules."""
+    written: dict[str, Any] = {}
+    for key, value in source.values.items():
+        if key == include.KEY:  # included files are read before options are applied
+            message = "include can stand in the recipe only"
+            found.problems.append(source.problem((key,), message, hint="give what is to be included as KEY=VALUE"))
+        elif key not in KNOWN:
+            found.problems.append(_unknown(source, key, len(found.problems)))
+        elif key == "custom_operator_paths":
+            written[key] = _named(source.as_text((key,)))
+        elif key in ("process", "max_rejected"):
+            continue
+        elif value is not None or (key in NOT_EMPTY and source.is_empty((key,))):
+            written[str(key)] = source.as_text((key,)) if schema.takes_text(RecipeKeys, str(key)) else value
+    return written
 
 
 def _on_error(source: Source, keys: RecipeKeys) -> OnError | None:
@@ -196,11 +220,26 @@ def _executor(source: Source, keys: RecipeKeys, found: Findings) -> None:
 
 
 def _load_operators(source: Source, paths: Sequence[str], found: Findings) -> None:
+    key = "custom_operator_paths"
     for path in paths:
+        trail = next((each for each in source.filled if each[:1] == (key,) and source.as_text(each) == path), (key,))
         try:
             registry.load_files([path])
         except DataError as error:
-            found.problems.append(source.problem(("custom_operator_paths",), str(error)))
+            found.problems.append(source.problem((key,), source.named.message(trail, str(error))))
+        else:
+            if os.path.isdir(path):
+                files = ", ".join(file.name for file in registry.files_of(path)) or "none"
+                notice = f"{key}: {path} is a folder; its Python files were run: {files}"
+                found.notices[source.named.message(trail, notice)] = None
+
+
+def _named(paths: Any) -> Any:
+    """The paths among what a key takes for one path or several: nothing, and an empty text, name none."""
+    listed = paths if isinstance(paths, list) else [paths]
+    if all(path is None or isinstance(path, str) for path in listed):
+        return [path for path in listed if path and path.strip()]
+    return paths
 
 
 def _listed(value: str | list[str]) -> tuple[str, ...]:

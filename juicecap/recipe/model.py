@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from juicecap.hidden import Hidden
 from juicecap.ops.base import Op
 from juicecap.ops.run_options import OnError, RunOptions
 from juicecap.recipe.source import Source
@@ -69,6 +70,11 @@ class Recipe:
     """The recipe as plain data, with what it includes and what the command line set; `${NAME}` as it is written."""
     source: Source = field(repr=False, compare=False)
     """Where each value was set."""
+
+    @property
+    def hidden(self) -> Hidden:
+        """Takes the values of variables out of what is said."""
+        return self.source.named.hidden
 
     @property
     def text_key(self) -> str:

@@ -42,7 +42,7 @@ def _reason(error: OSError | ValueError) -> str:
 
 def _dataset(recipe: Recipe) -> tuple[str | None, list[Problem]]:
     path, trail = recipe.dataset_path, ("dataset_path",)
-    if not path:
+    if not path.strip():
         message = "dataset_path is missing: a dataset file, a folder of videos, or the name of a dataset on the Hub"
         return None, [recipe.source.problem(trail, message, at="key")]
     first, _, rest = path.partition(" ")

@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 import juicecap
+from juicecap.printable import printable
 from juicecap.recipe.model import Recipe
 from juicecap.recipe.problems import lines_of
 from juicecap.recipe.source import Source
@@ -77,4 +78,4 @@ def _origin(source: Source, trail: Trail) -> tuple[str, str]:
 
 
 def _one_line(path: object) -> str:
-    return " ".join(str(path).split())
+    return printable(" ".join(str(path).split()))

@@ -20,7 +20,7 @@ from juicecap.ops import catalog
 from juicecap.ops.base import Op
 from juicecap.ops.run_options import RunOptions
 from juicecap.ops.schema import Parameter, parameters
-from juicecap.ops.types import json_type, json_union
+from juicecap.ops.types import json_type, json_union, not_empty
 from juicecap.recipe.keys import IGNORED, RecipeKeys
 from juicecap.recipe.snippet import settings
 
@@ -80,6 +80,8 @@ def _fields(kind: type) -> dict[str, Any]:
     for each in parameters(kind):
         entries = metadata[each.name].get("entries")
         written = _value(json_type(hints[each.name]), entries, is_key=kind is RecipeKeys or each.inherited)
+        if each.name in not_empty(kind):
+            written = _not_empty(written)
         if "pattern" in written:
             written["patternErrorMessage"] = f"{each.name} must be {each.type}"
         found[each.name] = {"description": each.help, **_default(each), **written}
@@ -102,6 +104,12 @@ def _value(written: dict[str, Any], entries: Mapping[str, Any] | None, *, is_key
     if "string" not in names:
         options.append(_VARIABLE)
     return json_union(options)
+
+
+def _not_empty(written: dict[str, Any]) -> dict[str, Any]:
+    """The same without the empty text, itself or in a list."""
+    items = {"items": {**written["items"], "minLength": 1}} if "items" in written else {}
+    return {**written, "minLength": 1, **items}
 
 
 def _type_names(written: Mapping[str, Any]) -> set[str]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal
 
 from juicecap.recipe.environment import BadVariable, Filled, fill, strings
+from juicecap.recipe.named import Named
 from juicecap.recipe.problems import Problem, lines_of
-from juicecap.recipe.text import Place, Trail
+from juicecap.recipe.text import MAX_BYTES, Place, Trail
 
 
 @dataclass
@@ -23,7 +25,9 @@ class Source:
     overridden: dict[Trail, str] = field(default_factory=dict)
     """What an option of the command line set, and its text: `seed=4`."""
     texts: dict[str, str] = field(default_factory=dict)
-    """The texts of the files that the recipe includes."""
+    """The texts of the files that the recipe includes, by their paths as they are told."""
+    included: tuple[str, ...] = ()
+    """The paths of these files."""
     written: dict[str | int, Any] = field(default_factory=dict)
     """The values before variables were filled in."""
     filled: dict[Trail, Filled] = field(default_factory=dict)
@@ -32,19 +36,31 @@ class Source:
     def fill_variables(self) -> list[Problem]:
         """Fill in the variables of all values; those that cannot be stay as they are and are problems."""
         self.written = copy.deepcopy(self.values)
-        problems = []
+        bad: list[tuple[Trail, BadVariable]] = []
+        room = MAX_BYTES
         for trail, text in list(strings(self.values)):
             try:
-                self.filled[trail] = fill(text)
+                filled = fill(text, room=room)
             except BadVariable as error:
-                problems.append(self.problem(trail, error.message, hint=error.hint))
+                bad.append((trail, error))
             else:
-                self.at(trail[:-1])[trail[-1]] = self.filled[trail].value
-        return problems
+                room -= len(filled.text)
+                self.filled[trail] = filled
+                self.at(trail[:-1])[trail[-1]] = filled.value
+        return [self.problem(trail, error.message, hint=error.hint) for trail, error in bad]
+
+    @cached_property
+    def named(self) -> Named:
+        """Says the names of variables in the place of their values, once those are filled in."""
+        return Named(self.values, self.filled)
 
     def as_text(self, trail: Trail) -> Any:
         """The value at `trail` for a parameter that takes texts: one that a variable gave stays a text, also if it is `3`."""
         return self.filled[trail].text if trail in self.filled else self.at(trail)
+
+    def is_empty(self, trail: Trail) -> bool:
+        """Whether an empty variable stands at `trail`. Its value is null, which means something else where a path may stand."""
+        return trail in self.filled and not self.filled[trail].text.strip()
 
     def place(self, trail: Trail, at: Literal["key", "value"]) -> Place | str | None:
         """Where the key or the value at `trail` was set; what is not written is placed at the key around it.
@@ -64,11 +80,9 @@ class Source:
         return None
 
     def problem(self, trail: Trail, message: str, *, at: Literal["key", "value"] = "value", hint: str = "") -> Problem:
-        """The problem with the key or the value at `trail`. A value that a message quotes has its variables by name."""
+        """The problem with the key or the value at `trail`. What message and hint say of values has their variables by name."""
         place = self.place(trail, at)
-        for inner, filled in self.filled.items():
-            if inner[: len(trail)] == trail:
-                message = message.replace(repr(filled.text), repr(filled.written))
+        message, hint = self.named.message(trail, message), self.named.message(trail, hint)
         if isinstance(place, str):
             return Problem(file=f"--set {place}", message=message, hint=hint)
         if place is None:

@@ -11,11 +11,15 @@ from juicecap.errors import SettingsError
 from juicecap.ops import catalog, schema
 from juicecap.ops.base import Op
 from juicecap.ops.run_options import RunOptions
+from juicecap.ops.types import not_empty
 from juicecap.recipe import dataflow
 from juicecap.recipe.model import Step
 from juicecap.recipe.problems import Problem, shown, suggestion
 from juicecap.recipe.source import Source
 from juicecap.recipe.text import Place, Trail
+
+MAX_OPS = 1000
+"""Ops of a recipe: far more than anybody needs, and as many as are checked in seconds."""
 
 
 @dataclass
@@ -35,9 +39,15 @@ def steps_of(source: Source, shared: Mapping[str, Any], found: Findings) -> list
         found.problems.append(source.problem(("process",), message, at="key", hint=hint))
         return []
     steps = []
+    known = 0
     for index, item in enumerate(process):
         block = _block(source, index, item, found)
-        step = _step(block, shared, found) if block else None
+        kind = _kind(block, len(found.problems)) if block else None
+        known += kind is not None
+        if known > MAX_OPS:
+            found.problems.append(source.problem(("process", index), f"process holds more than {MAX_OPS:,} ops", at="key"))
+            break
+        step = _step(block, kind, shared, found) if block else None
         if step:
             steps.append(step)
     return steps
@@ -85,8 +95,7 @@ def _block(source: Source, index: int, item: Any, found: Findings) -> _Block | N
     return _Block(source, index, str(name), block)
 
 
-def _step(block: _Block, shared: Mapping[str, Any], found: Findings) -> Step | None:
-    kind = _kind(block, len(found.problems))
+def _step(block: _Block, kind: type[Op] | None, shared: Mapping[str, Any], found: Findings) -> Step | None:
     step = _made(block, kind, shared, found) if kind else None
     found.problems.extend(block.problems)
     return None if block.problems else step
@@ -137,8 +146,9 @@ def _sorted_out(block: _Block, kind: type[Op], found: Findings) -> tuple[dict[st
             canonical = _canonical(kind, key)
             if canonical != key:
                 found.notices[f"{block.name}: {key!r} is another name of {canonical!r}"] = None
+            given = value is not None or (canonical in not_empty(kind) and block.source.is_empty((*block.trail, key)))
             # null for a column name or a token: the recipe's; for a part of a parameter: not set
-            if value is not None or not (known[key].inherited or key in known[key].parts):
+            if given or not (known[key].inherited or key in known[key].parts):
                 own[key] = block.source.as_text((*block.trail, key)) if schema.takes_text(kind, key) else value
         elif key in options:
             run[key] = value
@@ -163,15 +173,8 @@ def _constructed(block: _Block, kind: type[Op], values: dict[str, Any]) -> Op | 
         return kind(**values)
     except SettingsError as error:
         for parameter, sentence in error.problems:
-            block.wrong(f"{block.name}: {sentence}", *_written_as(block, kind, parameter, sentence)[:1])
+            block.wrong(f"{block.name}: {sentence}", *schema.written_as(kind, block.written, parameter, sentence)[:1])
         return None
-
-
-def _written_as(block: _Block, kind: type[Op], parameter: str, sentence: str) -> list[str]:
-    """The keys of the block that set a parameter, or parts of it; in front that of a part which the sentence names."""
-    known = schema.names(kind)
-    keys = [key for key in block.written if key in known and known[key].name == parameter]
-    return sorted(keys, key=lambda key: known[key].parts.get(key, "\0") not in sentence)
 
 
 def _canonical(kind: type[Op], key: str) -> str:

@@ -14,6 +14,7 @@ import yaml
 
 import juicecap
 from juicecap.errors import UsageError
+from juicecap.printable import printable
 from juicecap.recipe.guess import guess
 
 ASSETS = Path(juicecap.__file__).parent / "assets"
@@ -99,6 +100,9 @@ def _filled(template: str, folder: str, dataset: str, words: dict[str, str]) -> 
     comments = {name: _one_line(words.pop(name)) for name in ("dataset", "model_note")}
     comments |= {"recipe": _one_line(os.path.join(folder, RECIPE))}
     values = {"dataset_path": dataset, "export_path": os.path.join(folder, "out", "captions.jsonl"), **words}
+    for path in (folder, dataset):
+        if path != path.encode(errors="ignore").decode():
+            raise UsageError(f"{path} is not UTF-8, and a recipe is: rename it, or give another")
     texts = {**whole, **comments, **{name: _yaml(value) for name, value in values.items()}}
     lines: list[str] = []
     for line in text.splitlines():
@@ -130,4 +134,4 @@ def _yaml(text: str) -> str:
 
 
 def _one_line(text: str) -> str:
-    return " ".join(text.split())
+    return printable(" ".join(text.split()))

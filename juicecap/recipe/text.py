@@ -7,22 +7,36 @@ Aliases are expanded into copies, merge keys (`<<`) are honoured.
 
 from __future__ import annotations
 
+import itertools
 import math
-from dataclasses import dataclass, field
+import os
+import re
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from juicecap.data.regular import NotRegular, read_regular
 from juicecap.recipe.nodes import MAX_NODES, Loader, NotYaml, compose
 from juicecap.recipe.problems import Problem, failure, lines_of, shown, suggestion
 
+SUFFIXES = (".yaml", ".yml")
+"""Of the names of YAML files."""
+
 MAX_BYTES = 1_000_000
+
+MOST_SIBLINGS = 1000
+"""Recipes of a folder among which a near name is looked for."""
+
 LONGEST_WORD = 100
 """Characters of a number, or of another value that is not text."""
 INT_BITS = 64
 Trail = tuple[str | int, ...]
 """Keys and list positions that lead from the root to a value."""
+
+_WORDS_IN_QUOTES = re.compile(r"""(['"])(?:(?!\1).){2,}\1""")
+"""Names from a text that is no YAML. Single characters are left, as in "a value cannot begin with '@'"."""
 
 _TAG = "tag:yaml.org,2002:"
 _MERGE = f"{_TAG}merge"
@@ -58,13 +72,15 @@ def read(path: Path, *, waiting: bool = True) -> str:
         RecipeError: there is no such file, or it cannot be a recipe.
     """
     try:
-        if not waiting and path.exists() and not path.is_file() and not path.is_dir():
-            raise _unreadable(path, "is no regular file")
-        with path.open("rb") as stream:
-            data = stream.read(MAX_BYTES + 1)
+        if waiting:
+            with path.open("rb") as stream:
+                data = stream.read(MAX_BYTES + 1)
+        else:
+            data = read_regular(path, MAX_BYTES)
     except FileNotFoundError:
-        siblings = [each.name for each in path.parent.glob("*.y*ml")] if path.parent.is_dir() else []
-        raise _unreadable(path, "there is no such file", suggestion(path.name, siblings)) from None
+        raise _unreadable(path, "there is no such file", suggestion(path.name, _siblings(path))) from None
+    except NotRegular as error:
+        raise _unreadable(path, str(error.strerror)) from None
     except IsADirectoryError:
         raise _unreadable(path, "is a folder, not a recipe") from None
     except (OSError, ValueError) as error:
@@ -79,6 +95,21 @@ def read(path: Path, *, waiting: bool = True) -> str:
         message = f"the byte 0x{data[error.start]:02x} is not UTF-8"
         problem = Problem(file=str(path), line=line, column=column, message=message, hint="save the file as UTF-8")
         raise failure([problem], "") from None
+
+
+def _siblings(path: Path) -> list[str]:
+    """The names of the recipes in the folder, or of many of them."""
+    return [each.name for each in itertools.islice(path.parent.glob("*.y*ml"), MOST_SIBLINGS)] if path.parent.is_dir() else []
+
+
+def is_named_yaml(path: str | Path) -> bool:
+    """Whether a file, links followed, has a name of YAML files."""
+    return Path(os.path.realpath(path)).suffix.lower() in SUFFIXES
+
+
+def bare(problem: Problem) -> Problem:
+    """The problem with a text that is not YAML, with nothing of the text: it may not have been meant for a recipe."""
+    return replace(problem, message=_WORDS_IN_QUOTES.sub("…", problem.message), length=0, excerpt="")
 
 
 def parse(text: str, file: str) -> Parsed:

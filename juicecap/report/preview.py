@@ -11,7 +11,7 @@ from juicecap.errors import MediaError
 from juicecap.media.encode import jpeg
 from juicecap.media.picture import Picture
 from juicecap.media.thumbnail import thumbnail
-from juicecap.report.words import printable
+from juicecap.printable import printable
 from juicecap.runner.preview import Preview, Question, Seen
 from juicecap.sample import visible
 from juicecap.vlm.base import Answer, Part

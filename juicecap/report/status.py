@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
+from juicecap.printable import printable
 from juicecap.report import words
 from juicecap.runner.status import RunStatus
 
@@ -18,8 +19,8 @@ def status_text(status: RunStatus, width: int, now: datetime | None = None) -> s
 
 
 def _lines(status: RunStatus, width: int, now: datetime) -> Iterator[str]:
-    yield f"{'run':<10}{words.printable(_shown(status.work_dir))}: {_state(status, now)}"
-    yield f"{'recipe':<10}{words.printable(_shown(status.recipe))}"
+    yield f"{'run':<10}{printable(_shown(status.work_dir))}: {_state(status, now)}"
+    yield f"{'recipe':<10}{printable(_shown(status.recipe))}"
     if status.samples is not None:
         yield f"{'in':<10}{words.plural(status.samples, 'sample')}"
     for step in status.steps:
@@ -29,17 +30,17 @@ def _lines(status: RunStatus, width: int, now: datetime) -> Iterator[str]:
         yield f"{words.plural(waiting, 'op')} not begun{' yet' if status.at_work else ''}"
     if status.exported is not None:
         yield f"{'out':<10}{words.plural(status.exported, 'sample')}, {status.rejected:,} rejected on the way"
-        yield f"{'output':<10}{words.printable(_shown(status.export_path))}"
+        yield f"{'output':<10}{printable(_shown(status.export_path))}"
     if status.message:
-        yield words.printable(status.message)
+        yield printable(status.message)
     if status.state in ("failed", "interrupted", "killed"):
-        where = "" if status.working_directory == os.getcwd() else f", from {words.printable(status.working_directory)}"  # noqa: PTH109
+        where = "" if status.working_directory == os.getcwd() else f", from {printable(status.working_directory)}"  # noqa: PTH109
         yield f"{GO_ON}{where}."
 
 
 def _state(status: RunStatus, now: datetime) -> str:
     said = (now - datetime.fromisoformat(status.updated)).total_seconds()
-    lasted, process = words.duration(status.seconds), f"process {status.pid} on {words.printable(status.host)}"
+    lasted, process = words.duration(status.seconds), f"process {status.pid} on {printable(status.host)}"
     if status.at_work:
         doing = {"loading": "reading the dataset", "running": "at work", "exporting": "writing the output"}[status.state]
         return f"{doing} for {lasted}, {process}"

@@ -7,7 +7,7 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -63,11 +63,14 @@ def run_local(
     output = export_target(recipe.export_path, recipe.export_shard_size)
     if recipe.export_shard_size:
         check_folder(output)
+    hidden = recipe.hidden
     with (
+        hidden.in_errors(),
         folder.claimed(output, overwrite=overwrite) as ready,
-        logging_to(folder.log, _secrets(recipe)),
+        logging_to(folder.log, _secrets(recipe), hidden),
         quiet_datasets(),
         Reporter(recipe, folder.root, output, progress, metrics) as reporter,
+        hidden.in_errors(),  # before the reporter tells them
     ):
         _log_start(recipe, limit)
         folder.write_recipe(resolved_text(recipe))
@@ -156,7 +159,7 @@ def _run_steps(
         except JuicecapError as error:
             logger.bind(event="failed", op=step.name).error("{}: {}", step.name, error)
             with suppress(JuicecapError):  # such as a full disk, which is being told already
-                write_lines(folder.rejected, itertools.chain(_rejected(recipe, loaded, finished), watch.records()))
+                write_lines(folder.rejected, _rejected(recipe, loaded, finished, watch.records()))
             raise
         finished.append(done)
         _log_step(done.result)
@@ -180,10 +183,17 @@ def _keep_readable(stage: Stage, step_file: Path, format_: str, owner: str) -> N
         write_export(stage.dataset, table, owner=owner)
 
 
-def _rejected(recipe: Recipe, loaded: Loaded, finished: list[Finished]) -> Iterator[dict[str, Any]]:
-    yield from loaded.rejections()
-    for step, done in zip(recipe.steps, finished, strict=False):
-        yield from rejections(done.table, done.fates, step.name, step.op.media_keys())
+def _rejected(
+    recipe: Recipe, loaded: Loaded, finished: list[Finished], more: Iterable[dict[str, Any]] = ()
+) -> Iterator[dict[str, Any]]:
+    """The lines of `rejected.jsonl`, and `more` of them. Messages have variables by their names; samples are as they are."""
+    hidden = recipe.hidden
+    known = (
+        rejections(done.table, done.fates, step.name, step.op.media_keys())
+        for step, done in zip(recipe.steps, finished, strict=False)
+    )
+    for record in itertools.chain(loaded.rejections(), *known, more):
+        yield {**record, "message": hidden.text(record["message"])}
 
 
 def _manifest(

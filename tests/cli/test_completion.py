@@ -101,3 +101,17 @@ def test_an_unknown_shell_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> 
         main(["completion", "tcsh"])
     assert stopped.value.code == 2
     assert "invalid choice: 'tcsh'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("what", ["pipe", "/dev/zero", "."])
+def test_a_shell_does_not_wait_for_what_is_no_recipe(what: str, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    program = (
+        "import types; from juicecap.cli import completion; "
+        f"print('seed=' in completion._keys(types.SimpleNamespace(recipe={what!r})))"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout == "True\n"

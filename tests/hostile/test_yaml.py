@@ -22,6 +22,7 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
 )
 TOO_MANY = "there are more than 20,000 values"
 EXPANDED = "aliases expand to more than 20,000 values"
+CAPTIONER = "video_captioning_from_vlm_mapper"
 NINES = "9" * 900_000
 
 HOSTILE: dict[str, tuple[str | bytes, str]] = {
@@ -173,3 +174,35 @@ def test_a_pipe_is_not_waited_for_where_a_file_is_included(tmp_path: Path) -> No
     (tmp_path / "recipe.yaml").write_text("include: pipe\nprocess: []\n")
     (problem,) = refused(str(tmp_path / "recipe.yaml")).problems
     assert str(problem) == f"{tmp_path}/recipe.yaml:1:10: include: {tmp_path}/pipe: is no regular file"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("process:\n" + "  - text_length_filter\n" * 15_000, "recipe.yaml:1002:5: process holds more than 1,000 ops\n"),
+        ("process: []\nsuffixes: [" + "a, " * 15_000 + "1]\n", "recipe.yaml:2:11: suffixes must be str or list, not ['a', 'a'"),
+        (
+            "process: []\ncustom_operator_paths: [" + "no.py, " * 9000 + "]\n",
+            "recipe.yaml:2:24: custom_operator_paths: no.py does not exist\n",
+        ),
+        (
+            f'process:\n  - {CAPTIONER}:\n      backend: openai\n      api_base: "http://{"a" * 400_000}\\n"\n',
+            f"recipe.yaml:4:7: {CAPTIONER}: api_base must be an address such as http://localhost:8000/v1, not 'http://aaa",
+        ),
+    ],
+    ids=["many ops", "many suffixes", "many files of ops", "an address that is read again and again"],
+)
+def test_what_is_many_or_long_is_told_soon(text: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("recipe.yaml").write_text(text)
+    began = time.process_time()
+    error = refused("recipe.yaml")
+    assert time.process_time() - began < SECONDS
+    assert str(error).startswith(message)
+
+
+def test_long_lists_of_texts_are_taken(tmp_path: Path) -> None:
+    (tmp_path / "recipe.yaml").write_text("process: []\nsuffixes: [" + "mp4, " * 15_000 + "'null']\n")
+    began = time.process_time()
+    assert load_recipe(tmp_path / "recipe.yaml").suffixes == ("mp4",) * 15_000 + ("null",)
+    assert time.process_time() - began < SECONDS

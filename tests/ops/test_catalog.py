@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.metadata
 import inspect
 import subprocess
 import sys
@@ -82,19 +83,30 @@ def test_a_name_that_is_like_none():
     assert (caught.value.near, str(caught.value)) == (None, "there is no op 'xyz'  (juicecap ops lists all)")
 
 
-def test_a_registered_op_wins_in_recipes_and_not_in_imports():
+def test_a_registered_op_wins_over_an_installed_one(monkeypatch):
     @registry.register
     @dataclass(frozen=True, kw_only=True)
-    class TextLengthFilter(Filter):
+    class ItsFilter(Filter):
         """A user's own."""
 
         def keep(self, sample):
             """Keep all."""
             return True
 
-    assert catalog.find("text_length_filter") is TextLengthFilter
+    point = importlib.metadata.EntryPoint("its_filter", "no_such_module_at_all:ItsFilter", "juicecap.ops")
+    monkeypatch.setattr(registry, "entry_points", lambda: {"its_filter": point})
+    assert catalog.find("its_filter") is ItsFilter
+
+
+def test_a_built_in_op_wins_over_an_installed_one_which_is_said(monkeypatch, said):
+    point = importlib.metadata.EntryPoint("text_length_filter", "its_module:TextLengthFilter", "juicecap.ops")
+    monkeypatch.setattr(registry, "entry_points", lambda: {"text_length_filter": point})
     module = importlib.import_module("juicecap.ops.filter.text_length_filter")
+    assert catalog.find("text_length_filter") is module.TextLengthFilter
     assert juicecap.ops.TextLengthFilter is module.TextLengthFilter
+    assert said == [
+        "the op text_length_filter of an installed package (its_module:TextLengthFilter) is not used: juicecap brings one"
+    ]
 
 
 def test_naming_ops_opens_no_heavy_library():

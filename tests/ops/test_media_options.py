@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from make_clips import write_clip
 
-from juicecap.errors import SampleError
+from juicecap.errors import SampleError, SettingsError
 from juicecap.media.rules import DEFAULT_RULES, MediaRules
 from juicecap.ops import VideoCaptioningFromVLMMapper, VideoDurationFilter, VideoResolutionFilter
 from juicecap.recipe import load_recipe
@@ -47,8 +47,10 @@ def test_each_parameter_is_a_rule(tmp_path: Path) -> None:
     assert op.limits().decode_bytes == 7 << 20
 
 
-def test_an_empty_root_is_the_working_directory_and_not_everywhere() -> None:
-    assert VideoDurationFilter(media_root="").media_rules().root == os.path.realpath(".")
+def test_an_empty_root_is_neither_the_working_directory_nor_everywhere() -> None:
+    with pytest.raises(SettingsError, match="media_root must not be empty; null means that it is not set"):
+        VideoDurationFilter(media_root="")
+    assert VideoDurationFilter(media_root=".").media_rules().root == os.path.realpath(".")
 
 
 def test_what_decides_about_samples_is_part_of_the_fingerprint() -> None:

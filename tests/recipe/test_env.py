@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from juicecap import run
-from juicecap.recipe import Recipe
+from juicecap.recipe import Recipe, examine
 from juicecap.recipe.environment import BadVariable, Filled, fill
 from juicecap.recipe.resolved import resolved_text
 
@@ -221,3 +222,129 @@ def test_the_resolved_recipe_tells_where_things_come_from_and_loads(load: Load, 
     again = load(told)
     assert again.steps[1].op == recipe.steps[1].op
     assert again.resolved == recipe.resolved
+
+
+@pytest.mark.parametrize(
+    ("value", "line", "message"),
+    [
+        ("0", "caption_num: ${V}", "caption_num must be int > 0, not '${V}'"),
+        ("-4711", "caption_num: ${V}", "caption_num must be int > 0, not '${V}'"),
+        ("a", "caption_num: ${V}", "caption_num must be int > 0, not '${V}'"),
+        ("1.5", "caption_num: ${V}", "caption_num must be int > 0, not '${V}'"),
+        ("yes", "caption_num: ${V}", "caption_num must be int > 0, not '${V}'"),
+        ("x" * 500, "caption_num: ${V}", "caption_num must be int > 0, not '${V}'"),
+        ("it's", "fps: ${V}", "fps must be float > 0, not '${V}'"),
+        ("a", "fps: x${V}y", "fps must be float > 0, not 'x${V}y'"),
+        ("ab", "model_params: ['${V}', 3]", "model_params must be dict or null, not ['${V}', 3]"),
+        ("ab" * 100, "model_params: ['${V}', 3]", "model_params must be dict or null, not ['${V}', 3]"),
+        ("4711", "model_params: {a: 1}\n      fps: [{b: '${V}'}]", "fps must be float > 0, not [{'b': '${V}'}]"),
+        ("best", "keep_candidate_mode: ${V}", "keep_candidate_mode must be random_any | similar_one_simhash | all, not '${V}'"),
+        ("64", "min_frames: ${V}\n      max_frames: 16", "min_frames (${V}) is larger than max_frames (16)"),
+        ("16", "max_frames: ${V}\n      min_frames: 64", "min_frames (64) is larger than max_frames (${V})"),
+        ("9", "start: ${V}\n      end: 3", "end (3.0) is not later than start (9.0)"),
+        (
+            "local",
+            "backend: openai\n      api_base: ${V}",
+            "api_base must be an address such as http://localhost:8000/v1, not '${V}'",
+        ),
+        ("videos", "caption_field: ${V}", "caption_field and video_key both name the column '${V}': name another"),
+        ("teh", "sampling_params: {stop: ['${V}'], temprature: 1}", "sampling_params has no parameter 'temprature'"),
+        ("2", "sampling_params: {top_p: '${V}'}", "sampling_params: top_p must be a number > 0 and <= 1, not '${V}'"),
+        ("ab{", "prompt: '${V}'\n      video_key: ''", "video_key must not be empty"),
+    ],
+)
+def test_a_problem_names_the_variable_however_short_its_value_is(
+    value: str, line: str, message: str, complain: Complain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("V", value)
+    report = complain(f"{CAPTION}      {line}\n")
+    assert f": {message}" in report.splitlines()[0]
+
+
+@pytest.mark.parametrize("value", ["abc", "x/y.jsonl", "some.thing", "is", "a"])
+def test_a_path_that_is_not_there_is_told_by_its_variable(value: str, load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("V", value)
+    load("process: [text_length_filter]\n")
+    Path("recipe.yaml").write_text(CAPTION.replace("clips.jsonl", "${V}"), encoding="utf-8")
+    _, report = examine("recipe.yaml")
+    problem = report.problems[0]
+    told = "${V}" if len(value) > 2 else value  # what is shorter is a word of every sentence
+    assert problem.message == (
+        f"dataset_path: {told} does not exist. Give a dataset file, a folder, or a Hub name such as org/name."
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "line", "message"),
+    [
+        ("NOKEY", "backend: openai\n      key_name_of_api_key: ${V}", "the environment variable ${V}, which api_key_env names"),
+        ("4711", "backend: openai\n      timeout: ['${V}']", "timeout must be a number of seconds above 0, not ['${V}']"),
+        (
+            "4711",
+            "backend: openai\n      timeout: {b: '${V}', a: '${V}'}",
+            "timeout must be a number of seconds above 0, not {'a': ${V}, 'b': ${V}}",
+        ),
+        ("47113", "hf_model: juicecap-demo-vlm\n      num_frames: ${V}", "${V} frames have at least "),
+        ("47113", "hf_model: juicecap-demo-vlm\n      vllm_max_tokens: ${V}", "max_tokens ${V} leaves no room"),
+        ("./x//y", "hf_model: ${V}", "there is no folder ${V}"),
+    ],
+)
+def test_what_check_says_names_the_variable_as_well(
+    value: str, line: str, message: str, load: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("V", value)
+    load("process: [text_length_filter]\n")
+    Path("recipe.yaml").write_text(f"{CAPTION}      {line}\n", encoding="utf-8")
+    _, report = examine("recipe.yaml")
+    (told,) = [each for each in (*report.problems, *report.warnings) if message in each.message]
+    key = line.splitlines()[-1].split(":")[0].strip()
+    assert Path("recipe.yaml").read_text(encoding="utf-8").splitlines()[(told.line or 0) - 1].strip().startswith(f"{key}:")
+
+
+def test_the_name_of_an_op_may_come_from_a_variable_and_is_told(
+    load: Load, complain: Complain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OP", "text_lenth_filter")
+    assert complain("process: ['${OP}']\n").startswith("recipe.yaml:1:11: there is no op '${OP}'\n")
+    monkeypatch.setenv("OP", "text_length_filter")
+    recipe = load("process: ['${OP}']\n")
+    assert recipe.hidden.text("text_length_filter begins") == "text_length_filter begins"
+
+
+def test_defaults_are_no_secrets(complain: Complain) -> None:
+    assert "caption_num must be int > 0, not 'many-of-them'" in complain(
+        f"{CAPTION}      caption_num: ${{UNSET:-many-of-them}}\n"
+    )
+
+
+def test_hints_and_later_messages_have_names(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WHERE", SECRET)
+    recipe = load(CAPTION + "      hf_model: ${WHERE}/model\n      prompt: Say ${WHERE}.\n")
+    assert recipe.hidden.text(f"there is no model {SECRET}/model") == "there is no model ${WHERE}/model"
+    problem = recipe.source.problem(("dataset_path",), f"no {SECRET}", hint=f"did you mean '{SECRET}/x'?")
+    assert (problem.message, problem.hint) == ("no ${WHERE}", "did you mean '${WHERE}/x'?")
+
+
+def test_values_are_bounded_once_variables_are_filled_in(complain: Complain, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LONG", "x" * 100_000)
+    message = "once variables are filled in, the values have more than 1,000,000 characters"
+    assert complain(f"process: []\nproject_name: {'${LONG}' * 20}\n").startswith(f"recipe.yaml:2:15: {message}\n")
+    report = complain(f"process: []\nx: [{', '.join(['${LONG}'] * 20)}]\n".replace("${", "'${").replace("}", "}'"))
+    assert message in report
+
+
+def test_a_long_value_beside_a_variable_costs_little(complain: Complain, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("V", "openai")
+    began = time.process_time()
+    report = complain(f"{CAPTION}      backend: ${{V}}\n      api_base: {'a' * 400_000}\n")
+    assert time.process_time() - began < 30
+    assert "api_base must be an address" in report
+
+
+def test_many_variables_and_many_problems_cost_little(complain: Complain, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(100):
+        monkeypatch.setenv(f"V{number}", f"value-{number}-of-many")
+    began = time.process_time()
+    report = complain("process: []\n" + "".join(f"key{number}: ${{V{number % 100}}} {number}\n" for number in range(9000)))
+    assert time.process_time() - began < 30
+    assert report.count("a recipe has no key") == 9000

@@ -36,3 +36,22 @@ def test_a_long_line_is_cut_around_the_place() -> None:
     assert render([Problem(file="r", line=1, column=1, length=6, message="m")], text) == (
         "r:1:1: m\n    1 | prompt: " + "a" * 112 + "…\n      | ^^^^^^"
     )
+
+
+def test_what_a_terminal_might_obey_is_shown_as_a_sign() -> None:
+    problem = Problem(
+        file="r\x1b[31m\nforged.yaml:1:1: all is well",
+        line=1,
+        column=4,
+        length=9,
+        message="no \x9b\u202e",
+        hint="take \x07\u2066",
+    )
+    assert render([problem], "a: \x1b]0;x\x07\u202ebc\u2069 # \x0b") == (
+        "r\ufffd[31m\ufffdforged.yaml:1:1: all is well:1:4: no \ufffd\ufffd\n"
+        "    1 | a: \ufffd]0;x\ufffd\ufffdbc\ufffd # \ufffd\n"
+        "      |    ^^^^^^^^^\n"
+        "   take \ufffd\ufffd"
+    )
+    carriage = Problem(file="r", line=2, column=1, length=1, message="m")
+    assert render([carriage], "a: 1\rb: 2\r\nc: 3") == "r:2:1: m\n    2 | b: 2\n      | ^"

@@ -58,6 +58,9 @@ def test_every_template_fits(template: str, validator: jsonschema.Draft202012Val
 BROKEN = {
     "unknown key": ("exprt_path: a\nprocess: []\n", ""),
     "no process": ("dataset_path: a\n", ""),
+    "an empty path": ("media_root: ''\nprocess: []\n", "media_root"),
+    "an empty suffix": ("suffixes: [mp4, '']\nprocess: []\n", "suffixes.1"),
+    "an empty column": (OP + "prompt_key: ''\n", "process.0.video_captioning_from_vlm_mapper.prompt_key"),
     "a list": ("- a\n", ""),
     "empty": ("", ""),
     "process is a mapping": ("process: {text_length_filter: {}}\n", "process"),

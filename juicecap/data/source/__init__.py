@@ -98,7 +98,7 @@ def format_of(path: str, options: Options | None = None) -> str:
     Raises:
         DataError: nothing is there, or nothing that can be read.
     """
-    if not path:
+    if not path.strip():
         raise DataError("the path of the dataset is empty. Give a dataset file, a folder, or a Hub name such as org/name.")
     options = options or Options()
     place = Path(path)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, NamedTuple
 
 from juicecap.errors import SampleError
@@ -19,6 +19,7 @@ from juicecap.ops.model_options import ModelOptions
 from juicecap.ops.numbers import Candidates
 from juicecap.ops.provenance import PROVENANCE, entries_of, provenance, with_provenance
 from juicecap.ops.similarity import most_similar
+from juicecap.ops.types import NOT_EMPTY
 from juicecap.sample import LONGEST_TEXT, Sample, media_paths, shown
 from juicecap.vlm.base import Answer, Message, Outcome, Part, Request
 
@@ -49,17 +50,17 @@ class VideoCaptioningFromVLMMapper(ModelOptions, Mapper):
     """Whether the input sample stays in front of the new ones; null: true, and false where caption_field is set."""
     prompt: str | None = None
     """What to ask, taken literally; null: "\\nDescribe the input video in 1-2 sentences.\\n"."""
-    prompt_key: str | None = None
+    prompt_key: str | None = field(default=None, metadata=NOT_EMPTY)
     """Column with a prompt for each sample; wins over prompt where it holds a text."""
     system_prompt: str | None = None
     """Sent as the system message; null: none."""
-    caption_field: str | None = None
+    caption_field: str | None = field(default=None, metadata=NOT_EMPTY)
     """Column that receives the list of captions, one for each video; null: captions go into the text alone."""
     text_update_strategy: Literal["rewrite", "keep_origin"] | None = None
     """Whether captions go into the text; null: keep_origin where caption_field is set, else rewrite."""
     legacy_split_by_text_token: bool = True
     """Whether the text's video tokens say which videos are captioned (a text without any: all); false: all videos."""
-    provenance_field: str | None = "caption_provenance"
+    provenance_field: str | None = field(default="caption_provenance", metadata=NOT_EMPTY)
     """Column that tells for each caption its model, prompt, sampling, seed, frames and tokens; null: none."""
 
     default_batch_size: ClassVar[int] = 16
