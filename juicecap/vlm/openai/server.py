@@ -1,7 +1,8 @@
 """One attempt at one request: the only place that touches the client library, whose errors become `CallFailed`.
 
 The library's own retries are off (see `retry`), and so is its reading of answers: whatever a server sends, it is either an answer
-as `wire` wants it or a failure.
+as `wire` wants it or a failure. How much of it is read is bounded (`client`). No key leaves this module in what a server said: it is
+taken out of errors before they are cut, and an answer that holds one is none.
 """
 
 from __future__ import annotations
@@ -17,24 +18,30 @@ from typing import Any, Literal
 
 import openai
 
-from juicecap.vlm.openai.options import NO_KEY, Options
+from juicecap.errors import causes
+from juicecap.secrecy import hidden, hidden_bytes, key_in
+from juicecap.vlm.openai.answers import Reply, read
+from juicecap.vlm.openai.client import SMALL_ANSWER, Client, Unreadable
+from juicecap.vlm.openai.options import Options
 from juicecap.vlm.openai.wire import misshapen, parsed
+from juicecap.vlm.unicode import valid
 
 PATIENCE = 20.0
 """Seconds for a server to show that it is there."""
 
-_LONGEST_MESSAGE = 500
+_LONGEST_MESSAGE, _LONGEST_WORD = 500, 100
 _BEYOND_STATUS = 600
 _TRANSIENT = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.CONFLICT, HTTPStatus.TOO_MANY_REQUESTS)
 _NO_LIST = (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED)
 
 
 class CallFailed(Exception):
-    """There is no usable answer: the server was not reached, was silent, said no (`status`), or said something unreadable."""
+    """There is no usable answer: the server was not reached, was silent, said no (`status`), sent the request on to another server
+(`redirect`), or said something unreadable."""
 
     def __init__(
         self,
-        kind: Literal["connection", "timeout", "status", "body"],
+        kind: Literal["connection", "timeout", "status", "redirect", "body"],
         message: str,
         *,
         status: int = 0,
@@ -56,7 +63,7 @@ class CallFailed(Exception):
     @property
     def transient(self) -> bool:
         """Whether the same request may succeed a little later."""
-        if self.code == "insufficient_quota":
+        if self.code == "insufficient_quota" or self.kind == "redirect":
             return False
         return self.kind != "status" or self.status in _TRANSIENT or self.status >= HTTPStatus.INTERNAL_SERVER_ERROR
 
@@ -70,14 +77,14 @@ class Server:
     """A server and the key to it."""
 
     def __init__(self, options: Options) -> None:
-        self._key = options.key
+        self._secrets = options.secrets
         self._timeout = options.timeout
         self._client = openai.AsyncOpenAI(
             base_url=options.base,
             api_key=options.key,
             max_retries=0,
             timeout=None,
-            http_client=openai.DefaultAsyncHttpxClient(event_hooks={"response": [_as_utf8]}),
+            http_client=Client(),
         )
 
     async def models(self) -> list[dict[str, Any]]:
@@ -106,8 +113,8 @@ class Server:
             return failed.kind not in ("connection", "timeout")
         return True
 
-    async def chat(self, body: dict[str, Any]) -> dict[str, Any]:
-        """The answer to one chat request: an object with at least one choice.
+    async def chat(self, body: dict[str, Any]) -> Reply:
+        """The answer to one chat request, with at least one candidate.
 
         Raises:
             CallFailed: there is none.
@@ -118,9 +125,16 @@ class Server:
                 model=body["model"], messages=body["messages"], extra_body=rest
             )
         )
-        if reason := misshapen(answer):
+        if reason := misshapen(answer, body.get("max_tokens") or body["max_completion_tokens"]):
             raise CallFailed("body", reason)
-        return answer
+        reply = read(answer, body.get("n", 1), self.hidden)
+        if name := key_in("\n".join(candidate.text for candidate in reply.candidates)):
+            raise CallFailed("body", f"the server's answer holds the key that is in {name}")
+        return reply
+
+    def hidden(self, text: str) -> str:
+        """What the server said, without its key and without what may be one in its address."""
+        return hidden(text, *self._secrets)
 
     async def close(self) -> None:
         """Close all connections."""
@@ -130,45 +144,48 @@ class Server:
         """Await a call of the client, from its connection to its last byte within the timeout."""
         try:
             async with asyncio.timeout(self._timeout):
-                answer = parsed((await call).content)
+                content = (await call).content
         except (TimeoutError, openai.APITimeoutError):
             raise CallFailed("timeout", f"no answer within {self._timeout:g} seconds") from None
         except openai.APIStatusError as error:
-            raise self._refusal(error.status_code, _said(error.response.content), error.response.headers) from None
-        except openai.APIConnectionError as error:
-            raise CallFailed("connection", self._without_key(_reason(error))) from None
-        except ValueError:
-            raise CallFailed("body", "the server's answer is no valid JSON") from None
+            raise self._refused(error.response) from None
+        except openai.OpenAIError as error:
+            if unreadable := next((each for each in causes(error) if isinstance(each, Unreadable)), None):
+                raise CallFailed("body", str(unreadable)) from None
+            raise CallFailed("connection", self.hidden(_reason(error))) from None
+        try:
+            answer = parsed(content)  # at once: while nobody else runs, no other large answer is read
+        except ValueError as error:
+            raise CallFailed("body", f"the server's answer {error}") from None
         if not isinstance(answer, dict):
             raise CallFailed("body", "the server's answer is no JSON object")
         if isinstance(answer.get("error"), dict):  # some gateways answer 200 with an error in it
+            if len(content) > SMALL_ANSWER:
+                raise CallFailed("body", "the server's answer is too large for an error")
             status = answer["error"].get("code")
             known = isinstance(status, int) and HTTPStatus.BAD_REQUEST <= status < _BEYOND_STATUS
             raise self._refusal(status if known else HTTPStatus.INTERNAL_SERVER_ERROR, answer["error"], {})
         return answer
+
+    def _refused(self, response: Any) -> CallFailed:
+        if response.is_redirect and "location" in response.headers:
+            return CallFailed("redirect", self.hidden(response.text), status=response.status_code)
+        return self._refusal(response.status_code, _said(hidden_bytes(response.content)), response.headers)
 
     def _refusal(self, status: int, body: object, headers: Any) -> CallFailed:
         said: dict[str, Any] = body if isinstance(body, dict) else {"message": body}
         inner = said.get("error")
         said = inner if isinstance(inner, dict) else said
         message = said.get("message") or said.get("detail") or said.get("error") or "no reason given"
-        text = message if isinstance(message, str) else json.dumps(message, ensure_ascii=False)
+        text = message if isinstance(message, str) else _written(message)
         return CallFailed(
             "status",
-            self._without_key(f"HTTP {status}: {' '.join(text.split())[:_LONGEST_MESSAGE]}"),
+            f"HTTP {status}: {' '.join(self.hidden(valid(text)).split())[:_LONGEST_MESSAGE]}",
             status=status,
             code=_word(said.get("code")),
             param=_word(said.get("param")),
             wait=_seconds(headers.get("retry-after")),
         )
-
-    def _without_key(self, text: str) -> str:
-        return text if self._key == NO_KEY else text.replace(self._key, "***")
-
-
-async def _as_utf8(response: Any) -> None:
-    """Have the library read errors as UTF-8, whatever encoding the server names: some (`hex`) it cannot read with."""
-    response.encoding = "utf-8"
 
 
 def _said(content: bytes) -> object:
@@ -179,13 +196,20 @@ def _said(content: bytes) -> object:
         return content.decode("utf-8", "replace").strip()
 
 
+def _written(value: object) -> str:
+    try:
+        return json.dumps(value, ensure_ascii=False)
+    except RecursionError:  # it could be read, from a place that is not as deep
+        return "no reason given"
+
+
 def _word(value: object) -> str:
-    return value if isinstance(value, str) else ""
+    return value if isinstance(value, str) and len(value) <= _LONGEST_WORD else ""
 
 
 def _seconds(retry_after: str | None) -> float | None:
     """`Retry-After`, which is a number of seconds or a date."""
-    if not retry_after:
+    if not retry_after or len(retry_after) > _LONGEST_WORD:
         return None
     try:
         return max(0.0, float(retry_after))
