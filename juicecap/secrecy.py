@@ -2,12 +2,12 @@
 
 A server, what stands before it, or a library may repeat a key in whatever it says: as it is, in another case, escaped for JSON, for an
 address or for HTML (also twice), in hexadecimal digits, in base64 at any offset. Whoever keeps or shows a foreign text puts it through
-`hidden` first, before it is cut: half a key would not be found any more. A text that is to be an answer is never changed, so
-`key_in` says whether it holds a key.
+`hidden` first, before it is cut: half a key would not be found any more. A text that is to be an answer is never changed, so `key_in`
+says whether it holds a key.
 
 What is shorter than `SHORTEST` may be a part of any word, so it is hidden only where its owner says so.
 
-Not covered: a key that somebody takes apart on purpose (backwards, with a word in between).
+Not covered: a key that somebody takes apart on purpose (backwards, with a word in between), and the half that a server cut off.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import base64
 import html
 import re
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 SHORTEST = 8
 """Characters of a key that is looked for in every text."""
@@ -35,22 +35,24 @@ def keep(key: str, name: str) -> None:
 
 
 def hidden(text: str, *more: str, marks: Mapping[str, str] | None = None) -> str:
-    """The text without any key that is known, and without `more`, which may be shorter. `marks` are what stands there instead, by key."""
+    """The text without any key that is known, and without `more`, which may be shorter. `marks` say what stands there instead, by key."""
     for key in _longest_first(*more):
-        text = _spelled(key).sub((marks or {}).get(key, MARK).replace("\\", r"\\"), text)
+        spelled, mark = _spelled(key), (marks or {}).get(key, MARK)
+        if spelled.may_be_in(text):
+            text = spelled.pattern.sub(mark.replace("\\", r"\\"), text)
     return text
 
 
 def hidden_bytes(content: bytes) -> bytes:
     """The same for bytes that are not decoded yet."""
     for key in _longest_first():
-        content = _spelled_in_bytes(key).sub(MARK.encode(), content)
+        content = _spelled(key).pattern_of_bytes.sub(MARK.encode(), content)
     return content
 
 
 def key_in(text: str) -> str:
     """The name of the variable whose key the text holds; empty if it holds none."""
-    return next((_known[key] for key in _longest_first() if _spelled(key).search(text)), "")
+    return next((_known[key] for key in _longest_first() if _spelled(key).is_in(text)), "")
 
 
 def _longest_first(*more: str) -> list[str]:
@@ -58,20 +60,49 @@ def _longest_first(*more: str) -> list[str]:
     return sorted({*_known, *filter(None, more)}, key=lambda key: (-len(key), key))
 
 
-@lru_cache(maxsize=256)
-def _spelled(key: str) -> re.Pattern[str]:
+class _Spelled:
     """Everything that reads as this key."""
-    plain = "".join(map(_character, key))
-    if len(key) < SHORTEST:
-        return re.compile(plain)
-    code = key.encode()
-    in_base64 = "|".join("".join(_SIXTY_FOUR.get(each, each) for each in core) for core in _base64(code))
-    return re.compile(f"(?i:{plain}|{code.hex()})|{in_base64}")
+
+    def __init__(self, key: str) -> None:
+        self._key = key
+        self._is_long = len(key) >= SHORTEST
+        self._in_base64 = _base64(key.encode()) if self._is_long else []
+
+    @cached_property
+    def pattern(self) -> re.Pattern[str]:
+        plain = "".join(map(_character, self._key))
+        if not self._is_long:
+            return re.compile(plain)
+        in_base64 = "|".join("".join(_DIGITS.get(each, each) for each in digits) for digits in self._in_base64)
+        return re.compile(f"(?i:{plain}|{self._key.encode().hex()})|{in_base64}")
+
+    @cached_property
+    def pattern_of_bytes(self) -> re.Pattern[bytes]:
+        return re.compile(self.pattern.pattern.encode())
+
+    def is_in(self, text: str) -> bool:
+        return self.may_be_in(text) and self.pattern.search(text) is not None
+
+    def may_be_in(self, text: str) -> bool:
+        """Whether the pattern need be looked for: an answer is told in a microsecond to hold no key."""
+        if any(mark in text for mark in _ESCAPES):
+            return True
+        if not self._is_long:
+            return self._key in text
+        small = text.lower()
+        return any(each in small for each in self._small) or any(each in text for each in self._exact)
+
+    @cached_property
+    def _small(self) -> tuple[str, ...]:
+        return self._key.lower(), self._key.encode().hex()
+
+    @cached_property
+    def _exact(self) -> tuple[str, ...]:
+        in_addresses = [digits.translate(_IN_ADDRESSES) for digits in self._in_base64]
+        return tuple(dict.fromkeys([*self._in_base64, *in_addresses]))
 
 
-@lru_cache(maxsize=256)
-def _spelled_in_bytes(key: str) -> re.Pattern[bytes]:
-    return re.compile(_spelled(key).pattern.encode())
+_spelled = lru_cache(maxsize=256)(_Spelled)
 
 
 def _character(character: str) -> str:
@@ -91,8 +122,13 @@ def _character(character: str) -> str:
     return f"(?:{'|'.join(ways)})"
 
 
-_SIXTY_FOUR = {"+": r"(?:[+-]|%2[bB])", "/": r"(?:\\{0,8}/|_|%2[fF])"}
+_ESCAPES = ("\\", "%", "&")
+"""What begins an escaped character."""
+
+_DIGITS = {"+": r"(?:[+-]|%2[bB])", "/": r"(?:\\{0,8}/|_|%2[fF])"}
 """Digits of base64 that are written in several ways."""
+
+_IN_ADDRESSES = str.maketrans("+/", "-_")
 
 
 def _base64(code: bytes) -> list[str]:

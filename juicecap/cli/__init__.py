@@ -17,6 +17,7 @@ from contextlib import suppress
 import juicecap
 from juicecap.cli.interrupt import INTERRUPTED, ending_in_good_order, ending_with, ignored_at_the_end
 from juicecap.errors import BugError, JuicecapError
+from juicecap.secrecy import hidden
 
 VERBS = {
     "check": "find what is wrong with a recipe before it costs anything",
@@ -61,9 +62,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _say(text: str) -> None:
-    """Tell people, if they listen: a terminal that is gone changes no exit code."""
+    """Tell people, if they listen: a terminal that is gone changes no exit code. A bug's lines hold no key either."""
     with suppress(OSError):
-        print(text, file=sys.stderr)
+        print(hidden(text), file=sys.stderr)
 
 
 def _let_go_of_closed_pipes() -> None:

@@ -38,6 +38,7 @@ from juicecap.runner.result import RunResult, StepResult, rejections_allowed
 from juicecap.runner.steps import Finished, Stage, run_step
 from juicecap.runner.watch import Watch
 from juicecap.sample import HIDDEN
+from juicecap.secrecy import keep
 from juicecap.vlm import core
 from juicecap.vlm.base import digest_of
 from juicecap.vlm.journal import Journal
@@ -63,9 +64,11 @@ def run_local(
     output = export_target(recipe.export_path, recipe.export_shard_size)
     if recipe.export_shard_size:
         check_folder(output)
+    for name in (secrets := _secrets(recipe)):  # of all ops, also of those whose servers are asked later, or no more
+        keep(os.environ.get(name, "").strip(), name)
     with (
         folder.claimed(output, overwrite=overwrite) as ready,
-        logging_to(folder.log, _secrets(recipe)),
+        logging_to(folder.log, secrets),
         quiet_datasets(),
         Reporter(recipe, folder.root, output, progress, metrics) as reporter,
     ):

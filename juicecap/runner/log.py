@@ -1,8 +1,8 @@
 """`log.jsonl`: what a run logs, one flat JSON object per line.
 
 Each has `time`, `level`, `message` and `where` (module and line), and whatever facts were bound to it (`event`, `op`, counts).
-Keys of servers never stand in it: wherever the value of a variable that holds one appears, its name stands instead. Values of
-variables in a traceback are not written.
+Keys of servers and tokens of stores never stand in it: wherever the value of a variable that holds one appears, also escaped or in
+base64, its name stands instead. Values of variables in a traceback are not written.
 """
 
 from __future__ import annotations
@@ -19,19 +19,24 @@ from typing import TYPE_CHECKING, Any
 from loguru import logger
 
 from juicecap.data.atomic import write_error
+from juicecap.secrecy import SHORTEST, hidden
 
 if TYPE_CHECKING:
     from loguru import Message
 
-SHORTEST_KEY = 8
-"""Characters: what is shorter is no key, and may be a part of any word."""
+TOKENS = (
+    "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AZURE_STORAGE_ACCOUNT_KEY",
+    "AZURE_STORAGE_CONNECTION_STRING", "AZURE_STORAGE_KEY", "AZURE_STORAGE_SAS_TOKEN", "AZURE_CLIENT_SECRET", "OSS_ACCESS_KEY_SECRET",
+    "OSS_SECRET_ACCESS_KEY",
+)  # fmt: skip
+"""Variables from which the libraries of the Hub and of stores take what nobody else may know."""
 
 
 @contextmanager
 def logging_to(file: Path, secrets: Iterable[str] = ()) -> Iterator[None]:
     """Append what is logged in the block; a disk that is full by then is told where it matters.
 
-    `secrets` are names of environment variables whose values must not appear.
+    `secrets` are names of environment variables whose values must not appear, besides `TOKENS`.
 
     Raises:
         DataError, EnvironmentFailure: the file cannot be written.
@@ -40,11 +45,11 @@ def logging_to(file: Path, secrets: Iterable[str] = ()) -> Iterator[None]:
         stream = file.open("a", encoding="utf-8", errors="backslashreplace")
     except OSError as error:
         raise write_error(file, error) from error
-    values = {os.environ.get(name, ""): name for name in secrets}
-    hidden = {value: f"${{{name}}}" for value, name in values.items() if len(value) >= SHORTEST_KEY}
+    values = {os.environ.get(name, "").strip(): name for name in (*TOKENS, *secrets)}
+    marks = {value: f"${{{name}}}" for value, name in values.items() if len(value) >= SHORTEST}
 
     def write(message: Message) -> None:
-        line = json.dumps(_without(hidden, _facts(message)), ensure_ascii=False, default=str)
+        line = json.dumps(_without(marks, _facts(message)), ensure_ascii=False)
         with suppress(OSError):
             stream.write(f"{line}\n")
             stream.flush()
@@ -58,15 +63,15 @@ def logging_to(file: Path, secrets: Iterable[str] = ()) -> Iterator[None]:
             stream.close()
 
 
-def _without(hidden: dict[str, str], facts: Any) -> Any:
+def _without(marks: dict[str, str], facts: Any) -> Any:
     """The same facts with no secret in any of their texts."""
-    if isinstance(facts, str):
-        for value, name in hidden.items():
-            facts = facts.replace(value, name)
-        return facts
     if isinstance(facts, dict):
-        return {key: _without(hidden, each) for key, each in facts.items()}
-    return [_without(hidden, each) for each in facts] if isinstance(facts, list | tuple) else facts
+        return {_without(marks, key): _without(marks, each) for key, each in facts.items()}
+    if isinstance(facts, list | tuple):
+        return [_without(marks, each) for each in facts]
+    if facts is None or isinstance(facts, bool | int | float):
+        return facts
+    return hidden(str(facts), *marks, marks=marks)
 
 
 def _facts(message: Message) -> dict[str, Any]:

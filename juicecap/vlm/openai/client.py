@@ -36,7 +36,7 @@ _PACKED = ("gzip", "x-gzip", "deflate")
 _EITHER_HEADER = zlib.MAX_WBITS | 32
 """gzip's or zlib's, whichever is there."""
 
-_KEPT = ("location", "retry-after")
+_KEPT = (b"location", b"retry-after")
 
 
 class Unreadable(openai.OpenAIError):
@@ -145,5 +145,5 @@ def _origin(url: Any) -> str:
 
 def _in_memory(response: Any, content: bytes) -> Any:
     """The response as if it had come with this content, and without the headers that nobody reads."""
-    headers = {name: response.headers[name] for name in _KEPT if name in response.headers}
+    headers = [(name, value) for name, value in response.headers.raw if name.lower() in _KEPT]
     return type(response)(response.status_code, headers=headers, content=content, request=response.request)
