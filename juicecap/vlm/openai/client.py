@@ -64,13 +64,14 @@ class Client(openai.DefaultAsyncHttpxClient):
             request = onward
             response = await super().send(request, **{**how, "stream": True, "follow_redirects": False})
             try:
-                onward = response.next_request
-                if onward is None:
+                if not response.has_redirect_location:
                     return _in_memory(response, await self._content(response))
-                if _origin(onward.url) != _origin(request.url):
-                    return _in_memory(response, f"{_origin(request.url)} redirects to {_origin(onward.url)}".encode())
+                onward = response.next_request
+                there = _origin(onward.url) if onward else "what is no address"
+                if there != _origin(request.url):
+                    return _in_memory(response, f"{_origin(request.url)} redirects to {there}".encode())
                 if redirects == MOST_REDIRECTS:
-                    return _in_memory(response, f"{_origin(request.url)} redirects more than {redirects} times".encode())
+                    return _in_memory(response, f"{there} redirects more than {redirects} times".encode())
                 redirects += 1
             finally:
                 await response.aclose()
@@ -91,21 +92,24 @@ class Client(openai.DefaultAsyncHttpxClient):
             raise _too_large(most)
         unpacker = _Unpacker(response.headers.get("content-encoding", ""))
         content, received = bytearray(), 0
-        async with AsyncExitStack() as large:
-            alone = False
-            async for piece in response.aiter_raw():
-                received += len(piece)
-                for part in unpacker.unpacked(piece):
-                    content += part
-                    if len(content) > SMALL_ANSWER and not alone:
-                        await large.enter_async_context(self._one_large)
-                        alone = True
-                    if len(content) > most:
+        try:
+            async with AsyncExitStack() as large:
+                alone = False
+                async for piece in response.aiter_raw():
+                    received += len(piece)
+                    for part in unpacker.unpacked(piece):
+                        content += part
+                        if len(content) > SMALL_ANSWER and not alone:
+                            await large.enter_async_context(self._one_large)
+                            alone = True
+                        if len(content) > most:
+                            raise _too_large(most)
+                    if received > most:
                         raise _too_large(most)
-                if received > most:
-                    raise _too_large(most)
-            unpacker.end()
-            return bytes(content)
+                unpacker.end()
+                return bytes(content)
+        finally:
+            content.clear()  # an error keeps alive what its functions hold
 
 
 class _Unpacker:

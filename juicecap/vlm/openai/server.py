@@ -10,11 +10,12 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import partial
 from http import HTTPStatus
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import openai
 
@@ -25,6 +26,9 @@ from juicecap.vlm.openai.client import SMALL_ANSWER, Client, Unreadable
 from juicecap.vlm.openai.options import Options
 from juicecap.vlm.openai.wire import misshapen, parsed
 from juicecap.vlm.unicode import valid
+
+Json = dict[str, Any]
+T = TypeVar("T")
 
 PATIENCE = 20.0
 """Seconds for a server to show that it is there."""
@@ -87,20 +91,18 @@ class Server:
             http_client=Client(),
         )
 
-    async def models(self) -> list[dict[str, Any]]:
+    async def models(self) -> list[Json]:
         """What the server says about each of its models; empty if it has no such list.
 
         Raises:
             CallFailed: it is not there, or refuses.
         """
         try:
-            listed = await self._attempt(self._client.models.with_raw_response.list())
+            return await self._attempt(self._client.models.with_raw_response.list(), self._models)
         except CallFailed as failed:
             if failed.kind == "body" or (failed.kind == "status" and failed.status in _NO_LIST):
                 return []
             raise
-        models = listed.get("data")
-        return [model for model in models if isinstance(model, dict)] if isinstance(models, list) else []
 
     async def is_there(self) -> bool:
         """Whether the server says anything at all, which need not be an answer."""
@@ -113,24 +115,18 @@ class Server:
             return failed.kind not in ("connection", "timeout")
         return True
 
-    async def chat(self, body: dict[str, Any]) -> Reply:
+    async def chat(self, body: Json) -> Reply:
         """The answer to one chat request, with at least one candidate.
 
         Raises:
             CallFailed: there is none.
         """
         rest = {name: value for name, value in body.items() if name not in ("model", "messages")}
-        answer = await self._attempt(
-            self._client.chat.completions.with_raw_response.create(
-                model=body["model"], messages=body["messages"], extra_body=rest
-            )
+        call = self._client.chat.completions.with_raw_response.create(
+            model=body["model"], messages=body["messages"], extra_body=rest
         )
-        if reason := misshapen(answer, body.get("max_tokens") or body["max_completion_tokens"]):
-            raise CallFailed("body", reason)
-        reply = read(answer, body.get("n", 1), self.hidden)
-        if name := key_in("\n".join(candidate.text for candidate in reply.candidates)):
-            raise CallFailed("body", f"the server's answer holds the key that is in {name}")
-        return reply
+        limit = body.get("max_tokens") or body["max_completion_tokens"]
+        return await self._attempt(call, partial(self._reply, asked=body.get("n", 1), max_tokens=limit))
 
     def hidden(self, text: str) -> str:
         """What the server said, without its key and without what may be one in its address."""
@@ -140,11 +136,15 @@ class Server:
         """Close all connections."""
         await self._client.close()
 
-    async def _attempt(self, call: Awaitable[Any]) -> dict[str, Any]:
-        """Await a call of the client, from its connection to its last byte within the timeout."""
+    async def _attempt(self, call: Awaitable[Any], understand: Callable[[bytes], T | CallFailed]) -> T:
+        """Await a call of the client, from its connection to its last byte within the timeout.
+
+        What came is understood at once: while nobody else runs, no other large answer is read. No function that an error passes
+        through holds it, since the error would hold the function.
+        """
         try:
             async with asyncio.timeout(self._timeout):
-                content = (await call).content
+                understood = understand((await call).content)
         except (TimeoutError, openai.APITimeoutError):
             raise CallFailed("timeout", f"no answer within {self._timeout:g} seconds") from None
         except openai.APIStatusError as error:
@@ -153,27 +153,50 @@ class Server:
             if unreadable := next((each for each in causes(error) if isinstance(each, Unreadable)), None):
                 raise CallFailed("body", str(unreadable)) from None
             raise CallFailed("connection", self.hidden(_reason(error))) from None
+        if isinstance(understood, CallFailed):
+            raise understood
+        return understood
+
+    def _reply(self, content: bytes, *, asked: int, max_tokens: int) -> Reply | CallFailed:
+        answer = self._object(content)
+        if isinstance(answer, CallFailed):
+            return answer
+        if reason := misshapen(answer, max_tokens):
+            return CallFailed("body", reason)
+        reply = read(answer, asked, self.hidden)
+        if name := key_in("\n".join(candidate.text for candidate in reply.candidates)):
+            return CallFailed("body", f"the server's answer holds the key that is in {name}")
+        return reply
+
+    def _models(self, content: bytes) -> list[Json] | CallFailed:
+        listed = self._object(content)
+        if isinstance(listed, CallFailed):
+            return listed
+        models = listed.get("data")
+        return [model for model in models if isinstance(model, dict)] if isinstance(models, list) else []
+
+    def _object(self, content: bytes) -> Json | CallFailed:
         try:
-            answer = parsed(content)  # at once: while nobody else runs, no other large answer is read
+            answer = parsed(content)
         except ValueError as error:
-            raise CallFailed("body", f"the server's answer {error}") from None
+            return CallFailed("body", f"the server's answer {error}")
         if not isinstance(answer, dict):
-            raise CallFailed("body", "the server's answer is no JSON object")
+            return CallFailed("body", "the server's answer is no JSON object")
         if isinstance(answer.get("error"), dict):  # some gateways answer 200 with an error in it
             if len(content) > SMALL_ANSWER:
-                raise CallFailed("body", "the server's answer is too large for an error")
+                return CallFailed("body", "the server's answer is too large for an error")
             status = answer["error"].get("code")
             known = isinstance(status, int) and HTTPStatus.BAD_REQUEST <= status < _BEYOND_STATUS
-            raise self._refusal(status if known else HTTPStatus.INTERNAL_SERVER_ERROR, answer["error"], {})
+            return self._refusal(status if known else HTTPStatus.INTERNAL_SERVER_ERROR, answer["error"], {})
         return answer
 
     def _refused(self, response: Any) -> CallFailed:
-        if response.is_redirect and "location" in response.headers:
+        if response.has_redirect_location:
             return CallFailed("redirect", self.hidden(response.text), status=response.status_code)
         return self._refusal(response.status_code, _said(hidden_bytes(response.content)), response.headers)
 
     def _refusal(self, status: int, body: object, headers: Any) -> CallFailed:
-        said: dict[str, Any] = body if isinstance(body, dict) else {"message": body}
+        said: Json = body if isinstance(body, dict) else {"message": body}
         inner = said.get("error")
         said = inner if isinstance(inner, dict) else said
         message = said.get("message") or said.get("detail") or said.get("error") or "no reason given"
