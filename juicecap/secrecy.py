@@ -1,9 +1,9 @@
 """Keys of servers: known to this process from the moment they are read, and hidden wherever they come back.
 
-A server, what stands before it, or a library may repeat a key in whatever it says: as it is, in another case, escaped for JSON, for an
-address or for HTML (also twice), in hexadecimal digits, in base64 at any offset. Whoever keeps or shows a foreign text puts it through
-`hidden` first, before it is cut: half a key would not be found any more. A text that is to be an answer is never changed, so `key_in`
-says whether it holds a key.
+A server, a gateway before it, or a library may repeat a key in whatever it says: as it is, in another case, escaped for JSON, for
+an address or for HTML (also twice), in hexadecimal digits, in base64 at any offset. Foreign texts go through `hidden` before they
+are kept, shown or cut: half a key would not be found any more. A text that is to be an answer is never changed, so `key_in` says
+whether it holds a key.
 
 What is shorter than `SHORTEST` may be a part of any word, so it is hidden only where its owner says so.
 
@@ -24,6 +24,13 @@ SHORTEST = 8
 MARK = "***"
 """What stands in the place of a key."""
 
+TOKENS = (
+    "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AZURE_CLIENT_SECRET",
+    "AZURE_STORAGE_ACCOUNT_KEY", "AZURE_STORAGE_CONNECTION_STRING", "AZURE_STORAGE_KEY", "AZURE_STORAGE_SAS_TOKEN",
+    "OSS_ACCESS_KEY_SECRET", "OSS_SECRET_ACCESS_KEY",
+)  # fmt: skip
+"""Variables from which the libraries of the Hub and of stores take what nobody else may know."""
+
 _known: dict[str, str] = {}
 """Key to the name of the variable that holds it."""
 
@@ -35,7 +42,10 @@ def keep(key: str, name: str) -> None:
 
 
 def hidden(text: str, *more: str, marks: Mapping[str, str] | None = None) -> str:
-    """The text without any key that is known, and without `more`, which may be shorter. `marks` say what stands there instead, by key."""
+    """The text without any key that is known, and without `more`, which may be shorter.
+
+    `marks` say by key what stands there instead.
+    """
     for key in _longest_first(*more):
         spelled, mark = _spelled(key), (marks or {}).get(key, MARK)
         if spelled.may_be_in(text):
@@ -132,8 +142,10 @@ _IN_ADDRESSES = str.maketrans("+/", "-_")
 
 
 def _base64(code: bytes) -> list[str]:
-    """What stands in base64 where these bytes begin a group of three, or come one or two bytes behind its beginning: the digits that
-    depend on nothing else."""
+    """These bytes in base64 where they begin a group of three, and where they come one or two bytes behind its beginning.
+
+    Only the digits that depend on nothing else.
+    """
     digits = []
     for before, first in ((0, 0), (1, 2), (2, 3)):
         whole = base64.b64encode(bytes(before) + code).decode()

@@ -6,7 +6,6 @@ import base64
 import html
 import json
 import time
-from collections.abc import Iterator
 from urllib.parse import quote
 
 import pytest
@@ -18,10 +17,9 @@ KEY = "sk-Very/secret+&01234_6789"
 
 
 @pytest.fixture(autouse=True)
-def only_this_one(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def only_this_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(secrecy, "_known", {})
     keep(KEY, "MY_KEY")
-    yield
 
 
 def in_json(text: str) -> str:
@@ -89,7 +87,9 @@ def test_what_is_left_of_base64_tells_no_byte_of_it(before: int) -> None:
     assert (len(whole) - len(tail)) * 6 > (before + len(KEY) - 1) * 8
 
 
-@pytest.mark.parametrize("text", ["", "A red circle.", KEY[:-1], KEY[1:], KEY.replace("V", "W"), "100% & more \\ " * 99, "sk-" * 99])
+@pytest.mark.parametrize(
+    "text", ["", "A red circle.", KEY[:-1], KEY[1:], KEY.replace("V", "W"), "100% & more \\ " * 99, "sk-" * 99]
+)
 def test_other_texts_stay(text: str) -> None:
     assert (hidden(text), hidden_bytes(text.encode()), key_in(text)) == (text, text.encode(), "")
 

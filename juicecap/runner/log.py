@@ -1,8 +1,8 @@
 """`log.jsonl`: what a run logs, one flat JSON object per line.
 
 Each has `time`, `level`, `message` and `where` (module and line), and whatever facts were bound to it (`event`, `op`, counts).
-Keys of servers and tokens of stores never stand in it: wherever the value of a variable that holds one appears, also escaped or in
-base64, its name stands instead. Values of variables in a traceback are not written.
+Keys of servers and tokens of stores never stand in it: wherever the value of a variable that holds one appears, also escaped or
+in base64, its name stands instead. Values of variables in a traceback are not written.
 """
 
 from __future__ import annotations
@@ -24,19 +24,12 @@ from juicecap.secrecy import SHORTEST, hidden
 if TYPE_CHECKING:
     from loguru import Message
 
-TOKENS = (
-    "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AZURE_STORAGE_ACCOUNT_KEY",
-    "AZURE_STORAGE_CONNECTION_STRING", "AZURE_STORAGE_KEY", "AZURE_STORAGE_SAS_TOKEN", "AZURE_CLIENT_SECRET", "OSS_ACCESS_KEY_SECRET",
-    "OSS_SECRET_ACCESS_KEY",
-)  # fmt: skip
-"""Variables from which the libraries of the Hub and of stores take what nobody else may know."""
-
 
 @contextmanager
 def logging_to(file: Path, secrets: Iterable[str] = ()) -> Iterator[None]:
     """Append what is logged in the block; a disk that is full by then is told where it matters.
 
-    `secrets` are names of environment variables whose values must not appear, besides `TOKENS`.
+    `secrets` are names of environment variables whose values must not appear.
 
     Raises:
         DataError, EnvironmentFailure: the file cannot be written.
@@ -45,7 +38,7 @@ def logging_to(file: Path, secrets: Iterable[str] = ()) -> Iterator[None]:
         stream = file.open("a", encoding="utf-8", errors="backslashreplace")
     except OSError as error:
         raise write_error(file, error) from error
-    values = {os.environ.get(name, "").strip(): name for name in (*TOKENS, *secrets)}
+    values = {os.environ.get(name, "").strip(): name for name in secrets}
     marks = {value: f"${{{name}}}" for value, name in values.items() if len(value) >= SHORTEST}
 
     def write(message: Message) -> None:

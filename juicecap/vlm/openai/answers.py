@@ -43,8 +43,9 @@ class Reply:
 def read(answer: dict[str, Any], asked: int | None = None, hide: Callable[[str], str] = hidden) -> Reply:
     """What is in an answer that has the right shape (`wire.misshapen`): as many candidates as were asked for, at most.
 
-    Counts that make no sense are 0, as if not told. What is no candidate's text goes through `hide`. Servers tell how many tokens all candidates have together. Where there are several, each is given a share in proportion to the
-    length of its text, so that the sum is right; with one candidate the number is exact.
+    Counts that make no sense are 0, as if not told. Reasons of refusals go through `hide`. Servers tell how many tokens all
+    candidates have together. Where there are several, each is given a share in proportion to the length of its text, so that the
+    sum is right; with one candidate the number is exact.
     """
     prompt_tokens, tokens = _usage(answer.get("usage"))
     choices = _in_order(answer["choices"])

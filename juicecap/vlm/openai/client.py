@@ -1,8 +1,8 @@
 """The HTTP client under the library: it reads no more of an answer than is allowed, and gives frames and key to one server only.
 
-Answers are asked for as they are (`Accept-Encoding: identity`), since captions are short. A server that packs them all the same is
-understood if it takes gzip or deflate, once. They are unpacked in pieces of `_PIECE` bytes, so that a small answer cannot become a
-large one in one step. What is more than the limit, packed or unpacked, is not read on. Headers are limited by the library (100 KiB).
+Answers are asked for as they are (`Accept-Encoding: identity`), since captions are short. If a server compresses them all the
+same, gzip or deflate is undone, once. That is done in pieces of `_PIECE` bytes, so that a small answer cannot become a large one
+in one step. What exceeds the limit, compressed or not, is not read on. Headers are limited by the library (100 KiB).
 
 Of answers beyond `SMALL_ANSWER` one is read at a time, so that many at once take no more memory than one. Smaller ones wait for
 nobody.

@@ -1,8 +1,8 @@
 """One attempt at one request: the only place that touches the client library, whose errors become `CallFailed`.
 
 The library's own retries are off (see `retry`), and so is its reading of answers: whatever a server sends, it is either an answer
-as `wire` wants it or a failure. How much of it is read is bounded (`client`). No key leaves this module in what a server said: it is
-taken out of errors before they are cut, and an answer that holds one is none.
+as `wire` wants it or a failure. How much of it is read is bounded (`client`). No key leaves this module in what a server said: it
+is taken out of errors before they are cut, and an answer that holds one is none.
 """
 
 from __future__ import annotations
@@ -40,8 +40,10 @@ _NO_LIST = (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_
 
 
 class CallFailed(Exception):
-    """There is no usable answer: the server was not reached, was silent, said no (`status`), sent the request on to another server
-(`redirect`), or said something unreadable."""
+    """There is no usable answer.
+
+    The server was not reached, was silent, said no (`status`), redirected elsewhere, or sent what cannot be read (`body`).
+    """
 
     def __init__(
         self,

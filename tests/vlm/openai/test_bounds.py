@@ -122,7 +122,9 @@ class TestBytes:
         assert len(bomb) < 2_000
         assert max(map(len, client._Unpacker(encoding).unpacked(bomb))) == 1_000
 
-    @pytest.mark.parametrize("encoding", ["br", "zstd", "gzip, gzip", "deflate, gzip", "gzip;q=1", "compress", "\xff", "identity, br"])
+    @pytest.mark.parametrize(
+        "encoding", ["br", "zstd", "gzip, gzip", "deflate, gzip", "gzip;q=1", "compress", "\xff", "identity, br"]
+    )
     def test_other_packing_is_not_undone(self, server: ScriptedServer, encoding: str) -> None:
         reply = Reply(gzip.compress(gzip.compress(GOOD.data())), 200, {"Content-Encoding": encoding})
         assert among_good_ones(server, reply) == "the server's answer is packed in a way that was not asked for"
@@ -292,9 +294,7 @@ class TestHeaders:
         ids=["long", "many"],
     )
     def test_too_large_ones(self, server: ScriptedServer, headers: dict[str, str]) -> None:
-        bad, good = server.answers(
-            [Reply(GOOD.body, 200, headers), GOOD], prepared(), prepared(), at_once=False, max_attempts=1
-        )
+        bad, good = server.answers([Reply(GOOD.body, 200, headers), GOOD], prepared(), prepared(), at_once=False, max_attempts=1)
         assert bad.failure is not None
         assert (bad.failure.code, bad.failure.message) == ("SERVER_ERROR", "Receive buffer too long")
         assert fates([good]) == ["A red circle."]

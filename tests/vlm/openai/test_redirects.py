@@ -34,8 +34,8 @@ def origin(server: ScriptedServer) -> str:
 
 def words(server: ScriptedServer, there: str) -> str:
     return (
-        f"{server.base} sends requests on to another server, which got neither frames nor a key ({origin(server)} redirects to {there}): "
-        "set api_base to the address of the server that is to answer"
+        f"{server.base} sends requests on to another server, which got neither frames nor a key ({origin(server)} redirects to "
+        f"{there}): set api_base to the address of the server that is to answer"
     )
 
 
@@ -116,7 +116,9 @@ class TestWithinTheServer:
     @pytest.mark.parametrize("location", ["/v2/chat", "{base}/chat/completions/", "chat", "?again", "HTTP://127.0.0.1:{port}/x"])
     def test_the_whole_request_goes_on(self, server: ScriptedServer, status: int, location: str) -> None:
         port = server.base.rpartition(":")[2].removesuffix("/v1")
-        (outcome,) = server.answers([onward(status, location.format(base=server.base, port=port)), said("A red circle.")], prepared())
+        (outcome,) = server.answers(
+            [onward(status, location.format(base=server.base, port=port)), said("A red circle.")], prepared()
+        )
         assert outcome.answers[0].text == "A red circle."
         first, second = server.seen
         assert first.body == second.body
@@ -131,15 +133,20 @@ class TestWithinTheServer:
 
 
 @pytest.mark.parametrize(
-    "location", ["", "http://", "http://[", "javascript:alert(1)", "http://127.0.0.1:99999/", "http://\xff\xfe/", "http://xn--/", "x" * 60_000]
+    "location",
+    ["http://", "http://[", "javascript:alert(1)", "http://127.0.0.1:99999/", "http://\xff\xfe/", "http://xn--/", "x" * 60_000],
 )
 @pytest.mark.parametrize("status", [302, 307])
 def test_a_location_that_is_none(server: ScriptedServer, location: str, status: int) -> None:
+    """It ends the run in a sentence, or is the failure of one request."""
+    told = ""
     try:
         (outcome,) = server.answers([Reply(b"moved", status, {"Location": location})], prepared(), max_attempts=1)
     except EnvironmentFailure as error:
-        assert str(error).startswith(f"{server.base} sends requests on to another server")
-        assert "moved" not in str(error)
+        told = str(error)
+    if told:
+        assert told.startswith(f"{server.base} sends requests on to another server")
+        assert "moved" not in told
     else:
         assert outcome.failure is not None
         assert outcome.failure.code in ("REQUEST_REFUSED", "SERVER_ERROR", "BAD_ANSWER")
