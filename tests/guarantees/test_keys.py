@@ -140,6 +140,8 @@ def test_a_planted_key_is_nowhere_after_a_failing_run(
     done = run(tmp_path, clips.paths[:4], captioning(server))
     assert done.returncode == code, done.stderr
     assert any(f"Bearer {KEY}" == seen.headers.get("authorization") for seen in server.seen)
+    written = {path.name for path in tmp_path.rglob("*") if path.is_file()}
+    assert {"log.jsonl", "recipe.yaml", "journal.sqlite", "rejected.jsonl", "status.json", "figures.prom"} <= written
     assert traces(tmp_path, done) == []
 
 

@@ -31,6 +31,9 @@ MOST_REDIRECTS = 5
 MOST_COOKIES = 50
 """Cookies that are kept; when there are more, all of them go."""
 
+_LEAST_PIECE = 64
+"""What a piece of an answer counts at least: bytes that come one by one cost as much time."""
+
 _PIECE = 2**20
 _PACKED = ("gzip", "x-gzip", "deflate")
 _EITHER_HEADER = zlib.MAX_WBITS | 32
@@ -96,7 +99,7 @@ class Client(openai.DefaultAsyncHttpxClient):
             async with AsyncExitStack() as large:
                 alone = False
                 async for piece in response.aiter_raw():
-                    received += len(piece)
+                    received += max(_LEAST_PIECE, len(piece))
                     for part in unpacker.unpacked(piece):
                         content += part
                         if len(content) > SMALL_ANSWER and not alone:

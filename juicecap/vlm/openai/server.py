@@ -134,6 +134,10 @@ class Server:
         """What the server said, without its key and without what may be one in its address."""
         return hidden(text, *self._secrets)
 
+    def _shortened(self, text: str) -> str:
+        """The same in one line that is not too long. The key goes first: half of it would not be found."""
+        return " ".join(self.hidden(valid(text)).split())[:_LONGEST_MESSAGE]
+
     async def close(self) -> None:
         """Close all connections."""
         await self._client.close()
@@ -154,7 +158,7 @@ class Server:
         except openai.OpenAIError as error:
             if unreadable := next((each for each in causes(error) if isinstance(each, Unreadable)), None):
                 raise CallFailed("body", str(unreadable)) from None
-            raise CallFailed("connection", self.hidden(_reason(error))) from None
+            raise CallFailed("connection", self._shortened(_reason(error))) from None
         if isinstance(understood, CallFailed):
             raise understood
         return understood
@@ -194,7 +198,7 @@ class Server:
 
     def _refused(self, response: Any) -> CallFailed:
         if response.has_redirect_location:
-            return CallFailed("redirect", self.hidden(response.text), status=response.status_code)
+            return CallFailed("redirect", self._shortened(response.text), status=response.status_code)
         return self._refusal(response.status_code, _said(hidden_bytes(response.content)), response.headers)
 
     def _refusal(self, status: int, body: object, headers: Any) -> CallFailed:
@@ -205,7 +209,7 @@ class Server:
         text = message if isinstance(message, str) else _written(message)
         return CallFailed(
             "status",
-            f"HTTP {status}: {' '.join(self.hidden(valid(text)).split())[:_LONGEST_MESSAGE]}",
+            f"HTTP {status}: {self._shortened(text)}",
             status=status,
             code=_word(said.get("code")),
             param=_word(said.get("param")),

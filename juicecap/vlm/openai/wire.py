@@ -7,6 +7,7 @@ Only what an answer stands or falls with has to have its shape: choices, message
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 MOST_VALUES = 2**20
@@ -48,7 +49,7 @@ def misshapen(answer: dict[str, Any], max_tokens: int = 2**20) -> str:
         if message and not _is_text(message.get("content")):
             return "the server's answer has a message that is no text"
         longest = max(LEAST_TEXT, TEXT_OF_A_TOKEN * max_tokens)
-        if message and max(_length(message.get("content")), _length(message.get("refusal"))) > longest:
+        if message and sum(map(len, _texts(message))) > longest:
             return f"the server's answer has a text of more than {longest} characters"
     return ""
 
@@ -62,8 +63,10 @@ def _is_text(content: object) -> bool:
     )
 
 
-def _length(content: object) -> int:
-    """Characters of a text, or of the texts of all parts."""
-    if isinstance(content, list):
-        return sum(_length(part.get("text")) for part in content)
-    return len(content) if isinstance(content, str) else 0
+def _texts(message: dict[str, Any]) -> Iterator[str]:
+    """What a message of the right shape says, and why it says no more."""
+    content = message.get("content")
+    parts = content if isinstance(content, list) else [{"type": "text", "text": content}]
+    yield from (part.get("text") or "" for part in parts if part.get("type") == "text")
+    if isinstance(refusal := message.get("refusal"), str):
+        yield refusal

@@ -78,7 +78,7 @@ class TestBytes:
         [
             Reply(spaces(99_000)),
             Reply(in_chunks(spaces(99_000)), 200, CHUNKED),
-            Reply(in_chunks(spaces(9_000), size=1), 200, CHUNKED),
+            Reply(in_chunks(spaces(1_000), size=1), 200, CHUNKED),
             packed(spaces(99_000)),
             packed(spaces(99_000), "GZip"),
             packed(spaces(99_000), "x-gzip"),
@@ -96,12 +96,13 @@ class TestBytes:
             Reply(b" " * 10_000, times=10_000),
             Reply("{", 200, {"Content-Length": "9" * 20}),
             Reply(in_chunks(spaces(100_000)), 200, CHUNKED),
+            Reply(in_chunks(spaces(2_000), size=1), 200, CHUNKED),
             packed(spaces(100_000)),
             packed(spaces(10_000_000)),
             packed(spaces(10_000_000), "deflate"),
             Reply(gzip.compress(GOOD.data()) + b" " * 10**7, 200, {"Content-Encoding": "gzip"}),
         ],
-        ids=["plain", "a long one", "announced", "in chunks", "packed", "a bomb", "another bomb", "behind its end"],
+        ids=["plain", "a long one", "announced", "in chunks", "in crumbs", "packed", "a bomb", "another bomb", "behind its end"],
     )
     def test_what_is_beyond_is_not_read_on(self, server: ScriptedServer, reply: Reply, monkeypatch: pytest.MonkeyPatch) -> None:
         held: list[int] = []
@@ -245,6 +246,16 @@ class TestTexts:
 
         (outcome,) = server.answers(script, prepared(sampling=Sampling(max_tokens=9)), max_attempts=1)
         assert fates([outcome]) == ["the server's answer has a text of more than 65536 characters"]
+
+    @pytest.mark.parametrize("odd", [[1, [2]], {"text": [1]}, [{"text": "x" * 200_000}], 7, True, [[[[]]]], "x" * 200_000])
+    def test_what_is_no_text_has_none(self, server: ScriptedServer, odd: Any) -> None:
+        parts = [{"type": "text", "text": "A red circle."}, {"type": "thinking", "text": odd}, {"type": "image", "image": odd}]
+        assert among_good_ones(server, said(choice(parts))) == "A red circle."
+        server.script = obliging
+        if not isinstance(odd, str):
+            (outcome,) = server.answers([said(choice("", refusal=odd))], prepared())
+            assert outcome.failure is not None
+            assert outcome.failure.message == "the model refuses to answer: it does not say why"
 
     def test_a_refusal_has_the_same_limit(self, server: ScriptedServer) -> None:
         reply = said(choice("", refusal="x" * 200_000))
