@@ -118,7 +118,7 @@ def traces(folder: Path, done: subprocess.CompletedProcess[str], *keys: str) -> 
     ("fault", "code"),
     [
         pytest.param(refused(400, f"not with {KEY}"), 3, id="rejected samples"),
-        pytest.param(refused(400, "x" * 485 + KEY + "x" * 100), 3, id="where a message is cut"),
+        pytest.param(refused(400, "x" * 478 + KEY + "x" * 100), 3, id="where a message is cut"),
         pytest.param(refused(400, " " * 10**6 + KEY), 3, id="where an error is cut"),
         pytest.param(refused(500, f"oops, {KEY}"), 4, id="failing server"),
         pytest.param(refused(401, f"{KEY} is revoked"), 4, id="revoked"),
@@ -128,7 +128,8 @@ def traces(folder: Path, done: subprocess.CompletedProcess[str], *keys: str) -> 
         pytest.param(Reply(json.dumps({"error": f"not {KEY}"}).encode("utf-16"), 400), 3, id="UTF-16"),
         pytest.param(Reply(f"<html>{KEY}</html>", 502), 4, id="a page"),
         pytest.param(Reply(f"<html>{KEY}</html>"), 4, id="no JSON"),
-        pytest.param(said(choice("", refusal="x" * 290 + KEY)), 3, id="a refusal, cut"),
+        pytest.param(Reply({"error": {"message": "x" * 478 + KEY + "x" * 100, "code": 400}}), 3, id="where that is cut"),
+        pytest.param(said(choice("", refusal="x" * 278 + KEY)), 3, id="where a refusal is cut"),
         pytest.param(Reply("", 307, {"Location": f"http://{KEY}.example.org/{KEY}"}), 4, id="a redirect"),
         pytest.param(refused(429, "later", {"Retry-After": KEY, f"X-{KEY}": KEY, "Set-Cookie": f"a={KEY}"}), 4, id="headers"),
     ],

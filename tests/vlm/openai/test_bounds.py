@@ -14,7 +14,8 @@ from scripted_server import KEY, Reply, ScriptedServer, choice, obliging, prepar
 
 from juicecap.errors import EnvironmentFailure, ModelError
 from juicecap.vlm.base import Outcome, Sampling
-from juicecap.vlm.openai import client
+from juicecap.vlm.openai import backend, client
+from juicecap.vlm.openai.answers import read
 from juicecap.vlm.openai.client import LARGEST_ANSWER, LARGEST_LIST, SMALL_ANSWER
 from juicecap.vlm.openai.wire import LEAST_TEXT, MOST_VALUES
 
@@ -209,6 +210,8 @@ class TestValues:
         choices = [{"index": number, **choice(f"text {number}")} for number in reversed(range(50_000))]
         (outcome,) = server.answers([said(choices=choices)], three())
         assert [answer.text for answer in outcome.answers] == ["text 0", "text 1", "text 2"]
+        reply = read({"choices": choices, "usage": {"completion_tokens": 50_000}}, 2)
+        assert [(each.text, each.tokens) for each in reply.candidates] == [("text 0", 0), ("text 1", 1)]
 
     def test_a_name_said_twice_counts_once(self, server: ScriptedServer) -> None:
         body = GOOD.data().decode()
@@ -229,6 +232,13 @@ class TestValues:
             assert outcome.failure is not None
             assert outcome.failure.code == "REQUEST_REFUSED"
             assert len(outcome.failure.message) <= 500 + len("HTTP 400: ")
+
+
+def test_refusals_in_ever_new_words_are_not_gathered(server: ScriptedServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backend, "MOST_REFUSALS", 5)
+    script = [refused(400, f"no {number}") for number in range(6)] + [refused(400, "no")]
+    outcomes = server.answers(script, *(prepared(str(number)) for number in range(30)), at_once=False)
+    assert fates(outcomes) == [*(f"HTTP 400: no {number}" for number in range(6)), *["HTTP 400: no"] * 24]
 
 
 class TestTexts:
