@@ -53,9 +53,9 @@ def hidden(text: str, *more: str, marks: Mapping[str, str] | None = None) -> str
     return text
 
 
-def hidden_bytes(content: bytes) -> bytes:
-    """The same for bytes that are not decoded yet."""
-    for key in _longest_first():
+def hidden_bytes(content: bytes, *more: str) -> bytes:
+    """The same for bytes that are not decoded yet; what is short is left for `hidden`, since it may be a name in JSON."""
+    for key in _longest_first(*(each for each in more if len(each) >= SHORTEST)):
         content = _spelled(key).pattern_of_bytes.sub(MARK.encode(), content)
     return content
 
@@ -94,7 +94,7 @@ class _Spelled:
         return self.may_be_in(text) and self.pattern.search(text) is not None
 
     def may_be_in(self, text: str) -> bool:
-        """Whether the pattern need be looked for: an answer is told in a microsecond to hold no key."""
+        """Whether the pattern need be looked for; a usual caption takes some microseconds."""
         if any(mark in text for mark in _ESCAPES):
             return True
         if not self._is_long:

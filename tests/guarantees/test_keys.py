@@ -111,6 +111,7 @@ def traces(folder: Path, done: subprocess.CompletedProcess[str], *keys: str) -> 
     files |= {"stdout": done.stdout.encode(), "stderr": done.stderr.encode()}
     ways = [way.encode().lower() for key in keys or (KEY,) for way in (key, *(WAYS.values() if key == KEY else ()))]
     halves = [way[:16] for way in ways]  # what was cut
+    halves += [key[:10].lower().encode(code) for key in keys or (KEY,) for code in ("utf-16-le", "utf-16-be", "utf-32-le")]
     return [name for name, content in files.items() if any(half in content.lower() for half in halves)]
 
 
@@ -127,6 +128,9 @@ def traces(folder: Path, done: subprocess.CompletedProcess[str], *keys: str) -> 
         pytest.param(Reply({"error": {"message": f"no {KEY}", "code": 400}}), 3, id="an error that says 200"),
         pytest.param(Reply(json.dumps({"error": f"not {KEY}"}).encode("utf-16"), 400), 3, id="UTF-16"),
         pytest.param(Reply(f"<html>{KEY}</html>", 502), 4, id="a page"),
+        pytest.param(Reply(f"<html>{KEY}</html>".encode("utf-16"), 422), 3, id="a page in UTF-16"),
+        pytest.param(Reply(f"<html>{KEY}</html>".encode("utf-16-be"), 422), 3, id="a page in UTF-16, the other way"),
+        pytest.param(Reply(f"<html>{KEY}</html>".encode("utf-32"), 422), 3, id="a page in UTF-32"),
         pytest.param(Reply(f"<html>{KEY}</html>"), 4, id="no JSON"),
         pytest.param(Reply({"error": {"message": "x" * 478 + KEY + "x" * 100, "code": 400}}), 3, id="where that is cut"),
         pytest.param(said(choice("", refusal="x" * 278 + KEY)), 3, id="where a refusal is cut"),

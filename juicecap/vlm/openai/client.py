@@ -19,7 +19,10 @@ from typing import Any
 import openai
 
 SMALL_ANSWER = 2**20
-"""Bytes of an answer that is read side by side with others; and the most that is read of an error."""
+"""Bytes of an answer that is read side by side with others."""
+
+LARGEST_ERROR = 2**18
+"""Bytes of an error that are read: servers may repeat a whole request in one, and its beginning says what is wrong."""
 
 LARGEST_ANSWER = 2**26
 """Bytes of an answer."""
@@ -85,13 +88,14 @@ class Client(openai.DefaultAsyncHttpxClient):
         if response.is_success:
             return await self._read(response, LARGEST_LIST if response.request.method == "GET" else LARGEST_ANSWER)
         try:
-            return await self._read(response, SMALL_ANSWER)
+            return await self._read(response, LARGEST_ERROR, whole=False)
         except Unreadable as error:  # what the status says is said all the same
             return str(error).encode()
 
-    async def _read(self, response: Any, most: int) -> bytes:
+    async def _read(self, response: Any, most: int, *, whole: bool = True) -> bytes:
+        """What came; where it need not be `whole`, the beginning of what is more than `most`."""
         announced = response.headers.get("content-length", "")
-        if announced.isdecimal() and int(announced[:20]) > most:
+        if whole and announced.isdecimal() and int(announced[:20]) > most:
             raise _too_large(most)
         unpacker = _Unpacker(response.headers.get("content-encoding", ""))
         content, received = bytearray(), 0
@@ -106,9 +110,11 @@ class Client(openai.DefaultAsyncHttpxClient):
                             await large.enter_async_context(self._one_large)
                             alone = True
                         if len(content) > most:
+                            break
+                    if max(received, len(content)) > most:
+                        if whole:
                             raise _too_large(most)
-                    if received > most:
-                        raise _too_large(most)
+                        return bytes(content[:most])
                 unpacker.end()
                 return bytes(content)
         finally:

@@ -35,7 +35,7 @@ _EXTENDED = ("vllm", "sglang")
 """Servers that take sampling parameters beyond OpenAI's; they say who they are in their list of models."""
 
 _MOST_NAMES, _MOST_COMPARED, _LONGEST_NAME = 20, 2000, 256
-"""Names of models that are told, and that are compared with the one that was not found; characters of such a name."""
+"""Models that an error lists, and that are compared with the one that was not found; characters of such a name."""
 
 _ATTEMPTS = 3
 

@@ -23,7 +23,7 @@ def fatal(failed: CallFailed, options: Options, model: str) -> JuicecapError | N
     """The error that ends the run, if no other request could fare better."""
     if failed.kind == "redirect":
         return EnvironmentFailure(
-            f"{options.place} sends requests on to another server, which got neither frames nor a key ({failed}): "
+            f"{options.place} sends requests elsewhere, where neither frames nor a key went ({failed}): "
             "set api_base to the address of the server that is to answer"
         )
     if failed.kind != "status":

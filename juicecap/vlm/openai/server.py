@@ -22,7 +22,7 @@ import openai
 from juicecap.errors import causes
 from juicecap.secrecy import hidden, hidden_bytes, key_in
 from juicecap.vlm.openai.answers import Reply, read
-from juicecap.vlm.openai.client import SMALL_ANSWER, Client, Unreadable
+from juicecap.vlm.openai.client import LARGEST_ERROR, SMALL_ANSWER, Client, Unreadable
 from juicecap.vlm.openai.options import Options
 from juicecap.vlm.openai.wire import misshapen, parsed
 from juicecap.vlm.unicode import valid
@@ -32,6 +32,9 @@ T = TypeVar("T")
 
 PATIENCE = 20.0
 """Seconds for a server to show that it is there."""
+
+LONGEST_KEY = 2**14
+"""Bytes that a key may have when it is escaped. Where only the beginning of an error was read, its end may be half a key."""
 
 _LONGEST_MESSAGE, _LONGEST_WORD = 500, 100
 _BEYOND_STATUS = 600
@@ -199,7 +202,10 @@ class Server:
     def _refused(self, response: Any) -> CallFailed:
         if response.has_redirect_location:
             return CallFailed("redirect", self._shortened(response.text), status=response.status_code)
-        return self._refusal(response.status_code, _said(hidden_bytes(response.content)), response.headers)
+        content = hidden_bytes(response.content, *self._secrets)
+        if len(response.content) >= LARGEST_ERROR:
+            content = content[:-LONGEST_KEY]
+        return self._refusal(response.status_code, _said(content), response.headers)
 
     def _refusal(self, status: int, body: object, headers: Any) -> CallFailed:
         said: Json = body if isinstance(body, dict) else {"message": body}
@@ -222,7 +228,8 @@ def _said(content: bytes) -> object:
     try:
         return parsed(content)
     except ValueError:
-        return content.decode("utf-8", "replace").strip()
+        text = content.decode(json.detect_encoding(content), "replace")  # as JSON is read: else a key in UTF-16 is not found
+        return (text or content.decode("utf-8", "replace")).strip()
 
 
 def _written(value: object) -> str:

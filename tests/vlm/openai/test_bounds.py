@@ -15,8 +15,9 @@ from scripted_server import KEY, Reply, ScriptedServer, choice, obliging, prepar
 from juicecap.errors import EnvironmentFailure, ModelError
 from juicecap.vlm.base import Outcome, Sampling
 from juicecap.vlm.openai import backend, client
+from juicecap.vlm.openai import server as server_module
 from juicecap.vlm.openai.answers import read
-from juicecap.vlm.openai.client import LARGEST_ANSWER, LARGEST_LIST, SMALL_ANSWER
+from juicecap.vlm.openai.client import LARGEST_ANSWER, LARGEST_ERROR, LARGEST_LIST, SMALL_ANSWER
 from juicecap.vlm.openai.wire import LEAST_TEXT, MOST_VALUES
 
 GOOD = said("A red circle.")
@@ -61,6 +62,9 @@ def among_good_ones(server: ScriptedServer, bad: Reply, **how: Any) -> str:
 def small(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A mebibyte has 10,000 bytes."""
     monkeypatch.setattr(client, "SMALL_ANSWER", 10_000)
+    monkeypatch.setattr(client, "LARGEST_ERROR", 10_000)
+    monkeypatch.setattr(server_module, "LARGEST_ERROR", 10_000)
+    monkeypatch.setattr(server_module, "LONGEST_KEY", 1_000)
     monkeypatch.setattr(client, "LARGEST_LIST", 20_000)
     monkeypatch.setattr(client, "LARGEST_ANSWER", 100_000)
     monkeypatch.setattr(client, "_PIECE", 1_000)
@@ -68,7 +72,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def test_the_limits() -> None:
-    assert (SMALL_ANSWER, LARGEST_LIST, LARGEST_ANSWER) == (2**20, 8 * 2**20, 64 * 2**20)
+    assert (LARGEST_ERROR, SMALL_ANSWER, LARGEST_LIST, LARGEST_ANSWER) == (2**18, 2**20, 8 * 2**20, 64 * 2**20)
     assert (LEAST_TEXT, MOST_VALUES) == (65_536, 1_048_576)
 
 
@@ -168,15 +172,27 @@ class TestBytes:
 @pytest.mark.usefixtures("small")
 class TestErrors:
     @pytest.mark.parametrize("status", [400, 422])
-    def test_too_large_a_reason_is_not_read(self, server: ScriptedServer, status: int) -> None:
-        bad, good = server.answers([Reply(b"x" * 9_999, status, times=2), GOOD], prepared(), prepared(), at_once=False)
+    def test_of_a_long_reason_the_beginning_is_read(self, server: ScriptedServer, status: int) -> None:
+        """Such as one that repeats the request."""
+        long = Reply(b'{"detail": "no", "input": "' + b"x" * 9_999, status, times=10_000)
+        packed = Reply(gzip.compress(b"no " + b"x" * 10**7), status, {"Content-Encoding": "gzip"})
+        bad, worse, good = server.answers([long, packed, GOOD], *(prepared() for _ in range(3)), at_once=False)
         assert bad.failure is not None
+        assert worse.failure is not None
         assert (bad.failure.code, bad.failure.retryable) == ("REQUEST_REFUSED", False)
-        assert bad.failure.message == f"HTTP {status}: the server's answer has more than 0 MiB"
+        assert bad.failure.message == f'HTTP {status}: {{"detail": "no", "input": "{"x" * 473}'
+        assert worse.failure.message == f"HTTP {status}: no {'x' * 497}"
         assert fates([good]) == ["A red circle."]
 
+    @pytest.mark.parametrize("place", [8_990, 9_000, 9_010, 9_978, 9_985, 9_999, 10_010])
+    def test_where_it_is_cut_there_is_no_half_of_a_key(self, server: ScriptedServer, place: int) -> None:
+        body = b" " * (place - len(KEY) // 2) + KEY.encode() + b" " * 10_000
+        (outcome,) = server.answers([Reply(body, 400)], prepared())
+        assert outcome.failure is not None
+        assert outcome.failure.message in ("HTTP 400: ***", "HTTP 400: ", "HTTP 400: no reason given")
+
     def test_what_the_status_says_holds_all_the_same(self, server: ScriptedServer) -> None:
-        for reply in (Reply(b"x" * 9_999, 401, times=9), Reply("{}", 401, {"Content-Encoding": "br"})):
+        for reply in (Reply(b"the server's answer ", 401, times=900), Reply("{}", 401, {"Content-Encoding": "br"})):
             server.script = obliging
             with pytest.raises(EnvironmentFailure, match=r"refuses access \(HTTP 401: the server's answer "):
                 server.answers([reply], prepared())
@@ -186,9 +202,7 @@ class TestErrors:
         assert (outcome.failure.code, outcome.failure.attempts) == ("RATE_LIMITED", 1)
 
     def test_an_error_in_a_good_answer_has_the_same_limit(self, server: ScriptedServer, monkeypatch: pytest.MonkeyPatch) -> None:
-        from juicecap.vlm.openai import server as module
-
-        monkeypatch.setattr(module, "SMALL_ANSWER", 10_000)
+        monkeypatch.setattr(server_module, "SMALL_ANSWER", 10_000)
         reply = Reply({"error": {"message": "x" * 10_000, "code": 400}})
         assert among_good_ones(server, reply) == "the server's answer is too large for an error"
 

@@ -35,8 +35,8 @@ def origin(server: ScriptedServer) -> str:
 
 def words(server: ScriptedServer, there: str) -> str:
     return (
-        f"{server.base} sends requests on to another server, which got neither frames nor a key ({origin(server)} redirects to "
-        f"{there}): set api_base to the address of the server that is to answer"
+        f"{server.base} sends requests elsewhere, where neither frames nor a key went ({origin(server)} redirects to {there}): "
+        "set api_base to the address of the server that is to answer"
     )
 
 
@@ -146,7 +146,7 @@ def test_a_location_that_is_none(server: ScriptedServer, location: str, status: 
     except EnvironmentFailure as error:
         told = str(error)
     if told:
-        assert told.startswith(f"{server.base} sends requests on to another server")
+        assert told.startswith(f"{server.base} sends requests elsewhere, where neither frames nor a key went")
         assert "moved" not in told
     else:
         assert outcome.failure is not None
