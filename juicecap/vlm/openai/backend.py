@@ -33,7 +33,7 @@ ALL_REFUSED = 16
 """If this many requests have been refused in the same words and none was answered, the rest would be refused as well."""
 
 MOST_REFUSALS = 1000
-"""Refusals in different words that are remembered; who has so many does not refuse everything for one reason."""
+"""Refusals in different words that are remembered; beyond that they are not all for one reason."""
 
 
 class OpenAIBackend:
