@@ -34,8 +34,8 @@ MOST_REDIRECTS = 5
 MOST_COOKIES = 50
 """Cookies that are kept; when there are more, all of them go."""
 
-_LEAST_PIECE = 64
-"""What a piece of an answer counts at least: bytes that come one by one cost as much time."""
+MOST_PIECES = 2**20
+"""Pieces in which an answer may come: each takes time, however small it is."""
 
 _PIECE = 2**20
 _PACKED = ("gzip", "x-gzip", "deflate")
@@ -98,12 +98,14 @@ class Client(openai.DefaultAsyncHttpxClient):
         if whole and announced.isdecimal() and int(announced[:20]) > most:
             raise _too_large(most)
         unpacker = _Unpacker(response.headers.get("content-encoding", ""))
-        content, received = bytearray(), 0
+        content, received, pieces = bytearray(), 0, 0
         try:
             async with AsyncExitStack() as large:
                 alone = False
                 async for piece in response.aiter_raw():
-                    received += max(_LEAST_PIECE, len(piece))
+                    received, pieces = received + len(piece), pieces + 1
+                    if pieces > MOST_PIECES:
+                        raise Unreadable("the server's answer comes in too many pieces")
                     for part in unpacker.unpacked(piece):
                         content += part
                         if len(content) > SMALL_ANSWER and not alone:
