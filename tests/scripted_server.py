@@ -41,6 +41,8 @@ class Reply:
     """Break off in the middle of the body."""
     hang_up: bool = False
     """Close the connection without a word."""
+    times: int = 1
+    """How often the body is sent, one after the other."""
 
     def data(self) -> bytes:
         """The body as it goes over the wire."""
@@ -94,6 +96,8 @@ class ScriptedServer:
 
     def __init__(self) -> None:
         self.script: Callable[[dict[str, Any]], Reply] | list[Reply] = obliging
+        self.listened = 0
+        """Requests that came, for models and for answers."""
         self.models = Reply({"object": "list", "data": [{"id": "served-model", "object": "model", "owned_by": "me"}]})
         self.seen: list[Seen] = []
         self.most_at_once = 0
@@ -121,9 +125,11 @@ class ScriptedServer:
                     self.close_connection = True
 
             def do_GET(self) -> None:
+                scripted.listened += 1
                 scripted._send(self, scripted.models)
 
             def do_POST(self) -> None:
+                scripted.listened += 1
                 length = int(self.headers["content-length"])
                 if len(body := self.rfile.read(length)) < length:  # the client was killed
                     self.close_connection = True
@@ -159,9 +165,13 @@ class ScriptedServer:
         data = reply.data()
         try:
             handler.send_response(reply.status)
-            for name, value in {"Content-Type": "application/json", "Content-Length": str(len(data)), **reply.headers}.items():
-                handler.send_header(name, value)
+            length = str(len(data) * reply.times)
+            for name, value in {"Content-Type": "application/json", "Content-Length": length, **reply.headers}.items():
+                if value:
+                    handler.send_header(name, value)
             handler.end_headers()
+            for _ in range(reply.times - 1):
+                handler.wfile.write(data)
             if not reply.drip:
                 handler.wfile.write(data[: len(data) // 2] if reply.cut else data)
                 return

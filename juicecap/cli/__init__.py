@@ -19,6 +19,7 @@ import juicecap
 from juicecap.cli.interrupt import INTERRUPTED, ending_in_good_order, ending_with, ignored_at_the_end
 from juicecap.errors import BugError, JuicecapError
 from juicecap.printable import printable
+from juicecap.secrecy import hidden
 
 if TYPE_CHECKING:
     from _typeshed import SupportsWrite
@@ -66,9 +67,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _say(text: str) -> None:
-    """Tell people, if they listen: a terminal that is gone changes no exit code."""
+    """Tell people, if they listen: a terminal that is gone changes no exit code. A bug's lines hold no key either."""
     with suppress(OSError):
-        print(printable(text), file=sys.stderr)
+        print(printable(hidden(text)), file=sys.stderr)
 
 
 def _let_go_of_closed_pipes() -> None:

@@ -28,6 +28,7 @@ from juicecap.ops.run_options import IGNORED, is_run_only
 from juicecap.ops.table import fates_of, kept, rejections, step_table
 from juicecap.ops.types import NOT_EMPTY, type_problems
 from juicecap.sample import Batch, Sample, batch_of, media_paths, samples_of, shown
+from juicecap.secrecy import hidden
 from juicecap.vlm.base import Limits, ModelSettings, Outcome, Request, digest_of
 from juicecap.vlm.journal import Journal
 
@@ -213,7 +214,7 @@ class Op(ColumnsAndTokens, ABC):
         """
         if isinstance(error, EnvironmentFailure) or type(self).__module__.startswith("juicecap."):
             raise error
-        return SampleError("OP_FAILED", f"{self.name} fails with {type(error).__name__}: {error}")
+        return SampleError("OP_FAILED", f"{self.name} fails with {type(error).__name__}: {hidden(str(error))}")
 
     def process_batched(self, batch: Batch) -> Batch:
         """Apply the op to a batch of columns, for `Dataset.map(..., batched=True)` or by hand.

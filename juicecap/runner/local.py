@@ -38,6 +38,7 @@ from juicecap.runner.result import RunResult, StepResult, rejections_allowed
 from juicecap.runner.steps import Finished, Stage, run_step
 from juicecap.runner.watch import Watch
 from juicecap.sample import HIDDEN
+from juicecap.secrecy import TOKENS, keep
 from juicecap.vlm import core
 from juicecap.vlm.base import digest_of
 from juicecap.vlm.journal import Journal
@@ -63,11 +64,11 @@ def run_local(
     output = export_target(recipe.export_path, recipe.export_shard_size)
     if recipe.export_shard_size:
         check_folder(output)
-    hidden = recipe.hidden
+    hidden, secrets = recipe.hidden, _secrets(recipe)
     with (
         hidden.in_errors(),
         folder.claimed(output, overwrite=overwrite) as ready,
-        logging_to(folder.log, _secrets(recipe), hidden),
+        logging_to(folder.log, secrets, hidden),
         quiet_datasets(),
         Reporter(recipe, folder.root, output, progress, metrics) as reporter,
         hidden.in_errors(),  # before the reporter tells them
@@ -244,9 +245,18 @@ def _versions() -> dict[str, str]:
 
 
 def _secrets(recipe: Recipe) -> list[str]:
-    """Names of the environment variables that hold keys of servers."""
+    """Names of the environment variables that hold keys of servers and of stores.
+
+    The keys are hidden from now on, also those of ops whose servers are asked later, or no more.
+    """
     engines = [engine for step in recipe.steps for engine in step.op.engines()]
-    return sorted({DEFAULT_KEY_NAME, *(engine.api_key_env for engine in engines if engine.api_key_env)})
+    names = sorted({DEFAULT_KEY_NAME, *TOKENS, *(engine.api_key_env for engine in engines if engine.api_key_env)})
+    for name in names:
+        keep(os.environ.get(name, "").strip(), name)
+    for params in (engine.engine_params() for engine in engines):
+        for name in ("token", "hf_token"):
+            keep(str(params.get(name) or ""), f"model_params: {name}")
+    return names
 
 
 def _log_start(recipe: Recipe, limit: int | None) -> None:

@@ -1,8 +1,9 @@
 """`log.jsonl`: what a run logs, one flat JSON object per line.
 
 Each has `time`, `level`, `message` and `where` (module and line), and whatever facts were bound to it (`event`, `op`, counts).
-Keys of servers never stand in it: wherever the value of a variable that holds one appears, its name stands instead, and so it is
-with the variables that a recipe uses. Values of Python's variables in a traceback are not written.
+Keys of servers and tokens of stores never stand in it: wherever the value of a variable that holds one appears, also escaped or
+in base64, its name stands instead; and so it is with the variables that a recipe uses. A traceback has no values of Python's
+variables.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from loguru import logger
 
 from juicecap.data.atomic import write_error
 from juicecap.hidden import NOTHING, Hidden
+from juicecap.secrecy import SHORTEST, hidden
 
 if TYPE_CHECKING:
     from loguru import Message
@@ -38,10 +40,11 @@ def logging_to(file: Path, secrets: Iterable[str] = (), values: Hidden = NOTHING
         stream = file.open("a", encoding="utf-8", errors="backslashreplace")
     except OSError as error:
         raise write_error(file, error) from error
-    hidden = Hidden({**values.names, **{os.environ.get(name, ""): f"${{{name}}}" for name in secrets}})
+    keys = {os.environ.get(name, "").strip(): name for name in secrets}
+    marks = {key: f"${{{name}}}" for key, name in keys.items() if len(key) >= SHORTEST}
 
     def write(message: Message) -> None:
-        line = json.dumps(hidden.facts(_facts(message)), ensure_ascii=False, default=lambda each: hidden.text(str(each)))
+        line = json.dumps(values.facts(_without(marks, _facts(message))), ensure_ascii=False)
         with suppress(OSError):
             stream.write(f"{line}\n")
             stream.flush()
@@ -53,6 +56,17 @@ def logging_to(file: Path, secrets: Iterable[str] = (), values: Hidden = NOTHING
         logger.remove(sink)
         with suppress(OSError):
             stream.close()
+
+
+def _without(marks: dict[str, str], facts: Any) -> Any:
+    """The same facts with no secret in any of their texts."""
+    if isinstance(facts, dict):
+        return {_without(marks, key): _without(marks, each) for key, each in facts.items()}
+    if isinstance(facts, list | tuple):
+        return [_without(marks, each) for each in facts]
+    if facts is None or isinstance(facts, bool | int | float):
+        return facts
+    return hidden(str(facts), *marks, marks=marks)
 
 
 def _facts(message: Message) -> dict[str, Any]:

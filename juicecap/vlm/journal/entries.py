@@ -4,6 +4,8 @@ What concerns a request as a whole (frames, prompt tokens, revision) stands with
 are not kept: they follow from the request. A permanent failure stands where the first candidate would stand. One that an engine
 gave holds for the same number of candidates only, since another number may fare better; one of a medium has a key of its own and
 holds for whatever is asked about it. Failures that may pass are not kept.
+
+What holds a key of a server is not there: journals of before may hold what a server repeated.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from juicecap.sample import shown_path
+from juicecap.secrecy import hidden, key_in
 from juicecap.vlm.base import Answer, Failure, Outcome, Prepared
 from juicecap.vlm.journal.store import Entry
 from juicecap.vlm.unicode import valid
@@ -67,12 +70,12 @@ def outcome_of(found: Found, seed: int, candidates: int) -> Outcome:
     Texts are made valid Unicode, since older journals may hold what servers sent.
     """
     known: list[Any] = []
-    while len(known) < candidates and "text" in (entry := found.get(len(known)) or {}):
+    while len(known) < candidates and _says_something(entry := found.get(len(known)) or {}):
         known.append(entry)
     missing = found.get(len(known)) or {}
     if len(known) < candidates and missing.get("asked") == [len(known), candidates]:
         failure = Failure(**missing["failure"])
-        return Outcome(failure=replace(failure, message=valid(failure.message)), seed=seed)
+        return Outcome(failure=replace(failure, message=hidden(valid(failure.message))), seed=seed)
     if not known:
         return Outcome(seed=seed)
     answers = (
@@ -84,10 +87,14 @@ def outcome_of(found: Found, seed: int, candidates: int) -> Outcome:
         answers=tuple(answers),
         seed=seed,
         prompt_tokens=whole["prompt_tokens"],
-        revision=valid(whole["revision"]),
+        revision=hidden(valid(whole["revision"])),
         frame_times=tuple(tuple(times) for times in whole["frame_times"]),
         unreadable=whole["unreadable"],
     )
+
+
+def _says_something(entry: Mapping[str, Any]) -> bool:
+    return "text" in entry and not key_in(entry["text"])
 
 
 def joined(known: Outcome, missing: Outcome) -> Outcome:

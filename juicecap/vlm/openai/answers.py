@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from juicecap.secrecy import hidden
 from juicecap.vlm.base import Answer, Failure, Outcome, Prepared
 from juicecap.vlm.outcomes import answered
+from juicecap.vlm.unicode import valid
 
 REFUSED, CUT = "content_filter", "length"
 """Finish reasons; all others (`stop`, `end_turn`, …) are `stop` to us."""
 
 _LONGEST_REASON = 300
+_LONGEST_NAME = 256
+"""Characters of a model's name; what is longer is none."""
+
 _MOST_TOKENS = 2**31
 
 
@@ -35,27 +40,20 @@ class Reply:
     revision: str
 
 
-def read(answer: dict[str, Any]) -> Reply:
-    """What is in an answer that has the right shape (`wire.misshapen`). Counts that make no sense are 0, as if not told.
+def read(answer: dict[str, Any], asked: int | None = None, hide: Callable[[str], str] = hidden) -> Reply:
+    """What is in an answer that has the right shape (`wire.misshapen`): as many candidates as were asked for, at most.
 
-    Servers tell how many tokens all candidates have together. Where there are several, each is given a share in proportion to the
-    length of its text, so that the sum is right; with one candidate the number is exact.
+    Counts that make no sense are 0, as if not told. Reasons of refusals go through `hide`. Servers tell how many tokens all
+    candidates have together. Where there are several, each is given a share in proportion to the length of its text, so that the
+    sum is right; with one candidate the number is exact.
     """
     prompt_tokens, tokens = _usage(answer.get("usage"))
-    said = [(_text(choice), _refusal(choice), choice.get("finish_reason")) for choice in _in_order(answer["choices"])]
-    shares = _shares(tokens, [len(text.encode()) for text, _, _ in said])
-    candidates = tuple(
-        Candidate(
-            text="" if refusal else text,
-            finish_reason=REFUSED if refusal else CUT if finish == CUT else "stop",
-            tokens=share,
-            refusal=refusal,
-        )
-        for (text, refusal, finish), share in zip(said, shares, strict=True)
-    )
+    choices = _in_order(answer["choices"])
+    shares = _shares(tokens, [len(_text(choice).encode()) for choice in choices])
+    candidates = tuple(_candidate(choice, share, hide) for choice, share in zip(choices[:asked], shares, strict=False))
     names = (answer.get(name) for name in ("model", "system_fingerprint"))
-    revision = "/".join(name for name in names if name and isinstance(name, str))
-    return Reply(candidates=candidates, prompt_tokens=prompt_tokens, revision=revision)
+    known = (name for name in names if name and isinstance(name, str) and len(name) <= _LONGEST_NAME)
+    return Reply(candidates=candidates, prompt_tokens=prompt_tokens, revision=hidden(valid("/".join(known))))
 
 
 def outcome(prepared: Prepared, replies: Sequence[Reply]) -> Outcome:
@@ -103,16 +101,26 @@ def _in_order(choices: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return choices
 
 
+def _candidate(choice: dict[str, Any], tokens: int, hide: Callable[[str], str]) -> Candidate:
+    refusal, finish = _refusal(choice), choice.get("finish_reason")
+    return Candidate(
+        text="" if refusal else _text(choice),
+        finish_reason=REFUSED if refusal else CUT if finish == CUT else "stop",
+        tokens=tokens,
+        refusal=hide(refusal),
+    )
+
+
 def _text(choice: dict[str, Any]) -> str:
     content = (choice.get("message") or {}).get("content") or ""
     if isinstance(content, list):  # some servers answer in parts
         content = "".join(part.get("text") or "" for part in content if part.get("type") == "text")
-    return str(content).strip()
+    return valid(str(content)).strip()
 
 
 def _refusal(choice: dict[str, Any]) -> str:
     if refusal := (choice.get("message") or {}).get("refusal"):
-        return refusal if isinstance(refusal, str) else "it does not say why"
+        return valid(refusal) if isinstance(refusal, str) else "it does not say why"
     return "the server's content filter" if choice.get("finish_reason") == REFUSED else ""
 
 

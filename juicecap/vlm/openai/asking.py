@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from juicecap.vlm.base import Sampling
-from juicecap.vlm.openai.answers import Reply, read
+from juicecap.vlm.openai.answers import Reply
 from juicecap.vlm.openai.options import Options
 from juicecap.vlm.openai.refusals import refuses_n, wants_completion_tokens
 from juicecap.vlm.openai.retry import Persistent
@@ -59,7 +59,7 @@ class Asking:
         self._takes_n &= takes_n  # only now, since the same request without n was answered
         return replies
 
-    async def limited(self, body: Json, max_tokens: int) -> Json:
+    async def limited(self, body: Json, max_tokens: int) -> Reply:
         """The server's answer to a body, which gets the model, the recipe's own fields and the limit.
 
         Raises:
@@ -78,7 +78,7 @@ class Asking:
 
     async def _reply(self, body: Json, sampling: Sampling, seed: int) -> Reply:
         seeded = {"seed": seed} if sampling.temperature > 0 else {}
-        return read(await self.limited({**body, **seeded}, sampling.max_tokens))
+        return await self.limited({**body, **seeded}, sampling.max_tokens)
 
     def _sampling(self, sampling: Sampling) -> Json:
         body: Json = {"temperature": sampling.temperature, "top_p": sampling.top_p}

@@ -32,6 +32,9 @@ IN_FLIGHT, FILES_IN_FLIGHT = 32, 8
 ALL_REFUSED = 16
 """If this many requests have been refused in the same words and none was answered, the rest would be refused as well."""
 
+MOST_REFUSALS = 1000
+"""Refusals in different words that are remembered; beyond that they are not all for one reason."""
+
 
 class OpenAIBackend:
     """See `vlm.base.Backend`. `patience` and `breaker` are set by tests."""
@@ -47,7 +50,7 @@ class OpenAIBackend:
         self._breaker = breaker or Breaker(self._options.place)
         self._running: set[asyncio.Task[Outcome]] = set()
         self._refused: Counter[str] | None = Counter()
-        """How often which refusal was heard; None once a request was answered."""
+        """How often which refusal was heard; None once a request was answered, or too many were heard."""
 
     async def identify(self, pin: str = "") -> str:
         """Decide how videos travel: as the recipe or `pin` says it, or as the server takes them. Without `pin` it is asked."""
@@ -134,6 +137,9 @@ class OpenAIBackend:
 
     def _count(self, failure: Failure) -> None:
         if self._refused is None or failure.code != "REQUEST_REFUSED":
+            return
+        if len(self._refused) > MOST_REFUSALS:
+            self._refused = None
             return
         self._refused[failure.message] += 1
         if self._refused[failure.message] >= ALL_REFUSED:

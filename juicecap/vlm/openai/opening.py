@@ -21,12 +21,12 @@ from juicecap.media.encode import mp4
 from juicecap.media.picture import Picture
 from juicecap.vlm.base import Message, ModelSettings, Part, Prepared, Request
 from juicecap.vlm.openai import refusals, transports
-from juicecap.vlm.openai.answers import read
 from juicecap.vlm.openai.asking import Asking
 from juicecap.vlm.openai.breaker import Breaker
 from juicecap.vlm.openai.options import Options, Transport
 from juicecap.vlm.openai.retry import Patience, Persistent
 from juicecap.vlm.openai.server import PATIENCE, CallFailed, Server
+from juicecap.vlm.unicode import valid
 
 _QUESTION = "What is this?"
 _TRIAL_TOKENS = 16
@@ -34,7 +34,9 @@ _FPS = 2
 _EXTENDED = ("vllm", "sglang")
 """Servers that take sampling parameters beyond OpenAI's; they say who they are in their list of models."""
 
-_MOST_NAMES = 20
+_MOST_NAMES, _MOST_COMPARED, _LONGEST_NAME = 20, 2000, 256
+"""Models that an error lists, and that are compared with the one that was not found; characters of such a name."""
+
 _ATTEMPTS = 3
 
 
@@ -77,13 +79,15 @@ async def _greet(server: Server, settings: ModelSettings, options: Options) -> b
         if failed.silent:
             raise _absent(options, failed.message) from None
         if error := refusals.fatal(failed, options, settings.model):
-            raise error from None
+            raise (ModelError(str(error)) if failed.kind == "redirect" else error) from None
         models = []  # the list is no use; the trial will tell
     names = [model["id"] for model in models if isinstance(model.get("id"), str) and model["id"]]
     if names and not _is_among(settings.model, names):
-        near = difflib.get_close_matches(settings.model, names, n=len(names), cutoff=0.0)[:_MOST_NAMES]
-        more = f" and {len(names) - len(near)} more" if len(names) > len(near) else ""
-        raise ModelError(f"{options.place} has no model {settings.model!r}; it has {', '.join(near)}{more}: name one as hf_model")
+        compared = [valid(name) for name in names if len(name) <= _LONGEST_NAME][:_MOST_COMPARED]
+        near = difflib.get_close_matches(settings.model, compared, n=_MOST_NAMES, cutoff=0.0)
+        rest = f"{len(names) - len(near)} more" if len(names) > len(near) else ""
+        has = " and ".join(filter(None, [server.hidden(", ".join(near)), rest]))
+        raise ModelError(f"{options.place} has no model {settings.model!r}; it has {has}: name one as hf_model")
     return any(model.get("owned_by") in _EXTENDED for model in models)
 
 
@@ -122,12 +126,13 @@ async def _try_out(asking: Asking, settings: ModelSettings, options: Options, on
 async def _prompt_tokens(asking: Asking, settings: ModelSettings, options: Options, body: dict[str, Any]) -> int | CallFailed:
     """How many tokens a trial's prompt had; 0 if the server does not tell."""
     try:
-        return read(await asking.limited(body, _TRIAL_TOKENS)).prompt_tokens
+        return (await asking.limited(body, _TRIAL_TOKENS)).prompt_tokens
     except CallFailed as failed:
         if failed.silent:
             raise _absent(options, failed.message) from None
         if error := refusals.fatal(failed, options, settings.model):
-            raise (ModelError(str(error)) if failed.status == HTTPStatus.NOT_FOUND else error) from None
+            wrong = failed.kind == "redirect" or failed.status == HTTPStatus.NOT_FOUND
+            raise (ModelError(str(error)) if wrong else error) from None
         return failed
 
 

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from juicecap.errors import EnvironmentFailure, ModelError
 from juicecap.sample import shown
+from juicecap.secrecy import keep
 from juicecap.vlm.base import ModelSettings
 
 Transport = Literal["frames", "images", "file"]
@@ -53,6 +54,13 @@ class Options:
     max_attempts: int
     extra_body: dict[str, Any]
     """Merged into the body of every request."""
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What the server is not to be repeated with: its key, however short, and what may be a key in its address."""
+        parts = urlsplit(self.base)
+        long = [part for part in parts.path.split("/") if len(part) >= AS_LONG_AS_A_KEY]
+        return tuple(each for each in (self.key, parts.query, *long) if each not in ("", NO_KEY))
 
     @property
     def place(self) -> str:
@@ -141,4 +149,6 @@ def _key(settings: ModelSettings) -> str:
         raise EnvironmentFailure(f"the environment variable {name}{source} is not set: put the server's key into it")
     if not (key.isascii() and key.isprintable() and " " not in key):
         raise EnvironmentFailure(f"the environment variable {name} holds something that cannot be a key: check its spelling")
+    if key != NO_KEY:
+        keep(key, name)
     return key

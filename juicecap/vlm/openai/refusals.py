@@ -21,6 +21,11 @@ _UNSUPPORTED = re.compile(r"unsupported|not supported|unrecognized|unknown|depre
 
 def fatal(failed: CallFailed, options: Options, model: str) -> JuicecapError | None:
     """The error that ends the run, if no other request could fare better."""
+    if failed.kind == "redirect":
+        return EnvironmentFailure(
+            f"{options.place} sends requests elsewhere, where neither frames nor a key went ({failed}): "
+            "set api_base to the address of the server that is to answer"
+        )
     if failed.kind != "status":
         return None
     if failed.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN) and not _unwanted(failed):

@@ -15,6 +15,7 @@ from typing import Any
 
 from loguru import logger
 
+from juicecap.vlm.openai.answers import Reply
 from juicecap.vlm.openai.breaker import Breaker
 from juicecap.vlm.openai.options import MAX_ATTEMPTS
 from juicecap.vlm.openai.server import CallFailed, Server
@@ -41,7 +42,7 @@ class Persistent:
         self._random = random.Random()  # noqa: S311  (its own, so that nobody else's draws change)
         self._not_before = 0.0
 
-    async def chat(self, body: dict[str, Any]) -> dict[str, Any]:
+    async def chat(self, body: dict[str, Any]) -> Reply:
         """See `Server.chat`.
 
         Raises:
