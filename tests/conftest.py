@@ -20,6 +20,8 @@ import pytest
 from loguru import logger
 
 from juicecap import notice
+from juicecap.data.source import foreign
+from juicecap.isolated import IsolatedProcess
 from juicecap.media.sizes import FrameSizes, PixelBudget
 from juicecap.vlm import catalog
 from juicecap.vlm.base import Abilities, Answer, Failure, ModelSettings, Outcome, Prepared
@@ -152,6 +154,21 @@ def clips(tmp_path_factory: pytest.TempPathFactory, film: Callable[..., Any]) ->
         [synthetic_clips.caption(scene) for scene in scenes],
         [synthetic_clips.detailed_caption(scene) for scene in scenes],
     )
+
+
+@pytest.fixture(scope="module")
+def one_child() -> Iterator[None]:
+    """Foreign files are read by one child process for all tests of the module, which need not wait for its start each time."""
+
+    class Kept(IsolatedProcess):
+        def __exit__(self, *_: object) -> None:
+            pass
+
+    kept = Kept(memory=foreign.MEMORY)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(foreign, "IsolatedProcess", lambda memory: kept)
+        yield
+    kept.close()
 
 
 @pytest.fixture

@@ -3,17 +3,20 @@
 Where there is no video, the pictures are taken. Each stands in the column of its kind.
 
 Names that begin with a dot are passed over (such as the `._clip.mp4` that macOS leaves), and a folder that is linked into
-itself is entered once.
+itself is entered once. Links between a few folders can make up more paths than there are atoms: a folder that is met in too many
+places is an error.
 """
 
 from __future__ import annotations
 
+import errno
 import itertools
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from juicecap.data.record import Record, unreadable
 from juicecap.data.source.options import IMAGE_SUFFIXES, Options
@@ -22,6 +25,10 @@ from juicecap.errors import DataError
 
 if TYPE_CHECKING:
     from datasets import Dataset
+
+
+PLACES = 1000
+"""Places at which one folder may be met, by links."""
 
 
 def open_dataset(path: str, options: Options) -> Dataset:
@@ -59,31 +66,58 @@ def records(place: Path, options: Options) -> Iterator[Record]:
 
 
 def _names(folder: Path, options: Options) -> Iterator[str]:
-    top = (os.path.realpath(folder),)
-    videos = _files(folder, "", options.is_video, top)
+    videos = _files(folder, options.is_video)
     first = next(videos, None)
     if first is not None:
         yield from itertools.chain([first], videos)
     elif not options.suffixes:
-        yield from _files(folder, "", lambda name: name.lower().endswith(IMAGE_SUFFIXES), top)
+        yield from _files(folder, lambda name: name.lower().endswith(IMAGE_SUFFIXES))
 
 
-def _files(root: Path, prefix: str, is_taken: Callable[[str], bool], above: tuple[str, ...]) -> Iterator[str]:
-    folder = root / prefix
+def _files(root: Path, is_taken: Callable[[str], bool]) -> Iterator[str]:
+    """Paths below `root`, in order of names. Folders lie in each other deeper than Python calls go, so none calls itself here."""
+    met: Counter[str] = Counter()
+    open_folders = [_Folder("", os.path.realpath(root), _entries(root))]
+    while open_folders:
+        folder = open_folders[-1]
+        entry = next(folder.entries, None)
+        if entry is None:
+            open_folders.pop()
+            continue
+        name = f"{folder.prefix}{entry.name}"
+        try:
+            is_folder, is_file = entry.is_dir(), entry.is_file()
+        except OSError as error:
+            if error.errno == errno.ELOOP:  # a link to itself leads nowhere, as one to what is gone
+                continue
+            raise unreadable(root / name, error) from error
+        if is_folder:
+            real = os.path.realpath(entry.path)
+            if any(real == each.real for each in open_folders):
+                continue
+            met[real] += 1
+            if met[real] > PLACES:
+                raise DataError(f"{real} is met in more than {PLACES:,} places below {root}. Remove links to folders from there.")
+            open_folders.append(_Folder(f"{name}/", real, _entries(root / name)))
+        elif is_taken(entry.name) and is_file:
+            yield name
+
+
+class _Folder(NamedTuple):
+    """A folder that is being listed."""
+
+    prefix: str
+    real: str
+    entries: Iterator[os.DirEntry[str]]
+
+
+def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
     try:
-        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        with os.scandir(folder) as entries:
+            seen = sorted((entry for entry in entries if not entry.name.startswith(".")), key=lambda entry: entry.name)
     except OSError as error:
         raise unreadable(folder, error) from error
-    for entry in entries:
-        name = f"{prefix}{entry.name}"
-        if entry.name.startswith("."):
-            continue
-        if entry.is_dir():
-            real = os.path.realpath(entry.path)
-            if real not in above:
-                yield from _files(root, f"{name}/", is_taken, (*above, real))
-        elif is_taken(entry.name) and entry.is_file():
-            yield name
+    return iter(seen)
 
 
 def _nothing(place: Path, options: Options) -> str:

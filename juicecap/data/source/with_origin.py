@@ -14,7 +14,7 @@ from juicecap.data.table import (
     chunks,
     fingerprint_of,
     made_once,
-    origin,
+    origins,
     write_arrow,
 )
 from juicecap.errors import DataError
@@ -67,5 +67,4 @@ def origin_batches(name: str, folder: str, rows: int) -> Iterator[pa.RecordBatch
 
     schema = origin_features().arrow_schema
     for numbers in chunks(range(1, rows + 1)):
-        origins = [origin(f"{name}:{number}", folder) for number in numbers]
-        yield pa.RecordBatch.from_arrays([pa.array(origins, schema.field(ORIGIN).type)], schema=schema)
+        yield pa.RecordBatch.from_arrays([origins(f"{name}:", numbers, folder, schema.field(ORIGIN).type)], schema=schema)
