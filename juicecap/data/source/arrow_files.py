@@ -47,36 +47,36 @@ def dataset_of_files(
         EnvironmentFailure: no process can be started.
     """
     states = [file_key(file) for file in files]
-    verdict = _verdict(files, states, features, name=name, limit=limit, cache=cache, refuse=refuse)
-    if not verdict["rows"]:
+    kept = cached_file(cache, fingerprint_of("arrow files", states, features, limit)).with_suffix(".checked.json")
+    verdict = _kept(kept)
+    found = verdict or _found(files, features, name, limit, kept, refuse)
+    if not found["rows"]:
         raise DataError(f"{name} has no records. Give a dataset with at least one.")
-    dataset = _mapped(files, verdict["features"], name, refuse)
+    dataset = _mapped(files, found["features"], name, refuse, strict=features is not None)
     if [file_key(file) for file in files] != states:
         raise DataError(f"{name} changed while it was read. Run again when nothing writes to it.")
+    if verdict is None:
+        with replacing(kept) as stream:
+            stream.write(json.dumps(found).encode())
     return dataset
 
 
-def _verdict(
-    files: Sequence[Path],
-    states: list[list[object]],
-    features: Mapping[str, Any] | None,
-    *,
-    name: str,
-    limit: int | None,
-    cache: Path | None,
-    refuse: Refusal,
-) -> dict[str, Any]:
-    """What a child found out about the files, now or in an earlier run: their features, and their rows."""
-    kept = cached_file(cache, fingerprint_of("arrow files", states, features, limit)).with_suffix(".checked.json")
+def _kept(verdict: Path) -> dict[str, Any] | None:
+    """What an earlier run found out about the files; None if there is none, or none that can be read."""
     with suppress(OSError, ValueError, RecursionError, KeyError, TypeError):
-        found = json.loads(kept.read_text(encoding="utf-8"))
+        found = json.loads(verdict.read_text(encoding="utf-8"))
         return {"rows": int(found["rows"]), "features": dict(found["features"])}
+    return None
+
+
+def _found(
+    files: Sequence[Path], features: Mapping[str, Any] | None, name: str, limit: int | None, kept: Path, refuse: Refusal
+) -> dict[str, Any]:
+    """What a child finds out about the files: their rows and their features."""
     argument = {"files": [str(file.absolute()) for file in files], "features": features, "name": name, "limit": limit}
     with in_child(refuse, size=sum(file.stat().st_size for file in files), cached=kept) as call:
-        verdict: dict[str, Any] = call(f"{__name__}:check", argument)
-    with replacing(kept) as stream:
-        stream.write(json.dumps(verdict).encode())
-    return verdict
+        found: dict[str, Any] = call(f"{__name__}:check", argument)
+    return found
 
 
 def check(argument: Mapping[str, Any]) -> dict[str, Any]:
@@ -141,7 +141,7 @@ def _refuse_dictionaries(schema: pa.Schema, refuse: Refusal) -> None:
             raise refuse(f"the column {field.name!r} is a dictionary, which Dataset.save_to_disk does not write")
 
 
-def _mapped(files: Iterable[Path], descriptions: Mapping[str, Any], name: str, refuse: Refusal) -> Dataset:
+def _mapped(files: Iterable[Path], descriptions: Mapping[str, Any], name: str, refuse: Refusal, *, strict: bool) -> Dataset:
     """The dataset of files that passed. What their schemas say of themselves is left out: `datasets` would act on it."""
     from datasets import Dataset, DatasetInfo
     from datasets.table import MemoryMappedTable, concat_tables
@@ -149,7 +149,7 @@ def _mapped(files: Iterable[Path], descriptions: Mapping[str, Any], name: str, r
     with foreign(refuse):
         tables = [MemoryMappedTable.from_file(str(file)) for file in files]
         table = concat_tables([each.replace_schema_metadata(None) for each in tables])
-        features = features_of(table.schema, checked_features(dict(descriptions), name), refuse)
+        features = features_of(table.schema, checked_features(dict(descriptions), name), refuse, strict=strict)
         keeps_origin(features, name)
         fingerprint = fingerprint_of("mapped")  # the caller gives it one that says more
         return Dataset(table, info=DatasetInfo(features=features), fingerprint=fingerprint)

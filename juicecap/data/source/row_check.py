@@ -108,6 +108,8 @@ def _bytes(array: pa.Array) -> int:
 
     if pa.types.is_string_view(array.type) or pa.types.is_binary_view(array.type):
         return int(array.cast(pa.large_binary()).nbytes)
+    if pa.types.is_dictionary(array.type):
+        return _bytes(array.dictionary_decode())
     inner = _inner(array)
     return sum(map(_bytes, inner)) + 8 * len(array) if inner else int(array.nbytes)
 

@@ -59,7 +59,7 @@ def _files(folder: Path, refuse: Refusal) -> list[Path]:
     files = []
     for each in listed:
         name = each.get("filename") if isinstance(each, dict) else None
-        if not isinstance(name, str) or PurePath(name).name != name or "\0" in name:
+        if not isinstance(name, str) or name in ("", "..") or PurePath(name).name != name or "\0" in name:
             raise refuse(f"state.json names the file {shown(name)}, which does not lie in that folder")
         if not (folder / name).is_file():
             raise refuse(f"{name} is missing")

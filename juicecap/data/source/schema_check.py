@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from juicecap.data.columns import LEVELS
-from juicecap.data.record import NAMES, decoded, misnamed, parse_object
+from juicecap.data.record import NAMES, BrokenRecord, decoded, misnamed, parse_object
 from juicecap.data.source.foreign import Refusal, foreign
 from juicecap.errors import DataError
 from juicecap.sample import shown
@@ -80,26 +80,37 @@ def described(schema: pa.Schema, where: str) -> dict[str, Any]:
     text = (schema.metadata or {}).get(b"huggingface")
     if text is None:
         return {}
-    info = parse_object(decoded(text, f"{where}: the features"), f"{where}: the features").get("info")
+    try:
+        info = parse_object(decoded(text, where), where).get("info")
+    except BrokenRecord as broken:
+        raise DataError(f"{where}: the schema's description of its columns is odd: {broken.reason}") from None
     features = info.get("features") if isinstance(info, dict) else None
     return checked_features(features, where) if features is not None else {}
 
 
-def features_of(schema: pa.Schema, descriptions: Mapping[str, Any], refuse: Refusal) -> Features:
-    """The features of a schema that passed: as described where that fits the types, else by the types alone.
+def features_of(schema: pa.Schema, descriptions: Mapping[str, Any], refuse: Refusal, *, strict: bool = False) -> Features:
+    """The features of a schema that passed: as described where that fits the types, else (unless `strict`) by the types alone.
 
     Raises:
-        DataError: `datasets` has no feature for a type.
+        DataError: `datasets` has no feature for a type, or (if `strict`) a description fits no column.
     """
     from datasets import Features
 
     with foreign(refuse):
         features = Features.from_arrow_schema(schema.remove_metadata())
+        fits = set(descriptions) == set(features)
         for name, description in descriptions.items():
-            if name in features:
-                feature = Features.from_dict({name: description})
-                if feature.arrow_schema.field(name).type == schema.field(name).type:
-                    features[name] = feature[name]
+            plain = {name: features[name]} if name in features else {}
+            try:
+                feature = Features.from_dict({name: description}).reorder_fields_as(Features(plain))
+            except ValueError:
+                feature = Features()
+            if name in feature and feature.arrow_schema.field(name).type == schema.field(name).type:
+                features[name] = feature[name]
+            else:
+                fits = False
+    if strict and not fits:
+        raise refuse("its columns are described as others than they are")
     return features
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from juicecap.data.columns import origin_features
+from juicecap.data.broken import BROKEN_FEATURE
+from juicecap.data.columns import ORIGIN_FEATURE, features_of, origin_features
 from juicecap.data.exact_json import exact
 from juicecap.data.source.embedded import media_as_files
 from juicecap.data.source.options import Options
@@ -18,7 +19,7 @@ from juicecap.data.table import (
     write_arrow,
 )
 from juicecap.errors import DataError
-from juicecap.sample import FATE, ORIGIN
+from juicecap.sample import BROKEN, FATE, ORIGIN
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -54,10 +55,9 @@ def keeps_origin(features: Features, name: str) -> bool:
     Raises:
         DataError: it uses a reserved name for something else.
     """
-    expected = origin_features()[ORIGIN]
-    if FATE in features or (ORIGIN in features and features[ORIGIN] != expected):
-        used = FATE if FATE in features else ORIGIN
-        raise DataError(f"{name}: the column name {used!r} is reserved by juicecap. Rename that column.")
+    for used, expected in features_of({ORIGIN: ORIGIN_FEATURE, BROKEN: BROKEN_FEATURE, FATE: "text"}).items():
+        if used in features and (used == FATE or features[used] != expected):
+            raise DataError(f"{name}: the column name {used!r} is reserved by juicecap. Rename that column.")
     return ORIGIN in features
 
 
