@@ -76,8 +76,8 @@ def _names(folder: Path, options: Options) -> Iterator[str]:
 
 def _files(root: Path, is_taken: Callable[[str], bool]) -> Iterator[str]:
     """Paths below `root`, in order of names. Folders lie in each other deeper than Python calls go, so none calls itself here."""
-    met: Counter[str] = Counter()
-    open_folders = [_Folder("", os.path.realpath(root), _entries(root))]
+    met: Counter[_Number] = Counter()
+    open_folders = [_Folder("", _number(os.stat(root)), _entries(root))]
     while open_folders:
         folder = open_folders[-1]
         entry = next(folder.entries, None)
@@ -85,30 +85,45 @@ def _files(root: Path, is_taken: Callable[[str], bool]) -> Iterator[str]:
             open_folders.pop()
             continue
         name = f"{folder.prefix}{entry.name}"
-        try:
-            is_folder, is_file = entry.is_dir(), entry.is_file()
-        except OSError as error:
-            if error.errno == errno.ELOOP:  # a link to itself leads nowhere, as one to what is gone
+        number, is_file = _kind(entry, is_taken)
+        if number:
+            if any(number == each.number for each in open_folders):
                 continue
-            raise unreadable(root / name, error) from error
-        if is_folder:
-            real = os.path.realpath(entry.path)
-            if any(real == each.real for each in open_folders):
-                continue
-            met[real] += 1
-            if met[real] > PLACES:
-                raise DataError(f"{real} is met in more than {PLACES:,} places below {root}. Remove links to folders from there.")
-            open_folders.append(_Folder(f"{name}/", real, _entries(root / name)))
-        elif is_taken(entry.name) and is_file:
+            met[number] += 1
+            if met[number] > PLACES:
+                what = f"{entry.path} is met in more than {PLACES:,} places below {root}"
+                raise DataError(f"{what}. Remove links to folders from there.")
+            open_folders.append(_Folder(f"{name}/", number, _entries(root / name)))
+        elif is_file:
             yield name
+
+
+_Number = tuple[int, int]
+"""What tells a folder from all others."""
 
 
 class _Folder(NamedTuple):
     """A folder that is being listed."""
 
     prefix: str
-    real: str
+    number: _Number
     entries: Iterator[os.DirEntry[str]]
+
+
+def _number(state: os.stat_result) -> _Number:
+    return state.st_dev, state.st_ino
+
+
+def _kind(entry: os.DirEntry[str], is_taken: Callable[[str], bool]) -> tuple[_Number | None, bool]:
+    """The number of a folder, and whether it is a file that is taken; neither where a link leads to nothing or to itself."""
+    try:
+        if entry.is_dir():
+            return _number(entry.stat()), False
+        return None, is_taken(entry.name) and entry.is_file()
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENOENT, errno.ENOTDIR):
+            return None, False
+        raise unreadable(Path(entry.path), error) from error
 
 
 def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:

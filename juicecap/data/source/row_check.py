@@ -105,10 +105,13 @@ def _count(array: pa.Array) -> int:
 
 def _bytes(array: pa.Array) -> int:
     import pyarrow as pa
+    from pyarrow import compute
 
     if pa.types.is_string_view(array.type) or pa.types.is_binary_view(array.type):
         return int(array.cast(pa.large_binary()).nbytes)
-    if pa.types.is_dictionary(array.type):
+    if pa.types.is_dictionary(array.type):  # most of them are of texts, which need not be put together to be measured
+        if _has_lengths(array.type.value_type):
+            return int(compute.sum(compute.binary_length(array.dictionary).take(array.indices)).as_py() or 0)
         return _bytes(array.dictionary_decode())
     inner = _inner(array)
     return sum(map(_bytes, inner)) + 8 * len(array) if inner else int(array.nbytes)
@@ -161,6 +164,12 @@ def _is_bytes(type_: pa.DataType) -> bool:
 
     kinds = (types.is_binary, types.is_large_binary, types.is_binary_view, types.is_fixed_size_binary)
     return any(is_it(type_) for is_it in kinds)
+
+
+def _has_lengths(type_: pa.DataType) -> bool:
+    from pyarrow import types
+
+    return any(is_it(type_) for is_it in (types.is_string, types.is_large_string, types.is_binary, types.is_large_binary))
 
 
 def _origin_type() -> pa.DataType:
