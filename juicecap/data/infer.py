@@ -78,10 +78,9 @@ class ColumnType:
             self.items.add(item)
 
     def _add_dict(self, value: dict[str, object]) -> None:
-        if self.fields is None and not self.mixed and self._level < LEVELS:
+        if self.fields is None and not self.mixed and self._level < LEVELS and len(value) <= self._room.fields:
             self._room.fields -= len(value)
-            if self._room.fields >= 0:
-                self.fields = {key: self._inner() for key in value}
+            self.fields = {key: self._inner() for key in value}
         if self.fields is None or list(value) != list(self.fields):
             # Dicts keyed by ids must not pile up in memory.
             self.mixed, self.fields = True, None

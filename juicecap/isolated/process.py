@@ -22,8 +22,8 @@ from typing import Any, Literal, Self, cast
 
 from juicecap import errors
 from juicecap.errors import BugError, EnvironmentFailure, JuicecapError
-from juicecap.isolated.child import READY, line_of
 from juicecap.isolated.limits import environment, signal_name
+from juicecap.isolated.messages import READY, line_of
 
 START_SECONDS = 120.0
 """Time to import the libraries, from a slow network disk of a busy machine."""

@@ -461,7 +461,7 @@ class TestSavedFolders:
         path = saved(tmp_path, pa.table({"a": ["x"]}))
         other = tmp_path / "other.arrow"
         (path / "data.arrow").rename(other)
-        for name in ("../other.arrow", str(other), "sub/x.arrow", "", ".", "..", "a\0b", 7, None, {"x": 1}):
+        for name in ("../other.arrow", str(other), "sub/x.arrow", "", ".", "..", "a\0b", 7, None, {"x": 1}, "9" * 5000 + "/x"):
             (path / "state.json").write_text(json.dumps({"_data_files": [{"filename": name}]}))
             assert complaint(path, tmp_path).startswith(f"{path} is damaged: state.json names the file ")
 
@@ -475,7 +475,18 @@ class TestSavedFolders:
         path = saved(tmp_path, pa.table({"a": ["x"]}))
         (path / "data.arrow").unlink()
         os.mkfifo(path / "data.arrow")
-        assert complaint(path, tmp_path) == f"{path} is damaged: data.arrow is missing. Save the dataset again."
+        assert complaint(path, tmp_path) == f"{path} is damaged: 'data.arrow' is missing. Save the dataset again."
+
+    def test_a_name_that_is_too_long(self, tmp_path: Path) -> None:
+        path = saved(tmp_path, pa.table({"a": ["x"]}))
+        (path / "state.json").write_text(json.dumps({"_data_files": [{"filename": "9" * 5000}]}))
+        assert complaint(path, tmp_path) == f"{path} is damaged: '{'9' * 78}… is missing. Save the dataset again."
+
+    def test_a_name_of_a_column_that_is_no_text(self, tmp_path: Path) -> None:
+        path = saved(tmp_path, pa.table({"column": ["x"]}))
+        data = (path / "data.arrow").read_bytes()
+        (path / "data.arrow").write_bytes(data.replace(b"column", b"\xffolumn"))
+        assert complaint(path, tmp_path).startswith(f"{path} is damaged: 'utf-8' codec can't decode byte 0xff")
 
     def test_a_dictionary(self, tmp_path: Path) -> None:
         path = saved(tmp_path, pa.table({"a": pa.array(["x" * 1000] * 9).dictionary_encode()}))

@@ -96,13 +96,13 @@ def check(argument: Mapping[str, Any]) -> dict[str, Any]:
         with foreign(refuse):
             reader = pa.ipc.open_stream(pa.memory_map(str(file)))
             schema = reader.schema
-        if first is None:
-            check_schema(schema, name)
-            _refuse_dictionaries(schema, refuse)
-            first, checked = schema, RowCheck(schema, refuse)
-        elif not schema.remove_metadata().equals(first.remove_metadata(), check_metadata=True):
-            raise refuse("its files do not have the same columns")
-        rows += _checked_file(reader, file, checked, None if limit is None else limit - rows, refuse)
+            if first is None:
+                check_schema(schema, name)
+                _refuse_dictionaries(schema, refuse)
+                first, checked = schema, RowCheck(schema, refuse)
+            elif not schema.remove_metadata().equals(first.remove_metadata(), check_metadata=True):
+                raise refuse("its files do not have the same columns")
+            rows += _checked_file(reader, file, checked, None if limit is None else limit - rows, refuse)
     features = argument["features"]
     if features is not None:
         features = checked_features(features, name)
@@ -118,11 +118,7 @@ def _checked_file(reader: pa.RecordBatchReader, file: Path, checked: RowCheck, l
     rows = claimed = 0
     size = file.stat().st_size
     before = pa.total_allocated_bytes()
-    while True:
-        with foreign(refuse):
-            batch = next(reader, None)
-        if batch is None:
-            return rows
+    for batch in reader:
         if pa.total_allocated_bytes() - before > _SLACK:
             raise refuse("it is compressed, which Dataset.save_to_disk does not do")
         claimed += bytes_of(batch)
@@ -131,6 +127,7 @@ def _checked_file(reader: pa.RecordBatchReader, file: Path, checked: RowCheck, l
         if limit is None or rows < limit:
             checked.check(batch if limit is None else batch.slice(0, limit - rows))
         rows += len(batch)
+    return rows
 
 
 def _refuse_dictionaries(schema: pa.Schema, refuse: Refusal) -> None:

@@ -6,6 +6,7 @@ dataset carries its own `ORIGIN`. The folder's JSON files are read here and not 
 
 from __future__ import annotations
 
+import os
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
@@ -61,7 +62,7 @@ def _files(folder: Path, refuse: Refusal) -> list[Path]:
         name = each.get("filename") if isinstance(each, dict) else None
         if not isinstance(name, str) or name in ("", "..") or PurePath(name).name != name or "\0" in name:
             raise refuse(f"state.json names the file {shown(name)}, which does not lie in that folder")
-        if not (folder / name).is_file():
-            raise refuse(f"{name} is missing")
+        if not os.path.isfile(folder / name):
+            raise refuse(f"{shown(name)} is missing")
         files.append(folder / name)
     return files
