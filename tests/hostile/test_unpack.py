@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import tarfile
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ import yaml
 
 import juicecap
 from juicecap.data.source import open_source, unpack, webdataset
+from juicecap.data.source.embedded import media_as_files
 from juicecap.data.source.options import Options
 from juicecap.data.source.unpack import MediaFolder
 from juicecap.errors import DataError, EnvironmentFailure, RecipeError
@@ -317,3 +319,24 @@ class TestTheDoor:
         ):
             door.put("x.mp4", 4, [b"good"])
         assert files(tmp_path / "cache") == []
+
+
+@pytest.mark.parametrize("kind", ["saved", "in memory"])
+def test_a_fingerprint_that_a_dataset_claims_does_not_lead_to_the_media_of_another(
+    kind: str, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", home / "cache")
+    found = []
+    for number in range(2):
+        medium = {"bytes": EVIL + b"%d" % number, "path": "x.png"}
+        dataset = datasets.Dataset(pa.table({"film": [medium]}), fingerprint="the same")
+        if kind == "saved":
+            folder = home / f"saved{number}"
+            dataset.save_to_disk(str(folder))
+            state = json.loads((folder / "state.json").read_text())
+            (folder / "state.json").write_text(json.dumps({**state, "_fingerprint": "the same"}))
+            dataset = datasets.load_from_disk(str(folder))
+        assert dataset._fingerprint == "the same"
+        found.extend(Path(media_as_files(dataset)["film"][0]).read_bytes()[-1:] for _ in range(2))
+    assert found == [b"0", b"0", b"1", b"1"]
+    assert len(list((home / "cache").rglob("*.png"))) == 2

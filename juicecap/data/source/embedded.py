@@ -13,10 +13,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
+import xxhash
+
 from juicecap.data.compressed import PIECE
 from juicecap.data.source.options import AUDIO_SUFFIXES, IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from juicecap.data.source.unpack import MediaFolder, media_folder, suffix_of
-from juicecap.data.table import chunks, fingerprint_of, made_once, write_arrow
+from juicecap.data.table import chunks, file_key, fingerprint_of, made_once, write_arrow
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -70,7 +72,8 @@ def with_paths(table: pa.Table, columns: Mapping[str, int], media: MediaFolder, 
 def media_as_files(dataset: Dataset, fingerprint: str = "", cache: Path | None = None) -> Dataset:
     """The dataset with paths in place of its media, which are written to files; itself if it has none.
 
-    The files are named by the fingerprint of what the dataset was made from, or by the dataset's own.
+    The files are named by the fingerprint of what the dataset was made from, or else by the dataset's own and by its data: a
+    folder of others can say of itself that its fingerprint is that of another dataset.
 
     Raises:
         EnvironmentFailure: a file cannot be written.
@@ -82,7 +85,7 @@ def media_as_files(dataset: Dataset, fingerprint: str = "", cache: Path | None =
     columns = list(numbers)
     if not columns:
         return dataset
-    fingerprint = fingerprint_of(fingerprint or dataset._fingerprint, "media")  # noqa: SLF001  (there is no public name for it)
+    fingerprint = fingerprint_of(fingerprint or _state(dataset, columns), "media")
     folder = media_folder(cache, fingerprint)
     path = folder / "paths.arrow"
     features = without_media(dataset.select_columns(columns).features)
@@ -96,6 +99,17 @@ def media_as_files(dataset: Dataset, fingerprint: str = "", cache: Path | None =
     order = Features({name: joined.features[name] for name in dataset.column_names})
     table = InMemoryTable(joined.data.table.select(list(order)))  # its buffers stay mapped; other tables keep their own order
     return Dataset(table, info=DatasetInfo(features=order), indices_table=joined._indices)  # noqa: SLF001  (datasets has no public name for it)
+
+
+def _state(dataset: Dataset, columns: list[str]) -> list[object]:
+    """What tells a dataset from any other: where its files are and how they stand, or what it holds if it has none."""
+    own = [dataset._fingerprint, len(dataset)]  # noqa: SLF001  (there is no public name for it)
+    if dataset.cache_files:
+        return [*own, *(file_key(Path(file["filename"])) for file in dataset.cache_files)]
+    content = xxhash.xxh3_128()
+    for batch in dataset.data.table.select(columns).to_batches():
+        content.update(memoryview(batch.serialize()))
+    return [*own, content.hexdigest()]
 
 
 def _batches(source: Dataset, columns: Mapping[str, int], media: MediaFolder, features: Features) -> Iterator[pa.RecordBatch]:
