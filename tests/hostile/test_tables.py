@@ -59,7 +59,8 @@ BOTH = pytest.mark.parametrize("kind", ["parquet", "saved"])
 def complaint(path: Path, folder: Path, **options: Any) -> str:
     with pytest.raises(DataError) as caught:
         open_source(str(path), cache_folder=folder / "cache", **options)
-    assert not [name for _, _, names in os.walk(folder / "cache") for name in names]
+    left = [name for _, _, names in os.walk(folder / "cache") for name in names]
+    assert [name for name in left if not name.endswith(".checked.json")] == []
     return str(caught.value)
 
 
@@ -90,6 +91,20 @@ class TestBombs:
         )
         assert opened.megabytes < 600
         assert opened_apart(path, tmp_path / "cache", limit=3).rows == 3
+
+    @pytest.mark.parametrize(
+        ("rows", "message"),
+        [
+            (2**40, "is damaged: it claims 1,099,511,627,776 rows in "),
+            (
+                60_000_000,
+                "saved unpacks to more than 1,073,741,824 bytes, which no records of its size do. If that is meant, give",
+            ),
+        ],
+    )
+    def test_arrow_rows_of_nothing(self, rows: int, message: str, tmp_path: Path) -> None:
+        path = saved(tmp_path, pa.table({"a": pa.Array.from_buffers(pa.null(), rows, [None])}))
+        assert message in complaint(path, tmp_path)
 
     @BOTH
     def test_lists_of_billions_of_nothing(self, kind: str, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from juicecap.data.atomic import replacing
+from juicecap.data.compressed import Allowance
 from juicecap.data.source.foreign import Refusal, foreign, in_child, settle_pyarrow
 from juicecap.data.source.row_check import RowCheck, bytes_of
 from juicecap.data.source.schema_check import check_schema, checked_features, described, features_of
@@ -24,6 +25,9 @@ from juicecap.errors import DataError
 if TYPE_CHECKING:
     import pyarrow as pa
     from datasets import Dataset
+
+ROW = 16
+"""Bytes that a row takes at least, once it has its hidden column."""
 
 _SLACK = 1 << 20
 """Bytes that pyarrow takes for itself while it maps a file."""
@@ -91,6 +95,7 @@ def check(argument: Mapping[str, Any]) -> dict[str, Any]:
     name, files, limit = argument["name"], [Path(file) for file in argument["files"]], argument["limit"]
     refuse = Refusal(*argument["refuse"])
     rows = 0
+    allowance = Allowance(name, sum(file.stat().st_size for file in files), "give it in several parts")
     first: pa.Schema | None = None
     for file in files:
         with foreign(refuse):
@@ -103,6 +108,7 @@ def check(argument: Mapping[str, Any]) -> dict[str, Any]:
             elif not schema.remove_metadata().equals(first.remove_metadata(), check_metadata=True):
                 raise refuse("its files do not have the same columns")
             rows += _checked_file(reader, file, checked, None if limit is None else limit - rows, refuse)
+            allowance.check(rows * ROW)
     features = argument["features"]
     if features is not None:
         features = checked_features(features, name)
@@ -124,6 +130,8 @@ def _checked_file(reader: pa.RecordBatchReader, file: Path, checked: RowCheck, l
         claimed += bytes_of(batch)
         if claimed > size + _SLACK:
             raise refuse("its columns share bytes, which makes it far larger than its file")
+        if len(batch) * ROW > Allowance(str(file), size).most:
+            raise refuse(f"it claims {len(batch):,} rows in {size:,} bytes")
         if limit is None or rows < limit:
             checked.check(batch if limit is None else batch.slice(0, limit - rows))
         rows += len(batch)

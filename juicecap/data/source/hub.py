@@ -40,7 +40,7 @@ def open_dataset(path: str, options: Options) -> Dataset:
     dataset = dataset_of_files(
         files, found["features"], name=path, limit=options.limit, cache=options.cache_folder, refuse=refuse
     )
-    return with_origin(dataset, path, "", [path, found["fingerprint"]], options)
+    return with_origin(dataset, path, "", [path, found["fingerprint"]], sum(file.stat().st_size for file in files), options)
 
 
 def fetch(path: str) -> Mapping[str, Any]:

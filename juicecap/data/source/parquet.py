@@ -64,7 +64,10 @@ def open_dataset(path: str, options: Options) -> Dataset:
             cached.unlink(missing_ok=True)
             raise DataError(f"{path} changed while it was read. Run again when nothing writes to it.")
 
-    return made_once(cached, fingerprint, make)
+    dataset = made_once(cached, fingerprint, make)
+    if not len(dataset):
+        raise DataError(f"{path} has no records. Give a file with at least one.")
+    return dataset
 
 
 def look(argument: Mapping[str, Any]) -> dict[str, Any]:
@@ -104,7 +107,8 @@ def convert(argument: Mapping[str, Any]) -> None:
         MediaFolder(Path(argument["media"]), owner=owner, allowance=allowance) as media,
     ):
         with foreign(refuse):
-            rows = min(file.metadata.num_rows, limit or file.metadata.num_rows)
+            told = file.metadata.num_rows
+            rows = min(told, limit or told)
             own = ORIGIN in file.schema_arrow.names
         if rows <= 0:
             raise DataError(f"{path} has no records. Give a file with at least one.")
@@ -180,7 +184,7 @@ def _batches(
         with foreign(refuse):
             batch = next(batches, None)
         if batch is None:
-            return
+            raise refuse(f"it has fewer rows than the {rows:,} that it tells of")
         batch = batch.slice(0, rows - done)
         with foreign(refuse):
             checked.check(batch)

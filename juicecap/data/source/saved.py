@@ -39,7 +39,8 @@ def open_dataset(path: str, options: Options) -> Dataset:
     dataset = dataset_of_files(
         files, info.get("features"), name=path, limit=options.limit, cache=options.cache_folder, refuse=refuse
     )
-    return with_origin(dataset, place.name, str(place.parent), key, options)
+    size = sum(file.stat().st_size for file in files)
+    return with_origin(dataset, place.name, str(place.parent), key, size, options)
 
 
 def _read(file: Path, refuse: Refusal) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from juicecap.data.broken import BROKEN_FEATURE
 from juicecap.data.columns import ORIGIN_FEATURE, features_of, origin_features
+from juicecap.data.compressed import Allowance
 from juicecap.data.exact_json import exact
 from juicecap.data.source.embedded import media_as_files
 from juicecap.data.source.options import Options
@@ -26,11 +27,12 @@ if TYPE_CHECKING:
     from datasets import Dataset, Features
 
 
-def with_origin(dataset: Dataset, name: str, folder: str, key: Iterable[object], options: Options) -> Dataset:
+def with_origin(dataset: Dataset, name: str, folder: str, key: Iterable[object], size: int, options: Options) -> Dataset:
     """The first `limit` rows of `dataset` with `ORIGIN`, which is kept if it is there; ids are `name:row`, rows from 1.
 
     Raises:
-        DataError: the dataset has no rows, or uses a reserved name for something else.
+        DataError: the dataset has no rows, more than its `size` in bytes lets one expect, or uses a reserved name for something
+            else.
     """
     from datasets import Dataset, DatasetInfo, concatenate_datasets
 
@@ -43,8 +45,10 @@ def with_origin(dataset: Dataset, name: str, folder: str, key: Iterable[object],
     if not keeps_origin(dataset.features, name):
         path = cached_file(options.cache_folder, fingerprint)
         batches = origin_batches(name, folder, len(dataset))
-        origins = made_once(path, fingerprint, lambda: write_arrow(path, origin_features().arrow_schema, batches))
-        dataset = concatenate_datasets([dataset, origins], axis=1)
+        allowance = Allowance(name, size, "give it in several parts")
+        allowance.check(len(dataset) * (len(name) + len(folder)))
+        made = made_once(path, fingerprint, lambda: write_arrow(path, origin_features().arrow_schema, batches, allowance))
+        dataset = concatenate_datasets([dataset, made], axis=1)
     info = DatasetInfo(features=exact(dataset.features))
     return Dataset(dataset.data, info=info, indices_table=dataset._indices, fingerprint=fingerprint)  # noqa: SLF001  (datasets has no public name for it)
 
