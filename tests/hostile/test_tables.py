@@ -688,3 +688,30 @@ def test_every_type_of_a_value_is_known_by_its_word() -> None:
     for type_ in types:
         (feature,) = datasets.Features.from_arrow_schema(pa.schema({"a": type_})).to_dict().values()
         assert schema_check.checked_features({"a": feature}, "x") == {"a": {"_type": "Value", "dtype": feature["dtype"]}}
+
+
+@pytest.mark.parametrize("told", [0, 1, 3, 5, 2**40])
+def test_a_file_that_lies_about_its_rows(told: int, tmp_path: Path) -> None:
+    """Thrift: the number of rows of the file stands in its footer as a zigzag varint behind the version and the schema."""
+    path = parquet(tmp_path, pa.table({"a": [1, 2, 3, 4]}), row_group_size=2, compression="none", store_schema=False)
+    metadata = pq.ParquetFile(path).metadata
+    assert (metadata.num_rows, metadata.num_row_groups) == (4, 2)
+    data = path.read_bytes()
+    footer = data.rindex(b"\x16\x08\x19")  # field 3 (i64) of 4 rows, then a list: the row groups
+    number, value = b"", told << 1
+    while value > 127:
+        number, value = number + bytes([value & 127 | 128]), value >> 7
+    lied = data[footer : footer + 1] + number + bytes([value])
+    length = struct.unpack("<I", data[-8:-4])[0] + len(lied) - 2
+    path.write_bytes(data[:footer] + lied + data[footer + 2 : -8] + struct.pack("<I", length) + b"PAR1")
+    assert pq.ParquetFile(path).metadata.num_rows == told
+    message = complaint(path, tmp_path)
+    if told == 0:
+        assert message == f"{path} has no records. Give a file with at least one."
+    elif told == 2**40:
+        assert "unpacks to more than" in message
+    else:
+        assert (
+            message
+            == f"{path} cannot be read as Parquet: it does not have the {told} rows that it tells of. Write the file again."
+        )

@@ -127,13 +127,14 @@ def _checked_file(reader: pa.RecordBatchReader, file: Path, checked: RowCheck, l
     for batch in reader:
         if pa.total_allocated_bytes() - before > _SLACK:
             raise refuse("it is compressed, which Dataset.save_to_disk does not do")
-        claimed += bytes_of(batch)
-        if claimed > size + _SLACK:
-            raise refuse("its columns share bytes, which makes it far larger than its file")
         if len(batch) * ROW > Allowance(str(file), size).most:
             raise refuse(f"it claims {len(batch):,} rows in {size:,} bytes")
         if limit is None or rows < limit:
-            checked.check(batch if limit is None else batch.slice(0, limit - rows))
+            used = batch if limit is None else batch.slice(0, limit - rows)
+            checked.check(used)
+            claimed += bytes_of(used)
+        if claimed > size + _SLACK:
+            raise refuse("its columns share bytes, which makes it far larger than its file")
         rows += len(batch)
     return rows
 

@@ -107,14 +107,12 @@ def convert(argument: Mapping[str, Any]) -> None:
         MediaFolder(Path(argument["media"]), owner=owner, allowance=allowance) as media,
     ):
         with foreign(refuse):
-            told = file.metadata.num_rows
-            rows = min(told, limit or told)
-            own = ORIGIN in file.schema_arrow.names
-        if rows <= 0:
+            told, names = file.metadata.num_rows, file.schema_arrow.names
+        if told <= 0:
             raise DataError(f"{path} has no records. Give a file with at least one.")
-        if not own:
-            allowance.check(rows * _bytes_of_origin(argument["file"]))
-        batches = _batches(file, argument["file"], schema, rows, argument["columns"], media, refuse)
+        if ORIGIN not in names:
+            allowance.check(min(told, limit or told) * _bytes_of_origin(argument["file"]))
+        batches = _batches(file, argument["file"], schema, told, limit, argument["columns"], media, refuse)
         write_arrow(Path(argument["cached"]), schema, batches, allowance, owner)
 
 
@@ -167,7 +165,8 @@ def _batches(
     file: ParquetFile,
     path: str,
     schema: pa.Schema,
-    rows: int,
+    told: int,
+    limit: int | None,
     columns: Mapping[str, int],
     media: MediaFolder,
     refuse: Refusal,
@@ -180,12 +179,14 @@ def _batches(
         batches = file.iter_batches(batch_size=_rows_at_once(file.metadata), use_threads=False)
         checked = RowCheck(file.schema_arrow, refuse)
     done = 0
-    while done < rows:
+    while limit is None or done < limit:
         with foreign(refuse):
             batch = next(batches, None)
+        if done + (0 if batch is None else len(batch)) > told or (batch is None and done < told):
+            raise refuse(f"it does not have the {told:,} rows that it tells of")
         if batch is None:
-            raise refuse(f"it has fewer rows than the {rows:,} that it tells of")
-        batch = batch.slice(0, rows - done)
+            return
+        batch = batch if limit is None else batch.slice(0, limit - done)
         with foreign(refuse):
             checked.check(batch)
         table = with_paths(pa.Table.from_batches([batch]), columns, media, done + 1)
