@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -175,6 +176,7 @@ def one_child() -> Iterator[None]:
 def said(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """The warnings that were logged; nothing counts as said before."""
     monkeypatch.setattr(notice, "_said", set())
+    monkeypatch.setattr(notice, "_kinds", Counter())
     messages: list[str] = []
     sink = logger.add(lambda message: messages.append(message.record["message"]), level="WARNING")
     yield messages

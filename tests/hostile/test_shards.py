@@ -182,6 +182,20 @@ class TestSamples:
         assert [len(value or ()) for value in dataset["images"]] == [0, 5]
         assert dataset[0]["__juicecap_broken__"]["reason"] == "has more than 5 members. Make several samples of it."
 
+    def test_suffixes_and_links_without_end_are_said_in_a_few_lines(self, tmp_path: Path, said: list[str]) -> None:
+        stream = io.BytesIO()
+        with tarfile.open(fileobj=stream, mode="w") as tar:
+            for number in range(100):
+                link = tarfile.TarInfo(f"{number}.txt")
+                link.type, link.linkname = tarfile.SYMTYPE, "x"
+                tar.addfile(link)
+                tar.addfile(tarfile.TarInfo(f"{number}.x{number}"))
+        (tmp_path / "s.tar").write_bytes(stream.getvalue())
+        open_source(str(tmp_path / "s.tar"), cache_folder=tmp_path / "cache")
+        assert len(said) == 22
+        assert said[0] == "s.tar: members that are no files, such as '0.txt', are left out"
+        assert said[-1].endswith("nor JSON (and there are more such suffixes, which are not named)")
+
     def test_two_members_of_one_column(self, tmp_path: Path) -> None:
         (tmp_path / "s.tar").write_bytes(archive([("a.txt", b"x"), ("a.TXT", b"y")]))
         assert complaint(tmp_path / "s.tar", tmp_path).endswith(

@@ -9,7 +9,6 @@ left out, and that is said once; nothing is ever unpickled.
 
 from __future__ import annotations
 
-import functools
 import itertools
 import math
 import os
@@ -29,7 +28,7 @@ from juicecap.data.source.tar import Member, Tar, TarError
 from juicecap.data.source.unpack import MediaFolder, media_folder
 from juicecap.data.table import dataset_of_records, file_key, fingerprint_of
 from juicecap.errors import DataError
-from juicecap.notice import say_once
+from juicecap.notice import say_few, say_once
 from juicecap.sample import shown
 
 if TYPE_CHECKING:
@@ -47,6 +46,8 @@ SHARDS = 1_000_000
 
 _NAME, _PART = 1000, 255
 """Bytes of a member's name, and of a part of it: what file systems take, beside a folder."""
+
+_NEITHER = "they are neither media, nor text, nor JSON"
 
 _RANGE = re.compile(r"\{(\d{1,18})\.\.(\d{1,18})\}")
 _GZIP = b"\x1f\x8b"
@@ -148,11 +149,14 @@ def _samples(tar: Tar, shard: Path, name: str, media: MediaFolder | None, option
 
 
 def _members(tar: Tar, shard: Path) -> Iterator[Member]:
+    said = False
     for member in tar:
         if posixpath.basename(member.name).startswith(("__", ".")) or member.kind == "folder":
             continue
         if member.kind == "other":
-            say_once(f"{shard.name}: members that are no files, such as {member.name!r}, are left out")
+            if not said:
+                say_once(f"{shard.name}: members that are no files, such as {shown(member.name)}, are left out")
+            said = True
             continue
         _check_name(member.name, shard)
         yield member
@@ -161,7 +165,8 @@ def _members(tar: Tar, shard: Path) -> Iterator[Member]:
 def _check_name(name: str, shard: Path) -> None:
     parts = name.split("/")
     if posixpath.isabs(name) or ".." in parts or not name.isprintable():
-        raise DataError(f"{shard}: the member {name!r} would be unpacked elsewhere. Write the shard again with plain names.")
+        what = f"the member {shown(name)} would be unpacked elsewhere"
+        raise DataError(f"{shard}: {what}. Write the shard again with plain names.")
     if len(name.encode()) > _NAME or max(len(part.encode()) for part in parts) > _PART:
         what = f"the member {shown(name)} has a name that is longer than a file's can be"
         raise DataError(f"{shard}: {what}. Write the shard again with shorter names.")
@@ -206,7 +211,7 @@ class _Sample:
         elif suffix == "json":
             self._add(suffix, _json(self._text(member, tar), self._where))
         else:
-            _say_left_out(suffix)
+            say_few("suffixes", f"members of shards with the suffix {shown(suffix)} are left out: {_NEITHER}")
 
     def _medium(self, column: str, member: Member, tar: Tar) -> None:
         self._refuse_sparse(member)
@@ -237,11 +242,6 @@ class _Sample:
 
 def _json(text: str, where: str) -> Any:
     return parse_object(text, where) if text.lstrip().startswith("{") else parse_value(text, where)
-
-
-@functools.cache
-def _say_left_out(suffix: str) -> None:
-    say_once(f"members of shards with the suffix {suffix!r} are left out: they are neither media, nor text, nor JSON")
 
 
 def _expanded(path: str) -> list[str]:
