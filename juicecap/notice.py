@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from loguru import logger
 
+FEW = 20
+"""Things of one kind that are said; of the others, that there are more."""
+
 _said: set[str] = set()
+_kinds: Counter[str] = Counter()
 
 
 def say_once(message: str) -> None:
@@ -12,3 +18,11 @@ def say_once(message: str) -> None:
     if message not in _said:
         _said.add(message)
         logger.warning(message)
+
+
+def say_few(kind: str, message: str) -> None:
+    """As `say_once`, for messages of one kind that foreign data can make up without end."""
+    if message in _said or _kinds[kind] > FEW:
+        return
+    _kinds[kind] += 1
+    say_once(message if _kinds[kind] <= FEW else f"{message} (and there are more such {kind}, which are not named)")

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +21,8 @@ import pytest
 from loguru import logger
 
 from juicecap import notice
+from juicecap.data.source import foreign
+from juicecap.isolated import IsolatedProcess
 from juicecap.media.sizes import FrameSizes, PixelBudget
 from juicecap.vlm import catalog
 from juicecap.vlm.base import Abilities, Answer, Failure, ModelSettings, Outcome, Prepared
@@ -154,10 +157,26 @@ def clips(tmp_path_factory: pytest.TempPathFactory, film: Callable[..., Any]) ->
     )
 
 
+@pytest.fixture(scope="module")
+def one_child() -> Iterator[None]:
+    """Foreign files are read by one child process for all tests of the module, which need not wait for its start each time."""
+
+    class Kept(IsolatedProcess):
+        def __exit__(self, *_: object) -> None:
+            pass
+
+    kept = Kept(memory=foreign.MEMORY)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(foreign, "IsolatedProcess", lambda memory: kept)
+        yield
+    kept.close()
+
+
 @pytest.fixture
 def said(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """The warnings that were logged; nothing counts as said before."""
     monkeypatch.setattr(notice, "_said", set())
+    monkeypatch.setattr(notice, "_kinds", Counter())
     messages: list[str] = []
     sink = logger.add(lambda message: messages.append(message.record["message"]), level="WARNING")
     yield messages

@@ -25,6 +25,9 @@ Spec = str | Mapping[str, Any] | list[Any]
 ORIGIN_FEATURE: Mapping[str, Any] = {"id": "text", "folder": "text", "missing": ["text"]}
 """Spec of the hidden column `sample.ORIGIN`."""
 
+LEVELS = 32
+"""Lists and structs of a column that lie in each other; readers of Arrow files take 64."""
+
 WORDS: Mapping[str, str] = {
     "bool": "bool",
     "float": "float64",

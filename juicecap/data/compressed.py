@@ -21,10 +21,10 @@ SUFFIXES = (".gz", ".zst")
 """What names of packed files end in."""
 
 SMALL = 1 << 30
-"""Bytes that any packed file may unpack to."""
+"""Bytes that any source may unpack to."""
 
 MOST = 200
-"""How many times its size a packed file may unpack to beyond that; records are packed about ten times."""
+"""How many times its size a source may unpack to beyond that; records are packed about ten times."""
 
 PIECE = 1 << 20
 
@@ -37,14 +37,44 @@ def inner_suffix(path: PurePath) -> str:
     return PurePath(path.stem).suffix.lower() if suffix in SUFFIXES else suffix
 
 
+class Allowance:
+    """Counts what a source of so many bytes is unpacked to, and refuses more than its size lets one expect."""
+
+    def __init__(self, source: str, size: int, advice: str = "unpack it and give the unpacked file") -> None:
+        self.most = max(SMALL, MOST * size)
+        self._source, self._advice = source, advice
+        self._count = 0
+
+    def take(self, count: int) -> None:
+        """Count so many bytes more.
+
+        Raises:
+            DataError: it is too much.
+        """
+        self._count += count
+        self.check(0)
+
+    def check(self, more: int) -> None:
+        """Make sure that there is room for so many bytes more, which are not counted yet.
+
+        Raises:
+            DataError: there is not.
+        """
+        if self._count + more > self.most:
+            raise DataError(
+                f"{self._source} unpacks to more than {self.most:,} bytes, which no records of its size do. "
+                f"If that is meant, {self._advice}."
+            )
+
+
 @contextmanager
-def unpacked(path: Path) -> Iterator[IO[bytes]]:
-    """The bytes of the file as they are once unpacked.
+def unpacked(path: Path, suffix: str | None = None) -> Iterator[IO[bytes]]:
+    """The bytes of the file as they are once unpacked. `suffix` says how it is packed where its name does not.
 
     Raises:
         DataError: the file cannot be read, is damaged, or unpacks to more than is safe.
     """
-    suffix = path.suffix.lower()
+    suffix = path.suffix.lower() if suffix is None else suffix
     try:
         if suffix not in SUFFIXES:
             with path.open("rb") as plain:
@@ -100,9 +130,8 @@ class _Watched(io.RawIOBase):
     """Passes on what it reads as long as that is no more than the packed size lets one expect."""
 
     def __init__(self, stream: IO[bytes], path: Path) -> None:
-        self._stream, self._path = stream, path
-        self._most = max(SMALL, MOST * path.stat().st_size)
-        self._count = 0
+        self._stream = stream
+        self._allowance = Allowance(str(path), path.stat().st_size)
 
     def readable(self) -> bool:
         """See `io.RawIOBase`."""
@@ -111,11 +140,6 @@ class _Watched(io.RawIOBase):
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # any buffer, in typeshed's words
         """See `io.RawIOBase`."""
         data = self._stream.read(len(buffer))
-        self._count += len(data)
-        if self._count > self._most:
-            raise DataError(
-                f"{self._path} unpacks to more than {self._most:,} bytes, which no records of its size do. "
-                "If that is meant, unpack it and give the unpacked file."
-            )
+        self._allowance.take(len(data))
         buffer[: len(data)] = data
         return len(data)

@@ -16,6 +16,9 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from juicecap.data.record import too_many
+from juicecap.sample import MOST_NESTED, nested_too_deeply
+
 if TYPE_CHECKING:
     from datasets import Features
 
@@ -66,13 +69,21 @@ def _feature_class() -> Any:
             return to_text(example_data)
 
         def decode_example(self, example_data: Any, token_per_repo_id: Any = None) -> Any:  # noqa: ARG002  (the signature is that of datasets)
-            try:
-                return None if example_data is None else json.loads(example_data)
-            except ValueError:
-                # A string that nobody encoded and that ujson took for JSON, as it does "007".
-                return example_data
+            return None if example_data is None else _decoded(example_data)
 
     return ExactJson
+
+
+def _decoded(text: str) -> Any:
+    """The value of a JSON text; the text itself where it is none, or one that no reader of records would have let through."""
+    if too_many(text):
+        return text
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        # A string that nobody encoded and that ujson took for JSON, as it does "007".
+        return text
+    return text if text.count("[") + text.count("{") > MOST_NESTED and nested_too_deeply(value) else value
 
 
 def _exact(feature: Any) -> Any:

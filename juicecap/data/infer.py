@@ -2,22 +2,35 @@
 
 Nothing is converted to make it fit: a column that mixes types, or dicts with changing keys, is "json". Integers of up to
 64 bits, with or without a sign, are held whole; larger ones are not read (see `record`). A column without any value is
-"text".
+"text". A column that is nested deeper than a column can be, or that would need a great many fields, is "json" too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from juicecap.data.columns import Spec
-from juicecap.data.record import INT_MAX, Record, misnamed
+from juicecap.data.columns import LEVELS, Spec
+from juicecap.data.record import INT_MAX, NAMES, Record, misnamed
 from juicecap.errors import DataError
+
+LONGEST_NAMES = 1 << 20
+"""Characters of the names of all columns: each row keeps the names of those that it lacks."""
+
+
+class Room:
+    """How many fields of structs the columns of a dataset may have yet."""
+
+    def __init__(self) -> None:
+        self.fields = NAMES
 
 
 class ColumnType:
     """What was seen of one column; memory does not grow with the number of values."""
 
-    def __init__(self) -> None:
+    __slots__ = ("_level", "_room", "fields", "high", "items", "kind", "low", "mixed")
+
+    def __init__(self, room: Room | None = None, level: int = 0) -> None:
+        self._room, self._level = room or Room(), level
         self.kind: type | None = None
         self.mixed = False
         self.low = self.high = 0
@@ -35,9 +48,7 @@ class ColumnType:
         if type(value) is int:
             self.low, self.high = min(self.low, value), max(self.high, value)
         elif isinstance(value, list):
-            self.items = self.items or ColumnType()
-            for item in value:
-                self.items.add(item)
+            self._add_list(value)
         elif isinstance(value, dict):
             self._add_dict(value)
 
@@ -58,9 +69,18 @@ class ColumnType:
             return "float"
         return "bool" if self.kind is bool else "text"
 
+    def _add_list(self, value: list[object]) -> None:
+        if self._level == LEVELS:
+            self.mixed = True
+            return
+        self.items = self.items or self._inner()
+        for item in value:
+            self.items.add(item)
+
     def _add_dict(self, value: dict[str, object]) -> None:
-        if self.fields is None and not self.mixed:
-            self.fields = {key: ColumnType() for key in value}
+        if self.fields is None and not self.mixed and self._level < LEVELS and len(value) <= self._room.fields:
+            self._room.fields -= len(value)
+            self.fields = {key: self._inner() for key in value}
         if self.fields is None or list(value) != list(self.fields):
             # Dicts keyed by ids must not pile up in memory.
             self.mixed, self.fields = True, None
@@ -68,19 +88,30 @@ class ColumnType:
         for key, inner in value.items():
             self.fields[key].add(inner)
 
+    def _inner(self) -> ColumnType:
+        return ColumnType(self._room, self._level + 1)
+
 
 def infer_columns(records: Iterable[Record]) -> tuple[dict[str, Spec], int]:
     """The columns of all records, in order of first appearance, and the number of records.
 
     Raises:
-        DataError: a record uses a name that no column can have.
+        DataError: a record uses a name that no column can have, or there are too many columns.
     """
     columns: dict[str, ColumnType] = {}
+    room, letters = Room(), LONGEST_NAMES
     count = 0
     for record in records:
         count += 1
         for name, value in record.values.items():
-            if name not in columns and (reason := misnamed(name)):
-                raise DataError(f"{record.where}: {reason}")
-            columns.setdefault(name, ColumnType()).add(value)
+            if name not in columns:
+                if reason := misnamed(name):
+                    raise DataError(f"{record.where}: {reason}")
+                letters -= len(name)
+                if len(columns) == NAMES or letters < 0:
+                    what = f"{NAMES:,} columns" if letters >= 0 else f"{LONGEST_NAMES:,} characters in names of columns"
+                    advice = "Put values with changing keys into an object of their own."
+                    raise DataError(f"{record.where}: more than {what}. {advice}")
+                columns[name] = ColumnType(room)
+            columns[name].add(value)
     return {name: column.spec() for name, column in columns.items()}, count

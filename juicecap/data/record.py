@@ -17,8 +17,14 @@ from juicecap.sample import HIDDEN, MOST_NESTED, nested_too_deeply, shown
 
 JSON_SPACE = " \t\r\n"
 
-LONGEST = 1 << 28
+LONGEST = 1 << 26
 """Bytes of one record, beyond which it is not held in memory."""
+
+VALUES = 1 << 21
+"""Values of one record, by its commas and brackets: as objects of Python they take up to 200 bytes each."""
+
+NAMES = 10_000
+"""Keys of one record, and columns of a dataset."""
 
 LOWEST, INT_MAX, UINT_MAX = -(2**63), 2**63 - 1, 2**64 - 1
 """The integers that a column can hold."""
@@ -78,15 +84,17 @@ def parse_object(text: str, where: str) -> dict[str, Any]:
     Raises:
         BrokenRecord: it is not valid JSON, not an object, or cannot be kept as written.
     """
-    text = text.rstrip(JSON_SPACE)
-    start = len(text) - len(text.lstrip(JSON_SPACE))
-    try:
-        values, end = decode_object(text, start, where)
-        if rest := text[end:].lstrip(JSON_SPACE):
-            raise json.JSONDecodeError("Extra data", text, len(text) - len(rest))  # noqa: TRY301  (caught here on purpose)
-    except json.JSONDecodeError as error:
-        raise BrokenRecord(where, not_json(f"{error.msg} at column {error.pos + 1}")) from None
+    values: dict[str, Any] = _whole(text, where, decode_object)
     return values
+
+
+def parse_value(text: str, where: str) -> Any:
+    """The JSON value that `text` holds, and nothing else.
+
+    Raises:
+        BrokenRecord: it is not valid JSON, or cannot be kept as written.
+    """
+    return _whole(text, where, decode_value)
 
 
 def decode_object(text: str, start: int, where: str) -> tuple[dict[str, Any], int]:
@@ -96,26 +104,49 @@ def decode_object(text: str, start: int, where: str) -> tuple[dict[str, Any], in
         json.JSONDecodeError: the text there is not valid JSON, or is cut.
         BrokenRecord: it is not an object or cannot be kept as written. Its `end` is None if it cannot be told.
     """
-    try:
-        values, end = _DECODER.raw_decode(text, start)
-    except _UnwantedError as error:
-        raise BrokenRecord(where, f"{error}. Mend the record.", _end(text, start, where)) from None
-    except RecursionError:
-        raise _too_deep(where) from None
+    values, end = decode_value(text, start, where)
     if not isinstance(values, dict):
         raise BrokenRecord(where, f'holds {_kind(values)}, not an object. A record looks like {{"videos": ["a.mp4"]}}.', end)
-    if text.count("[", start, end) + text.count("{", start, end) > MOST_NESTED and nested_too_deeply(values):
-        raise _too_deep(where, end)
-    if text.find("\\u", start, end) >= 0:
-        try:
-            json.dumps(values, ensure_ascii=False).encode()
-        except UnicodeEncodeError:
-            reason = "a \\u escape is half of a surrogate pair and stands for no character. Mend the text."
-            raise BrokenRecord(where, reason, end) from None
+    if len(values) > NAMES:
+        reason = f"has {len(values):,} keys, and there can be {NAMES:,} columns. Put them into an object of their own."
+        raise BrokenRecord(where, reason, end)
     for name in values:
         if reason := misnamed(name):
             raise BrokenRecord(where, reason, end)
     return values, end
+
+
+def decode_value(text: str, start: int, where: str) -> tuple[Any, int]:
+    """The JSON value that begins at `start`, and the position behind it.
+
+    Raises:
+        json.JSONDecodeError: the text there is not valid JSON, or is cut.
+        BrokenRecord: it cannot be kept as written. Its `end` is None if it cannot be told.
+    """
+    try:
+        value, end = _DECODER.raw_decode(text, start)
+    except _UnwantedError as error:
+        raise BrokenRecord(where, f"{error}. Mend the record.", _end(text, start, where)) from None
+    except RecursionError:
+        raise _too_deep(where) from None
+    if text.count("[", start, end) + text.count("{", start, end) > MOST_NESTED and nested_too_deeply(value):
+        raise _too_deep(where, end)
+    if text.find("\\u", start, end) >= 0:
+        try:
+            json.dumps(value, ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            reason = "a \\u escape is half of a surrogate pair and stands for no character. Mend the text."
+            raise BrokenRecord(where, reason, end) from None
+    return value, end
+
+
+def too_many(text: str | bytes) -> str:
+    """Why a text cannot be parsed as one record; empty if it can. Commas and brackets are counted, those inside of texts too."""
+    if len(text) <= VALUES:
+        return ""
+    comma, bracket, brace = (",", "[", "{") if isinstance(text, str) else (b",", b"[", b"{")
+    found = text.count(comma) + text.count(bracket) + text.count(brace)  # type: ignore[arg-type]  # all are of the text's type
+    return f"more than {VALUES:,} values. Split the record." if found > VALUES else ""
 
 
 def misnamed(name: str) -> str:
@@ -143,6 +174,20 @@ def unreadable(path: Path, error: OSError) -> DataError:
 def reason_of(error: Exception) -> str:
     """What another library's error says, as a part of a sentence: its first line without the full stop."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".: ")
+
+
+def _whole(text: str, where: str, decode: Callable[[str, int, str], tuple[Any, int]]) -> Any:
+    if reason := too_many(text):
+        raise BrokenRecord(where, reason)
+    text = text.rstrip(JSON_SPACE)
+    start = len(text) - len(text.lstrip(JSON_SPACE))
+    try:
+        value, end = decode(text, start, where)
+        if rest := text[end:].lstrip(JSON_SPACE):
+            raise json.JSONDecodeError("Extra data", text, len(text) - len(rest))  # noqa: TRY301  (caught here on purpose)
+    except json.JSONDecodeError as error:
+        raise BrokenRecord(where, not_json(f"{error.msg} at column {error.pos + 1}")) from None
+    return value
 
 
 def _end(text: str, start: int, where: str) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import marshal
 import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -20,6 +21,7 @@ from juicecap.data.atomic import replacing
 from juicecap.data.broken import BROKEN_FEATURE, Sound, broken_value, refuse_broken
 from juicecap.data.checksum import seal, sound
 from juicecap.data.columns import ORIGIN_FEATURE, Spec, features_of
+from juicecap.data.compressed import Allowance
 from juicecap.data.exact_json import exact, to_text
 from juicecap.data.infer import infer_columns
 from juicecap.data.record import Record, reason_of, unreadable
@@ -30,11 +32,14 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from datasets import Dataset
 
-READER_VERSION = 3
+READER_VERSION = 4
 """Raise it when the same file would be read differently: old cache files are then left alone."""
 
 CHUNK = 1000
 """Rows per Arrow batch, and so in memory at a time."""
+
+HEAVY = 1 << 23
+"""Bytes, as `marshal` counts them, at which a batch has fewer rows; small values take some ten times as many in Python."""
 
 
 def fingerprint_of(*ingredients: object) -> str:
@@ -109,18 +114,22 @@ def made_once(path: Path, fingerprint: str, make: Callable[[], None]) -> Dataset
     return dataset
 
 
-def write_arrow(path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> None:
-    """Write an Arrow stream file, with its checksum, whole or not at all.
+def write_arrow(
+    path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch], allowance: Allowance | None = None, owner: str = ""
+) -> None:
+    """Write an Arrow stream file, with its checksum, whole or not at all. `owner` as for `replacing`.
 
     Raises:
-        DataError: it cannot be written there.
+        DataError: it cannot be written there, or is larger than `allowance` has room for.
         EnvironmentFailure: the disk is full.
     """
     import pyarrow as pa
 
-    with replacing(path) as stream:
+    with replacing(path, owner) as stream:
         with pa.ipc.new_stream(stream, schema) as writer:
             for batch in batches:
+                if allowance:
+                    allowance.take(batch.nbytes)
                 writer.write_batch(batch)
         stream.flush()
         seal(Path(stream.name))
@@ -130,6 +139,8 @@ def dataset_of_records(
     read: Callable[[], Iterator[Record]],
     *,
     key: Callable[[], list[object]],
+    unpack: Callable[[], Iterator[Record]] | None = None,
+    size: Callable[[], int] | None = None,
     folder: Path,
     empty: str,
     cache: Path | None,
@@ -138,12 +149,14 @@ def dataset_of_records(
 ) -> Dataset:
     """The `Dataset` of the first `limit` records, each with its `ORIGIN` against `folder`.
 
-    `read` is called twice; `key` gives the ingredients of the fingerprint, before and after, so that a source that changes
-    meanwhile is noticed. With `keep_broken` a record that cannot be read is a row without values whose reason stands in the
-    column `BROKEN`, which is there only if there are such records.
+    `read` is called twice, or once, and then `unpack`, which gives the same and writes media on the way. `key` gives the
+    ingredients of the fingerprint, before and after, so that a source that changes meanwhile is noticed; `size` its bytes. With
+    `keep_broken` a record that cannot be read is a row without values whose reason stands in the column `BROKEN`, which is there
+    only if there are such records.
 
     Raises:
-        DataError: a record is broken, all are, the source changed, or there are no records (`empty` is the message).
+        DataError: a record is broken, all are, the source changed or unpacks to more than its size lets one expect, or there are
+            no records (`empty` is the message).
     """
     before = key()
     fingerprint = fingerprint_of(before, limit)
@@ -157,7 +170,9 @@ def dataset_of_records(
             raise DataError(empty)
         hidden = {ORIGIN: ORIGIN_FEATURE, **({BROKEN: BROKEN_FEATURE} if records.broken else {})}
         schema = features_of({**columns, **hidden}).arrow_schema
-        write_arrow(path, schema, _batches(itertools.islice(read(), limit), columns, folder, schema))
+        allowance = Allowance(str(before[0]), size(), "give it in several files") if size else None
+        rows = itertools.islice((unpack or read)(), limit)
+        write_arrow(path, schema, _batches(rows, columns, folder, schema), allowance)
         if key() != before:
             path.unlink()
             raise DataError(f"{before[0]} changed while it was read. Run again when nothing writes to it.")
@@ -173,6 +188,15 @@ def origin(identity: str, folder: str, missing: Iterable[str] = ()) -> dict[str,
     return {"id": identity, "folder": folder, "missing": list(missing)}
 
 
+def origins(prefix: str, numbers: Iterable[int], folder: str, type_: pa.DataType) -> pa.Array:
+    """Values of the hidden column, of type `type_`, for rows of a table that lacks no value: their ids are prefix and number."""
+    import pyarrow as pa
+
+    ids = [f"{prefix}{number}" for number in numbers]
+    missing = pa.ListArray.from_arrays(pa.array([0] * (len(ids) + 1), pa.int32()), pa.array([], pa.string()))
+    return pa.StructArray.from_arrays([pa.array(ids, pa.string()), pa.repeat(folder, len(ids)), missing], fields=list(type_))
+
+
 def chunks(rows: Iterable[Any], size: int = CHUNK) -> Iterator[list[Any]]:
     """The rows in lists of `size`, the last one shorter."""
     iterator = iter(rows)
@@ -180,10 +204,25 @@ def chunks(rows: Iterable[Any], size: int = CHUNK) -> Iterator[list[Any]]:
         yield chunk
 
 
+def _portions(records: Iterable[Record], columns: Iterable[str]) -> Iterator[list[Record]]:
+    """As `chunks`, of fewer rows where they are heavy. A row also holds the names of the columns that it lacks."""
+    names = sum(len(name) + 10 for name in columns)
+    portion: list[Record] = []
+    weight = 0
+    for record in records:
+        portion.append(record)
+        weight += names + len(marshal.dumps(record.values))
+        if len(portion) == CHUNK or weight > HEAVY:
+            yield portion
+            portion, weight = [], 0
+    if portion:
+        yield portion
+
+
 def _batches(records: Iterable[Record], columns: dict[str, Spec], folder: Path, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
     import pyarrow as pa
 
-    for chunk in chunks(records):
+    for chunk in _portions(records, columns):
         arrays = []
         for name, spec in columns.items():
             values = [record.values.get(name) for record in chunk]

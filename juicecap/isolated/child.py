@@ -24,9 +24,7 @@ from typing import Any
 
 from juicecap.errors import JuicecapError, causes
 from juicecap.isolated.limits import limit_cpu, limit_memory, own_memory, settle_signals
-
-READY = {"ready": True}
-"""What a child says first."""
+from juicecap.isolated.messages import READY, line_of
 
 
 def main(fd: int) -> None:
@@ -57,11 +55,6 @@ def answer(call: dict[str, Any]) -> dict[str, Any]:
         return {"bug": traceback.format_exc()}
     finally:
         limit_cpu(0)
-
-
-def line_of(message: dict[str, Any]) -> bytes:
-    """A message as it travels. It is ASCII, so that any text survives, also one that is no proper Unicode."""
-    return json.dumps(message).encode("ascii") + b"\n"
 
 
 def _function(name: str) -> Callable[[Any], Any]:

@@ -22,8 +22,8 @@ from typing import Any, Literal, Self, cast
 
 from juicecap import errors
 from juicecap.errors import BugError, EnvironmentFailure, JuicecapError
-from juicecap.isolated.child import READY, line_of
 from juicecap.isolated.limits import environment, signal_name
+from juicecap.isolated.messages import READY, line_of
 
 START_SECONDS = 120.0
 """Time to import the libraries, from a slow network disk of a busy machine."""
@@ -67,7 +67,7 @@ class IsolatedProcess:
         Raises:
             Stopped: the call did not come to its end.
             JuicecapError: what the function raises.
-            EnvironmentFailure: the process cannot be started.
+            EnvironmentFailure: the process cannot be started, or was killed from outside.
             BugError: the function raises something else.
         """
         with self._lock:
@@ -172,11 +172,17 @@ class _Child:
         return message
 
     def _ended(self) -> Stopped:
-        """How it ended. The socket is closed before the process is gone, so that takes a moment."""
+        """How it ended. The socket is closed before the process is gone, so that takes a moment.
+
+        Raises:
+            EnvironmentFailure: somebody else killed it, as the system does where the machine has no memory left.
+        """
         try:
             status = self._process.wait(timeout=5)
         except subprocess.TimeoutExpired:
             return Stopped("crash", "its process broke off")
+        if status == -signal.SIGKILL:
+            raise EnvironmentFailure("a process was killed, as happens for want of memory; running again resumes")
         if status == -signal.SIGPROF:
             return Stopped("time", "it takes too much of the processor")
         how = f"signal {signal_name(-status)}" if status < 0 else f"exit status {status}"

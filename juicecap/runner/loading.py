@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from juicecap.data.broken import broken_rows, sound_rows
 from juicecap.data.source import open_source
 from juicecap.ops.fate import rejection
+from juicecap.ops.media_options import MediaOptions
 from juicecap.ops.table import Counts
 from juicecap.recipe import Recipe
 from juicecap.runner.result import StepResult
@@ -70,6 +71,7 @@ def load(recipe: Recipe, cache: Path | None, limit: int | None) -> Loaded:
         EnvironmentFailure: the disk is full or the Hub cannot be reached.
     """
     began = time.monotonic()
+    limits = [step.op.media_max_mb for step in recipe.steps if isinstance(step.op, MediaOptions)]
     everything = open_source(
         recipe.dataset_path,
         cache_folder=cache,
@@ -78,6 +80,7 @@ def load(recipe: Recipe, cache: Path | None, limit: int | None) -> Loaded:
         audio_key=recipe.audio_key,
         suffixes=recipe.suffixes,
         limit=limit,
+        media_max_mb=max(limits, default=MediaOptions.media_max_mb),
         keep_broken=recipe.on_error != "stop",
     )
     dataset = sound_rows(everything, everything._fingerprint)  # noqa: SLF001  (there is no public name for it)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from juicecap.data.columns import LEVELS
 from juicecap.data.infer import infer_columns
 from juicecap.data.record import Record
 from juicecap.errors import DataError
@@ -62,3 +63,25 @@ def test_a_reserved_name_is_refused(name: str) -> None:
 def test_a_null_character_in_a_name_is_refused() -> None:
     with pytest.raises(DataError, match=r"^f:1: the name 'a\\x00b' holds a null character"):
         infer_columns([Record("", "f:1", {"a\0b": 1})])
+
+
+def nested(levels: int, inner: Any) -> Any:
+    for _ in range(levels):
+        inner = [inner]
+    return inner
+
+
+def test_what_is_nested_deeper_than_a_column_can_be_is_json() -> None:
+    assert spec_of(nested(LEVELS, 1)) == nested(LEVELS, "int")
+    assert spec_of(nested(LEVELS + 1, 1)) == "json"
+    assert spec_of({"a": nested(LEVELS - 1, {})}) == "json"
+    assert spec_of([nested(60, 1), {"a": 1}]) == "json"
+
+
+def test_fields_of_all_columns_are_as_many_as_columns_can_be() -> None:
+    half = {f"k{number}": number for number in range(6000)}
+    columns, _ = infer_columns([Record("f:1", "f:1", {"a": half, "b": half, "c": {"x": 1}})])
+    assert columns["a"] == dict.fromkeys(half, "int")
+    assert columns["b"] == "json"
+    assert columns["c"] == {"x": "int"}
+    assert spec_of([{f"k{number}": {"x": 1} for number in range(9000)}]) == "json"

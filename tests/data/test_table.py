@@ -14,6 +14,8 @@ from juicecap.data.checksum import sound
 from juicecap.data.source import open_source
 from juicecap.data.table import kept_arrow, made_once, write_arrow
 
+pytestmark = pytest.mark.usefixtures("one_child")
+
 SCHEMA = pa.schema({"text": pa.string(), "n": pa.int64()})
 PNG = (Path(__file__).parents[2] / "recipes" / "images" / "image_00.png").read_bytes()
 

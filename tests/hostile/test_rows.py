@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,11 @@ import pytest
 import yaml
 
 import juicecap
-from juicecap.data import compressed, record
+from juicecap.data import compressed, record, table
+from juicecap.data.exact_json import exact_json
+from juicecap.data.source import csv_table, json_list, open_source
 from juicecap.errors import DataError
+from juicecap.sample import BROKEN
 
 Pack = Callable[[bytes], bytes]
 
@@ -44,7 +48,7 @@ class Job:
         self.data.write_bytes(content)
         return self.data
 
-    def run(self, *ops: str, limit: int | None = None, **keys: Any) -> juicecap.runner.RunResult:
+    def run(self, *ops: str | dict[str, Any], limit: int | None = None, **keys: Any) -> juicecap.runner.RunResult:
         settings = {
             "dataset_path": str(self.data),
             "export_path": str(self.folder / "out.jsonl"),
@@ -346,3 +350,170 @@ def test_where_the_next_record_cannot_be_found_the_file_is_refused(name: str, co
     with pytest.raises(DataError) as caught:
         job.run()
     assert str(caught.value) == f"{path}{message}"
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (b'{"n": ' + b"[" * 63 + b"]" * 63 + b"}", ""),
+        (b'{"n": ' + b"[" * 64 + b"]" * 64 + b"}", "lists or objects are nested too deeply. Flatten the record."),
+        (b'{"n": ' * 64 + b"1" + b"}" * 64, ""),
+        (b'{"n": ' * 65 + b"1" + b"}" * 65, "lists or objects are nested too deeply. Flatten the record."),
+        (b'{"n": ' * 600 + b"1" + b"}" * 600, "lists or objects are nested too deeply. Flatten the record."),
+        (b'{"text": "' + b"[{" * 9000 + b'"}', ""),
+        (
+            json.dumps({f"k{number}": 1 for number in range(10_001)}).encode(),
+            "has 10,001 keys, and there can be 10,000 columns. Put them into an object of their own.",
+        ),
+        (b'{"n": [' + b"1," * (1 << 21) + b"1]}", "more than 2,097,152 values. Split the record."),
+        (b'{"n": [' + b"{}," * (1 << 20) + b"1]}", "more than 2,097,152 values. Split the record."),
+    ],
+    ids=["63", "64", "64 objects", "65 objects", "600 objects", "brackets in a text", "keys", "numbers", "objects"],
+)
+def test_what_a_record_may_be_is_bounded(line: bytes, reason: str, job: Job) -> None:
+    path = job.write(GOOD + line + b"\n" + GOOD)
+    job.run({"text_length_filter": {"min_len": 0}})
+    assert [each["message"] for each in job.rejected] == ([f"{path}:2: {reason}"] if reason else [])
+    assert len(job.output) == (2 if reason else 3)
+    if not reason:
+        assert json.loads(job.output[1]) == json.loads(line)
+
+
+def test_columns_that_never_end_are_refused(job: Job) -> None:
+    path = job.write(b"".join(b'{"c%d": 1}\n' % number for number in range(10_002)))
+    with pytest.raises(DataError) as caught:
+        job.run()
+    assert str(caught.value) == (
+        f"{path}:10001: more than 10,000 columns. Put values with changing keys into an object of their own."
+    )
+
+
+def test_names_of_columns_that_never_end_are_refused(job: Job) -> None:
+    path = job.write(b"".join(b'{"%s%d": 1}\n' % (b"c" * 300_000, number) for number in range(4)))
+    with pytest.raises(DataError) as caught:
+        job.run()
+    message = f"{path}:4: more than 1,048,576 characters in names of columns. "
+    assert str(caught.value) == f"{message}Put values with changing keys into an object of their own."
+
+
+def test_a_wide_object_is_one_column_of_json(job: Job) -> None:
+    wide = {f"k{number}": number for number in range(20_000)}
+    path = job.write(json.dumps({"text": "x", "wide": wide}).encode() + b"\n" + GOOD)
+    job.run()
+    assert json.loads(job.output[0]) == {"text": "x", "wide": wide}
+    assert juicecap.load_dataset(str(path), cache_folder=job.folder / "cache").features["wide"] == exact_json()
+
+
+def test_a_small_file_does_not_become_a_huge_table(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each row keeps the names of the columns that it lacks."""
+    monkeypatch.setattr(compressed, "SMALL", 1 << 20)
+    path = job.write(b"".join(b'{"c%d": 1}\n' % (number % 5000) for number in range(10_000)))
+    with pytest.raises(DataError) as caught:
+        job.run()
+    most = 200 * path.stat().st_size
+    message = f"{path} unpacks to more than {most:,} bytes, which no records of its size do. "
+    assert str(caught.value) == f"{message}If that is meant, give it in several files."
+    assert not list((job.folder / "out.run" / "steps").iterdir())
+
+
+def test_batches_of_heavy_rows_are_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(table, "HEAVY", 10_000)
+    (tmp_path / "a.jsonl").write_text(
+        "".join(json.dumps({"text": "x" * length}) + "\n" for length in [10] * 50 + [6000] * 5 + [10])
+    )
+    dataset = juicecap.load_dataset(str(tmp_path / "a.jsonl"), cache_folder=tmp_path / "cache")
+    assert [len(value) for value in dataset["text"]] == [10] * 50 + [6000] * 5 + [10]
+    assert [len(batch) for batch in dataset.data.table.to_batches()] == [52, 2, 2]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (
+            b",".join(b"c%d" % number for number in range(10_001)),
+            ":1: the header has 10,001 cells, and there can be 10,000 columns.",
+        ),
+        (b"a\n" + b"x," * (1 << 21) + b"x,x\n", ":2: a row of more than 2,097,152 cells. Check the quotes before it."),
+        (b'a\n"x\n' + (b'"' + b"," * 1000 + b'"\n') * 2100, ":2100: a row of more than 2,097,152 cells."),
+    ],
+    ids=["header", "one line", "many lines"],
+)
+def test_the_cells_of_a_table_are_bounded(content: bytes, message: str, job: Job) -> None:
+    path = job.write(content, "d.csv")
+    with pytest.raises(DataError) as caught:
+        job.run()
+    assert str(caught.value).startswith(f"{path}{message}")
+
+
+def test_a_row_of_many_lines_is_bounded(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(csv_table, "LONGEST", 1000)
+    path = job.write(b'text\nfine\n"' + b"x" * 90 + b"\n" + (b"y" * 90 + b"\n") * 20, "d.csv")
+    with pytest.raises(DataError) as caught:
+        job.run()
+    assert str(caught.value) == f"{path}:13: a row of more than 1,000 bytes. Check the quotes before it."
+    job.write(b"text\n" + b"fine\n" * 3000, "d.csv")
+    job.run({"text_length_filter": {"min_len": 1}})
+    assert len(job.output) == 3000
+
+
+class TestListsOfPaths:
+    def read(self, job: Job, content: bytes, name: str) -> tuple[list[str], list[str]]:
+        """The paths, and why others cannot be read."""
+        path = job.write(content, name)
+        dataset = open_source(str(path), cache_folder=job.folder / "cache", keep_broken=True)
+        broken = [row["reason"] for row in (dataset[BROKEN] if BROKEN in dataset.column_names else []) if row]
+        return [path for paths in dataset["videos"] for path in paths or ()], broken
+
+    @pytest.mark.parametrize(
+        ("entry", "reason"),
+        [
+            (b"[" * 5000 + b"]" * 5000, "lists or objects are nested too deeply"),
+            (b"9" * 100_000, f"the integer {'9' * 40} does not fit into 64 bits"),
+            (b'"\\ud800.mp4"', "a \\u escape is half of a surrogate pair"),
+            (b'{"a": 1}', 'holds {"a": 1}, not a path.'),
+            (b"NaN", "holds NaN, not a path."),
+            (b'""', 'holds "", not a path.'),
+        ],
+    )
+    @pytest.mark.parametrize("name", ["d.json", "d.jsonl"])
+    def test_an_odd_entry_is_rejected_alone(self, name: str, entry: bytes, reason: str, job: Job) -> None:
+        good = [b'"a.mp4"', entry, b'"b.mp4"']
+        content = b"[" + b", ".join(good) + b"]" if name == "d.json" else b"\n".join(good)
+        if name == "d.json" and "nested" in reason:
+            with pytest.raises(DataError, match=reason):
+                self.read(job, content, name)
+            return
+        paths, (why,) = self.read(job, content, name)
+        assert paths == ["a.mp4", "b.mp4"]
+        assert why.startswith(reason)
+
+    def test_a_list_is_read_piece_by_piece(self, job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(json_list, "LONGEST", 1000)
+        monkeypatch.setattr(json_list, "PIECE", 64)
+        names = [f"{number}.mp4" for number in range(5000)]
+        assert self.read(job, json.dumps(names).encode(), "d.json") == (names, [])
+
+
+@pytest.mark.parametrize("name", [b"d\xff.jsonl", b"d\xff.csv", b"d\xff.parquet"])
+def test_a_file_whose_name_is_no_text_is_named(name: bytes, tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(name)
+    try:
+        path.write_bytes(GOOD)
+    except OSError:
+        pytest.skip("the file system refuses such names")
+    with pytest.raises(DataError, match=r"\\udcff.*' cannot be read: its name is not valid UTF-8\. Rename it\."):
+        juicecap.load_dataset(str(path), cache_folder=tmp_path / "cache")
+
+
+class TestJsonColumns:
+    """Text in a JSON column of a table that others wrote is parsed when a row is read."""
+
+    @pytest.mark.parametrize(
+        "text", ["[" * 100_000, "[" * 70 + "]" * 70, "[" + "1," * (1 << 21) + "1]", '{"a":' * 900 + "1" + "}" * 900]
+    )
+    def test_what_no_record_may_be_stays_text(self, text: str) -> None:
+        assert exact_json().decode_example(text) == text
+
+    def test_what_a_record_may_be_is_a_value(self) -> None:
+        assert exact_json().decode_example("[" * 64 + "]" * 64) != "["
+        assert exact_json().decode_example('{"a": [1, "x"]}') == {"a": [1, "x"]}

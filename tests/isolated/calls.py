@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import signal
 import time
 from typing import Any
 
@@ -34,6 +35,11 @@ def sleeps(argument: Any) -> None:
 def crashes(argument: str) -> None:
     os.write(2, f"{argument}\n".encode())
     ctypes.string_at(0)
+
+
+def is_killed(argument: Any) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+    time.sleep(600)
 
 
 def refuses(argument: str) -> None:

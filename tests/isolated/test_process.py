@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from juicecap.errors import BugError, DataError
+from juicecap.errors import BugError, DataError, EnvironmentFailure
 from juicecap.isolated import IsolatedProcess, Stopped
 
 MB = 1 << 20
@@ -68,6 +68,18 @@ def test_a_crash_costs_one_call_and_says_how(process):
     with pytest.raises(Stopped) as stopped:
         process.call("calls:crashes", "last words")
     assert (stopped.value.why, str(stopped.value)) == ("crash", "its process crashed (signal SIGSEGV): last words")
+    assert process.call("calls:echo", "there") == "there"
+
+
+def test_a_process_that_says_nothing_has_no_last_words(process):
+    with pytest.raises(Stopped) as stopped:
+        process.call("calls:crashes", "")
+    assert str(stopped.value) == "its process crashed (signal SIGSEGV)"
+
+
+def test_one_that_is_killed_from_outside_is_no_fault_of_what_it_was_given(process):
+    with pytest.raises(EnvironmentFailure, match="a process was killed, as happens for want of memory; running again resumes"):
+        process.call("calls:is_killed", None)
     assert process.call("calls:echo", "there") == "there"
 
 

@@ -85,7 +85,7 @@ def _shards_of(folder: Path) -> set[str]:
     try:
         index: Any = yaml.safe_load((folder / INDEX).read_text(encoding="utf-8"))
         return {str(shard["file"]) for shard in index["shards"]}
-    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, yaml.YAMLError):
         return set()
 
 

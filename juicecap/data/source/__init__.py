@@ -8,6 +8,7 @@ written (see `infer`), and each row carries the hidden column `sample.ORIGIN`.
 from __future__ import annotations
 
 import importlib
+import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from juicecap.data.compressed import SUFFIXES as PACKED
 from juicecap.data.compressed import inner_suffix
+from juicecap.data.record import unreadable
 from juicecap.data.source import file_list, metadata, webdataset
 from juicecap.data.source.options import MOST_RECORDS, Options
 from juicecap.errors import DataError
@@ -49,6 +51,9 @@ SUFFIXES: Mapping[str, str] = {
 }
 """Suffix of a file -> format."""
 
+SHOWN_SPLITS = 20
+"""Splits of a folder that a message names."""
+
 HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 
 
@@ -61,14 +66,16 @@ def open_source(
     audio_key: str = "audios",
     suffixes: Sequence[str] | None = None,
     limit: int | None = None,
+    media_max_mb: int | None = None,
     keep_broken: bool = False,
 ) -> Dataset:
     """The dataset at `path`, memory-mapped, its fingerprint made from the state of the source.
 
     `cache_folder` receives an Arrow file, and media that lie inside of the dataset (default: a folder in the cache of
     `datasets`). `video_key`, `image_key` and `audio_key` name the columns of paths where the source holds nothing but media, and
-    `suffixes` says what is taken from a folder. `limit` takes only the first records. With
-    `keep_broken` a record that cannot be read alone is a row without values, whose reason stands in the column `BROKEN`.
+    `suffixes` says what is taken from a folder. `limit` takes only the first records. A medium in a shard that has more than
+    `media_max_mb` megabytes is not unpacked, and its record cannot be read. With `keep_broken` a record that cannot be read alone
+    is a row without values, whose reason stands in the column `BROKEN`.
 
     Raises:
         DataError: there is nothing to read at `path`, or it is broken.
@@ -85,10 +92,17 @@ def open_source(
         audio_key=audio_key,
         suffixes=tuple(suffixes or ()),
         limit=limit,
+        media_max_bytes=None if media_max_mb is None else media_max_mb << 20,
         keep_broken=keep_broken,
     )
-    module = importlib.import_module(f"{__name__}.{FORMATS[format_of(path, options)]}")
-    dataset: Dataset = module.open_dataset(path, options)
+    try:
+        format_ = format_of(path, options)
+        os.path.abspath(path).encode()
+    except UnicodeEncodeError:
+        raise DataError(f"{path!r} cannot be read: its name is not valid UTF-8. Rename it.") from None
+    except OSError as error:
+        raise unreadable(Path(path), error) from error
+    dataset: Dataset = importlib.import_module(f"{__name__}.{FORMATS[format_]}").open_dataset(path, options)
     return dataset
 
 
@@ -127,9 +141,9 @@ def format_of(path: str, options: Options | None = None) -> str:
 def _format_of_folder(folder: Path) -> str:
     if (folder / "dataset_dict.json").is_file():
         splits = sorted(child.name for child in folder.iterdir() if (child / "state.json").is_file())
-        raise DataError(
-            f"{folder} holds splits, not one dataset. Give the path of one: {', '.join(f'{folder}/{name}' for name in splits)}."
-        )
+        shown = ", ".join(f"{folder}/{name}" for name in splits[:SHOWN_SPLITS])
+        more = f", and {len(splits) - SHOWN_SPLITS:,} others" if len(splits) > SHOWN_SPLITS else ""
+        raise DataError(f"{folder} holds splits, not one dataset. Give the path of one: {shown or 'it has none'}{more}.")
     if (folder / "state.json").is_file() and (folder / "dataset_info.json").is_file():
         return "saved"
     if metadata.metadata_file(folder):

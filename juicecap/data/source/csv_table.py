@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from juicecap.data.compressed import inner_suffix, lines
-from juicecap.data.record import LONGEST, BrokenRecord, Record, decoded, misnamed, record
+from juicecap.data.record import LONGEST, NAMES, VALUES, BrokenRecord, Record, decoded, misnamed, record
 from juicecap.data.source.options import Options
 from juicecap.data.source.text_file import dataset_of_file
 from juicecap.errors import DataError
+from juicecap.sample import shown
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -62,9 +63,11 @@ def _valid(cells: list[str], where: str) -> list[str]:
 def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
     csv.field_size_limit(LONGEST)
     separator = "\t" if inner_suffix(path) == ".tsv" else ","
-    reader = csv.reader(_texts(path), delimiter=separator, strict=True)
+    texts = _Texts(path, separator.encode())
+    reader = csv.reader(iter(texts), delimiter=separator, strict=True)
     while True:
         number = reader.line_num + 1
+        texts.begin_row()
         try:
             cells = next(reader)
         except StopIteration:
@@ -75,17 +78,36 @@ def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
             yield number, cells
 
 
-def _texts(path: Path) -> Iterator[str]:
-    for number, line in lines(path):
-        if len(line) > LONGEST:
-            raise DataError(f"{path}:{number}: a line of more than {LONGEST:,} bytes. Check the quotes before it.")
-        yield line.decode("utf-8", "surrogateescape")
+class _Texts:
+    """The lines of a table, as long as those of one row are not too many."""
+
+    def __init__(self, path: Path, separator: bytes) -> None:
+        self._path, self._separator = path, separator
+        self._bytes = self._cells = 0
+
+    def begin_row(self) -> None:
+        """The next line begins a row."""
+        self._bytes = self._cells = 0
+
+    def __iter__(self) -> Iterator[str]:
+        for number, line in lines(self._path):
+            self._bytes += len(line)
+            self._cells += line.count(self._separator)
+            if self._bytes > LONGEST or self._cells > VALUES:
+                what = f"{LONGEST:,} bytes" if self._bytes > LONGEST else f"{VALUES:,} cells"
+                raise DataError(f"{self._path}:{number}: a row of more than {what}. Check the quotes before it.")
+            yield line.decode("utf-8", "surrogateescape")
 
 
 def _checked(header: list[str], where: str) -> list[str]:
+    if len(header) > NAMES:
+        what = f"the header has {len(header):,} cells, and there can be {NAMES:,} columns"
+        raise DataError(f"{where}: {what}. Check its separator.")
+    seen: set[str] = set()
     for name in _valid(header, where):
-        if header.count(name) > 1:
-            raise DataError(f"{where}: the header names {name!r} twice. Rename one of the columns.")
+        if name in seen:
+            raise DataError(f"{where}: the header names {shown(name)} twice. Rename one of the columns.")
+        seen.add(name)
         if reason := misnamed(name):
             raise DataError(f"{where}: {reason}")
     return header

@@ -2,24 +2,33 @@
 
 `datasets` would decode them whenever a row is read. Here they are never decoded: such a column becomes one of paths (or of
 lists of paths), and bytes become files of their own (see `unpack`). A struct of exactly `bytes` and `path` is taken for one.
+
+The files are named by numbers (of the column, of the row, in the list) and have a suffix that this file knows: no name that
+stands in the data is a part of a path.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from functools import partial
+from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
-from juicecap.data.source.unpack import media_folder, put, suffix_of
-from juicecap.data.table import chunks, fingerprint_of, made_once, write_arrow
+import xxhash
+
+from juicecap.data.compressed import PIECE
+from juicecap.data.source.options import AUDIO_SUFFIXES, IMAGE_SUFFIXES, VIDEO_SUFFIXES
+from juicecap.data.source.unpack import MediaFolder, media_folder, suffix_of
+from juicecap.data.table import chunks, file_key, fingerprint_of, made_once, write_arrow
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from datasets import Dataset, Features
 
 ROWS = 16
-"""Rows of media that are in memory at a time."""
+"""Rows of media that are looked at together."""
+
+SUFFIXES = frozenset((*AUDIO_SUFFIXES, *IMAGE_SUFFIXES, *VIDEO_SUFFIXES))
+"""Suffixes that a file keeps."""
 
 
 def without_media(features: Features) -> Features:
@@ -34,12 +43,16 @@ def without_media(features: Features) -> Features:
     return Features({name: of(feature) for name, feature in features.items()})
 
 
-def media_columns(features: Features) -> list[str]:
-    """The columns that hold media."""
-    return [name for name, feature in features.items() if _is_medium(feature) or _is_list_of_media(feature)]
+def media_columns(features: Features) -> dict[str, int]:
+    """The columns that hold media, with their numbers."""
+    return {
+        name: number
+        for number, (name, feature) in enumerate(features.items())
+        if _is_medium(feature) or _is_list_of_media(feature)
+    }
 
 
-def with_paths(table: pa.Table, columns: Iterable[str], folder: Path, first: int) -> pa.Table:
+def with_paths(table: pa.Table, columns: Mapping[str, int], media: MediaFolder, first: int) -> pa.Table:
     """The table with paths in place of the media in `columns`; its first row is row `first` of the dataset, from 1.
 
     Raises:
@@ -47,10 +60,10 @@ def with_paths(table: pa.Table, columns: Iterable[str], folder: Path, first: int
     """
     import pyarrow as pa
 
-    for name in columns:
-        values = [_paths(value, folder, f"{name}/{first + row}") for row, value in enumerate(table[name].to_pylist())]
+    for name, number in columns.items():
+        values = [_paths(value, media, f"{number}/{first + row}") for row, value in enumerate(table[name])]
         stored = table[name].type
-        many = pa.types.is_list(stored) or pa.types.is_large_list(stored)
+        many = pa.types.is_list(stored) or pa.types.is_large_list(stored) or pa.types.is_fixed_size_list(stored)
         paths = pa.array(values, pa.list_(pa.string()) if many else pa.string())
         table = table.set_column(table.column_names.index(name), name, paths)
     return table
@@ -59,7 +72,8 @@ def with_paths(table: pa.Table, columns: Iterable[str], folder: Path, first: int
 def media_as_files(dataset: Dataset, fingerprint: str = "", cache: Path | None = None) -> Dataset:
     """The dataset with paths in place of its media, which are written to files; itself if it has none.
 
-    The files are named by the fingerprint of what the dataset was made from, or by the dataset's own.
+    The files are named by the fingerprint of what the dataset was made from, or else by the dataset's own and by its data: a
+    folder of others can say of itself that its fingerprint is that of another dataset.
 
     Raises:
         EnvironmentFailure: a file cannot be written.
@@ -67,18 +81,19 @@ def media_as_files(dataset: Dataset, fingerprint: str = "", cache: Path | None =
     from datasets import Dataset, DatasetInfo, Features, concatenate_datasets
     from datasets.table import InMemoryTable
 
-    columns = media_columns(dataset.features)
+    numbers = media_columns(dataset.features)
+    columns = list(numbers)
     if not columns:
         return dataset
-    fingerprint = fingerprint_of(fingerprint or dataset._fingerprint, "media")  # noqa: SLF001  (there is no public name for it)
+    fingerprint = fingerprint_of(fingerprint or _state(dataset, columns), "media")
     folder = media_folder(cache, fingerprint)
     path = folder / "paths.arrow"
     features = without_media(dataset.select_columns(columns).features)
 
     def make() -> None:
         source = dataset.select_columns(columns).with_format("arrow")
-        folder.mkdir(parents=True, exist_ok=True)
-        write_arrow(path, features.arrow_schema, _batches(source, columns, folder, features))
+        with MediaFolder(folder) as media:
+            write_arrow(path, features.arrow_schema, _batches(source, numbers, media, features))
 
     joined = concatenate_datasets([dataset.remove_columns(columns), made_once(path, fingerprint, make)], axis=1)
     order = Features({name: joined.features[name] for name in dataset.column_names})
@@ -86,11 +101,22 @@ def media_as_files(dataset: Dataset, fingerprint: str = "", cache: Path | None =
     return Dataset(table, info=DatasetInfo(features=order), indices_table=joined._indices)  # noqa: SLF001  (datasets has no public name for it)
 
 
-def _batches(source: Dataset, columns: list[str], folder: Path, features: Features) -> Iterator[pa.RecordBatch]:
+def _state(dataset: Dataset, columns: list[str]) -> list[object]:
+    """What tells a dataset from any other: where its files are and how they stand, or what it holds if it has none."""
+    own = [dataset._fingerprint, len(dataset)]  # noqa: SLF001  (there is no public name for it)
+    if dataset.cache_files:
+        return [*own, *(file_key(Path(file["filename"])) for file in dataset.cache_files)]
+    content = xxhash.xxh3_128()
+    for batch in dataset.data.table.select(columns).to_batches():
+        content.update(memoryview(batch.serialize()))
+    return [*own, content.hexdigest()]
+
+
+def _batches(source: Dataset, columns: Mapping[str, int], media: MediaFolder, features: Features) -> Iterator[pa.RecordBatch]:
     done = 1
     for numbers in chunks(range(len(source)), ROWS):
         table = source[numbers[0] : numbers[-1] + 1]
-        yield from with_paths(table, columns, folder, done).cast(features.arrow_schema).combine_chunks().to_batches()
+        yield from with_paths(table, columns, media, done).cast(features.arrow_schema).combine_chunks().to_batches()
         done += len(numbers)
 
 
@@ -109,23 +135,28 @@ def _is_list_of_media(feature: Any) -> bool:
     return isinstance(feature, List | LargeList) and _is_medium(feature.feature)
 
 
-def _write(data: bytes, stream: BinaryIO) -> None:
-    stream.write(data)
+def _paths(value: pa.Scalar, media: MediaFolder, name: str) -> Any:
+    """The path, or the list of paths, for a scalar of Arrow."""
+    import pyarrow as pa
+
+    if isinstance(value, pa.ListScalar):
+        inner = () if value.values is None else value.values
+        return [_path(each, media, f"{name}-{number}") for number, each in enumerate(inner)] if value.is_valid else None
+    return _path(value, media, name)
 
 
-def _paths(value: Any, folder: Path, name: str) -> Any:
-    if isinstance(value, list):
-        return [_path(each, folder, f"{name}-{number}") for number, each in enumerate(value)]
-    return _path(value, folder, name)
+def _path(value: pa.Scalar, media: MediaFolder, name: str) -> str | None:
+    """Bytes are written from where they lie, without a copy: a row may hold hundreds of megabytes."""
+    import pyarrow as pa
 
-
-def _path(value: Any, folder: Path, name: str) -> str | None:
-    if value is None or isinstance(value, str):
-        return value
-    data, path = value.get("bytes"), value.get("path")
-    if data is None:
+    if not value.is_valid or not isinstance(value, pa.StructScalar):
+        path: str | None = value.as_py()
+        return path
+    stored, path = value["bytes"], value["path"].as_py()
+    if not stored.is_valid:
         return path or None
+    data = memoryview(stored.as_buffer())
     suffix = PurePath(path or "").suffix.lower()
-    file = folder / f"{name}{suffix if suffix[1:].isalnum() else suffix_of(data)}"
-    put(file, len(data), partial(_write, data))
-    return str(file)
+    name = f"{name}{suffix if suffix in SUFFIXES else suffix_of(bytes(data[:16]))}"
+    media.put(name, len(data), (data[start : start + PIECE] for start in range(0, len(data), PIECE)))
+    return str(media.path / name)

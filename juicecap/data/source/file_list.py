@@ -6,14 +6,14 @@ Each is a sample with one path, in the column of its kind: pictures by their suf
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from juicecap.data.compressed import inner_suffix, lines, unpacked
-from juicecap.data.record import LONGEST, BrokenRecord, Record, decoded, not_json, reason_of, record
+from juicecap.data.record import BrokenRecord, Record, decoded, parse_value, record
+from juicecap.data.source import json_list
 from juicecap.data.source.options import Options
 from juicecap.data.source.text_file import dataset_of_file
 from juicecap.errors import DataError
@@ -48,20 +48,20 @@ def records(path: Path, options: Options) -> Iterator[Record]:
     Raises:
         DataError: the file cannot be read.
     """
-    entries = _list(path) if inner_suffix(path) == ".json" else _lines(path)
+    entries = enumerate(json_list.values(path), start=1) if inner_suffix(path) == ".json" else _lines(path)
     for number, read in entries:
         where = f"{path}:{number}"
         yield record(f"{path.name}:{number}", where, partial(_values, read, where, options))
 
 
-def _values(read: Any, where: str, options: Options) -> dict[str, Any]:
-    entry = read(where) if callable(read) else read
+def _values(read: Callable[[str], Any], where: str, options: Options) -> dict[str, Any]:
+    entry = read(where)
     if not isinstance(entry, str) or not entry:
         raise BrokenRecord(where, f"holds {json.dumps(entry)[:80]}, not a path. Write the paths as texts, or objects throughout.")
     return {options.media_column(entry) or options.video_key: [entry]}
 
 
-def _lines(path: Path) -> Iterator[tuple[int, Any]]:
+def _lines(path: Path) -> Iterator[tuple[int, Callable[[str], Any]]]:
     is_json = inner_suffix(path) == ".jsonl"
     for number, line in lines(path):
         if line.strip():
@@ -70,17 +70,4 @@ def _lines(path: Path) -> Iterator[tuple[int, Any]]:
 
 def _line(line: bytes, is_json: bool, where: str) -> Any:  # noqa: FBT001  (given by `partial`)
     text = decoded(line, where)
-    try:
-        return json.loads(text) if is_json else text
-    except ValueError as error:
-        raise BrokenRecord(where, not_json(reason_of(error))) from None
-
-
-def _list(path: Path) -> Iterator[tuple[int, Any]]:
-    with unpacked(path) as stream:
-        text = b"".join(islice(iter(partial(stream.read, 1 << 20), b""), LONGEST >> 20))
-    try:
-        entries = json.loads(text.decode("utf-8-sig"))
-    except ValueError as error:
-        raise DataError(f"{path}: {not_json(reason_of(error))}") from None
-    yield from enumerate(entries, start=1)
+    return parse_value(text, where) if is_json else text

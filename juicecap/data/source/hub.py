@@ -1,16 +1,26 @@
-"""A dataset on the HuggingFace Hub: its split `train`, fetched and cached by `datasets`."""
+"""A dataset on the HuggingFace Hub: its split `train`, fetched and cached by `datasets`, in a process with limits."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from juicecap.data.record import reason_of
+from juicecap.data.source.arrow_files import dataset_of_files
+from juicecap.data.source.foreign import Refusal
 from juicecap.data.source.options import Options
 from juicecap.data.source.with_origin import with_origin
 from juicecap.errors import DataError, EnvironmentFailure
+from juicecap.isolated import IsolatedProcess, Stopped
 
 if TYPE_CHECKING:
     from datasets import Dataset
+
+MEMORY = 1 << 33
+"""Bytes that fetching may take: `datasets` unpacks groups of rows as a whole."""
+
+FETCH = f"{__name__}:fetch"
 
 
 def open_dataset(path: str, options: Options) -> Dataset:
@@ -20,9 +30,28 @@ def open_dataset(path: str, options: Options) -> Dataset:
         DataError: there is no such dataset, or it cannot be read.
         EnvironmentFailure: the Hub cannot be reached.
     """
+    refuse = _refusal(path)
+    try:
+        with IsolatedProcess(memory=MEMORY) as process:
+            found = process.call(FETCH, path)
+    except Stopped as stopped:
+        raise refuse(str(stopped)) from stopped
+    files = [Path(file) for file in found["files"]]
+    dataset = dataset_of_files(
+        files, found["features"], name=path, limit=options.limit, cache=options.cache_folder, refuse=refuse
+    )
+    return with_origin(dataset, path, "", [path, found["fingerprint"]], sum(file.stat().st_size for file in files), options)
+
+
+def fetch(path: str) -> Mapping[str, Any]:
+    """Fetch a dataset and tell where its Arrow files lie: what a child does. `datasets` runs no scripts of the Hub (since 4.0).
+
+    Raises:
+        DataError: there is no such dataset, or it cannot be read.
+        EnvironmentFailure: the Hub cannot be reached.
+    """
     import datasets
-    import pyarrow as pa
-    from datasets.exceptions import DatasetNotFoundError, DatasetsError
+    from datasets.exceptions import DatasetNotFoundError
 
     try:
         dataset = datasets.load_dataset(path, split="train")
@@ -33,8 +62,13 @@ def open_dataset(path: str, options: Options) -> Dataset:
             f"{path} is no file or folder here, and the Hub cannot be reached to look there: {reason_of(error)}. "
             "Check the path or the network."
         ) from error
-    except (DatasetsError, OSError, ValueError, KeyError, TypeError, RuntimeError, pa.ArrowException) as error:
-        raise DataError(
-            f"{path} on the Hub cannot be read: {reason_of(error)}. Try datasets.load_dataset({path!r}, split='train')."
-        ) from error
-    return with_origin(dataset, path, "", [path, dataset._fingerprint], options)  # noqa: SLF001  (datasets has no public name for it)
+    except MemoryError:
+        raise
+    except Exception as error:  # what libraries raise over foreign files has no bounds
+        raise _refusal(path)(reason_of(error)) from error
+    files = [file["filename"] for file in dataset.cache_files]
+    return {"files": files, "features": dataset.features.to_dict(), "fingerprint": dataset._fingerprint}  # noqa: SLF001  (datasets has no public name for it)
+
+
+def _refusal(path: str) -> Refusal:
+    return Refusal(f"{path} on the Hub cannot be read: ", f". Try datasets.load_dataset({path!r}, split='train').")

@@ -13,13 +13,13 @@ import codecs
 import itertools
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from juicecap.data.compressed import unpacked
-from juicecap.data.record import LONGEST, BrokenRecord, Record, decode_object, not_json, not_utf8, record
+from juicecap.data.record import LONGEST, BrokenRecord, Record, decode_object, decode_value, not_json, not_utf8, record, too_many
 from juicecap.data.source.options import Options
 from juicecap.data.source.text_file import dataset_of_file
 from juicecap.errors import DataError
@@ -48,6 +48,24 @@ def records(path: Path) -> Iterator[Record]:
         DataError: the file cannot be read or is no list, or its JSON is not valid.
     """
     window = _Window(path)
+    for number in _entries(path, window):
+        where = f"{path}:{window.line} (record {number})"
+        yield record(f"{path.name}:{number}", where, partial(window.take_value, where, decode_object))
+
+
+def values(path: Path) -> Iterator[Callable[[str], Any]]:
+    """The values of the list, whatever they are: each as a function that must be called before the next one is taken.
+
+    Raises:
+        DataError: as `records`.
+    """
+    window = _Window(path)
+    for _ in _entries(path, window):
+        yield lambda _: window.take_value(str(path), decode_value)
+
+
+def _entries(path: Path, window: _Window) -> Iterator[int]:
+    """The numbers of the list's entries, from 1, with the window at the beginning of each."""
     first = window.peek()
     if first == "{":
         raise DataError(f"{path} holds an object, not a list of records. If it has one object per line, name it .jsonl.")
@@ -59,8 +77,7 @@ def records(path: Path) -> Iterator[Record]:
             continue
         number += 1
         window.peek()
-        where = f"{path}:{window.line} (record {number})"
-        yield record(f"{path.name}:{number}", where, partial(window.object, where))
+        yield number
         if window.peek() not in (",", "]"):
             raise _not_json(path, window, f"after record {number} a comma or the end of the list is missing")
     if first and window.peek():
@@ -96,8 +113,8 @@ class _Window:
         self._move(self._at + len(character))
         return character
 
-    def object(self, where: str) -> dict[str, Any]:
-        """Consume one record, which stands at `where`.
+    def take_value(self, where: str, decode: Callable[[str, int, str], tuple[Any, int]]) -> Any:
+        """Consume one record, which stands at `where`, as `decode` reads it.
 
         Raises:
             BrokenRecord: it is broken, and consumed.
@@ -107,7 +124,7 @@ class _Window:
         while True:
             self.peek()
             try:
-                values, end = decode_object(self._text, self._at, where)
+                value, end = decode(self._text, self._at, where)
             except json.JSONDecodeError as error:
                 cut = error.msg.startswith("Unterminated string") or len(self._text.rstrip()) - error.pos < NEAR_END
                 if not (cut and self._grow(pieces, where)):
@@ -120,7 +137,7 @@ class _Window:
                     raise
             else:
                 self._move(end)
-                return values
+                return value
             pieces *= 2
 
     def _move(self, end: int) -> None:
@@ -134,6 +151,8 @@ class _Window:
         more = "".join(itertools.islice(self._pieces, pieces))
         self._text = self._text[self._at :] + more
         self._at = 0
+        if reason := too_many(self._text):  # or so many with what is read ahead, which is no longer than the record
+            raise DataError(f"{where}: {reason}")
         return bool(more)
 
 

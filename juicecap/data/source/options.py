@@ -36,6 +36,9 @@ class Options:
     limit: int | None = None
     """How many records to read at most."""
 
+    media_max_bytes: int | None = None
+    """How large a medium that lies in a shard may be to be unpacked; None: as large as there is room for."""
+
     keep_broken: bool = False
     """Whether records that cannot be read become rows that say so in the column `sample.BROKEN`; else the first is an error."""
 

@@ -1,20 +1,24 @@
 """A Parquet file, with its own types. It is copied batch by batch into an Arrow file, which can be memory-mapped.
 
 Columns of the dictionary type (categories) become columns of their values, and media columns of paths (see `embedded`); the
-other types stay what they are.
+other types stay what they are. All that is done in a process with limits (see `foreign`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import base64
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from juicecap.data.columns import ORIGIN_FEATURE, with_columns
-from juicecap.data.record import reason_of
-from juicecap.data.source.embedded import ROWS, media_columns, with_paths, without_media
+from juicecap.data.compressed import Allowance
+from juicecap.data.source.embedded import media_columns, with_paths, without_media
+from juicecap.data.source.foreign import Refusal, foreign, in_child, settle_pyarrow
 from juicecap.data.source.options import Options
-from juicecap.data.source.unpack import media_folder
+from juicecap.data.source.row_check import RowCheck
+from juicecap.data.source.schema_check import check_schema, checked_features, described, features_of
+from juicecap.data.source.unpack import MediaFolder, media_folder
 from juicecap.data.source.with_origin import keeps_origin
 from juicecap.data.table import (
     CHUNK,
@@ -23,7 +27,7 @@ from juicecap.data.table import (
     file_key,
     fingerprint_of,
     made_once,
-    origin,
+    origins,
     write_arrow,
 )
 from juicecap.errors import DataError
@@ -31,8 +35,11 @@ from juicecap.sample import ORIGIN
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from datasets import Dataset, Features
-    from pyarrow.parquet import ParquetFile
+    from datasets import Dataset
+    from pyarrow.parquet import FileMetaData, ParquetFile
+
+LARGE = 1 << 25
+"""Bytes at which a batch has fewer rows."""
 
 
 def open_dataset(path: str, options: Options) -> Dataset:
@@ -41,63 +48,152 @@ def open_dataset(path: str, options: Options) -> Dataset:
     Raises:
         DataError: the file is damaged, has no rows, or has columns that `datasets` cannot hold.
     """
-    import pyarrow as pa
-    from pyarrow.parquet import ParquetFile
-
     place = Path(path)
-    fingerprint = fingerprint_of(file_key(place), options.limit)
-    cached = cached_file(options.cache_folder, fingerprint)
+    key = file_key(place)
+    fingerprint = fingerprint_of(key, options.limit)
+    cached = cached_file(options.cache_folder, fingerprint).absolute()
+    media = media_folder(options.cache_folder, fingerprint)
 
     def make() -> None:
-        try:
-            with ParquetFile(place) as file:
-                _convert(file, place, cached, options.limit, media_folder(options.cache_folder, fingerprint))
-        except (OSError, ValueError, KeyError, TypeError, NotImplementedError, pa.ArrowException) as error:
-            raise DataError(f"{path} cannot be read as Parquet: {reason_of(error)}. Write the file again.") from error
+        refuse = _refusal(path)
+        with in_child(refuse, size=place.stat().st_size, cached=cached) as call:
+            files = {"path": path, "file": str(place.absolute()), "cached": str(cached), "media": str(media)}
+            found = call(f"{__name__}:look", files)
+            call(f"{__name__}:convert", {**files, **_plan(path, found, refuse), "limit": options.limit})
+        if file_key(place) != key:
+            cached.unlink(missing_ok=True)
+            raise DataError(f"{path} changed while it was read. Run again when nothing writes to it.")
 
-    return made_once(cached, fingerprint, make)
-
-
-def _convert(file: ParquetFile, path: Path, cached: Path, limit: int | None, media: Path) -> None:
-    features = _features(file.schema_arrow, path)
-    rows = min(file.metadata.num_rows, limit or file.metadata.num_rows)
-    if not rows:
+    dataset = made_once(cached, fingerprint, make)
+    if not len(dataset):
         raise DataError(f"{path} has no records. Give a file with at least one.")
-    if not keeps_origin(features, str(path)):
+    return dataset
+
+
+def look(argument: Mapping[str, Any]) -> dict[str, Any]:
+    """The schema of a Parquet file, checked, and what it says of itself: what a child does first.
+
+    Raises:
+        DataError: the file is damaged, or has columns that no dataset can have.
+    """
+    settle_pyarrow()
+    path, refuse = argument["path"], Refusal(*argument["refuse"])
+    with _opened(argument["file"], refuse) as file, foreign(refuse):
+        schema = _without_dictionaries(file.schema_arrow)
+        check_schema(schema, path)
+        return {"schema": _packed(schema.remove_metadata()), "descriptions": described(schema, path)}
+
+
+def _plan(path: str, found: Mapping[str, Any], refuse: Refusal) -> dict[str, Any]:
+    """What a child is to make of the file."""
+    features = features_of(_unpacked(found["schema"]), checked_features(found["descriptions"], path), refuse)
+    if not keeps_origin(features, path):
         features = with_columns(features, {ORIGIN: ORIGIN_FEATURE})
-    columns = media_columns(features)
-    features = without_media(features)
-    write_arrow(cached, features.arrow_schema, _batches(file, path, features, rows, columns, media))
+    return {"columns": media_columns(features), "schema": _packed(without_media(features).arrow_schema)}
 
 
-def _features(schema: pa.Schema, path: Path) -> Features:
+def convert(argument: Mapping[str, Any]) -> None:
+    """Write the Arrow file and the media of a Parquet file: what a child does then.
+
+    Raises:
+        DataError: the file is damaged, has no rows, or unpacks to more than its size lets one expect.
+        EnvironmentFailure: the disk is full.
+    """
+    path, limit, owner = argument["path"], argument["limit"], argument["owner"]
+    refuse, schema = Refusal(*argument["refuse"]), _unpacked(argument["schema"])
+    allowance = Allowance(path, Path(argument["file"]).stat().st_size, "write it as several files")
+    with (
+        _opened(argument["file"], refuse) as file,
+        MediaFolder(Path(argument["media"]), owner=owner, allowance=allowance) as media,
+    ):
+        with foreign(refuse):
+            told, names = file.metadata.num_rows, file.schema_arrow.names
+        if told <= 0:
+            raise DataError(f"{path} has no records. Give a file with at least one.")
+        if ORIGIN not in names:
+            allowance.check(min(told, limit or told) * _bytes_of_origin(argument["file"]))
+        batches = _batches(file, argument["file"], schema, told, limit, argument["columns"], media, refuse)
+        write_arrow(Path(argument["cached"]), schema, batches, allowance, owner)
+
+
+def _opened(path: str, refuse: Refusal) -> ParquetFile:
+    from pyarrow.parquet import ParquetFile
+
+    with foreign(refuse):
+        return ParquetFile(path, memory_map=True)
+
+
+def _refusal(path: str) -> Refusal:
+    return Refusal(f"{path} cannot be read as Parquet: ", ". Write the file again.")
+
+
+def _without_dictionaries(schema: pa.Schema) -> pa.Schema:
     import pyarrow as pa
-    from datasets import Features
 
-    for name in schema.names:
-        if schema.names.count(name) > 1:
-            raise DataError(f"{path}: two columns are named {name!r}. Rename one of them.")
     for at, field in enumerate(schema):
         if pa.types.is_dictionary(field.type):
             schema = schema.set(at, field.with_type(field.type.value_type))
-    return Features.from_arrow_schema(schema)
+    return schema
+
+
+def _packed(schema: pa.Schema) -> str:
+    """A schema on its way between the processes."""
+    return base64.b64encode(schema.serialize().to_pybytes()).decode()
+
+
+def _unpacked(text: str) -> pa.Schema:
+    import pyarrow as pa
+
+    return pa.ipc.read_schema(pa.py_buffer(base64.b64decode(text)))
+
+
+def _bytes_of_origin(path: str) -> int:
+    """Bytes at least of the column that is added, for each row."""
+    return len(Path(path).name) + len(str(absolute(path).parent)) + 16
+
+
+def _rows_at_once(metadata: FileMetaData) -> int:
+    """So few that a batch is not large, going by what the file says of itself."""
+    most = 1
+    for number in range(metadata.num_row_groups):
+        group = metadata.row_group(number)
+        most = max(most, group.total_byte_size // max(1, group.num_rows))
+    return max(1, min(CHUNK, LARGE // most))
 
 
 def _batches(
-    file: ParquetFile, path: Path, features: Features, rows: int, columns: Sequence[str], media: Path
+    file: ParquetFile,
+    path: str,
+    schema: pa.Schema,
+    told: int,
+    limit: int | None,
+    columns: Mapping[str, int],
+    media: MediaFolder,
+    refuse: Refusal,
 ) -> Iterator[pa.RecordBatch]:
+    """The batches of the file, each looked at, then in the types of `schema` and with paths in place of media."""
     import pyarrow as pa
-    from datasets.table import table_cast
 
-    schema = features.arrow_schema
-    folder = str(absolute(path).parent)
+    name, folder = Path(path).name, str(absolute(path).parent)
+    with foreign(refuse):
+        batches = file.iter_batches(batch_size=_rows_at_once(file.metadata), use_threads=False)
+        checked = RowCheck(file.schema_arrow, refuse)
     done = 0
-    for batch in file.iter_batches(batch_size=ROWS if columns else CHUNK):
-        table = with_paths(pa.Table.from_batches([batch]).slice(0, rows - done), columns, media, done + 1)
-        if ORIGIN not in table.column_names:
-            origins = [origin(f"{path.name}:{done + row + 1}", folder) for row in range(len(table))]
-            table = table.append_column(ORIGIN, pa.array(origins, schema.field(ORIGIN).type))
-        done += len(table)
-        yield from table_cast(table, schema).combine_chunks().to_batches()
-        if done >= rows:
+    while limit is None or done < limit:
+        with foreign(refuse):
+            batch = next(batches, None)
+        if done + (0 if batch is None else len(batch)) > told or (batch is None and done < told):
+            raise refuse(f"it does not have the {told:,} rows that it tells of")
+        if batch is None:
             return
+        batch = batch if limit is None else batch.slice(0, limit - done)
+        with foreign(refuse):
+            checked.check(batch)
+        table = with_paths(pa.Table.from_batches([batch]), columns, media, done + 1)
+        if ORIGIN not in table.column_names:
+            numbers = range(done + 1, done + len(table) + 1)
+            table = table.append_column(ORIGIN, origins(f"{name}:", numbers, folder, schema.field(ORIGIN).type))
+        done += len(table)
+        with foreign(refuse):
+            cast = table.cast(schema).combine_chunks()
+        yield from cast.to_batches()

@@ -1,18 +1,23 @@
 """A folder that `Dataset.save_to_disk` wrote. It is used where it lies; only the hidden column is written beside it.
 
 Relative media paths are resolved against the folder in which the saved folder lies, as for a file of its name, unless the
-dataset carries its own `ORIGIN`.
+dataset carries its own `ORIGIN`. The folder's JSON files are read here and not by `datasets`: they name files and objects.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import os
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Any
 
-from juicecap.data.record import reason_of
+from juicecap.data.record import LONGEST, BrokenRecord, decoded, parse_object
+from juicecap.data.source.arrow_files import dataset_of_files
+from juicecap.data.source.foreign import Refusal
 from juicecap.data.source.options import Options
 from juicecap.data.source.with_origin import with_origin
 from juicecap.data.table import absolute, file_key
 from juicecap.errors import DataError
+from juicecap.sample import shown
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -24,16 +29,41 @@ def open_dataset(path: str, options: Options) -> Dataset:
     Raises:
         DataError: the folder is damaged.
     """
-    import pyarrow as pa
-    from datasets import load_from_disk
-
     place = absolute(path)
+    refuse = Refusal(f"{path} is damaged: ", ". Save the dataset again.")
     key = [file_key(file) for file in sorted(place.iterdir()) if file.is_file()]
+    files = _files(place, refuse)
+    if not files:
+        raise DataError(f"{path} has no records. Give a dataset with at least one.")
+    info = _read(place / "dataset_info.json", refuse)
+    dataset = dataset_of_files(
+        files, info.get("features"), name=path, limit=options.limit, cache=options.cache_folder, refuse=refuse
+    )
+    size = sum(file.stat().st_size for file in files)
+    return with_origin(dataset, place.name, str(place.parent), key, size, options)
+
+
+def _read(file: Path, refuse: Refusal) -> dict[str, Any]:
     try:
-        dataset = load_from_disk(str(place))
-    except IndexError:
-        # `save_to_disk` writes no file for no rows, and `load_from_disk` stumbles over that.
-        raise DataError(f"{path} has no records. Give a dataset with at least one.") from None
-    except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
-        raise DataError(f"{path} is damaged: {reason_of(error)}. Save the dataset again.") from error
-    return with_origin(dataset, place.name, str(place.parent), key, options)
+        with file.open("rb") as stream:
+            return parse_object(decoded(stream.read(LONGEST + 1), file.name), file.name)
+    except BrokenRecord as broken:
+        raise refuse(f"{file.name}: {broken.reason.rstrip('.')}") from None
+    except OSError as error:
+        raise refuse(f"{file.name} cannot be read ({error.strerror})") from error
+
+
+def _files(folder: Path, refuse: Refusal) -> list[Path]:
+    """The Arrow files that `state.json` names, which lie in the folder."""
+    listed = _read(folder / "state.json", refuse).get("_data_files")
+    if not isinstance(listed, list):
+        raise refuse("state.json does not name its files")
+    files = []
+    for each in listed:
+        name = each.get("filename") if isinstance(each, dict) else None
+        if not isinstance(name, str) or name in ("", "..") or PurePath(name).name != name or "\0" in name:
+            raise refuse(f"state.json names the file {shown(name)}, which does not lie in that folder")
+        if not os.path.isfile(folder / name):
+            raise refuse(f"{shown(name)} is missing")
+        files.append(folder / name)
+    return files

@@ -21,6 +21,7 @@ def dataset_of_file(path: str, records: Callable[[Path], Iterator[Record]], opti
     return dataset_of_records(
         partial(records, place),
         key=partial(file_key, place),
+        size=lambda: place.stat().st_size,
         folder=absolute(place).parent,
         empty=f"{path} has no records. Give a file with at least one.",
         cache=options.cache_folder,

@@ -1,34 +1,35 @@
 """WebDataset shards: tar files in which neighbours of one name are one sample, `000.mp4`, `000.txt` and `000.json`.
 
-Videos, pictures and sounds are unpacked into files of their own as they are met, and stand in the columns of their kind as
-`SHARD/MEMBER`; texts and JSON stand in columns that are named by their suffix, and the name in `__key__`. Members of other
-kinds (arrays, pickles) are left out, and that is said once; nothing is ever unpickled.
+Videos, pictures and sounds are unpacked into files of their own, and stand in the columns of their kind as `SHARD/MEMBER`; texts
+and JSON stand in columns that are named by their suffix, and the name in `__key__`. Members of other kinds (arrays, pickles) are
+left out, and that is said once; nothing is ever unpickled.
 
 `path` is a shard, a folder of shards, or a pattern with `*` or `{000..012}`.
 """
 
 from __future__ import annotations
 
-import functools
 import itertools
-import json
+import math
 import os
 import posixpath
 import re
-import shutil
-import tarfile
-import zlib
 from collections.abc import Iterator
+from contextlib import nullcontext
 from functools import partial
+from hashlib import blake2b
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
-from juicecap.data.record import BrokenRecord, Record, decoded, not_json, parse_object, reason_of, unreadable
+from juicecap.data.compressed import Allowance, unpacked
+from juicecap.data.record import LONGEST, BrokenRecord, Record, decoded, parse_object, parse_value, unreadable
 from juicecap.data.source.options import Options
-from juicecap.data.source.unpack import media_folder, put
+from juicecap.data.source.tar import Member, Tar, TarError
+from juicecap.data.source.unpack import MediaFolder, media_folder
 from juicecap.data.table import dataset_of_records, file_key, fingerprint_of
 from juicecap.errors import DataError
-from juicecap.notice import say_once
+from juicecap.notice import say_few, say_once
+from juicecap.sample import shown
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -37,7 +38,20 @@ SUFFIXES = (".tar", ".tar.gz", ".tgz")
 TEXTS = ("caption", "cls", "cls2", "id", "index", "text", "transcript", "txt")
 """Suffixes of members that are text."""
 
-_RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
+MEMBERS = 10_000
+"""Members of one sample."""
+
+SHARDS = 1_000_000
+"""Names that a pattern of ranges may stand for."""
+
+_NAME, _PART = 1000, 255
+"""Bytes of a member's name, and of a part of it: what file systems take, beside a folder."""
+
+_NEITHER = "they are neither media, nor text, nor JSON"
+
+_RANGE = re.compile(r"\{(\d{1,18})\.\.(\d{1,18})\}")
+_GZIP = b"\x1f\x8b"
+_OTHER_PACKERS = {b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
 
 
 def open_dataset(path: str, options: Options) -> Dataset:
@@ -45,12 +59,15 @@ def open_dataset(path: str, options: Options) -> Dataset:
     shards = shards_of(path)
 
     def key() -> list[object]:
-        return [path, options.video_key, options.image_key, options.audio_key, *map(file_key, shards)]
+        keys = (options.video_key, options.image_key, options.audio_key)
+        return [path, *keys, options.media_max_bytes, *map(file_key, shards)]
 
     folder = media_folder(options.cache_folder, fingerprint_of(*key()))
     return dataset_of_records(
-        partial(records, shards, folder, options),
+        partial(records, shards, None, options),
+        unpack=partial(records, shards, folder, options),
         key=key,
+        size=lambda: sum(shard.stat().st_size for shard in shards),
         folder=folder,
         empty=f"{path} has no samples. Give shards with at least one.",
         cache=options.cache_folder,
@@ -83,8 +100,8 @@ def shards_of(path: str) -> list[Path]:
     return found
 
 
-def records(shards: list[Path], folder: Path, options: Options) -> Iterator[Record]:
-    """The samples of the shards; their media are unpacked into `folder`.
+def records(shards: list[Path], folder: Path | None, options: Options) -> Iterator[Record]:
+    """The samples of the shards; their media are unpacked into `folder`, if there is one.
 
     Raises:
         DataError: a shard cannot be read, or a member would be written elsewhere.
@@ -92,49 +109,67 @@ def records(shards: list[Path], folder: Path, options: Options) -> Iterator[Reco
     """
     root = os.path.commonpath([shard.absolute().parent for shard in shards])
     for shard in shards:
+        name = os.path.relpath(shard.absolute(), root)
         try:
-            yield from _samples(shard, os.path.relpath(shard.absolute(), root), folder, options)
-        except (tarfile.TarError, EOFError, zlib.error) as error:
-            raise DataError(f"{shard} cannot be read as a tar file: {reason_of(error)}. Fetch or write it again.") from error
-        except OSError as error:
-            raise unreadable(shard, error) from error
+            with (
+                unpacked(shard, packed := _packed(shard)) as stream,
+                MediaFolder(folder, names_are_foreign=True) if folder else nullcontext() as media,
+            ):
+                allowance = Allowance(str(shard), shard.stat().st_size) if packed else None
+                yield from _samples(Tar(stream, allowance), shard, name, media, options)
+        except TarError as error:
+            raise DataError(f"{shard} cannot be read as a tar file: {error}. Fetch or write it again.") from error
 
 
-def _samples(shard: Path, name: str, folder: Path, options: Options) -> Iterator[Record]:
-    seen: set[str] = set()
-    for sample, members in itertools.groupby(_members(shard), key=lambda member: _key(member[0].name)):
-        if sample in seen:
-            raise DataError(f"{shard}: the members of {sample!r} do not stand together. Write it again, sorted by name.")
-        seen.add(sample)
+def _packed(shard: Path) -> str:
+    """How a shard is packed, as its first bytes tell: `.gz`, or not at all."""
+    try:
+        with shard.open("rb") as stream:
+            start = stream.read(8)
+    except OSError as error:
+        raise unreadable(shard, error) from error
+    for sign, packer in _OTHER_PACKERS.items():
+        if start.startswith(sign):
+            raise DataError(f"{shard} is packed by {packer}, and shards are packed by gzip or not at all. Pack it again.")
+    return ".gz" if start.startswith(_GZIP) else ""
+
+
+def _samples(tar: Tar, shard: Path, name: str, media: MediaFolder | None, options: Options) -> Iterator[Record]:
+    seen: set[bytes] = set()
+    for sample, members in itertools.groupby(_members(tar, shard), key=lambda member: _key(member.name)):
         where = f"{shard}:{sample}"
-        values: dict[str, Any] = {"__key__": sample}
-        broken = ""
-        for member, stream in members:
-            try:
-                _take(values, member, stream, f"{name}/{member.name}", folder, options, where)
-            except BrokenRecord as error:
-                broken = error.reason
-        yield Record(f"{name}:{sample}", where, {} if broken else values, broken)
+        known = blake2b(sample.encode(), digest_size=16).digest()  # names themselves would fill the memory
+        if known in seen:
+            raise DataError(f"{shard}: the members of {sample!r} do not stand together. Write it again, sorted by name.")
+        seen.add(known)
+        taken = _Sample(sample, name, where, media, options)
+        for member in members:
+            taken.take(member, tar)
+        yield Record(f"{name}:{sample}", where, {} if taken.broken else taken.values, taken.broken)
 
 
-def _members(shard: Path) -> Iterator[tuple[tarfile.TarInfo, IO[bytes]]]:
-    with tarfile.open(shard) as tar:
-        for member in tar:
-            if posixpath.basename(member.name).startswith(("__", ".")) or member.isdir():
-                continue
-            stream = tar.extractfile(member) if member.isfile() else None
-            if stream is None:
-                say_once(f"{shard.name}: members that are no files, such as {member.name!r}, are left out")
-                continue
-            _check_name(member, shard)
-            yield member, stream
-            tar.members = []  # type: ignore[attr-defined]  # else it remembers every one of them
+def _members(tar: Tar, shard: Path) -> Iterator[Member]:
+    said = False
+    for member in tar:
+        if posixpath.basename(member.name).startswith(("__", ".")) or member.kind == "folder":
+            continue
+        if member.kind == "other":
+            if not said:
+                say_once(f"{shard.name}: members that are no files, such as {shown(member.name)}, are left out")
+            said = True
+            continue
+        _check_name(member.name, shard)
+        yield member
 
 
-def _check_name(member: tarfile.TarInfo, shard: Path) -> None:
-    name = member.name
-    if posixpath.isabs(name) or ".." in name.split("/") or not name.isprintable():
-        raise DataError(f"{shard}: the member {name!r} would be unpacked elsewhere. Write the shard again with plain names.")
+def _check_name(name: str, shard: Path) -> None:
+    parts = name.split("/")
+    if posixpath.isabs(name) or ".." in parts or not name.isprintable():
+        what = f"the member {shown(name)} would be unpacked elsewhere"
+        raise DataError(f"{shard}: {what}. Write the shard again with plain names.")
+    if len(name.encode()) > _NAME or max(len(part.encode()) for part in parts) > _PART:
+        what = f"the member {shown(name)} has a name that is longer than a file's can be"
+        raise DataError(f"{shard}: {what}. Write the shard again with shorter names.")
 
 
 def _key(name: str) -> str:
@@ -143,41 +178,75 @@ def _key(name: str) -> str:
     return posixpath.join(folder, base.partition(".")[0])
 
 
-def _take(
-    values: dict[str, Any], member: tarfile.TarInfo, stream: IO[bytes], path: str, folder: Path, options: Options, where: str
-) -> None:
-    column = options.media_column(member.name)
-    suffix = posixpath.basename(member.name).partition(".")[2].lower()
-    if column:
-        put(folder / path, member.size, partial(_copy, stream))
-        values.setdefault(column, []).append(path)
-    elif suffix in TEXTS:
-        values[suffix] = decoded(stream.read(), where)
-    elif suffix == "json":
-        values[suffix] = _json(decoded(stream.read(), where), where)
-    else:
-        _say_left_out(suffix)
+class _Sample:
+    """What the members of a sample amount to."""
 
+    def __init__(self, key: str, shard: str, where: str, media: MediaFolder | None, options: Options) -> None:
+        self.values: dict[str, Any] = {"__key__": key}
+        self.broken = ""
+        self._shard, self._where = shard, where
+        self._media, self._options = media, options
+        self._names: set[str] = set()
+        self._room = LONGEST
 
-def _copy(source: IO[bytes], target: BinaryIO) -> None:
-    shutil.copyfileobj(source, target, 1 << 20)
+    def take(self, member: Member, tar: Tar) -> None:
+        """Take one member, whose content the tar is about to give. What is wrong with it is wrong with the sample."""
+        try:
+            self._take(member, tar)
+        except BrokenRecord as error:
+            self.broken = self.broken or error.reason
+
+    def _take(self, member: Member, tar: Tar) -> None:
+        if len(self._names) == MEMBERS:
+            raise BrokenRecord(self._where, f"has more than {MEMBERS:,} members. Make several samples of it.")
+        if member.name in self._names:
+            raise BrokenRecord(self._where, f"has the member {member.name!r} twice. Write the shard again.")
+        self._names.add(member.name)
+        column = self._options.media_column(member.name)
+        suffix = posixpath.basename(member.name).partition(".")[2].lower()
+        if column:
+            self._medium(column, member, tar)
+        elif suffix in TEXTS:
+            self._add(suffix, self._text(member, tar))
+        elif suffix == "json":
+            self._add(suffix, _json(self._text(member, tar), self._where))
+        else:
+            say_few("suffixes", f"members of shards with the suffix {shown(suffix)} are left out: {_NEITHER}")
+
+    def _medium(self, column: str, member: Member, tar: Tar) -> None:
+        self._refuse_sparse(member)
+        most = self._options.media_max_bytes
+        if most is not None and member.size > most:
+            raise BrokenRecord(self._where, f"{member.name!r} has {member.size:,} bytes, more than {most:,} (media_max_mb).")
+        path = f"{self._shard}/{member.name}"
+        if self._media and not self.broken:
+            self._media.put(path, member.size, tar.blocks())
+        self.values.setdefault(column, []).append(path)
+
+    def _text(self, member: Member, tar: Tar) -> str:
+        self._refuse_sparse(member)
+        self._room -= member.size
+        if self._room < 0:
+            raise BrokenRecord(self._where, f"texts of more than {LONGEST:,} bytes. Mend the sample or remove it.")
+        return decoded(tar.read(), self._where)
+
+    def _add(self, suffix: str, value: Any) -> None:
+        if suffix in self.values:
+            raise BrokenRecord(self._where, f"has two members with the suffix {suffix!r}. Write the shard again.")
+        self.values[suffix] = value
+
+    def _refuse_sparse(self, member: Member) -> None:
+        if member.kind == "sparse":
+            raise BrokenRecord(self._where, f"{member.name!r} is a sparse member. Write the shard again without --sparse.")
 
 
 def _json(text: str, where: str) -> Any:
-    if text.lstrip().startswith("{"):
-        return parse_object(text, where)
-    try:
-        return json.loads(text)
-    except ValueError as error:
-        raise BrokenRecord(where, not_json(reason_of(error))) from None
-
-
-@functools.cache
-def _say_left_out(suffix: str) -> None:
-    say_once(f"members of shards with the suffix {suffix!r} are left out: they are neither media, nor text, nor JSON")
+    return parse_object(text, where) if text.lstrip().startswith("{") else parse_value(text, where)
 
 
 def _expanded(path: str) -> list[str]:
+    if math.prod(abs(int(last) - int(first)) + 1 for first, last in _RANGE.findall(path)) > SHARDS:
+        raise DataError(f"{path} stands for more than {SHARDS:,} names. Give a pattern with fewer, or with `*`.")
     match = _RANGE.search(path)
     if not match:
         return [path]
@@ -188,4 +257,9 @@ def _expanded(path: str) -> list[str]:
 
 def _matching(name: str) -> list[Path]:
     place = Path(name)
-    return sorted(place.parent.glob(place.name)) if "*" in place.name else [place]
+    if "*" not in place.name:
+        return [place]
+    try:
+        return sorted(place.parent.glob(place.name))
+    except (ValueError, re.error) as error:
+        raise DataError(f"{name} is no pattern of files: {error}. Write one `*` for any characters of a name.") from None

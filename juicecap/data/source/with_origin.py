@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from juicecap.data.columns import origin_features
+from juicecap.data.broken import BROKEN_FEATURE
+from juicecap.data.columns import ORIGIN_FEATURE, features_of, origin_features
+from juicecap.data.compressed import Allowance
 from juicecap.data.exact_json import exact
 from juicecap.data.source.embedded import media_as_files
 from juicecap.data.source.options import Options
@@ -14,22 +16,23 @@ from juicecap.data.table import (
     chunks,
     fingerprint_of,
     made_once,
-    origin,
+    origins,
     write_arrow,
 )
 from juicecap.errors import DataError
-from juicecap.sample import FATE, ORIGIN
+from juicecap.sample import BROKEN, FATE, ORIGIN
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from datasets import Dataset, Features
 
 
-def with_origin(dataset: Dataset, name: str, folder: str, key: Iterable[object], options: Options) -> Dataset:
+def with_origin(dataset: Dataset, name: str, folder: str, key: Iterable[object], size: int, options: Options) -> Dataset:
     """The first `limit` rows of `dataset` with `ORIGIN`, which is kept if it is there; ids are `name:row`, rows from 1.
 
     Raises:
-        DataError: the dataset has no rows, or uses a reserved name for something else.
+        DataError: the dataset has no rows, more than its `size` in bytes lets one expect, or uses a reserved name for something
+            else.
     """
     from datasets import Dataset, DatasetInfo, concatenate_datasets
 
@@ -42,8 +45,10 @@ def with_origin(dataset: Dataset, name: str, folder: str, key: Iterable[object],
     if not keeps_origin(dataset.features, name):
         path = cached_file(options.cache_folder, fingerprint)
         batches = origin_batches(name, folder, len(dataset))
-        origins = made_once(path, fingerprint, lambda: write_arrow(path, origin_features().arrow_schema, batches))
-        dataset = concatenate_datasets([dataset, origins], axis=1)
+        allowance = Allowance(name, size, "give it in several parts")
+        allowance.check(len(dataset) * (len(name) + len(folder)))
+        made = made_once(path, fingerprint, lambda: write_arrow(path, origin_features().arrow_schema, batches, allowance))
+        dataset = concatenate_datasets([dataset, made], axis=1)
     info = DatasetInfo(features=exact(dataset.features))
     return Dataset(dataset.data, info=info, indices_table=dataset._indices, fingerprint=fingerprint)  # noqa: SLF001  (datasets has no public name for it)
 
@@ -54,10 +59,9 @@ def keeps_origin(features: Features, name: str) -> bool:
     Raises:
         DataError: it uses a reserved name for something else.
     """
-    expected = origin_features()[ORIGIN]
-    if FATE in features or (ORIGIN in features and features[ORIGIN] != expected):
-        used = FATE if FATE in features else ORIGIN
-        raise DataError(f"{name}: the column name {used!r} is reserved by juicecap. Rename that column.")
+    for used, expected in features_of({ORIGIN: ORIGIN_FEATURE, BROKEN: BROKEN_FEATURE, FATE: "text"}).items():
+        if used in features and (used == FATE or features[used] != expected):
+            raise DataError(f"{name}: the column name {used!r} is reserved by juicecap. Rename that column.")
     return ORIGIN in features
 
 
@@ -67,5 +71,4 @@ def origin_batches(name: str, folder: str, rows: int) -> Iterator[pa.RecordBatch
 
     schema = origin_features().arrow_schema
     for numbers in chunks(range(1, rows + 1)):
-        origins = [origin(f"{name}:{number}", folder) for number in numbers]
-        yield pa.RecordBatch.from_arrays([pa.array(origins, schema.field(ORIGIN).type)], schema=schema)
+        yield pa.RecordBatch.from_arrays([origins(f"{name}:", numbers, folder, schema.field(ORIGIN).type)], schema=schema)

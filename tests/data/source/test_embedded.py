@@ -119,5 +119,5 @@ def test_a_struct_of_bytes_and_path_is_a_medium(tmp_path):
     table = pa.table({"image": [{"bytes": (IMAGES / "image_00.png").read_bytes(), "path": "cat.PNG"}], "b": [{"bytes": b"x"}]})
     pq.write_table(table, tmp_path / "x.parquet")
     (row,) = open_source(str(tmp_path / "x.parquet"), cache_folder=tmp_path / "cache")
-    assert row["image"].endswith(".media/image/1.png")
+    assert row["image"].endswith(".media/0/1.png")
     assert row["b"] == {"bytes": b"x"}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -102,3 +104,39 @@ def test_a_name_that_is_not_utf8_is_named(tmp_path: Path) -> None:
         pytest.skip("the file system refuses such names")
     with pytest.raises(DataError, match=re.escape("the name 'a\\udcff.mp4' is not valid UTF-8")):
         open_source(str(folder), cache_folder=tmp_path)
+
+
+def test_links_that_make_up_paths_without_end_are_an_error(tmp_path: Path) -> None:
+    """Eight folders with links to each other have over a hundred thousand paths; ten have ten million."""
+    for number in range(8):
+        make(tmp_path / "clips" / str(number), "a.mp4")
+        for other in range(8):
+            (tmp_path / "clips" / str(number) / f"to{other}").symlink_to(tmp_path / "clips" / str(other))
+    with pytest.raises(DataError, match=r"/to\d is met in more than 1,000 places below .*clips\. Remove links to folders"):
+        open_source(str(tmp_path / "clips"), cache_folder=tmp_path)
+
+
+@pytest.fixture
+def deep(tmp_path: Path) -> Iterator[Path]:
+    """Folders that lie in each other, more of them than Python calls go."""
+    handle = os.open(tmp_path, os.O_RDONLY)
+    for name in ["clips", *["d"] * 1200]:
+        os.mkdir(name, dir_fd=handle)
+        inner = os.open(name, os.O_RDONLY, dir_fd=handle)
+        os.close(handle)
+        handle = inner
+    os.close(os.open("a.mp4", os.O_CREAT | os.O_WRONLY, dir_fd=handle))
+    os.close(handle)
+    yield tmp_path / "clips"
+    subprocess.run(["rm", "-rf", tmp_path / "clips"], check=True)  # pytest's own way goes no deeper
+
+
+def test_folders_lie_in_each_other_as_deep_as_paths_go(deep: Path, tmp_path: Path) -> None:
+    assert open_source(str(deep), cache_folder=tmp_path)["videos"] == [["d/" * 1200 + "a.mp4"]]
+
+
+def test_a_link_to_itself_is_passed_over(tmp_path: Path) -> None:
+    make(tmp_path / "clips", "a.mp4")
+    (tmp_path / "clips" / "loop.mp4").symlink_to("loop.mp4")
+    (tmp_path / "clips" / "loop").symlink_to("loop")
+    assert open_source(str(tmp_path / "clips"), cache_folder=tmp_path)["videos"] == [["a.mp4"]]

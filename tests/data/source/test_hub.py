@@ -2,53 +2,46 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import Any
 
-import datasets
 import pytest
-from datasets import Dataset
-from datasets.exceptions import DatasetGenerationError, DatasetNotFoundError
 
-from juicecap.data.source import open_source
+from juicecap.data.source import hub, open_source
 from juicecap.errors import DataError, EnvironmentFailure, JuicecapError
 from juicecap.sample import ORIGIN
 
 
-def test_the_train_split_is_taken_and_rows_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[Any] = []
-
-    def load(name: str, **options: Any) -> Dataset:
-        asked.append((name, options))
-        return Dataset.from_dict({"videos": [["https://x/a.mp4"], ["b.mp4"]]})
-
-    monkeypatch.setattr(datasets, "load_dataset", load)
+@pytest.fixture(autouse=True)
+def scripted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub, "FETCH", "scripted_hub:fetch")
     monkeypatch.chdir(tmp_path)
+
+
+def test_the_train_split_is_taken_and_rows_are_named(tmp_path: Path) -> None:
+    (tmp_path / "hub.json").write_text(json.dumps({"rows": {"videos": [["https://x/a.mp4"], ["b.mp4"]]}}))
     dataset = open_source("org/clips-v1.5", cache_folder=tmp_path, limit=1)
-    assert asked == [("org/clips-v1.5", {"split": "train"})]
+    assert json.loads((tmp_path / "asked.json").read_text()) == ["org/clips-v1.5", {"split": "train"}]
     assert dataset[:] == {"videos": [["https://x/a.mp4"]], ORIGIN: [{"id": "org/clips-v1.5:1", "folder": "", "missing": []}]}
 
 
 @pytest.mark.parametrize(
-    ("raised", "expected", "message"),
+    ("kind", "said", "expected", "message"),
     [
-        (DatasetNotFoundError("x"), DataError, "org/name does not exist: no such file or folder here, and no dataset"),
-        (ConnectionError("no route"), EnvironmentFailure, "org/name is no file or folder here, and the Hub cannot be reached"),
+        ("DatasetNotFoundError", "x", DataError, "org/name does not exist: no such file or folder here, and no dataset"),
+        ("ConnectionError", "no route", EnvironmentFailure, "org/name is no file or folder here, and the Hub cannot be reached"),
         (
-            ValueError('Unknown split "train".\nmore'),
+            "ValueError",
+            'Unknown split "train".\nmore',
             DataError,
             r'org/name on the Hub cannot be read: Unknown split "train"\. Try',
         ),
-        (DatasetGenerationError("broken"), DataError, "org/name on the Hub cannot be read: broken"),
+        ("DatasetGenerationError", "broken", DataError, "org/name on the Hub cannot be read: broken"),
+        ("ZeroDivisionError", "broken", DataError, "org/name on the Hub cannot be read: broken"),
+        ("MemoryError", "", DataError, "org/name on the Hub cannot be read: it takes more than 8192 MB"),
     ],
 )
-def test_its_errors_are_sentences(
-    raised: Exception, expected: type[JuicecapError], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def load(name: str, **options: Any) -> Dataset:
-        raise raised
-
-    monkeypatch.setattr(datasets, "load_dataset", load)
-    monkeypatch.chdir(tmp_path)
+def test_its_errors_are_sentences(kind: str, said: str, expected: type[JuicecapError], message: str, tmp_path: Path) -> None:
+    (tmp_path / "hub.json").write_text(json.dumps({"raises": [kind, said]}))
     with pytest.raises(expected, match=f"^{message}"):
         open_source("org/name", cache_folder=tmp_path)

@@ -16,6 +16,8 @@ from juicecap.data.export import write_export
 from juicecap.data.source import open_source
 from juicecap.sample import HIDDEN
 
+pytestmark = pytest.mark.usefixtures("one_child")
+
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 KEYS = st.one_of(st.sampled_from(["videos", "text", "_type", "id", "007", "", "a.b", "\U0001f3ac"]), TEXT)
 SCALARS = st.one_of(
