@@ -23,6 +23,7 @@ from juicecap.vlm.hf.groups import Member, grouped
 from juicecap.vlm.hf.health import Health
 from juicecap.vlm.hf.inputs import encode
 from juicecap.vlm.hf.load import Known, Loaded, load, look_at
+from juicecap.vlm.hf.prompt import let_go
 from juicecap.vlm.outcomes import failed
 
 T = TypeVar("T")
@@ -69,6 +70,8 @@ class HFBackend:
         """Let go of the model's memory."""
         self._encoding.shutdown()
         self._generating.shutdown()
+        if self._known:
+            let_go(self._known.processor)
         self._loaded = self._health = None
         _empty_cache()
 

@@ -29,6 +29,8 @@ def encode(loaded: Loaded, prepared: Prepared) -> Row:
 
     Raises:
         SampleError: `PROCESSOR_FAILED`.
+        ModelError: the chat template fails over everything.
+        EnvironmentFailure: the process that renders it cannot be started.
     """
     processor, request = loaded.processor, prepared.request
     as_images = frames_as_images(processor, request)
@@ -56,8 +58,8 @@ def encode(loaded: Loaded, prepared: Prepared) -> Row:
             "do_sample_frames": False,
             **({"do_resize": False} if loaded.sizes.video else {}),
         }
+    text = render(processor, request, counts if as_images else None)
     try:
-        text = render(processor, request, counts if as_images else None)
         begin = processor.tokenizer.bos_token
         if begin and text.startswith(begin):  # the template wrote it: the tokenizer must not write it again
             options["add_special_tokens"] = False

@@ -18,6 +18,7 @@ from juicecap.errors import EnvironmentFailure, JuicecapError, ModelError, cause
 from juicecap.media.sizes import FrameSizes
 from juicecap.vlm.base import ModelSettings
 from juicecap.vlm.budgets import FACTS, budget_of
+from juicecap.vlm.hf.prompt import isolate
 from juicecap.vlm.model_files import CONTEXT_NAMES, first_limit
 from juicecap.vlm.models import model_source
 
@@ -45,6 +46,7 @@ def load_processor(settings: ModelSettings) -> Any:
         raise ModelError(f"{settings.model} has no processor that reads pictures; name a vision-language model")
     if not processor.chat_template:
         raise ModelError(f"{settings.model} has no chat template; name a model that was trained to follow instructions")
+    isolate(processor, settings.model)
     return processor
 
 
