@@ -86,7 +86,7 @@ COMPLAINTS = {
     "{{ messages | length / (messages | length - messages | length) }}": "ZeroDivisionError: division by zero",
     "{% for number in range(10**9) %}{% endfor %}": "OverflowError: Range too big",
     "{% macro call() %}{{ call() }}{% endmacro %}{{ call() }}": "RecursionError: maximum recursion depth exceeded",
-    "{% set a = namespace(x=[]) %}{% for n in range(9999) %}{% set a.x = [a.x] %}{% endfor %}{{ a.x | tojson }}": "RecursionError: ",
+    "{% set a = namespace(x=[]) %}{% for n in range(9999) %}{% set a.x = [a.x] %}{% endfor %}{{ a.x | tojson }}": "RecursionErr",
     "{{ " + "(" * 50_000 + "1" + ")" * 50_000 + " }}": "RecursionError: maximum recursion depth exceeded",
     "{% if 1 %}" * 3000 + "{% endif %}" * 3000: "",
     "{{ nothing.at.all }}": "UndefinedError: 'nothing' is undefined",

@@ -20,12 +20,12 @@ from juicecap.vlm.base import ModelSettings
 from juicecap.vlm.budgets import FACTS, budget_of
 from juicecap.vlm.hf.prompt import isolate
 from juicecap.vlm.model_files import CONTEXT_NAMES, first_limit
+from juicecap.vlm.model_folder import ANEW, Section
 from juicecap.vlm.models import model_source
 
 FROM_HUB = ("revision", "cache_dir", "trust_remote_code", "token")
 
 EXAMPLE = "Qwen/Qwen3-VL-8B-Instruct"
-ANEW = "copy or download the model anew"
 
 
 def load_processor(settings: ModelSettings) -> Any:
@@ -126,13 +126,18 @@ def loading(settings: ModelSettings) -> Iterator[None]:
 
 
 def frame_sizes(processor: Any) -> FrameSizes:
-    """The budgets of a processor's parts for images and videos."""
+    """The budgets of a processor's parts for images and videos.
+
+    Raises:
+        ModelError: one of their settings is no number, or one that makes no sense.
+    """
     found = {}
     for kind in ("image", "video"):
         part: Any = getattr(processor, f"{kind}_processor", None)
         if part is not None:
             facts = {name: getattr(part, name, None) for name in FACTS}
-            found[kind] = budget_of(kind, type(part).__name__, facts)
+            facts |= {name: dict(value) for name, value in facts.items() if hasattr(value, "keys")}  # sizes are objects of a kind
+            found[kind] = budget_of(kind, type(part).__name__, Section(type(part).__name__, facts))
     return FrameSizes(**found)
 
 
