@@ -25,16 +25,16 @@ SQUARE = ("InternVL", "LlavaOnevision")
 """Families whose video processors make every frame as large as `size` says, whatever its shape."""
 
 
-MOST_PATCH, MOST_MERGE, MOST_TEMPORAL = 256, 16, 64
-"""Pixels along a patch, patches that are merged along one side, and frames in one patch: sixteen times those of real models."""
+MOST_PATCH, MOST_MERGE, MOST_TEMPORAL = 128, 8, 64
+"""Pixels along a patch, patches that are merged along one side, and frames in one patch: several times those of real models."""
 
 MOST_PIXELS = 2**40
 """Of a picture, or of a whole video: a limit that nothing reaches."""
 
-MOST_AT_LEAST = 2**28
+MOST_AT_LEAST = 2**24
 """Pixels to which the smallest picture may be enlarged."""
 
-MOST_SIDE = 2**14
+MOST_SIDE = 2**12
 """Pixels along the side of a square that every picture becomes."""
 
 

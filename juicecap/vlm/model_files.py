@@ -18,7 +18,7 @@ from juicecap.media.sizes import FrameSizes, PixelBudget
 from juicecap.vlm.base import ModelSettings
 from juicecap.vlm.budgets import MOST_PIXELS, budget_of
 from juicecap.vlm.context import Context
-from juicecap.vlm.model_folder import Section, check_folder, read_object, read_text
+from juicecap.vlm.model_folder import MOST_PARTS, Section, check_folder, read_object, read_text
 from juicecap.vlm.models import local_folder
 
 CACHE_DTYPE_BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
@@ -36,7 +36,7 @@ INNER = ("text_config", "llm_config")
 SPECIAL_TOKENS = ("bos_token", "cls_token", "eos_token", "mask_token", "pad_token", "sep_token", "unk_token")
 """Those that transformers tells chat templates; a test compares."""
 
-MOST_HEADS, MOST_LAYERS, MOST_HIDDEN = 2**16, 2**16, 2**24
+MOST_HEADS, MOST_LAYERS, MOST_HIDDEN = 2**16, MOST_PARTS["layer"], 2**24
 """Far more than any model has, and few enough to reckon with."""
 
 _OLD_EDGES = {"min_pixels": "shortest_edge", "max_pixels": "longest_edge"}

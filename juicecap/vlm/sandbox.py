@@ -32,6 +32,9 @@ BY_THE_CLOCK = 10
 GIVEN_UP = 3
 """So many conversations in a row whose rendering had to be stopped, and it is the template that is to blame."""
 
+TRIED = ("".join(map(chr, range(32, 0x250))), " \n\t", "字幕 Видео فيديو 🎬 ", "aaaa" * 64, "0.5 seconds" * 16, "<|>" * 64, "")
+"""Texts with which a tokenizer is tried."""
+
 _TEXT = {"type": "text", "text": "What happens?"}
 _QUESTIONS: tuple[list[dict[str, Any]], ...] = tuple(
     [*system, {"role": "user", "content": [*({"type": kind} for kind in kinds), _TEXT]}]
@@ -134,6 +137,21 @@ class ModelSandbox:
 
     def _unusable(self, cause: Exception) -> str:
         return f"the chat template of {self._model} cannot be used: {cause}; name another model as hf_model"
+
+
+def try_tokenizer(file: Path, model: str) -> None:
+    """Do nothing if a `tokenizer.json` can be loaded, and takes texts, without harm; or if there is none.
+
+    Raises:
+        ModelError: it takes too long or too much memory, or crashes.
+        EnvironmentFailure: no process can be started.
+    """
+    if file.is_file():
+        sandbox = ModelSandbox(model)
+        try:
+            sandbox.token_counts(file, TRIED, special=True)
+        finally:
+            sandbox.close()
 
 
 def can_render() -> bool:
