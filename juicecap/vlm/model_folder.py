@@ -82,11 +82,9 @@ def check_code(folder: Path, params: Mapping[str, Any]) -> None:
         )
     file = folder / "config.json"
     for name, value in _implementations(read_object(file).values):
-        if "/" in value and name.strip("_").removesuffix("_internal") not in params:
-            raise ModelError(
-                f"{file}: {name} is {shown(value)}, a program from the Hub: set model_params: {{attn_implementation: sdpa}}, "
-                "or name it there if you trust it"
-            )
+        if "/" in value and params.get(name.strip("_").removesuffix("_internal")) != value:
+            told = f"{name} is {shown(value)}, a program from the Hub"
+            raise ModelError(f"{file}: {told}: take that out, or name it in model_params if you trust it")
 
 
 def _check_parts(file: Path, config: object, trail: str = "") -> None:

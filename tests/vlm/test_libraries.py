@@ -77,7 +77,7 @@ def test_a_module_of_ours_that_is_missing_is_a_bug(module):
     ("text", "said"),
     [
         ("raise MemoryError", ""),
-        ("raise ImportError('libx.so: failed to map segment from shared object')", " (libx.so: failed to map segment from shared object)"),
+        ("raise ImportError('x.so: failed to map segment from shared object')", " (x.so: failed to map segment from shared"),
         ("raise OSError(12, 'Cannot allocate memory')", " ([Errno 12] Cannot allocate memory)"),
         ("raise RuntimeError(\"can't start new thread\")", " (can't start new thread)"),
     ],

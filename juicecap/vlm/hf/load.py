@@ -13,6 +13,7 @@ from transformers.initialization import no_init_weights
 
 from juicecap.errors import EnvironmentFailure, ModelError
 from juicecap.media.sizes import FrameSizes
+from juicecap.sample import shown
 from juicecap.vlm import model_params
 from juicecap.vlm.base import ModelSettings, canonical_json, digest_of
 from juicecap.vlm.context import Context
@@ -139,6 +140,7 @@ def load(settings: ModelSettings, known: Known | None = None) -> Loaded:
         except torch.OutOfMemoryError as error:
             raise EnvironmentFailure(f"{settings.model} does not fit into the GPU's memory") from error
         _forget_generation_defaults(model, processor)
+        _check_special_tokens(settings, model)
         return Loaded(
             model=model.eval(),
             processor=processor,
@@ -186,7 +188,7 @@ def _forget_generation_defaults(model: Any, processor: Any) -> None:
     own = model.generation_config
     ends = own.eos_token_id if own.eos_token_id is not None else processor.tokenizer.eos_token_id
     pad = own.pad_token_id if own.pad_token_id is not None else processor.tokenizer.pad_token_id
-    if pad is None:
+    if pad is None or (isinstance(pad, int) and pad < 0):
         pad = ends[0] if isinstance(ends, list) else ends
     model.generation_config = GenerationConfig(
         eos_token_id=ends,
@@ -194,3 +196,17 @@ def _forget_generation_defaults(model: Any, processor: Any) -> None:
         bos_token_id=own.bos_token_id,
         decoder_start_token_id=own.decoder_start_token_id,
     )
+
+
+def _check_special_tokens(settings: ModelSettings, model: Any) -> None:
+    """Do nothing if the tokens with which answers begin and end are some of the model's: others fail in the first answer.
+
+    Raises:
+        ModelError: one is not.
+    """
+    known = model.get_input_embeddings().weight.shape[0]
+    for name in ("eos_token_id", "pad_token_id", "decoder_start_token_id"):
+        value = getattr(model.generation_config, name)
+        for token in value if isinstance(value, list) else [] if value is None else [value]:
+            if not isinstance(token, int) or isinstance(token, bool) or not 0 <= token < known:
+                raise ModelError(f"{settings.model}: {name} must be the number of a token, below {known:,}, not {shown(token)}")
