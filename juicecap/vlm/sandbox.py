@@ -122,6 +122,15 @@ class ModelSandbox:
         found: list[str] = self._of_tokenizer("added", str(file))
         return found
 
+    def try_tokenizer(self, file: Path) -> None:
+        """Do nothing if a `tokenizer.json` can be loaded, takes texts and can be copied, or is refused in good order.
+
+        Raises:
+            ModelError: it takes too long or too much memory, or crashes.
+            EnvironmentFailure: no process can be started.
+        """
+        self._of_tokenizer("tried", {"file": str(file), "texts": TRIED})
+
     def close(self) -> None:
         """End the processes; the next question starts others."""
         self._templates.close()
@@ -137,21 +146,6 @@ class ModelSandbox:
 
     def _unusable(self, cause: Exception) -> str:
         return f"the chat template of {self._model} cannot be used: {cause}; name another model as hf_model"
-
-
-def try_tokenizer(file: Path, model: str) -> None:
-    """Do nothing if a `tokenizer.json` can be loaded, and takes texts, without harm; or if there is none.
-
-    Raises:
-        ModelError: it takes too long or too much memory, or crashes.
-        EnvironmentFailure: no process can be started.
-    """
-    if file.is_file():
-        sandbox = ModelSandbox(model)
-        try:
-            sandbox.token_counts(file, TRIED, special=True)
-        finally:
-            sandbox.close()
 
 
 def can_render() -> bool:

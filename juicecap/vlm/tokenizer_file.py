@@ -26,6 +26,18 @@ def counts(question: dict[str, Any]) -> list[int] | str:
         return str(error)
 
 
+def tried(question: dict[str, Any]) -> str:
+    """Do with the tokenizer of `file` what loading a model does: read it, count the `texts`, write it down (for a copy).
+
+    A sentence where the library does not take the file, else nothing.
+    """
+    found = counts({**question, "special": True})
+    if isinstance(found, str):
+        return found
+    _loaded(question["file"]).to_str()
+    return ""
+
+
 def added(file: str) -> list[str]:
     """The tokens of `file` that are no part of its vocabulary: special ones and those that were added; none if it is damaged."""
     try:

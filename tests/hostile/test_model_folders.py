@@ -384,6 +384,11 @@ class TestLoading:
             (f"{job.model}: eos_token_id must be the number of a token, below 505, not ", f"{job.model} can")
         )
 
+    def test_a_tokenizer_that_crashes_is_tried_elsewhere(self, job):
+        model = json.loads((job.model / "tokenizer.json").read_text())["model"]
+        job.write("tokenizer.json", {"model": {**model, "vocab": {**model["vocab"], "zzz": 2**31}}})
+        assert job.loaded().startswith(f"the tokenizer of {job.model} cannot be used: its process crashed (signal SIGABRT)")
+
     @pytest.mark.parametrize("template", [5, ["x"], {"other": "x"}, True])
     def test_a_template_that_is_no_text(self, job, template):
         job.write("processor_config.json", {"chat_template": template})

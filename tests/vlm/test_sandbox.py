@@ -237,3 +237,16 @@ class TestTokenizers:
         text = told(lambda: other.token_counts(file, ["x"], special=False))
         assert text.startswith("the tokenizer of org/model cannot be used: its process crashed (signal SIGABRT)")
         other.close()
+
+    @pytest.mark.parametrize("number", [2**29, 2**31])
+    def test_a_number_that_leaves_a_gap_of_gigabytes(self, sandbox, file, number):
+        model = json.loads(file.read_text())["model"]
+        self.edit(file, model={**model, "vocab": {**model["vocab"], "zzz": number}})
+        assert told(lambda: sandbox.try_tokenizer(file)).startswith(
+            "the tokenizer of org/model cannot be used: its process crashed ("
+        )
+
+    def test_sound_and_refused_ones_are_tried_in_peace(self, sandbox, file):
+        sandbox.try_tokenizer(file)
+        file.write_text("{}")
+        sandbox.try_tokenizer(file)

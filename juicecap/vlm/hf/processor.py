@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ from juicecap.vlm.model_folder import (
     unreadable,
 )
 from juicecap.vlm.models import local_folder, model_source
-from juicecap.vlm.sandbox import try_tokenizer
+from juicecap.vlm.sandbox import ModelSandbox
 
 MOST_HEADER_BYTES = 2**25
 """Of a file of weights. The largest of real models have a tenth."""
@@ -62,8 +62,10 @@ def load_processor(settings: ModelSettings) -> Any:
     options = from_hub(settings)
     fetch_small_files(settings)
     check_files(settings)
-    if folder := folder_of(settings):
-        try_tokenizer(folder / "tokenizer.json", settings.model)
+    tokenizer = folder / "tokenizer.json" if (folder := folder_of(settings)) else None
+    if tokenizer and tokenizer.is_file():
+        with closing(ModelSandbox(settings.model)) as sandbox:
+            sandbox.try_tokenizer(tokenizer)
     with loading(settings):
         try:
             processor: Any = AutoProcessor.from_pretrained(model_source(settings.model), **options)
