@@ -26,7 +26,15 @@ from juicecap.media.sizes import FrameSizes
 from juicecap.sample import shown
 from juicecap.vlm.base import ModelSettings, digest_of
 from juicecap.vlm.context import Context
-from juicecap.vlm.hf.processor import check_weights, context_length, first_line, folder_revision, frame_sizes, load_processor
+from juicecap.vlm.hf.processor import (
+    check_weights,
+    context_length,
+    first_line,
+    folder_revision,
+    frame_sizes,
+    load_processor,
+    panics_as_errors,
+)
 from juicecap.vlm.model_files import CPU_MODEL_LEN
 from juicecap.vlm.models import local_folder, model_source
 from juicecap.vlm.vllm.process import configuring
@@ -212,7 +220,8 @@ def _accepting(settings: ModelSettings) -> Iterator[None]:
         ModelError: instead of whatever else.
     """
     try:
-        yield
+        with panics_as_errors():
+            yield
     except ValidationError as error:
         raise ModelError(refusal(error)) from error
     except Exception as error:  # a foreign loader's door
