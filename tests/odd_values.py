@@ -45,6 +45,7 @@ ODD: dict[str, str] = {
     "mixed list": '[null, true, "x", 1e308, {}, [1]]',
     "{}": "{}",
     "mixed dict": '{"": null, "x": [], "longest_edge": "x", "shortest_edge": true, "height": -1, "width": -1, "content": 5}',
+    "as deep as can be read": '{"a": [' * 400 + "1" + "]}" * 400,
     "deep": "[" * DEEP + "]" * DEEP,
 }
 """Odd values by name, as JSON."""

@@ -7,7 +7,7 @@ make a square of every frame (LLaVA-OneVision, InternVL, SmolVLM).
 from __future__ import annotations
 
 from juicecap.media.sizes import PixelBudget
-from juicecap.vlm.model_folder import Section
+from juicecap.vlm.model_json import Section
 
 FACTS = (
     "cap_pixels_per_frame",

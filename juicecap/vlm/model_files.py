@@ -18,7 +18,8 @@ from juicecap.media.sizes import FrameSizes, PixelBudget
 from juicecap.vlm.base import ModelSettings
 from juicecap.vlm.budgets import MOST_PIXELS, budget_of
 from juicecap.vlm.context import Context
-from juicecap.vlm.model_folder import MOST_PARTS, Section, check_folder, read_object, read_text
+from juicecap.vlm.model_folder import MOST_PARTS, check_code, check_folder, weight_bytes
+from juicecap.vlm.model_json import Section, read_object, read_text
 from juicecap.vlm.models import local_folder
 
 CACHE_DTYPE_BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
@@ -133,6 +134,8 @@ def model_facts(settings: ModelSettings) -> ModelFacts | None:
     folder = local_folder(
         settings.model, revision=params.get("revision"), cache=params.get("cache_dir") or params.get("download_dir")
     )
+    if folder and settings.backend == "hf":
+        check_code(folder.absolute(), params)
     facts = _from_folder(folder.absolute()) if folder else _published(settings.model)
     if facts is None or settings.backend != "vllm":
         return facts
@@ -181,7 +184,7 @@ def _from_folder(folder: Path) -> ModelFacts | None:
         config_names=frozenset(config.values),
         heads=inner.count("num_attention_heads", MOST_HEADS),
         cache_values=_cache_values(inner),
-        weight_bytes=sum(file.stat().st_size for file in folder.glob("*.safetensors") if file.exists()),
+        weight_bytes=weight_bytes(folder),
         template=_template(folder, tokenizer),
         names={name: text for name in SPECIAL_TOKENS if (text := _content(tokenizer.values.get(name)))},
     )

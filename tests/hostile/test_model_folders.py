@@ -34,7 +34,7 @@ OURS = {
 }  # fmt: skip
 """Keys that juicecap reads; of others a few values will do."""
 
-FEW = {"null", "1e308", "text", "[]", "deep"}
+FEW = {"null", "1e308", "text", "[]", "as deep as can be read", "deep"}
 
 
 class Job:
@@ -306,7 +306,8 @@ class TestFiles:
         job.write("config.json", text.replace("{", '{"model_type": "bert", "tie_word_embeddings": true,', 1))
         (job.model / "tokenizer.json").rename(job.model.parent / "blob")
         (job.model / "tokenizer.json").symlink_to("../blob")
-        (job.model / "lost.json").symlink_to("nowhere")
+        for name in ("lost.json", "lost.safetensors"):
+            (job.model / name).symlink_to("nowhere")
         assert job.checked() == []
         assert job.loaded() == ""
 

@@ -18,7 +18,7 @@ from juicecap.vlm.budgets import (
     MOST_TEMPORAL,
     budget_of,
 )
-from juicecap.vlm.model_folder import Section
+from juicecap.vlm.model_json import Section
 
 KINDS = [("image", "Qwen2VLImageProcessor"), ("video", "Qwen2VLVideoProcessor"), ("video", "Qwen3VLVideoProcessor")]
 GOOD = {

@@ -30,7 +30,8 @@ from juicecap.vlm.hf.processor import (
     loading,
 )
 from juicecap.vlm.hf.prompt import takes_video
-from juicecap.vlm.model_folder import ANEW
+from juicecap.vlm.model_folder import weight_bytes
+from juicecap.vlm.model_json import ANEW
 from juicecap.vlm.models import model_source
 
 NOT_PACKED, PACKED = 2, 16
@@ -164,7 +165,7 @@ def _check_size(settings: ModelSettings) -> None:
         ModelError: it describes a far larger one.
     """
     folder = folder_of(settings)
-    weights = sum(file.stat().st_size for file in folder.glob("*.safetensors")) if folder else 0
+    weights = weight_bytes(folder) if folder else 0
     config = AutoConfig.from_pretrained(model_source(settings.model), **from_hub(settings))
     if not weights or type(config) not in AutoModelForImageTextToText._model_mapping:  # noqa: SLF001  (code of its own)
         return

@@ -24,17 +24,8 @@ from juicecap.vlm.base import ModelSettings
 from juicecap.vlm.budgets import FACTS, budget_of
 from juicecap.vlm.hf.prompt import isolate
 from juicecap.vlm.model_files import CONTEXT_NAMES, first_limit
-from juicecap.vlm.model_folder import (
-    ANEW,
-    Section,
-    check_code,
-    check_folder,
-    damaged,
-    is_inside,
-    read_bytes,
-    read_object,
-    unreadable,
-)
+from juicecap.vlm.model_folder import check_code, check_folder, is_inside
+from juicecap.vlm.model_json import ANEW, Section, damaged, read_bytes, read_object, unreadable
 from juicecap.vlm.models import local_folder, model_source
 from juicecap.vlm.sandbox import ModelSandbox
 

@@ -36,6 +36,7 @@ from juicecap.vlm.hf.processor import (
     panics_as_errors,
 )
 from juicecap.vlm.model_files import CPU_MODEL_LEN
+from juicecap.vlm.model_folder import weight_bytes
 from juicecap.vlm.models import local_folder, model_source
 from juicecap.vlm.vllm.process import configuring
 
@@ -254,4 +255,4 @@ def _variables(gpus: list[str], engines: int, each: int) -> list[dict[str, str]]
 def _weights(source: str, params: Mapping[str, Any]) -> int:
     """Bytes of a model's weight files; 0 if they are not on this machine."""
     folder = local_folder(source, revision=params.get("revision"), cache=params.get("download_dir"))
-    return sum(file.stat().st_size for file in folder.glob("*.safetensors")) if folder else 0
+    return weight_bytes(folder) if folder else 0
