@@ -18,8 +18,13 @@ where that library is called.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
+
+_SHORT = re.compile(
+    r"failed to map segment from shared object|can(?:not|'t) (?:allocate memory|start new thread)|std::bad_alloc", re.IGNORECASE
+)
 
 
 class JuicecapError(Exception):
@@ -125,3 +130,20 @@ def causes(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
+
+
+def short_of_memory(error: BaseException) -> bool:
+    """Whether an error says that there was too little memory, in the words of Python, of the system or of a library."""
+    return isinstance(error, MemoryError) or (isinstance(error, Exception) and _SHORT.search(str(error)) is not None)
+
+
+def not_ours(error: BaseException) -> EnvironmentFailure | None:
+    """What an error that nobody translated says of the machine: memory ran out, or a library is broken. None: it may be a bug."""
+    if any(map(short_of_memory, causes(error))):
+        how = "raise what it may take (ulimit -v, ulimit -d, ulimit -u, the limits of its container), or ask for less"
+        return EnvironmentFailure(f"this process got no more memory, or no more threads: {how}; running again resumes")
+    if isinstance(error, ImportError) and not (error.name or "").startswith("juicecap"):
+        library, said = (error.name or "a library").partition(".")[0], next(iter(str(error).splitlines()), "")
+        how = "install it anew (pip install --force-reinstall juicecap)"
+        return EnvironmentFailure(f"{library} cannot be opened ({said}): {how}; running again resumes")
+    return None

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import juicecap
 from juicecap.cli.interrupt import INTERRUPTED, ending_in_good_order, ending_with, ignored_at_the_end
-from juicecap.errors import BugError, JuicecapError
+from juicecap.errors import BugError, JuicecapError, not_ours
 from juicecap.printable import printable
 from juicecap.secrecy import hidden
 
@@ -58,12 +58,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     except BrokenPipeError:  # `juicecap ops | head`
         return 0
-    except Exception:  # noqa: BLE001  (the top of the program: whatever arrives here is a bug)
-        _say(traceback.format_exc().rstrip())
-        _say("juicecap: this is a bug in juicecap, please report it with the lines above")
-        return BugError.exit_code
+    except Exception as error:  # noqa: BLE001  (the top of the program: whatever arrives here is a bug, or the machine's)
+        return _untranslated(error)
     finally:
         _let_go_of_closed_pipes()
+
+
+def _untranslated(error: Exception) -> int:
+    """The exit code of an error that nobody said anything about."""
+    if failure := not_ours(error):
+        _say(str(failure))
+        return failure.exit_code
+    _say("".join(traceback.format_exception(error)).rstrip())
+    _say("juicecap: this is a bug in juicecap, please report it with the lines above")
+    return BugError.exit_code
 
 
 def _say(text: str) -> None:

@@ -23,7 +23,7 @@ from contextlib import suppress
 from typing import Any
 
 from juicecap.errors import JuicecapError, causes
-from juicecap.isolated.limits import limit_cpu, limit_memory, own_memory, settle_signals
+from juicecap.isolated.limits import lift_memory, limit_cpu, limit_memory, own_memory, settle_signals
 from juicecap.isolated.messages import READY, line_of
 
 
@@ -55,6 +55,7 @@ def answer(call: dict[str, Any]) -> dict[str, Any]:
         return {"bug": traceback.format_exc()}
     finally:
         limit_cpu(0)
+        lift_memory()  # the next call and this one's reply are no part of what it may take
 
 
 def _function(name: str) -> Callable[[Any], Any]:
@@ -65,10 +66,12 @@ def _function(name: str) -> Callable[[Any], Any]:
 
 def _listen(channel: socket.socket, calls: queue.SimpleQueue[bytes]) -> None:
     """Pass calls on; end the process when there is nobody to reply to, whatever the main thread does."""
-    with channel.makefile("rb") as lines, suppress(OSError):
-        for line in lines:
-            calls.put(line)
-    os._exit(0)
+    try:
+        with channel.makefile("rb") as lines:
+            for line in lines:
+                calls.put(line)
+    finally:  # whatever went wrong, nobody waits for a reply that does not come
+        os._exit(0)
 
 
 if __name__ == "__main__":

@@ -40,6 +40,12 @@ def limit_memory(most: int) -> None:
     resource.setrlimit(resource.RLIMIT_DATA, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
 
 
+def lift_memory() -> None:
+    """Take the limit of memory back, as far as the process was allowed to take any."""
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    resource.setrlimit(resource.RLIMIT_DATA, (hard, hard))
+
+
 def limit_cpu(seconds: float) -> None:
     """Let the system kill this process once it has used so many CPU seconds more, also inside of foreign code; 0 is no limit."""
     signal.setitimer(signal.ITIMER_PROF, seconds)

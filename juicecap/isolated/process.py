@@ -17,8 +17,9 @@ import sys
 import tempfile
 import threading
 import time
+import weakref
 from types import TracebackType
-from typing import Any, Literal, Self, cast
+from typing import IO, Any, Literal, Self, cast
 
 from juicecap import errors
 from juicecap.errors import BugError, EnvironmentFailure, JuicecapError
@@ -127,6 +128,8 @@ class _Child:
                 raise EnvironmentFailure(
                     f"no process can be started ({error.strerror or error}); running again resumes"
                 ) from error
+        self.close = weakref.finalize(self, _ended, self._process, self._channel, self._output)
+        """Kills it, and waits for its end; done by itself where nobody holds it any more."""
         try:
             assert self._receive(time.monotonic() + START_SECONDS) == READY
         except Stopped as stopped:
@@ -145,15 +148,8 @@ class _Child:
         try:
             self._channel.sendall(line_of(call))
         except OSError:
-            raise self._ended() from None
+            raise self._end() from None
         return self._receive(None if seconds is None else time.monotonic() + seconds)
-
-    def close(self) -> None:
-        """Kill it, and wait for its end."""
-        self._process.kill()
-        self._process.wait()
-        self._channel.close()
-        self._output.close()
 
     def _receive(self, deadline: float | None) -> dict[str, Any]:
         while not self._received.endswith(b"\n"):
@@ -165,13 +161,13 @@ class _Child:
             except OSError:
                 data = b""
             if not data or len(self._received) > LONGEST_REPLY:
-                raise self._ended()
+                raise self._end()
             self._received += data
         message: dict[str, Any] = json.loads(self._received)
         self._received.clear()
         return message
 
-    def _ended(self) -> Stopped:
+    def _end(self) -> Stopped:
         """How it ended. The socket is closed before the process is gone, so that takes a moment.
 
         Raises:
@@ -192,6 +188,13 @@ class _Child:
         size = os.fstat(self._output.fileno()).st_size
         lines = os.pread(self._output.fileno(), _TAIL, max(0, size - _TAIL)).decode(errors="replace").split("\n")
         return next((line.strip() for line in reversed(lines) if line.strip()), "")
+
+
+def _ended(process: subprocess.Popen[bytes], channel: socket.socket, output: IO[bytes]) -> None:
+    process.kill()
+    process.wait()
+    channel.close()
+    output.close()
 
 
 def _error(kind: str, message: str) -> JuicecapError:

@@ -42,8 +42,9 @@ def misfits(recipe: Recipe) -> tuple[list[Problem], list[Problem]]:
             problem, warning = _server(recipe, step, engine) if engine.backend == "openai" else (_folder(recipe, step), None)
             problems += [problem] if problem else []
             warnings += [warning] if warning else []
-            facts = model_facts(engine)
-            if engine.backend == "hf":
+            facts, damaged = _facts(recipe, step, engine)
+            problems += [damaged] if damaged else []
+            if engine.backend == "hf" and not damaged:
                 unknown = list(_unknown(recipe, step, engine, facts.config_names if facts else frozenset()))
                 (problems if facts and facts.folder else warnings).extend(unknown)
             if facts is None:
@@ -65,6 +66,14 @@ def _server(recipe: Recipe, step: Step, engine: ModelSettings) -> tuple[Problem 
     except EnvironmentFailure as error:
         return None, problem_of(recipe, step, "api_key_env", str(error))
     return None, None
+
+
+def _facts(recipe: Recipe, step: Step, engine: ModelSettings) -> tuple[ModelFacts | None, Problem | None]:
+    """What the model's files say, or what is wrong with them. A server has files of its own."""
+    try:
+        return model_facts(engine), None
+    except ModelError as error:
+        return None, None if engine.backend == "openai" else problem_of(recipe, step, "hf_model", str(error))
 
 
 def _folder(recipe: Recipe, step: Step) -> Problem | None:

@@ -23,8 +23,8 @@ from juicecap.vlm import core
 from juicecap.vlm.base import Answer, Outcome, Part, Request
 from juicecap.vlm.journal import Journal
 from juicecap.vlm.journal.marks import is_journal
-from juicecap.vlm.model_files import ModelFacts, model_facts
-from juicecap.vlm.prompt_tokens import PromptTokens, Shown
+from juicecap.vlm.model_files import ModelFacts
+from juicecap.vlm.prompt_tokens import PromptCounters, Shown
 
 LOOKED_AT = 200
 """Samples that are looked at, unless all are."""
@@ -39,20 +39,23 @@ def make_plan(recipe: Recipe, *, look_at_all: bool = False) -> Plan:
     Raises:
         RecipeError: an op needs a column that the data lacks.
         DataError: the dataset cannot be read.
+        ModelError: the files of a model that is here are damaged, or its chat template or tokenizer is of no use.
+        EnvironmentFailure: the process that runs them cannot be started.
     """
     dataset = open_dataset(recipe)
     rows = spread(len(dataset), len(dataset) if look_at_all else LOOKED_AT)
     plan = Plan(recipe=recipe, samples=len(dataset), looked_at=len(rows))
     headers = Headers()
     samples: list[Sample] = [dataset[row] for row in rows]
-    for step in recipe.steps:
-        if step.op.asks():
-            samples = _asking(step, samples, headers, plan)
-        elif _is_applied(step.op):
-            fates = list(step.op.stream(samples))
-            samples = [output for fate in fates for output in fate.outputs]
-        else:
-            plan.not_applied.append(step.name)
+    with PromptCounters() as counters:
+        for step in recipe.steps:
+            if step.op.asks():
+                samples = _asking(step, samples, headers, counters, plan)
+            elif _is_applied(step.op):
+                fates = list(step.op.stream(samples))
+                samples = [output for fate in fates for output in fate.outputs]
+            else:
+                plan.not_applied.append(step.name)
     plan.unreadable = [str(header) for header in headers.known.values() if isinstance(header, MediaError)]
     return plan
 
@@ -61,7 +64,7 @@ def _is_applied(op: Op) -> bool:
     return not isinstance(op, WholeDatasetOp) and (not op.media_columns() or op.headers_only)
 
 
-def _asking(step: Step, samples: Sequence[Sample], headers: Headers, plan: Plan) -> list[Sample]:
+def _asking(step: Step, samples: Sequence[Sample], headers: Headers, counters: PromptCounters, plan: Plan) -> list[Sample]:
     """Count an op's requests; returns what its samples become with made-up answers."""
     planned = StepPlan(step=step, factor=plan.factor, samples=len(samples))
     plan.steps.append(planned)
@@ -73,10 +76,9 @@ def _asking(step: Step, samples: Sequence[Sample], headers: Headers, plan: Plan)
         else:
             wanted.append((sample, requests))
     models = dict.fromkeys([*(request.model for _, each in wanted for request in each), *step.op.engines()])
-    counts = {model: PromptTokens(model_facts(model)) for model in models}
     if models:
         planned.model = next(iter(models))
-        planned.facts = counts[planned.model].facts
+        planned.facts = counters.of(planned.model).facts
     parts = (part for _, requests in wanted for request in requests for part in request.media())
     known = headers.read(parts, step.op.limits().media)
     outputs: list[Sample] = []
@@ -84,7 +86,7 @@ def _asking(step: Step, samples: Sequence[Sample], headers: Headers, plan: Plan)
     for sample, requests in wanted:
         name = sample_name(sample, step.op.media_keys())
         try:
-            asked = [_asked(name, request, counts[request.model], known) for request in requests]
+            asked = [_asked(name, request, counters, known) for request in requests]
         except MediaError as error:
             planned.refused.append(f"{name}: {error}")
             continue
@@ -97,9 +99,9 @@ def _asking(step: Step, samples: Sequence[Sample], headers: Headers, plan: Plan)
     return outputs
 
 
-def _asked(name: str, request: Request, count: PromptTokens, known: Mapping[Part, Header]) -> Asked:
-    media = [_shown(part, request, count.facts, known) for part in request.media()]
-    counted = count.count(request, media)
+def _asked(name: str, request: Request, counters: PromptCounters, known: Mapping[Part, Header]) -> Asked:
+    media = [_shown(part, request, counters.of(request.model).facts, known) for part in request.media()]
+    counted = counters.count(request, media)
     told = request.model.backend != "openai"  # what a server makes of pictures, and around a prompt, is its own affair
     return Asked(
         sample=name,

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from juicecap.data.lines import write_lines
-from juicecap.errors import DataError, MediaError, SampleError
+from juicecap.errors import DataError, MediaError, ModelError, SampleError
 from juicecap.media.picture import Picture
 from juicecap.media.pool import DecodePool
 from juicecap.media.rules import MediaRules
@@ -26,7 +26,7 @@ from juicecap.vlm import core
 from juicecap.vlm.base import Answer, Outcome, Part, Request
 from juicecap.vlm.journal import Journal
 from juicecap.vlm.model_files import model_facts
-from juicecap.vlm.prompt_tokens import PromptTokens
+from juicecap.vlm.prompt_tokens import PromptCounters
 
 FOLDER = "preview"
 
@@ -125,7 +125,8 @@ def _asked(step: Step, samples: Sequence[Sample], journal: Journal) -> list[tupl
     requests = [request for each in wanted for request in each]
     outcomes = iter(core.ask(requests, step.op.limits(step.options.batch_size), journal))
     pictures = asyncio.run(_pictures(requests, step.op.limits().media))
-    return [tuple(_question(request, next(outcomes), pictures) for request in each) for each in wanted]
+    with PromptCounters() as counters:
+        return [tuple(_question(request, next(outcomes), pictures, counters) for request in each) for each in wanted]
 
 
 def _requests(step: Step, sample: Sample) -> Sequence[Request]:
@@ -133,12 +134,14 @@ def _requests(step: Step, sample: Sample) -> Sequence[Request]:
     return () if isinstance(requests, SampleError) else requests  # the op's stream rejects the sample and says why
 
 
-def _question(request: Request, outcome: Outcome, pictures: dict[tuple[Part, str], Picture | MediaError]) -> Question:
+def _question(
+    request: Request, outcome: Outcome, pictures: dict[tuple[Part, str], Picture | MediaError], counters: PromptCounters
+) -> Question:
     text = None
     if request.model.backend != "openai":
         try:
-            text = PromptTokens(model_facts(request.model)).text(request)
-        except ValueError:  # the engine says so, of each sample
+            text = counters.of(request.model).text(request)
+        except ModelError:  # the engine says so, of each sample
             text = None
     seen = tuple((part, pictures[part, _frames_key(request)]) for part in request.media())
     return Question(request=request, outcome=outcome, prompt=text or _by_parts(request), templated=text is not None, seen=seen)

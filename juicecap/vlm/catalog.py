@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
 from dataclasses import dataclass
 
-from juicecap.errors import MissingLibrary
 from juicecap.vlm.base import Backend, ModelSettings
+from juicecap.vlm.libraries import opened
 
 
 @dataclass(frozen=True)
@@ -14,7 +13,7 @@ class _Entry:
     module: str
     attribute: str
     libraries: tuple[str, ...]
-    """What the backend's extra installs; another missing module is a bug, not a missing extra."""
+    """What the backend's extra installs."""
     extra: str
 
 
@@ -30,13 +29,9 @@ def make_backend(settings: ModelSettings) -> Backend:
 
     Raises:
         MissingLibrary: the backend's libraries are not installed.
+        EnvironmentFailure: they cannot be opened.
     """
     entry = BACKENDS[settings.backend]
-    try:
-        module = importlib.import_module(entry.module)
-    except ModuleNotFoundError as error:
-        if error.name and error.name.partition(".")[0] in entry.libraries:
-            raise MissingLibrary(error.name.partition(".")[0], entry.extra) from error
-        raise
+    module = opened(entry.module, entry.libraries, entry.extra)
     backend: Backend = getattr(module, entry.attribute)(settings)
     return backend

@@ -7,7 +7,6 @@ not on this machine the sizes are those that its family was published with.
 from __future__ import annotations
 
 import functools
-import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -17,8 +16,10 @@ from typing import Any
 
 from juicecap.media.sizes import FrameSizes, PixelBudget
 from juicecap.vlm.base import ModelSettings
-from juicecap.vlm.budgets import budget_of
+from juicecap.vlm.budgets import MOST_PIXELS, budget_of
 from juicecap.vlm.context import Context
+from juicecap.vlm.model_folder import MOST_PARTS, check_code, check_folder, weight_bytes
+from juicecap.vlm.model_json import Section, read_object, read_text
 from juicecap.vlm.models import local_folder
 
 CACHE_DTYPE_BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
@@ -29,6 +30,18 @@ NO_LIMIT = 10**9
 """Tokenizers say a huge number where there is no limit."""
 
 CONTEXT_NAMES = ("max_position_embeddings", "n_positions", "max_sequence_length", "seq_length")
+
+INNER = ("text_config", "llm_config")
+"""Where a config has what concerns the part of the model that speaks."""
+
+SPECIAL_TOKENS = ("bos_token", "cls_token", "eos_token", "mask_token", "pad_token", "sep_token", "unk_token")
+"""Those that transformers tells chat templates; a test compares."""
+
+MOST_HEADS, MOST_LAYERS, MOST_HIDDEN = 2**16, MOST_PARTS["layer"], 2**24
+"""Far more than any model has, and few enough to reckon with."""
+
+_OLD_EDGES = {"min_pixels": "shortest_edge", "max_pixels": "longest_edge"}
+"""What files of older releases say instead of `size`."""
 
 _PATCHES = {"patch_size": 14, "merge_size": 2, "temporal_patch_size": 2}
 _DEFAULTS: Mapping[str, Mapping[str, Any]] = {
@@ -98,7 +111,7 @@ class ModelFacts:
     weight_bytes: int = 0
     template: str | None = field(default=None, repr=False)
     names: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
-    """The tokenizer's special tokens by name: `bos_token`, …."""
+    """The tokenizer's special tokens, as far as templates are told them: `bos_token`, …."""
 
     @property
     def is_qwen(self) -> bool:
@@ -112,11 +125,17 @@ class ModelFacts:
 
 
 def model_facts(settings: ModelSettings) -> ModelFacts | None:
-    """What is known about the model of these settings; None if nothing is. The length that vLLM is going to be given counts."""
+    """What is known about the model of these settings; None if nothing is. The length that vLLM is going to be given counts.
+
+    Raises:
+        ModelError: its files are damaged, or one of them holds what makes no sense.
+    """
     params = settings.engine_params()
     folder = local_folder(
         settings.model, revision=params.get("revision"), cache=params.get("cache_dir") or params.get("download_dir")
     )
+    if folder and settings.backend == "hf":
+        check_code(folder.absolute(), params)
     facts = _from_folder(folder.absolute()) if folder else _published(settings.model)
     if facts is None or settings.backend != "vllm":
         return facts
@@ -125,7 +144,7 @@ def model_facts(settings: ModelSettings) -> ModelFacts | None:
 
 def _given(limit: object, model: Context | None) -> Context | None:
     """What vLLM is given of what the model holds: what the recipe says, or less than all on a CPU."""
-    if not isinstance(limit, int) or limit <= 0:
+    if not isinstance(limit, int) or isinstance(limit, bool) or limit <= 0:
         limit = CPU_MODEL_LEN if _vllm_is_for_cpus() else None
         if limit and model:
             limit = min(limit, model.tokens)
@@ -136,7 +155,7 @@ def _given(limit: object, model: Context | None) -> Context | None:
 
 def first_limit(told: Iterable[object]) -> int | None:
     """The first of these that is a number of tokens and a limit."""
-    return next((limit for limit in told if isinstance(limit, int) and 0 < limit < NO_LIMIT), None)
+    return next((limit for limit in told if isinstance(limit, int) and limit is not True and 0 < limit < NO_LIMIT), None)
 
 
 def _vllm_is_for_cpus() -> bool:
@@ -149,25 +168,25 @@ def _vllm_is_for_cpus() -> bool:
 
 @functools.lru_cache(maxsize=16)
 def _from_folder(folder: Path) -> ModelFacts | None:
-    config = _json(folder / "config.json")
-    if not config:
+    check_folder(folder)
+    config = read_object(folder / "config.json")
+    if not config.values:
         return None
-    inner = config.get("text_config") or config.get("llm_config") or config
-    tokenizer = _json(folder / "tokenizer_config.json")
-    model_type = str(config.get("model_type", ""))
-    length = first_limit([*(inner.get(name) for name in CONTEXT_NAMES), tokenizer.get("model_max_length")])
-    heads = inner.get("num_attention_heads")
+    inner = next((each for name in INNER if (each := config.section(name)).values), config)
+    tokenizer = read_object(folder / "tokenizer_config.json")
+    model_type = config.text("model_type")
+    length = first_limit([*(_tokens(inner, name) for name in CONTEXT_NAMES), _tokens(tokenizer, "model_max_length")])
     return ModelFacts(
         folder=folder,
         model_type=model_type,
         sizes=FrameSizes(**{kind: _budget(folder, kind, model_type) for kind in ("image", "video")}),
         context=Context(length) if length else None,
-        config_names=frozenset(config),
-        heads=heads if isinstance(heads, int) else None,
+        config_names=frozenset(config.values),
+        heads=inner.count("num_attention_heads", MOST_HEADS),
         cache_values=_cache_values(inner),
-        weight_bytes=sum(file.stat().st_size for file in folder.glob("*.safetensors") if file.exists()),
+        weight_bytes=weight_bytes(folder),
         template=_template(folder, tokenizer),
-        names={name: _content(value) for name, value in tokenizer.items() if name.endswith("_token") and _content(value)},
+        names={name: text for name in SPECIAL_TOKENS if (text := _content(tokenizer.values.get(name)))},
     )
 
 
@@ -178,56 +197,60 @@ def _published(model: str) -> ModelFacts | None:
     return None
 
 
-def _cache_values(config: Mapping[str, Any]) -> int | None:
-    layers, heads = config.get("num_hidden_layers"), config.get("num_attention_heads")
-    if isinstance(config.get("layer_types"), list):  # layers of linear attention keep a state of fixed size
-        layers = sum("linear" not in str(kind) for kind in config["layer_types"])
-    stored = config.get("num_key_value_heads") or heads
-    size = config.get("head_dim") or (config.get("hidden_size", 0) // heads if heads else 0)
+def _tokens(section: Section, name: str) -> int | None:
+    """A number of tokens; None where it is none, since many files have numbers there that stand for no limit (-1, 1e30).
+
+    Raises:
+        ModelError: it is no number.
+    """
+    value = section.values.get(name)
+    if isinstance(value, str | bool):
+        raise section.wrong(name, "a number")
+    return value if isinstance(value, int) else None
+
+
+def _cache_values(config: Section) -> int | None:
+    heads, layers = config.count("num_attention_heads", MOST_HEADS), config.count("num_hidden_layers", MOST_LAYERS)
+    kinds = config.values.get("layer_types")
+    if isinstance(kinds, list):  # layers of linear attention keep a state of fixed size
+        layers = sum("linear" not in kind for kind in kinds if isinstance(kind, str))
+    stored = config.count("num_key_value_heads", MOST_HEADS) or heads
+    hidden, size = config.count("hidden_size", MOST_HIDDEN), config.count("head_dim", MOST_HIDDEN)
+    size = size or (hidden // heads if hidden and heads else None)
     return 2 * layers * stored * size if layers and stored and size else None
 
 
 def _budget(folder: Path, kind: str, model_type: str) -> PixelBudget | None:
     """By the file that transformers would read for this kind, over the defaults of the processor's class."""
-    own = _json(folder / "processor_config.json").get(f"{kind}_processor") or {}
-    if not own and kind == "video":
-        own = _json(folder / "video_preprocessor_config.json")
-    own = own or _json(folder / "preprocessor_config.json")
-    name = str(own.get(f"{kind}_processor_type") or "").removesuffix("Fast")
+    own = read_object(folder / "processor_config.json").section(f"{kind}_processor")
+    if not own.values and kind == "video":
+        own = read_object(folder / "video_preprocessor_config.json")
+    if not own.values:
+        own = read_object(folder / "preprocessor_config.json")
+    name = own.text(f"{kind}_processor_type").removesuffix("Fast")
     if kind == "video":
         name = name or _VIDEO_PROCESSORS.get(model_type, "")
     if not name:
         return None
-    facts = {**_DEFAULTS.get(name, {}), **{key: value for key, value in own.items() if value is not None}}
-    size = dict(facts.get("size") or {})
-    for edge, old in (("shortest_edge", "min_pixels"), ("longest_edge", "max_pixels")):
-        if own.get(old):  # files of older releases
-            size[edge] = own[old]
-    return budget_of(kind, name, {**facts, "size": size})
+    facts = own.over(_DEFAULTS.get(name, {}))
+    old = {edge: pixels for before, edge in _OLD_EDGES.items() if (pixels := own.count(before, MOST_PIXELS))}
+    if old:
+        facts = replace(facts, values={**facts.values, "size": {**facts.section("size").values, **old}})
+    return budget_of(kind, name, facts)
 
 
-def _template(folder: Path, tokenizer: Mapping[str, Any]) -> str | None:
-    try:
-        return (folder / "chat_template.jinja").read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
-        pass
-    for written in (_json(folder / "chat_template.json").get("chat_template"), tokenizer.get("chat_template")):
-        if isinstance(written, str):
-            return written
-        if isinstance(written, list):  # templates by name
-            named = {each.get("name"): each.get("template") for each in written if isinstance(each, dict)}
-            return named.get("default")
-    return None
+def _template(folder: Path, tokenizer: Section) -> str | None:
+    """As transformers looks for it; the tokenizer's own one is what releases of before took."""
+    written = read_object(folder / "processor_config.json").values.get("chat_template")
+    written = written or read_object(folder / "chat_template.json").values.get("chat_template")
+    written = written or read_text(folder / "chat_template.jinja") or tokenizer.values.get("chat_template")
+    if isinstance(written, list):  # templates by name
+        written = {each.get("name"): each.get("template") for each in written if isinstance(each, dict)}
+    if isinstance(written, dict):
+        written = written.get("default")
+    return written if isinstance(written, str) else None
 
 
 def _content(value: Any) -> str:
-    return value if isinstance(value, str) else str(value.get("content", "")) if isinstance(value, dict) else ""
-
-
-def _json(file: Path) -> dict[str, Any]:
-    """What a JSON file holds; nothing if it is not there, or damaged: loading the model will say so."""
-    try:
-        loaded = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return loaded if isinstance(loaded, dict) else {}
+    content = value.get("content") if isinstance(value, dict) else value
+    return content if isinstance(content, str) else ""

@@ -47,6 +47,9 @@ NOT_SET_HERE = {
 }
 """Names that `hf` knows and a recipe does not set, and why; `model` is one of `vllm`'s too."""
 
+TEXTS = ("cache_dir", "code_revision", "download_dir", "revision", "subfolder")
+"""Parameters that are text, which a commit of digits alone is not unless it stands in quotes."""
+
 DTYPES: Mapping[str, tuple[str, ...]] = {
     "hf": ("auto", "bfloat16", "float16", "float32", "float64", "half", "float", "double"),
     "vllm": ("auto", "bfloat16", "float16", "float32", "half", "float"),
@@ -65,6 +68,8 @@ def problems(backend: str, params: Mapping[str, Any]) -> Iterator[str]:
             yield f"{name} is not set here: {NOT_SET_HERE[name]}"
         elif name == "use_safetensors" and value is not True:
             yield "use_safetensors can only be true: other files of weights can run code when they are loaded; convert the model"
+        elif name in TEXTS and backend in DTYPES and not isinstance(value, str | None):
+            yield f"{name} must be text, not {value!r}: write it in quotes"
         elif name in ("dtype", "torch_dtype") and backend in DTYPES and value not in DTYPES[backend]:
             near = difflib.get_close_matches(str(value), DTYPES[backend], n=1)
             hint = f"; did you mean {near[0]!r}?" if near else ""

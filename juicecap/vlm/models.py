@@ -7,6 +7,7 @@ import os
 import re
 from pathlib import Path
 
+from juicecap.errors import ModelError
 from juicecap.notice import say_once
 
 DEMO_MODEL = "juicecap-demo-vlm"
@@ -25,31 +26,38 @@ def model_source(name: str) -> str:
     return str(_ASSETS / "demo_vlm")
 
 
-def local_folder(name: str, *, revision: str | None = None, cache: str | None = None) -> Path | None:
+def local_folder(name: str, *, revision: object = None, cache: object = None) -> Path | None:
     """Where the files of `name` are on this machine: its folder, or a snapshot in the Hub's cache. Nothing is downloaded."""
     folder = _ASSETS / "demo_vlm" if name == DEMO_MODEL else Path(name)
     if os.path.isdir(folder):
         return folder
-    if not HUB_NAME.fullmatch(name):
+    if not HUB_NAME.fullmatch(name) or not isinstance(revision, str | None) or not isinstance(cache, str | None):
         return None
     from huggingface_hub import try_to_load_from_cache  # a tenth of a second that most recipes can do without
 
     try:
         found = try_to_load_from_cache(name, "config.json", revision=revision, cache_dir=cache)
-    except ValueError:  # not a name that the Hub takes
+    except (ValueError, OSError):  # not a name that the Hub takes, or a cache that cannot be read
         return None
     return Path(found).parent if isinstance(found, str) else None
 
 
 def model_state(name: str) -> str:
-    """A digest of a local model's files by name, size and time, so that a replaced model is noticed; empty for a hub id."""
+    """A digest of a local model's files by name, size and time, so that a replaced model is noticed; empty for a hub id.
+
+    Raises:
+        ModelError: they cannot be read.
+    """
     folder = _ASSETS / "demo_vlm" if name == DEMO_MODEL else Path(name)
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         return ""
     state = hashlib.blake2b(digest_size=16)
-    for file in sorted(folder.iterdir()):
-        if not file.exists():  # a link that leads nowhere
-            continue
-        status = file.stat()
-        state.update(f"{file.name} {status.st_size} {status.st_mtime_ns};".encode())
+    try:
+        for file in sorted(folder.iterdir()):
+            if not file.exists():  # a link that leads nowhere
+                continue
+            status = file.stat()
+            state.update(os.fsencode(file.name) + f" {status.st_size} {status.st_mtime_ns};".encode())
+    except OSError as error:
+        raise ModelError(f"the files of {name} cannot be read ({error.strerror or error})") from error
     return state.hexdigest()

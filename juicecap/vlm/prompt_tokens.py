@@ -1,25 +1,28 @@
-"""How many tokens a request's prompt has, and its text, from the model's files alone: no model library is opened.
+"""How many tokens a request's prompt has, and its text, from the model's files alone: no model library is opened here.
 
-Vision placeholders and time stamps are exact for Qwen2-VL, Qwen2.5-VL, Qwen3-VL and their successors; the text is exact where
-tokenizer and chat template are on this machine. For whatever else there are estimates, and they are marked.
+Chat template and tokenizer are run in processes of their own (`sandbox`). Vision placeholders and time stamps are exact for
+Qwen2-VL, Qwen2.5-VL, Qwen3-VL and their successors; the text is exact where tokenizer and chat template are on this machine. For
+whatever else there are estimates, and they are marked.
 
 Source: `replace_video_token` of `Qwen3VLProcessor` and of `Qwen2_5_VLProcessor` in transformers; tests compare with both.
 """
 
 from __future__ import annotations
 
-import json
 import math
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
 
-from juicecap.vlm.base import Request
+from juicecap.errors import ModelError
+from juicecap.vlm.base import ModelSettings, Request
 from juicecap.vlm.frame_times import CLOCK
-from juicecap.vlm.model_files import ModelFacts
+from juicecap.vlm.model_files import ModelFacts, model_facts
+from juicecap.vlm.sandbox import ModelSandbox, TemplateComplaint, can_render
 
 PIXELS_PER_TOKEN = 28 * 28
 """What models of other families are taken to need."""
@@ -64,9 +67,20 @@ class PromptTokens:
 
     def __init__(self, facts: ModelFacts | None) -> None:
         self.facts = facts
+        self._sandbox = ModelSandbox(str(facts.folder if facts else ""))
+        self._stamps: dict[str, int] = {}
+
+    def close(self) -> None:
+        """End the processes in which the model's template and tokenizer are run."""
+        self._sandbox.close()
 
     def count(self, request: Request, media: Sequence[Shown]) -> PromptCount:
-        """Tokens of the request's prompt, its `media` given in the order of `Request.media`."""
+        """Tokens of the request's prompt, its `media` given in the order of `Request.media`.
+
+        Raises:
+            ModelError: the model's template or tokenizer is of no use.
+            EnvironmentFailure: the process that runs it cannot be started.
+        """
         vision = sum(map(self.vision, media))
         exact_vision = self.facts is not None and self.facts.is_qwen
         text = self._exact_text(request, media) if exact_vision else None
@@ -84,16 +98,18 @@ class PromptTokens:
         places = self._places(medium)
         if medium.kind == "image" or not facts.tells_times:
             return sum(places)
-        return sum(places) + sum(self._stamp_tokens(stamp) + 2 for stamp in _stamps(medium.times, self._temporal))
+        stamps = _stamps(medium.times, self._temporal)
+        return sum(places) + sum(self._stamp_tokens(stamps)) + 2 * len(stamps)
 
     def text(self, request: Request) -> str | None:
         """The prompt as the chat template makes it, with a placeholder for each medium; None where there is no template.
 
         Raises:
-            ValueError: the template fails.
+            TemplateComplaint: the template fails over this request.
+            ModelError: it is of no use.
+            EnvironmentFailure: the process that runs it cannot be started.
         """
-        template = self._template
-        if template is None:
+        if not self._has_template:
             return None
         turns = []
         for message in request.messages:
@@ -102,7 +118,11 @@ class PromptTokens:
                 for part in message.parts
             ]
             turns.append({"role": message.role, "content": content})
-        return template(turns)
+        return self._rendered(turns)
+
+    def _rendered(self, turns: list[dict[str, Any]]) -> str:
+        assert self.facts is not None
+        return self._sandbox.render(self.facts.template, turns, self.facts.names)
 
     @property
     def _temporal(self) -> int:
@@ -116,19 +136,20 @@ class PromptTokens:
         steps = 1 if medium.kind == "image" else math.ceil(medium.frames / self._temporal)
         return [(medium.width // factor) * (medium.height // factor)] * steps
 
-    def _stamp_tokens(self, stamp: str) -> int:
-        if self._tokenizer is not None:
-            return len(self._tokenizer.encode(stamp, add_special_tokens=False))
-        digits = sum(character.isdigit() for character in stamp)
-        return digits + 4  # '<', a token for each digit, '.', ' seconds', '>'
+    def _stamp_tokens(self, stamps: Sequence[str]) -> list[int]:
+        new = [stamp for stamp in dict.fromkeys(stamps) if stamp not in self._stamps]
+        if new:
+            counts = self._token_counts(new, special=False) or [_stamp_estimate(stamp) for stamp in new]
+            self._stamps |= zip(new, counts, strict=True)
+        return [self._stamps[stamp] for stamp in stamps]
 
     def _exact_text(self, request: Request, media: Sequence[Shown]) -> int | None:
         """Tokens of the whole prompt: its text with one placeholder for many, and the rest of them."""
         try:
             text = self.text(request)
-        except ValueError:  # the engine will say so, of each sample
+        except TemplateComplaint:  # the engine will say so, of each sample
             return None
-        if text is None or self._tokenizer is None or self.facts is None:
+        if text is None or self.facts is None:
             return None
         left, hidden = iter(media), 0
 
@@ -147,41 +168,39 @@ class PromptTokens:
         text = re.sub(f"{re.escape(IMAGE)}|{re.escape(VIDEO)}", expanded, text)
         begin = self.facts.names.get("bos_token")
         special = not (begin and text.startswith(begin))
-        return len(self._tokenizer.encode(text, add_special_tokens=special)) + hidden
+        counts = self._token_counts([text], special=special)
+        return counts[0] + hidden if counts else None
+
+    def _token_counts(self, texts: Sequence[str], *, special: bool) -> list[int] | None:
+        """None where the library is not installed, or does not take the model's file."""
+        return self._sandbox.token_counts(self._tokenizer, texts, special=special) if self._tokenizer else None
 
     @cached_property
-    def _tokenizer(self) -> Any:
-        """The library's tokenizer, if it is installed and the model's file is here."""
-        folder = self.facts.folder if self.facts else None
-        if folder is None:
-            return None
-        try:
-            from tokenizers import Tokenizer  # a library of models, of which a base install has none
-
-            return Tokenizer.from_file(str(folder / "tokenizer.json"))
-        except Exception:  # noqa: BLE001  (a foreign loader's door; it raises bare Exceptions)
-            return None
+    def _tokenizer(self) -> Path | None:
+        """The model's file, if it is here and is one."""
+        file = self.facts.folder / "tokenizer.json" if self.facts and self.facts.folder else None
+        return file if file and file.is_file() and self._sandbox.token_counts(file, [], special=False) is not None else None
 
     @cached_property
-    def _template(self) -> Callable[[list[dict[str, Any]]], str] | None:
-        facts = self.facts
-        if facts is None or facts.template is None:
-            return None
-        try:
-            return _compiled(facts.template, dict(facts.names))
-        except (ImportError, ValueError):
-            return None
+    def _has_template(self) -> bool:
+        """Whether there is one, and what renders it is installed.
+
+        Raises:
+            ModelError: it is of no use.
+            EnvironmentFailure: the process that runs it cannot be started.
+        """
+        if self.facts is None or self.facts.template is None or not can_render():
+            return False
+        self._sandbox.try_template(self._rendered)
+        return True
 
     @cached_property
     def _control_tokens(self) -> re.Pattern[str] | None:
         folder = self.facts.folder if self.facts else None
         if folder is None:
             return None
-        try:
-            added = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8")).get("added_tokens") or []
-        except (OSError, ValueError):
-            added = []
-        tokens = {IMAGE, VIDEO, START, END, *(str(each.get("content", "")) for each in added)}
+        file = folder / "tokenizer.json"
+        tokens = {IMAGE, VIDEO, START, END, *(self._sandbox.added_tokens(file) if file.is_file() else ())}
         written = sorted((token for token in tokens if len(token.strip()) > 1), key=len, reverse=True)
         return re.compile("|".join(map(re.escape, written)))
 
@@ -189,6 +208,49 @@ class PromptTokens:
         """As `vlm.hf.prompt.neutralised`, by the tokenizer's file."""
         pattern = self._control_tokens
         return pattern.sub(lambda found: f"{found[0][0]} {found[0][1:]}", text) if pattern else text
+
+
+class PromptCounters:
+    """A `PromptTokens` for each model, made at first need. A context manager."""
+
+    def __init__(self) -> None:
+        self._known: dict[ModelSettings, PromptTokens] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        for counter in self._known.values():
+            counter.close()
+
+    def of(self, model: ModelSettings) -> PromptTokens:
+        """That of the model of these settings.
+
+        Raises:
+            ModelError: the model's files are damaged.
+        """
+        if model not in self._known:
+            try:
+                facts = model_facts(model)
+            except ModelError:
+                if model.backend != "openai":
+                    raise
+                facts = None
+            self._known[model] = PromptTokens(facts)
+        return self._known[model]
+
+    def count(self, request: Request, media: Sequence[Shown]) -> PromptCount:
+        """As `PromptTokens.count`. Files of this machine that are of no use do not concern a model on a server: estimated."""
+        counter = self.of(request.model)
+        try:
+            return counter.count(request, media)
+        except ModelError:
+            if request.model.backend != "openai":
+                raise
+        counter.close()
+        known = counter.facts and replace(counter.facts, folder=None, template=None)
+        self._known[request.model] = counter = PromptTokens(known)
+        return counter.count(request, media)
 
 
 def _stamps(times: Sequence[float], temporal: int) -> list[str]:
@@ -200,40 +262,11 @@ def _stamps(times: Sequence[float], temporal: int) -> list[str]:
     return [f"<{(seconds[index] + seconds[index + temporal - 1]) / 2:.1f} seconds>" for index in range(0, len(seconds), temporal)]
 
 
+def _stamp_estimate(stamp: str) -> int:
+    digits = sum(character.isdigit() for character in stamp)
+    return digits + 4  # '<', a token for each digit, '.', ' seconds', '>'
+
+
 def _estimate(text: str) -> int:
     latin = sum(character.isascii() for character in text)
     return math.ceil(latin / CHARACTERS_PER_TOKEN) + len(text) - latin
-
-
-def _compiled(template: str, names: dict[str, str]) -> Callable[[list[dict[str, Any]]], str]:
-    """The template as a function from messages to text, in a sandbox with what transformers gives templates.
-
-    Raises:
-        ImportError: jinja2 is not installed.
-        ValueError: it is no template.
-    """
-    from jinja2 import TemplateError  # a library of models' libraries, of which a base install has none
-    from jinja2.ext import loopcontrols
-    from jinja2.sandbox import ImmutableSandboxedEnvironment
-
-    def refuse(message: str) -> None:
-        raise ValueError(message)
-
-    def tojson(value: Any, indent: int | None = None) -> str:
-        return json.dumps(value, ensure_ascii=False, indent=indent)
-
-    environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols])
-    environment.filters["tojson"] = tojson
-    environment.globals |= {"raise_exception": refuse, "strftime_now": lambda words: datetime.now().strftime(words)}  # noqa: DTZ005  (as transformers has it)
-    try:
-        compiled = environment.from_string(template)
-    except TemplateError as error:
-        raise ValueError(str(error)) from error
-
-    def render(messages: list[dict[str, Any]]) -> str:
-        try:
-            return compiled.render(messages=messages, add_generation_prompt=True, tools=None, documents=None, **names)
-        except (TemplateError, TypeError) as error:
-            raise ValueError(str(error)) from error
-
-    return render

@@ -217,3 +217,43 @@ def test_an_exception_that_nobody_expected_is_a_bug_with_code_70(
     error = capsys.readouterr().err
     assert "ValueError: boom" in error
     assert error.splitlines()[-1] == "juicecap: this is a bug in juicecap, please report it with the lines above"
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (MemoryError(), "this process got no more memory, or no more threads: raise what it may take (ulimit -v, "),
+        (RuntimeError("can't start new thread"), "this process got no more memory, or no more threads: "),
+        (
+            ImportError("libav.so: cannot open shared object file", name="av._core"),
+            "av cannot be opened (libav.so: cannot open shared object file): install it anew (",
+        ),
+        (
+            ImportError("cannot import name 'Dataset' from 'datasets'", name="datasets"),
+            "datasets cannot be opened (cannot import name 'Dataset' from 'datasets'): install it anew (",
+        ),
+    ],
+)
+def test_want_of_memory_and_broken_libraries_are_the_machines_with_code_4(
+    recipe: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: Exception, sentence: str
+) -> None:
+    def failing(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("juicecap.runner.run", failing)
+    assert main(["run", str(recipe)]) == 4
+    told = capsys.readouterr().err.strip().splitlines()
+    assert len(told) == 1
+    assert told[0].startswith(sentence)
+    assert told[0].endswith("; running again resumes")
+
+
+def test_a_module_of_ours_that_is_missing_is_a_bug(
+    recipe: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def failing(*_: object, **__: object) -> None:
+        raise ImportError("cannot import name 'x' from 'juicecap.runner'", name="juicecap.runner")
+
+    monkeypatch.setattr("juicecap.runner.run", failing)
+    assert main(["run", str(recipe)]) == 70
+    assert "report it with the lines above" in capsys.readouterr().err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import subprocess
@@ -117,4 +118,21 @@ def test_it_ends_with_its_parent_in_the_middle_of_a_call(tmp_path):
     deadline = time.monotonic() + 30
     while os.path.exists(f"/proc/{child}") and time.monotonic() < deadline:
         time.sleep(0.05)
+    assert not os.path.exists(f"/proc/{child}")
+
+
+def test_the_limit_of_memory_is_for_the_call_and_not_for_what_is_sent(process):
+    with pytest.raises(Stopped, match="it takes more than 200 MB"):
+        process.call("calls:takes", 400 * MB)
+    before = process.call("calls:pid", None)
+    assert process.call("calls:size", "x" * 150 * MB, wall_seconds=120) == 150 * MB
+    assert process.call("calls:pid", None) == before
+
+
+def test_one_that_is_forgotten_ends():
+    process = IsolatedProcess(memory=200 * MB)
+    child = process.call("os:getpgid", 0)
+    assert os.path.exists(f"/proc/{child}")
+    del process
+    gc.collect()
     assert not os.path.exists(f"/proc/{child}")

@@ -16,13 +16,15 @@ from typing import TypeVar
 
 import torch
 
-from juicecap.errors import SampleError
+from juicecap.errors import SampleError, short_of_memory
 from juicecap.vlm.base import Abilities, ModelSettings, Outcome, Prepared
 from juicecap.vlm.hf.generate import answer
 from juicecap.vlm.hf.groups import Member, grouped
 from juicecap.vlm.hf.health import Health
 from juicecap.vlm.hf.inputs import encode
 from juicecap.vlm.hf.load import Known, Loaded, load, look_at
+from juicecap.vlm.hf.processor import panics_as_errors
+from juicecap.vlm.hf.prompt import let_go
 from juicecap.vlm.outcomes import failed
 
 T = TypeVar("T")
@@ -69,6 +71,8 @@ class HFBackend:
         """Let go of the model's memory."""
         self._encoding.shutdown()
         self._generating.shutdown()
+        if self._known:
+            let_go(self._known.processor)
         self._loaded = self._health = None
         _empty_cache()
 
@@ -118,9 +122,10 @@ class HFBackend:
 
     def _narrowed(self, members: list[Member], health: Health) -> list[Outcome]:
         try:
-            outcomes = self._generate(members)
+            with panics_as_errors():
+                outcomes = self._generate(members)
         except Exception as error:  # noqa: BLE001  (a foreign model's door; torch.OutOfMemoryError among others)
-            full = isinstance(error, torch.OutOfMemoryError)
+            full = isinstance(error, torch.OutOfMemoryError) or short_of_memory(error)
             if not full:
                 health.failed(members, error)
             if len(members) == 1:

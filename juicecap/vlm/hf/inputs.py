@@ -12,6 +12,7 @@ from juicecap.media.picture import Picture
 from juicecap.vlm.base import Prepared
 from juicecap.vlm.frame_times import SPACING, at_least_two, video_metadata
 from juicecap.vlm.hf.load import Loaded
+from juicecap.vlm.hf.processor import panics_as_errors
 from juicecap.vlm.hf.prompt import frames_as_images, render
 
 Row = dict[str, torch.Tensor]
@@ -29,6 +30,8 @@ def encode(loaded: Loaded, prepared: Prepared) -> Row:
 
     Raises:
         SampleError: `PROCESSOR_FAILED`.
+        ModelError: the chat template fails over everything.
+        EnvironmentFailure: the process that renders it cannot be started.
     """
     processor, request = loaded.processor, prepared.request
     as_images = frames_as_images(processor, request)
@@ -56,12 +59,13 @@ def encode(loaded: Loaded, prepared: Prepared) -> Row:
             "do_sample_frames": False,
             **({"do_resize": False} if loaded.sizes.video else {}),
         }
+    text = render(processor, request, counts if as_images else None)
     try:
-        text = render(processor, request, counts if as_images else None)
         begin = processor.tokenizer.bos_token
         if begin and text.startswith(begin):  # the template wrote it: the tokenizer must not write it again
             options["add_special_tokens"] = False
-        row = dict(processor(text=[text], return_tensors="pt", **options))
+        with panics_as_errors():
+            row = dict(processor(text=[text], return_tensors="pt", **options))
     except Exception as error:  # a foreign processor's door: whatever it raises concerns this sample alone
         shown = (
             f" (frames are shown to this model as images, here {len(images)}; not every model takes so many)" if as_images else ""

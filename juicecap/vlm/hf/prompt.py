@@ -1,21 +1,75 @@
-"""The prompt as text, by the model's own chat template."""
+"""The prompt as text, by the model's own chat template, which is run in a process of its own (`vlm.sandbox`)."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
-from jinja2.exceptions import TemplateError
+from transformers import ProcessorMixin
 
+from juicecap.errors import JuicecapError, SampleError
 from juicecap.vlm.base import Request
+from juicecap.vlm.sandbox import ModelSandbox, TemplateComplaint, TemplateStopped
+
+CHANGES_NO_TEXT = {"load_audio_from_video", "processor_kwargs", "return_dict", "return_tensors"}
+"""Options of `apply_chat_template` that concern what comes after the text."""
+
+CHANGES_MORE = {
+    "continue_final_message", "documents", "return_assistant_tokens_mask", "sanitize_control_tokens", "tokenize", "tools",
+}  # fmt: skip
+"""Options with which it does more than to render; only a model's own code, which is trusted, sets them."""
+
+
+class _Isolated(ProcessorMixin):
+    """Stands between a processor's class and `ProcessorMixin`, and has the template rendered elsewhere."""
+
+    sandbox: ModelSandbox
+
+    def apply_chat_template(self, conversation: Any, chat_template: Any = None, **options: Any) -> Any:
+        """As that of `ProcessorMixin`, whose other options are those of the template."""
+        given = {name: value for name, value in options.items() if name not in CHANGES_NO_TEXT}
+        more = {name: given.pop(name) for name in CHANGES_MORE & given.keys()}
+        if any(more.values()) or not given.pop("add_generation_prompt", False):
+            return super().apply_chat_template(conversation, chat_template, **options)
+        template = chat_template
+        if isinstance(self.chat_template, dict):
+            template = self.chat_template.get("default" if chat_template is None else chat_template, chat_template)
+        elif chat_template is None:
+            template = self.chat_template
+        return self.sandbox.render(template, conversation, {**self.tokenizer.special_tokens_map, **given})
+
+
+def isolate(processor: Any, model: str) -> None:
+    """From now on a processor's chat template is rendered in a process of its own, whatever its class has to say to that.
+
+    Raises:
+        ModelError: the template is of no use: it takes too long or too much memory, or fails over all that ops ask.
+        EnvironmentFailure: no process can be started.
+    """
+    kind = type(processor)
+    if issubclass(kind, ProcessorMixin):  # others are a model's own code
+        place = {"__module__": kind.__module__, "sandbox": ModelSandbox(model)}
+        processor.__class__ = type(kind.__name__, (kind, _Isolated), place)
+        processor.sandbox.try_template(partial(_templated, processor))
+
+
+def let_go(processor: Any) -> None:
+    """End the process in which the processor's chat template is rendered."""
+    if isinstance(processor, _Isolated):
+        processor.sandbox.close()
 
 
 def render(processor: Any, request: Request, frames: Sequence[int] | None = None) -> str:
     """The prompt with a placeholder for each medium; control tokens in texts from recipe or data are neutralised.
 
     `frames` says how many images stand in the place of each video, for requests of which `frames_as_images` is true.
+
+    Raises:
+        SampleError: `PROCESSOR_FAILED`: the chat template fails.
+        ModelError: it fails over everything.
+        EnvironmentFailure: no process can be started.
     """
     counts = iter(frames) if frames is not None else None
     turns = []
@@ -29,7 +83,12 @@ def render(processor: Any, request: Request, frames: Sequence[int] | None = None
             else:
                 content.append({"type": part.kind})
         turns.append({"role": message.role, "content": content})
-    return _templated(processor, turns)
+    try:
+        return _templated(processor, turns)
+    except TemplateComplaint as complaint:
+        raise SampleError("PROCESSOR_FAILED", f"the model's chat template fails with {complaint}") from complaint
+    except TemplateStopped as stopped:
+        raise SampleError("PROCESSOR_FAILED", str(stopped)) from stopped
 
 
 def frames_as_images(processor: Any, request: Request) -> bool:
@@ -52,7 +111,7 @@ def takes_video(processor: Any) -> bool:
         return False
     try:
         text = _templated(processor, [{"role": "user", "content": [{"type": "video"}, {"type": "text", "text": "?"}]}])
-    except TemplateError:  # templates refuse what they do not know
+    except TemplateComplaint:  # templates refuse what they do not know
         return False
     return str(token) in text
 
@@ -79,5 +138,10 @@ def _one_name(processor: Any) -> bool:
 
 
 def _templated(processor: Any, turns: list[dict[str, Any]]) -> str:
-    text: str = processor.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+    try:
+        text: str = processor.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+    except JuicecapError:
+        raise
+    except Exception as error:  # a model's own code, or what a class adds to the template
+        raise TemplateComplaint(f"{type(error).__name__}: {error}") from error
     return text

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from juicecap.errors import SampleError
 from juicecap.vlm.base import Abilities, ModelSettings, Outcome, Prepared
+from juicecap.vlm.hf.prompt import let_go
 from juicecap.vlm.outcomes import answered, failed
 from juicecap.vlm.vllm.engine import Engine
 from juicecap.vlm.vllm.fleet import Fleet
@@ -61,6 +62,8 @@ class VLLMBackend:
         """End the engines' processes."""
         if self._fleet:
             await self._fleet.close()
+        if self._plan:
+            let_go(self._plan.processor)
 
     @property
     def _ready(self) -> Plan:

@@ -25,7 +25,7 @@ from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 
 from juicecap.errors import EnvironmentFailure, SampleError
 from juicecap.vlm.context import Context
-from juicecap.vlm.hf.processor import first_line
+from juicecap.vlm.hf.processor import first_line, panics_as_errors
 from juicecap.vlm.vllm.process import EngineLog, started
 
 LOOK_EVERY = 0.2
@@ -129,7 +129,8 @@ class Engine:
     async def _read(self, prompt: Mapping[str, Any]) -> Any:
         """Text and frames as the engine takes them: tokens and features."""
         try:
-            return await read(self._llm.renderer, self._llm.model_config, prompt)
+            with panics_as_errors():
+                return await read(self._llm.renderer, self._llm.model_config, prompt)
         except Exception as error:  # a foreign processor's door: whatever it raises concerns this sample alone
             if self._llm.errored:
                 raise EngineDied from error

@@ -27,6 +27,8 @@ def prompt_of(processor: Any, sizes: FrameSizes, prepared: Prepared) -> dict[str
 
     Raises:
         SampleError: `PROCESSOR_FAILED`.
+        ModelError: the chat template fails over everything.
+        EnvironmentFailure: the process that renders it cannot be started.
     """
     request = prepared.request
     as_images = frames_as_images(processor, request)
@@ -39,10 +41,7 @@ def prompt_of(processor: Any, sizes: FrameSizes, prepared: Prepared) -> dict[str
             counts += [len(picture.pixels)] if part.kind == "video" else []
         else:
             videos.append(at_least_two(picture))
-    try:
-        prompt: dict[str, Any] = {"prompt": render(processor, request, counts if as_images else None)}
-    except Exception as error:  # a foreign template's door: whatever it raises concerns this sample alone
-        raise SampleError("PROCESSOR_FAILED", f"the model's chat template fails with {type(error).__name__}: {error}") from error
+    prompt: dict[str, Any] = {"prompt": render(processor, request, counts if as_images else None)}
     evenly = SPACING in processor.model_input_names
     media = {"image": images, "video": [(_writable(picture.pixels), _metadata(picture, evenly=evenly)) for picture in videos]}
     fixed = {"image": sizes.image, "video": sizes.video}

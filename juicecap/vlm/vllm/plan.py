@@ -26,8 +26,17 @@ from juicecap.media.sizes import FrameSizes
 from juicecap.sample import shown
 from juicecap.vlm.base import ModelSettings, digest_of
 from juicecap.vlm.context import Context
-from juicecap.vlm.hf.processor import check_weights, context_length, first_line, folder_revision, frame_sizes, load_processor
+from juicecap.vlm.hf.processor import (
+    check_weights,
+    context_length,
+    first_line,
+    folder_revision,
+    frame_sizes,
+    load_processor,
+    panics_as_errors,
+)
 from juicecap.vlm.model_files import CPU_MODEL_LEN
+from juicecap.vlm.model_folder import weight_bytes
 from juicecap.vlm.models import local_folder, model_source
 from juicecap.vlm.vllm.process import configuring
 
@@ -212,7 +221,8 @@ def _accepting(settings: ModelSettings) -> Iterator[None]:
         ModelError: instead of whatever else.
     """
     try:
-        yield
+        with panics_as_errors():
+            yield
     except ValidationError as error:
         raise ModelError(refusal(error)) from error
     except Exception as error:  # a foreign loader's door
@@ -245,4 +255,4 @@ def _variables(gpus: list[str], engines: int, each: int) -> list[dict[str, str]]
 def _weights(source: str, params: Mapping[str, Any]) -> int:
     """Bytes of a model's weight files; 0 if they are not on this machine."""
     folder = local_folder(source, revision=params.get("revision"), cache=params.get("download_dir"))
-    return sum(file.stat().st_size for file in folder.glob("*.safetensors")) if folder else 0
+    return weight_bytes(folder) if folder else 0
