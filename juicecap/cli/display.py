@@ -16,6 +16,7 @@ from rich.live import Live
 from rich.text import Text
 
 from juicecap.cli.warnings import Warnings
+from juicecap.printable import printable
 from juicecap.report import words
 from juicecap.runner import RunStatus, StepStatus
 
@@ -63,7 +64,7 @@ class QuietProgress:
     def line(self, text: str, style: str = "") -> None:
         """Print a line; above what is drawn, if anything is."""
         with suppress(OSError):  # a full disk behind a redirection
-            self._console.print(Text(words.printable(text.rstrip("\n")), style=style))
+            self._console.print(Text(printable(text.rstrip("\n")), style=style))
 
     def started(self, op: str, number: int, of: int, samples: int, *, finished: bool) -> None:
         """See `runner.Progress`."""

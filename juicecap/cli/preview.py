@@ -19,14 +19,14 @@ def main(options: argparse.Namespace) -> int:
     """Print the preview and write its page."""
     recipe, _ = recipe_arguments.checked(options)
     with recipe_arguments.in_silence():
-        from juicecap.data.atomic import replacing
+        from juicecap.data.outputs import write_output
+        from juicecap.recipe.work_dir import PAGE
         from juicecap.report.preview import preview_page, preview_text
         from juicecap.runner.preview import run_preview
 
         preview = run_preview(recipe, options.number)
         page = preview.folder / "preview.html"
-        with replacing(page) as stream:
-            stream.write(preview_page(preview).encode("utf-8", "backslashreplace"))
+        write_output(page, PAGE, preview_page(preview).encode("utf-8", "backslashreplace"))
     print(preview_text(preview))
     print(f"page    {page}")
     if options.open:

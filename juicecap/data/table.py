@@ -118,7 +118,7 @@ def write_arrow(path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch]
     """
     import pyarrow as pa
 
-    with replacing(path) as stream:
+    with replacing(path, through_links=False) as stream:
         with pa.ipc.new_stream(stream, schema) as writer:
             for batch in batches:
                 writer.write_batch(batch)

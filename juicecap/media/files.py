@@ -8,25 +8,14 @@ from __future__ import annotations
 
 import errno
 import os
-import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from juicecap.errors import MediaError
 from juicecap.media.rules import DEFAULT_RULES, MediaRules
+from juicecap.plain import FLAGS, kind_of
 from juicecap.sample import is_remote, shown_path
-
-_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
-"""A pipe that takes a file's place between two looks must not hold up who opens it."""
-
-_KINDS = {
-    stat.S_IFDIR: "a folder",
-    stat.S_IFIFO: "a named pipe",
-    stat.S_IFSOCK: "a socket",
-    stat.S_IFCHR: "a device",
-    stat.S_IFBLK: "a device",
-}
 
 _NO_SUCH_FILE = (errno.ENOENT, errno.ENOTDIR)
 _NEVER = {
@@ -58,7 +47,7 @@ def open_file(path: str, rules: MediaRules = DEFAULT_RULES) -> Iterator[int]:
     _check_place(path, os.path.realpath(path) if rules.root and "\0" not in path else "", rules)
     try:
         _check_kind(path, os.stat(path), rules)
-        fd = os.open(path, _FLAGS)
+        fd = os.open(path, os.O_RDONLY | FLAGS)
     except (OSError, ValueError) as error:
         raise _refusal(path, error) from error
     try:
@@ -80,9 +69,8 @@ def name_of(fd: int) -> str:
 
 
 def _check_kind(path: str, status: os.stat_result, rules: MediaRules) -> None:
-    kind = stat.S_IFMT(status.st_mode)
-    if kind != stat.S_IFREG:
-        raise MediaError("NOT_A_FILE", f"{shown_path(path)} is {_KINDS.get(kind, 'something else')}, not a file")
+    if kind := kind_of(status):
+        raise MediaError("NOT_A_FILE", f"{shown_path(path)} is {kind}, not a file")
     if status.st_size == 0:
         raise MediaError("UNREADABLE", f"{shown_path(path)} is empty")
     if status.st_size > rules.max_bytes:

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from juicecap.errors import RecipeError
+from juicecap.printable import printable
 
 WIDEST = 120
 """Characters of a line that are shown; a longer one is cut around the place."""
@@ -26,9 +27,6 @@ LONGEST_VALUE = 60
 
 LONGEST_MESSAGE = 1000
 """Characters of a message that are shown; what a longer one repeats was never meant for people."""
-
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-"""What a terminal might obey instead of showing it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,13 +107,13 @@ def suggestion(word: object, words: Iterable[str], otherwise: str = "", *, after
 
 
 def _block(problem: Problem, lines: Sequence[str]) -> list[str]:
-    said = _CONTROL.sub("\ufffd", str(problem))
+    said = printable(str(problem))
     block = [said if len(said) <= LONGEST_MESSAGE else f"{said[:LONGEST_MESSAGE]}…"]
     whole = problem.excerpt
     if whole is None and problem.line and problem.line <= len(lines):
         whole = lines[problem.line - 1]
     if problem.line and problem.column and problem.length and whole is not None:
-        line, start = _cut(_CONTROL.sub("\ufffd", whole), problem.column - 1)
+        line, start = _cut(printable(whole), problem.column - 1)
         marked = line[start : start + problem.length]
         before = "".join("\t" if char == "\t" else " " * _width(char) for char in line[:start])
         margin = max(5, len(str(problem.line)))

@@ -14,10 +14,13 @@ from typing import Any
 
 import yaml
 
+from juicecap.plain import kind_at, read_pipe
 from juicecap.recipe.nodes import MAX_NODES, Loader, NotYaml, compose
 from juicecap.recipe.problems import Problem, failure, lines_of, shown, suggestion
 
 MAX_BYTES = 1_000_000
+PATIENCE = 30.0
+"""Seconds that a recipe in a pipe is waited for, and each piece of it."""
 LONGEST_WORD = 100
 """Characters of a number, or of another value that is not text."""
 INT_BITS = 64
@@ -52,16 +55,23 @@ class Parsed:
 
 
 def read(path: Path, *, waiting: bool = True) -> str:
-    """The text of a recipe file. `waiting`: it may be a pipe, and whoever writes into it is waited for.
+    """The text of a recipe file. `waiting`: it may be a pipe, and whoever writes into it is waited for, `PATIENCE` long.
 
     Raises:
         RecipeError: there is no such file, or it cannot be a recipe.
     """
     try:
-        if not waiting and path.exists() and not path.is_file() and not path.is_dir():
+        kind = kind_at(path, follow=True)
+        if not waiting and kind not in (None, "", "a folder"):
             raise _unreadable(path, "is no regular file")
-        with path.open("rb") as stream:
-            data = stream.read(MAX_BYTES + 1)
+        if kind == "a named pipe":
+            data = read_pipe(path, MAX_BYTES + 1, PATIENCE)
+        else:
+            with path.open("rb") as stream:
+                data = stream.read(MAX_BYTES + 1)
+    except TimeoutError:
+        hint = "write the recipe into a file, or let what writes it begin first"
+        raise _unreadable(path, f"is a pipe into which nobody has written for {PATIENCE:.0f} seconds", hint) from None
     except FileNotFoundError:
         siblings = [each.name for each in path.parent.glob("*.y*ml")] if path.parent.is_dir() else []
         raise _unreadable(path, "there is no such file", suggestion(path.name, siblings)) from None

@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 
 from rich.cells import cell_len, set_cell_size
 
 from juicecap.runner.status import StepStatus
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-"""What a terminal might obey instead of showing it."""
-
-
 _WHOLE = 100
 """Rates from here on have no digits behind the point."""
-
-
-def printable(text: str) -> str:
-    """A text that changes nothing on a terminal but shows itself."""
-    return _CONTROL.sub("\ufffd", text)
 
 
 def duration(seconds: float) -> str:

@@ -21,16 +21,17 @@ from loguru import logger
 import juicecap
 from juicecap.data.export import export_target, write_export
 from juicecap.data.export.shards import check_folder
-from juicecap.data.lines import write_lines
 from juicecap.errors import BugError, JuicecapError
 from juicecap.notice import say_once
 from juicecap.ops.table import rejections
 from juicecap.recipe import Recipe, Step, missing_columns, taken_columns
+from juicecap.recipe.places import overwrite_problems
 from juicecap.recipe.problems import failure
 from juicecap.recipe.resolved import resolved_text
 from juicecap.runner.folder import RunFolder
 from juicecap.runner.loading import Loaded, load
 from juicecap.runner.log import logging_to
+from juicecap.runner.metrics import check_metrics
 from juicecap.runner.progress import Progress
 from juicecap.runner.quiet import quiet_datasets
 from juicecap.runner.reporter import Reporter
@@ -59,6 +60,10 @@ def run_local(
 ) -> RunResult:
     """See `runner.run`."""
     began, started = time.monotonic(), datetime.now(UTC)
+    if wrong := overwrite_problems(recipe):
+        raise failure(wrong, recipe.source.text)
+    if metrics:
+        check_metrics(recipe, metrics)
     folder = RunFolder(recipe.work_dir)
     output = export_target(recipe.export_path, recipe.export_shard_size)
     if recipe.export_shard_size:
@@ -82,7 +87,7 @@ def run_local(
             reporter.phase("running", samples=len(loaded.everything))
             finished = _run_steps(recipe, loaded, folder, reporter, journal, retry_rejected=retry_rejected, fresh=fresh)
         last = finished[-1].stage.dataset if finished else loaded.dataset
-        rejected = write_lines(folder.rejected, _rejected(recipe, loaded, finished))
+        rejected = folder.write_rejected(_rejected(recipe, loaded, finished))
         result = RunResult(
             samples=len(loaded.everything),
             steps=(*loaded.results, *(each.result for each in finished)),
@@ -156,7 +161,7 @@ def _run_steps(
         except JuicecapError as error:
             logger.bind(event="failed", op=step.name).error("{}: {}", step.name, error)
             with suppress(JuicecapError):  # such as a full disk, which is being told already
-                write_lines(folder.rejected, itertools.chain(_rejected(recipe, loaded, finished), watch.records()))
+                folder.write_rejected(itertools.chain(_rejected(recipe, loaded, finished), watch.records()))
             raise
         finished.append(done)
         _log_step(done.result)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from loguru import logger
 
 from juicecap.data.atomic import write_error
+from juicecap.plain import open_plain
 
 if TYPE_CHECKING:
     from loguru import Message
@@ -37,7 +38,8 @@ def logging_to(file: Path, secrets: Iterable[str] = ()) -> Iterator[None]:
         DataError, EnvironmentFailure: the file cannot be written.
     """
     try:
-        stream = file.open("a", encoding="utf-8", errors="backslashreplace")
+        handle = open_plain(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        stream = os.fdopen(handle, "a", encoding="utf-8", errors="backslashreplace")
     except OSError as error:
         raise write_error(file, error) from error
     values = {os.environ.get(name, ""): name for name in secrets}

@@ -25,7 +25,7 @@ from juicecap.errors import DataError, EnvironmentFailure
 from juicecap.notice import say_once
 from juicecap.vlm.journal.aside import Damaged, file_id, holding, set_aside
 from juicecap.vlm.journal.faults import FAULTS, failure, is_damage, primary
-from juicecap.vlm.journal.marks import APPLICATION, MARK, TABLES, VERSION, stamp
+from juicecap.vlm.journal.marks import APPLICATION, MARK, TABLES, VERSION, check_place, stamp
 from juicecap.vlm.journal.network import on_network
 
 PATIENCE = 60.0
@@ -87,7 +87,7 @@ class Store:
 
         Raises:
             Damaged: what is there is not whole.
-            DataError: it is a database of something else.
+            DataError: it is a database of something else, or no file.
             EnvironmentFailure: it cannot be opened.
         """
         self.path = path
@@ -95,6 +95,7 @@ class Store:
         self._alone = on_network(path)
         self._file = None
         try:
+            check_place(path)
             self._real.parent.mkdir(parents=True, exist_ok=True)
             with holding(self._real.parent):
                 self._database = sqlite3.connect(self._real, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
