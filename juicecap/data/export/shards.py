@@ -51,7 +51,13 @@ def write_shards(
     check_folder(folder)
     number = _number_of_shards(dataset, shard_size)
     digits = len(str(number)) + 1
-    with replacing_folder(folder, owner, ready) as temporary:
+
+    def still(temporary: Path) -> None:
+        if ready:
+            ready(temporary)
+        check_folder(folder)  # all that is in it goes, so once more at the last moment
+
+    with replacing_folder(folder, owner, still) as temporary:
         shards = []
         for index in range(number):
             rows = dataset.shard(number, index, contiguous=True)
