@@ -19,6 +19,11 @@ def printable(text: str) -> str:
     return _OBEYED.sub("\ufffd", text)
 
 
+def escaped(json: str) -> str:
+    """JSON that says the same, with an escape for each such character, which can only be a part of a text."""
+    return _OBEYED.sub(lambda found: f"\\u{ord(found[0]):04x}", json)
+
+
 def one_line(text: str, most: int) -> str:
     """As `printable`, on one line and cut to `most` characters."""
     line = printable(text).replace("\n", "\ufffd").replace("\t", " ")

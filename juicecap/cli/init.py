@@ -7,6 +7,7 @@ import json
 import os
 from pathlib import Path
 
+from juicecap.cli.printing import show
 from juicecap.data.outputs import write_new
 from juicecap.errors import DataError, JuicecapError, UsageError
 from juicecap.recipe.schema import recipe_schema
@@ -41,8 +42,8 @@ def main(options: argparse.Namespace) -> int:
         raise DataError(f"{folder or '.'}: the recipe cannot be written: {error.strerror or error}") from error
     schema = json.dumps(recipe_schema(), ensure_ascii=False) + "\n"
     _write(place, {RECIPE: text.encode(), SCHEMA: schema.encode(), **{each.name: each.read_bytes() for each in copied}})
-    print(f"{place / RECIPE} written: {TEMPLATES[template]}")
-    print(f"next: juicecap check {place / RECIPE}")
+    show(f"{place / RECIPE} written: {TEMPLATES[template]}")
+    show(f"next: juicecap check {place / RECIPE}")
     return 0
 
 

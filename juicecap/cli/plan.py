@@ -6,6 +6,7 @@ import argparse
 import math
 
 from juicecap.cli import recipe as recipe_arguments
+from juicecap.cli.printing import show
 from juicecap.errors import UsageError
 
 
@@ -34,7 +35,7 @@ def main(options: argparse.Namespace) -> int:
 
         plan = make_plan(recipe, look_at_all=options.all)
     names = ("gpu_hour", "input_mtok", "output_mtok", "tokens_per_second")
-    print(plan_text(plan, Prices(**{name: getattr(options, name) for name in names})))
+    show(plan_text(plan, Prices(**{name: getattr(options, name) for name in names})))
     return 0
 
 

@@ -6,6 +6,7 @@ import argparse
 import webbrowser
 
 from juicecap.cli import recipe as recipe_arguments
+from juicecap.cli.printing import show
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,8 +28,8 @@ def main(options: argparse.Namespace) -> int:
         preview = run_preview(recipe, options.number)
         page = preview.folder / "preview.html"
         write_output(page, PAGE, preview_page(preview).encode("utf-8", "backslashreplace"))
-    print(preview_text(preview))
-    print(f"page    {page}")
+    show(preview_text(preview))
+    show(f"page    {page}")
     if options.open:
         webbrowser.open(page.absolute().as_uri())
     return 0

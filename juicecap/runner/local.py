@@ -19,6 +19,7 @@ from typing import Any
 from loguru import logger
 
 import juicecap
+from juicecap.data.devices import check_devices
 from juicecap.data.export import export_target, write_export
 from juicecap.data.export.shards import check_folder
 from juicecap.errors import BugError, JuicecapError
@@ -60,6 +61,7 @@ def run_local(
 ) -> RunResult:
     """See `runner.run`."""
     began, started = time.monotonic(), datetime.now(UTC)
+    check_devices()
     if wrong := overwrite_problems(recipe):
         raise failure(wrong, recipe.source.text)
     if metrics:

@@ -38,7 +38,7 @@ _GIVE = "give the folder of a run: its work_dir, by default export_path without 
 LARGEST_NUMBER = 10**18
 """No count, time or rate of a run is larger."""
 
-MOST_STEPS = 10_000
+MOST_STEPS = 5000
 """No recipe has more ops."""
 
 _LOOKED_INTO = 1000

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from juicecap.data.compressed import SUFFIXES as PACKED
 from juicecap.data.compressed import inner_suffix
+from juicecap.data.devices import check_devices
 from juicecap.data.source import file_list, metadata, webdataset
 from juicecap.data.source.options import Options
 from juicecap.errors import DataError
@@ -72,8 +73,9 @@ def open_source(
 
     Raises:
         DataError: there is nothing to read at `path`, or it is broken.
-        EnvironmentFailure: the disk is full or the Hub cannot be reached.
+        EnvironmentFailure: the disk is full, the Hub cannot be reached, or devices of the system are missing.
     """
+    check_devices()
     if limit is not None and limit < 1:
         raise DataError(f"the limit for {path} is {limit}; it must be at least 1. Leave it out to read all records.")
     options = Options(
