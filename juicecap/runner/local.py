@@ -108,6 +108,7 @@ def run_local(
             shard_size=recipe.export_shard_size,
             owner=folder.owner,
             ready=ready,
+            csv_formulas=recipe.export_csv_formulas,
         )
         folder.write_manifest(_manifest(recipe, result, started, limit, reporter.engine_seconds()))
         reporter.finished(result)
