@@ -1,30 +1,32 @@
-"""Texts of others on a terminal: they show themselves, and change nothing else there."""
+"""Texts of others on their way to a terminal: what it might obey instead of showing it is taken out.
+
+Meant are control characters (the escape sequences of terminals begin with them), marks that turn the direction of writing, by
+which a line can say something else than it shows, and halves of surrogate pairs, which stand for bytes in names of files.
+"""
 
 from __future__ import annotations
 
 import re
 
-_OBEYED = re.compile(
-    "["
-    "\x00-\x08\x0b-\x1f\x7f-\x9f"  # control characters but tabs and line feeds
-    "\u2028\u2029"  # other ends of lines
-    "\u202a-\u202e\u2066-\u2069"  # what turns the direction of writing, so that a text reads otherwise than it is
-    "\ud800-\udfff"  # halves of surrogate pairs, which no encoding can write
-    "]"
-)
+_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def printable(text: str) -> str:
-    """The text with a replacement character for each that a terminal might obey instead of showing it."""
-    return _OBEYED.sub("\ufffd", text)
+    """The text with a sign in place of each such character; tabs and line feeds stay."""
+    return _UNPRINTABLE.sub("\ufffd", text)
 
 
-def escaped(json: str) -> str:
-    """JSON that says the same, with an escape for each such character, which can only be a part of a text."""
-    return _OBEYED.sub(lambda found: f"\\u{ord(found[0]):04x}", json)
+def printable_line(text: str) -> str:
+    """The same for what must stay within its line, such as the name of a file."""
+    return printable(text).replace("\n", "\ufffd")
+
+
+def printable_json(text: str) -> str:
+    """JSON in which such characters are escaped, so that it says the same."""
+    return _UNPRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def one_line(text: str, most: int) -> str:
-    """As `printable`, on one line and cut to `most` characters."""
-    line = printable(text).replace("\n", "\ufffd").replace("\t", " ")
+    """As `printable_line`, cut to `most` characters."""
+    line = printable_line(text)
     return line if len(line) <= most else f"{line[: most - 1]}…"

@@ -10,8 +10,10 @@ from pathlib import Path
 from juicecap.cli.printing import show
 from juicecap.data.outputs import write_new
 from juicecap.errors import DataError, JuicecapError, UsageError
+from juicecap.naming import unwritable
 from juicecap.recipe.schema import recipe_schema
 from juicecap.recipe.template import RECIPE, SCHEMA, TEMPLATES, fitting_recipe, recipe_text, samples
+from juicecap.sample import shown_path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,6 +29,9 @@ def main(options: argparse.Namespace) -> int:
     """Write the files and say what to do next."""
     folder = os.path.normpath(options.folder) if options.folder else ""
     folder = "" if folder == "." else folder
+    for path in (options.folder, options.dataset or ""):
+        if why := unwritable(path):
+            raise UsageError(f"{shown_path(path)} {why}")
     template, copied = options.template or "demo", []
     if options.dataset:
         template, text = fitting_recipe(folder, options.template, options.dataset)

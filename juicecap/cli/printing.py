@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import Any, TextIO
 
 from juicecap.errors import EnvironmentFailure
-from juicecap.printable import escaped, printable
+from juicecap.printable import printable, printable_json
 
 
 def show(text: str) -> None:
@@ -31,7 +31,7 @@ def show_json(value: Any, **options: Any) -> None:
     Raises:
         EnvironmentFailure, BrokenPipeError: as `show`.
     """
-    _print(escaped(json.dumps(value, **options)), sys.stdout)
+    _print(printable_json(json.dumps(value, **options)), sys.stdout)
 
 
 def say(text: str) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from juicecap.errors import MediaError
 from juicecap.media.rules import DEFAULT_RULES, MediaRules
+from juicecap.naming import unnameable
 from juicecap.plain import FLAGS, kind_of
 from juicecap.sample import is_remote, shown_path
 
@@ -97,7 +98,9 @@ def _opened_path(fd: int) -> str:
 
 def _refusal(path: str, error: OSError | ValueError) -> MediaError:
     name, number = shown_path(path), getattr(error, "errno", None)
-    if isinstance(error, ValueError) or number in _NO_SUCH_FILE:  # a NUL in it, or characters that are no file name here
+    if isinstance(error, UnicodeEncodeError) and (why := unnameable(path)):  # in another locale it may be there
+        return MediaError("UNREADABLE", f"{name} {why}", retryable=True)
+    if isinstance(error, ValueError) or number in _NO_SUCH_FILE:  # a NUL in it
         return MediaError("FILE_NOT_FOUND", f"{name} does not exist")
     if number in _NEVER:
         return MediaError("FILE_NOT_FOUND", f"{name} {_NEVER[number]}")

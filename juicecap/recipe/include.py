@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from juicecap.errors import RecipeError
+from juicecap.naming import unnameable
 from juicecap.recipe.environment import BadVariable, fill
 from juicecap.recipe.problems import Problem, lines_of, shown
 from juicecap.recipe.text import Parsed, Trail, parse, read
@@ -73,6 +74,9 @@ class Included:
     def _load(self, parsed: Parsed, at: Trail, name: str, above: tuple[str, ...], *, blocks: bool) -> Parsed | None:
         """The included file's values, with what it includes itself; None if there is something wrong with it as a whole."""
         path = Path(parsed.file).parent / name
+        if why := unnameable(str(path)):
+            _complain(parsed, at, f"include: {path} {why}")
+            return None
         real = os.path.realpath(path)
         self.count += 1
         if real in above or self.count > MAX_FILES:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from juicecap.errors import DataError
+from juicecap.naming import unnameable
 from juicecap.ops import catalog, registry, schema
 from juicecap.ops.columns_and_tokens import ColumnsAndTokens
 from juicecap.ops.media_options import MediaOptions
@@ -26,6 +27,7 @@ from juicecap.recipe.problems import Problem, failure, shown, suggestion
 from juicecap.recipe.source import Source
 from juicecap.recipe.steps import Findings, steps_of
 from juicecap.recipe.text import parse, read
+from juicecap.sample import shown_path
 
 COLUMNS_AND_TOKENS = tuple(each.name for each in fields(ColumnsAndTokens))
 """Keys that a recipe sets for all of its ops; `text_keys` is the ops' `text_key`."""
@@ -198,6 +200,9 @@ def _executor(source: Source, keys: RecipeKeys, found: Findings) -> None:
 
 def _load_operators(source: Source, paths: Sequence[str], found: Findings) -> None:
     for path in paths:
+        if why := unnameable(path):
+            found.problems.append(source.problem(("custom_operator_paths",), f"{shown_path(path)} {why}"))
+            continue
         try:
             registry.load_files([path])
         except DataError as error:

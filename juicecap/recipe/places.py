@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,15 +10,20 @@ from juicecap.data import export, source
 from juicecap.data.export.shards import check_folder
 from juicecap.data.source.options import Options
 from juicecap.errors import DataError
+from juicecap.naming import unnameable, unwritable
 from juicecap.recipe.model import Recipe
 from juicecap.recipe.overwrites import clashes
 from juicecap.recipe.problems import Problem, near, suggestion
 from juicecap.recipe.work_dir import ADVICE, obstacle
+from juicecap.sample import shown_path
 from juicecap.vlm.journal.marks import is_journal
 
 
 def dataset_format(recipe: Recipe) -> tuple[str | None, list[Problem]]:
     """The format of the dataset, or None and why there is nothing to look at."""
+    path = recipe.dataset_path
+    if why := unnameable(path) or unwritable(os.path.abspath(path)):
+        return None, [recipe.source.problem(("dataset_path",), f"dataset_path: {shown_path(path)} {why}")]
     try:
         return _dataset(recipe)
     except (OSError, ValueError) as error:  # no permission, a name too long, a NUL in it
@@ -26,7 +32,9 @@ def dataset_format(recipe: Recipe) -> tuple[str | None, list[Problem]]:
 
 
 def export_problems(recipe: Recipe) -> list[Problem]:
-    """What is wrong with `export_path` and `work_dir`."""
+    """What is wrong with `export_path`, `work_dir` and `journal`."""
+    if unnamed := _unnameable(recipe):
+        return unnamed
     try:
         return list(_export(recipe))
     except (OSError, ValueError) as error:
@@ -35,12 +43,22 @@ def export_problems(recipe: Recipe) -> list[Problem]:
 
 
 def overwrite_problems(recipe: Recipe) -> list[Problem]:
-    """What a run would destroy: for a recipe that nobody has checked."""
+    """What a run would destroy, or cannot name: for a recipe that nobody has checked."""
+    if unnamed := _unnameable(recipe):
+        return unnamed
     try:
         return [*clashes(recipe), *_journal(recipe)]
     except (OSError, ValueError) as error:
         message = f"export_path cannot be looked at: {_reason(error)}"
         return [recipe.source.problem(("export_path",), message)]
+
+
+def _unnameable(recipe: Recipe) -> list[Problem]:
+    values = recipe.source.values
+    paths = {"export_path": recipe.export_path}
+    paths |= {name: path for name, path in (("work_dir", recipe.work_dir), ("journal", recipe.journal)) if values.get(name)}
+    told = {name: why for name, path in paths.items() if (why := unnameable(str(path)))}
+    return [recipe.source.problem((name,), f"{name}: {shown_path(str(paths[name]))} {why}") for name, why in told.items()]
 
 
 def _reason(error: OSError | ValueError) -> str:

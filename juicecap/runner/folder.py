@@ -124,12 +124,12 @@ class RunFolder:
     def write_manifest(self, facts: Mapping[str, Any]) -> None:
         """Replace the manifest."""
         with replacing(self.manifest, through_links=False) as stream:
-            stream.write(json.dumps(facts, indent=2, ensure_ascii=False).encode("utf-8") + b"\n")
+            stream.write(json.dumps(facts, indent=2, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n")
 
     def write_recipe(self, text: str) -> None:
         """Keep the recipe as it was resolved."""
         with replacing(self.root / RECIPE, through_links=False) as stream:
-            stream.write(text.encode("utf-8"))
+            stream.write(text.encode("utf-8", "backslashreplace"))
 
 
 def make_folder(folder: Path) -> None:

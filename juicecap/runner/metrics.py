@@ -51,7 +51,7 @@ def write_metrics(path: Path, status: RunStatus, owner: str) -> None:
     Raises:
         UsageError, DataError, EnvironmentFailure: it cannot be written.
     """
-    write_output(path, BEGINNING, metrics_text(status).encode(), owner)
+    write_output(path, BEGINNING, metrics_text(status).encode(errors="replace"), owner)
 
 
 def metrics_text(status: RunStatus) -> str:

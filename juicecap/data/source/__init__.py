@@ -8,6 +8,7 @@ written (see `infer`), and each row carries the hidden column `sample.ORIGIN`.
 from __future__ import annotations
 
 import importlib
+import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,6 +20,8 @@ from juicecap.data.devices import check_devices
 from juicecap.data.source import file_list, metadata, webdataset
 from juicecap.data.source.options import Options
 from juicecap.errors import DataError
+from juicecap.naming import unwritable
+from juicecap.sample import shown_path
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -76,6 +79,8 @@ def open_source(
         EnvironmentFailure: the disk is full, the Hub cannot be reached, or devices of the system are missing.
     """
     check_devices()
+    if why := unwritable(os.path.abspath(path)):
+        raise DataError(f"{shown_path(path)} {why}")
     if limit is not None and limit < 1:
         raise DataError(f"the limit for {path} is {limit}; it must be at least 1. Leave it out to read all records.")
     options = Options(

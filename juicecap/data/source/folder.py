@@ -19,6 +19,7 @@ from juicecap.data.record import Record, unreadable
 from juicecap.data.source.options import IMAGE_SUFFIXES, Options
 from juicecap.data.table import absolute, dataset_of_records, fingerprint_of
 from juicecap.errors import DataError
+from juicecap.naming import unwritable
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -51,10 +52,8 @@ def records(place: Path, options: Options) -> Iterator[Record]:
         DataError: a folder cannot be read, or a name cannot be written as UTF-8.
     """
     for name in _names(place, options) if place.is_dir() else [place.name]:
-        try:
-            name.encode()
-        except UnicodeEncodeError:
-            raise DataError(f"{place}: the name {name!r} is not valid UTF-8. Rename that file.") from None
+        if why := unwritable(name):
+            raise DataError(f"{place}: the name {name!r} {why}")
         yield Record(name, str(place / name), {options.media_column(name) or options.video_key: [name]})
 
 
