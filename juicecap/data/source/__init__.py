@@ -18,6 +18,7 @@ from juicecap.data.compressed import SUFFIXES as PACKED
 from juicecap.data.compressed import inner_suffix
 from juicecap.data.devices import check_devices
 from juicecap.data.source import file_list, metadata, webdataset
+from juicecap.data.source.folder import is_of_the_system
 from juicecap.data.source.options import Options
 from juicecap.errors import DataError
 from juicecap.naming import unwritable
@@ -110,6 +111,8 @@ def format_of(path: str, options: Options | None = None) -> str:
     suffix = inner_suffix(place)
     known = suffix in SUFFIXES and not (suffix == ".parquet" and place.suffix.lower() in PACKED)
     if place.is_dir():
+        if is_of_the_system(os.path.realpath(place)):
+            raise DataError(f"{path} is a folder in which the system tells of itself. Give a dataset file, or a folder of media.")
         return _format_of_folder(place)
     if place.is_file():
         if options.is_video(place.name) or options.media_column(place.name):

@@ -3,7 +3,7 @@
 Where there is no video, the pictures are taken. Each stands in the column of its kind.
 
 Names that begin with a dot are passed over (such as the `._clip.mp4` that macOS leaves), and a folder that is linked into
-itself is entered once.
+itself is entered once. Folders in which the system tells of itself are not entered.
 """
 
 from __future__ import annotations
@@ -23,6 +23,9 @@ from juicecap.naming import unwritable
 
 if TYPE_CHECKING:
     from datasets import Dataset
+
+
+SYSTEM = ("/proc/", "/sys/")
 
 
 def open_dataset(path: str, options: Options) -> Dataset:
@@ -79,10 +82,15 @@ def _files(root: Path, prefix: str, is_taken: Callable[[str], bool], above: tupl
             continue
         if entry.is_dir():
             real = os.path.realpath(entry.path)
-            if real not in above:
+            if real not in above and not is_of_the_system(real):
                 yield from _files(root, f"{name}/", is_taken, (*above, real))
         elif is_taken(entry.name) and entry.is_file():
             yield name
+
+
+def is_of_the_system(real: str) -> bool:
+    """Whether a folder, without links in its path, is one whose content the system makes up: it has no end, and no media."""
+    return f"{real}/".startswith(SYSTEM)
 
 
 def _nothing(place: Path, options: Options) -> str:
