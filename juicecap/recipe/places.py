@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,9 @@ from juicecap.recipe.problems import Problem, near, suggestion
 from juicecap.recipe.work_dir import ADVICE, obstacle
 from juicecap.sample import shown_path
 from juicecap.vlm.journal.marks import is_journal
+
+MOST_SIBLINGS = 1000
+"""Names in a folder among which a near one is looked for."""
 
 
 def dataset_format(recipe: Recipe) -> tuple[str | None, list[Problem]]:
@@ -85,7 +89,7 @@ def _dataset(recipe: Recipe) -> tuple[str | None, list[Problem]]:
 
 
 def _near_path(path: Path) -> str:
-    siblings = [each.name for each in path.parent.iterdir()] if path.parent.is_dir() else []
+    siblings = [each.name for each in itertools.islice(path.parent.iterdir(), MOST_SIBLINGS)] if path.parent.is_dir() else []
     close = near(path.name, siblings)
     return f"did you mean {str(path.parent / close)!r}?" if close else ""
 

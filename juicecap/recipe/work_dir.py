@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from juicecap.data.atomic import replacing
+from juicecap.data.atomic import replacing, write_error
 from juicecap.data.checksum import is_sealed
 from juicecap.errors import DataError
 from juicecap.plain import kind_at, kind_of, read_beginning, read_plain
@@ -68,7 +68,11 @@ def claim(root: Path) -> None:
         DataError: something is in the way, or the marker cannot be written.
         EnvironmentFailure: the disk is full or fails.
     """
-    if what := obstacle(root):
+    try:
+        what = obstacle(root)
+    except OSError as error:
+        raise write_error(root, error) from error
+    if what:
         raise DataError(f"{root}/{what}: {ADVICE}")
     if not is_marked(root):
         with replacing(root / MARKER, through_links=False) as stream:

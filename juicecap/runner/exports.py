@@ -16,6 +16,9 @@ from juicecap.plain import read_plain
 from juicecap.recipe.work_dir import LARGEST, noted
 from juicecap.vlm.base import digest_of
 
+MOST_LOOKED_AT = 100
+"""Outputs beside which it is looked for what killed runs left."""
+
 
 class Exports:
     """The outputs of a run folder, as its file `exports.json` has them."""
@@ -24,8 +27,8 @@ class Exports:
         self._file = file
 
     def outputs(self) -> list[Path]:
-        """All that were ever begun: what killed runs left lies beside them."""
-        return [Path(path) for path in self._read()]
+        """The last that were begun: what killed runs left lies beside them."""
+        return [Path(path) for path in list(self._read())[-MOST_LOOKED_AT:]]
 
     def wrote(self, output: Path, state: str) -> bool:
         """Whether what is at `output` in this state was written there by a run of this folder, and by nobody since."""

@@ -184,7 +184,7 @@ def _identify_engines(steps: Sequence[Step], journal: Journal | None) -> None:
 def _keep_readable(stage: Stage, step_file: Path, format_: str, owner: str) -> None:
     """Write what a step left as a table that people can read, unless an earlier run did."""
     table = step_file.with_suffix(f".{format_}")
-    if not table.exists():
+    if not os.path.lexists(table):
         write_export(stage.dataset, table, owner=owner)
 
 
