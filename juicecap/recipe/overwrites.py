@@ -10,11 +10,15 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from juicecap.data.export import export_target
+from juicecap.data.export import FORMATS, export_target
+from juicecap.data.source.options import Options
 from juicecap.plain import kind_at
 from juicecap.recipe.model import Recipe
 from juicecap.recipe.problems import Problem
 from juicecap.recipe.work_dir import FILES, FOLDERS, JOURNAL, is_resolved_recipe
+
+OF_DATASETS = ("dataset_dict.json", "dataset_info.json", "metadata.csv", "metadata.jsonl", "state.json")
+"""Names of files that tell of a dataset's folder, though an export could have such a suffix."""
 
 JOURNAL_PARTS = ("", "-journal", "-shm", "-wal")
 """Ends of the names of a journal's files."""
@@ -48,8 +52,8 @@ def output_at(recipe: Recipe, path: Path) -> str:
         return "a file of the run folder"
     if any(real in (each, *each.parents) for each in (_real(recipe.work_dir), target.parent, _real(recipe.journal).parent)):
         return "a folder of the run"
-    dataset = _real(recipe.dataset_path)
-    return "in the folder of the dataset" if dataset.is_dir() and dataset in real.parents else ""
+    in_dataset = recipe.dataset_path and _real(recipe.dataset_path) in real.parents
+    return "in the folder of the dataset" if in_dataset else ""
 
 
 def _of_the_export(recipe: Recipe) -> Iterator[Problem]:
@@ -58,15 +62,30 @@ def _of_the_export(recipe: Recipe) -> Iterator[Problem]:
     if not recipe.export_shard_size and (kind := kind_at(path, follow=True)):
         yield recipe.source.problem(trail, f"export_path: {path} is {kind}; give the path of a file")
         return
-    for what, file in inputs(recipe):
-        if _same(target, file) or (recipe.export_shard_size and os.path.exists(file) and _real(target) in _real(file).parents):
-            yield recipe.source.problem(trail, f"export_path: {target} is {what}; the run would overwrite it")
-            return
+    if what := _read_at(recipe, target):
+        yield recipe.source.problem(trail, f"export_path: {target} is {what}; the run would overwrite it")
+        return
     if recipe.export_shard_size and _real(target) in (_real(recipe.work_dir), *_real(recipe.work_dir).parents):
         yield recipe.source.problem(trail, f"export_path: {target} cannot hold the shards and the run folder too")
     elif place := _place_in(recipe.work_dir, target):
         message = f"export_path: {target} is where a run keeps its {place}"
         yield recipe.source.problem(trail, message, hint="give another path, or set work_dir to another folder")
+
+
+def _read_at(recipe: Recipe, target: Path) -> str:
+    """What of that which the recipe reads would be lost with a file, or with a folder for shards, in words; empty: nothing."""
+    if not target.exists():
+        return ""
+    real = _real(target)
+    for what, file in inputs(recipe):
+        if _same(target, file) or (recipe.export_shard_size and os.path.exists(file) and real in _real(file).parents):
+            return what
+    if any(_real(each) in real.parents for each in recipe.custom_operator_paths) and target.suffix == ".py":
+        return "the file of an op"
+    if recipe.dataset_path and _real(recipe.dataset_path) in real.parents:
+        known = target.suffix.lower().removeprefix(".") in FORMATS and target.name not in OF_DATASETS
+        return "" if known or target.is_dir() else "a part of the dataset"
+    return "a medium" if target.is_file() and Options().media_column(target.name) else ""
 
 
 def _of_the_journal(recipe: Recipe) -> Iterator[Problem]:

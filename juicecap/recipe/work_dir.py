@@ -37,8 +37,10 @@ _BEGINNING = 2**16
 """Bytes of a file of lines that are looked at."""
 
 _PREVIEWED = ("preview.html", "preview.jsonl")
+
 PAGE = b'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Preview of '
 """How the page of a preview begins."""
+
 _TABLE = re.compile(
     r"[0-9a-f]{32}\.(arrow|media)|\d\d+-\w+-[0-9a-f]{16}\.(arrow|jsonl|merged|parquet)|"
     r"\.juicecap--[0-9a-f]{16}\.tmp|tmp[a-z0-9_]{8}"

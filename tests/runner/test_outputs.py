@@ -282,6 +282,35 @@ class TestExports:
             juicecap.run(recipe, overwrite=True)
         assert tree(texts.folder) == before
 
+    @pytest.mark.parametrize(
+        ("file", "what"),
+        [
+            ("clips/a.mp4", "a part of the dataset"),
+            ("clips/metadata.csv", "a part of the dataset"),
+            ("clips/notes.txt", "a part of the dataset"),
+            ("ops/mine.py", "the file of an op"),
+            ("other/b.png", "a medium"),
+        ],
+    )
+    def test_one_over_what_lies_in_a_folder_that_the_recipe_reads(self, texts, file: str, what: str) -> None:
+        for name in ("clips", "ops", "other"):
+            (texts.folder / name).mkdir()
+        path = texts.folder / file
+        for name in ("clips/a.mp4", file):
+            (texts.folder / name).write_text("")
+        folders = {"dataset_path": str(texts.folder / "clips"), "custom_operator_paths": str(texts.folder / "ops"), "process": []}
+        with pytest.raises(RecipeError, match=f"is {what}; the run would overwrite it"):
+            texts.run(overwrite=True, export_path=str(path), export_type="jsonl", **folders)
+        assert path.read_text() == ""
+
+    def test_one_beside_the_clips_is_an_output_as_any(self, texts) -> None:
+        clips = texts.folder / "clips"
+        clips.mkdir()
+        (clips / "a.mp4").write_text("")
+        keys = {"dataset_path": str(clips), "export_path": str(clips / "captions.jsonl"), "process": []}
+        for _ in range(2):
+            assert texts.run(**keys).exported == 1
+
     def test_shards_in_the_place_of_a_folder_with_the_dataset(self, texts) -> None:
         folder = texts.run(export_shard_size=200).export_path
         shard = min(folder.glob("*.jsonl"))
