@@ -19,9 +19,9 @@ from typing import Any
 from loguru import logger
 
 import juicecap
-from juicecap.data.devices import check_devices
 from juicecap.data.export import export_target, write_export
 from juicecap.data.export.shards import check_folder
+from juicecap.data.surroundings import check_devices, check_working_directory
 from juicecap.errors import BugError, JuicecapError
 from juicecap.notice import say_once
 from juicecap.ops.table import rejections
@@ -62,6 +62,7 @@ def run_local(
     """See `runner.run`."""
     began, started = time.monotonic(), datetime.now(UTC)
     check_devices()
+    check_working_directory()
     if wrong := overwrite_problems(recipe):
         raise failure(wrong, recipe.source.text)
     if metrics:

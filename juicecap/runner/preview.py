@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from juicecap.data.lines import write_lines
+from juicecap.data.surroundings import check_working_directory
 from juicecap.errors import MediaError, SampleError
 from juicecap.media.picture import Picture
 from juicecap.media.pool import DecodePool
@@ -85,6 +86,7 @@ def run_preview(recipe: Recipe, number: int) -> Preview:
     Raises:
         RecipeError, DataError, EnvironmentFailure: as a run.
     """
+    check_working_directory()
     make_folder(recipe.work_dir)
     claim(recipe.work_dir)
     folder = recipe.work_dir / FOLDER

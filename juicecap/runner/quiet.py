@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from juicecap.data.devices import check_devices
+from juicecap.data.surroundings import check_devices
 
 
 @contextmanager

@@ -252,8 +252,21 @@ def test_a_closed_pipe_or_a_closed_output_without_devices_is_no_error(recipe: Pa
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.parametrize("verb", ["run", "preview"])
+def test_a_working_directory_that_is_gone_is_the_environments_fault(recipe: Path, verb: str) -> None:
+    (recipe.parent / "gone").mkdir()
+    line = f"cd {recipe.parent}/gone && rmdir ../gone && exec {sys.executable} -m juicecap {verb} {recipe}"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(["bash", "-c", line], env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (4, "")
+    assert done.stderr == (
+        "the working directory cannot be used (No such file or directory). Change to another one and run again.\n"
+    )
+    assert not (recipe.parent / "out.run").exists()
+
+
 def test_devices_that_are_missing_are_told_to_callers_from_python_too(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("juicecap.data.devices.NEEDED", ("/nowhere/null",))
+    monkeypatch.setattr("juicecap.data.surroundings.NEEDED", ("/nowhere/null",))
     with pytest.raises(EnvironmentFailure, match="there is no /nowhere/null here"):
         juicecap.run(recipe)
     with pytest.raises(EnvironmentFailure, match="there is no /nowhere/null here"):

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 
 from juicecap.data.compressed import SUFFIXES as PACKED
 from juicecap.data.compressed import inner_suffix
-from juicecap.data.devices import check_devices
 from juicecap.data.source import file_list, metadata, webdataset
 from juicecap.data.source.folder import is_of_the_system
 from juicecap.data.source.options import Options
+from juicecap.data.surroundings import check_devices
 from juicecap.errors import DataError
 from juicecap.naming import unwritable
 from juicecap.sample import shown_path
