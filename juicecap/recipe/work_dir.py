@@ -60,7 +60,11 @@ def obstacle(root: Path) -> str:
     else:
         begun = any(_is_ours(root / name) for name in (".lock", "exports.json"))
         foreign = [name for name in states if not _is_left(root / name, begun=begun)]
-    return f"{foreign[0]} is not juicecap's, and a run would write over it" if foreign else ""
+    if not foreign:
+        return ""
+    if not os.access(root / foreign[0], os.R_OK):
+        return f"{foreign[0]} may not be read by this user, so whose it is cannot be told"
+    return f"{foreign[0]} is not juicecap's, and a run would write over it"
 
 
 def claim(root: Path) -> None:

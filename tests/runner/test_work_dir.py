@@ -395,3 +395,12 @@ def test_a_recipe_in_a_pipe_is_waited_for_but_not_for_good(
     line = f"{sys.executable} -m juicecap check <(sleep 1; echo 'nonsense: 1'; sleep 0.5; echo 'process: []')"
     done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False)
     assert "a recipe has no key 'nonsense'" in done.stderr
+
+
+def test_what_may_not_be_read_is_told_as_such(texts, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Root may read whatever there is."""
+    texts.run()
+    (texts.work_dir / "log.jsonl").write_text("{}\n")
+    monkeypatch.setattr("os.access", lambda path, mode: not str(path).endswith("log.jsonl"))
+    with pytest.raises(JuicecapError, match=r"log\.jsonl may not be read by this user, so whose it is cannot be told: move it"):
+        texts.run()
