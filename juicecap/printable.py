@@ -24,3 +24,9 @@ def printable_line(text: str) -> str:
 def printable_json(text: str) -> str:
     """JSON in which such characters are escaped, so that it says the same."""
     return _UNPRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def one_line(text: str, most: int) -> str:
+    """As `printable_line`, cut to `most` characters."""
+    line = printable_line(text)
+    return line if len(line) <= most else f"{line[: most - 1]}…"

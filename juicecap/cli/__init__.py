@@ -12,17 +12,13 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
-from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import Any
 
 import juicecap
 from juicecap.cli.interrupt import INTERRUPTED, ending_in_good_order, ending_with, ignored_at_the_end
+from juicecap.cli.printing import let_go_of_closed_pipes, nowhere, say, show
 from juicecap.errors import BugError, JuicecapError, not_ours
 from juicecap.printable import printable
-from juicecap.secrecy import hidden
-
-if TYPE_CHECKING:
-    from _typeshed import SupportsWrite
 
 VERBS = {
     "check": "find what is wrong with a recipe before it costs anything",
@@ -45,50 +41,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with ending_in_good_order():
             options = _parser(given).parse_args(given)  # imports the verb, which takes a moment
             return int(_verb(options.verb).main(options))
-    except BugError as error:
-        _say(f"juicecap: this is a bug in juicecap, please report it: {error}")
-        return error.exit_code
-    except JuicecapError as error:
-        _say(str(error))
-        return error.exit_code
-    except KeyboardInterrupt:
-        behind_the_echo = "\n" if sys.stderr and sys.stderr.isatty() else ""
-        kept = "; what is finished is kept, run the same command again to go on" if given[:1] in (["run"], ["preview"]) else ""
-        _say(f"{behind_the_echo}interrupted{kept}")
-        return INTERRUPTED
     except BrokenPipeError:  # `juicecap ops | head`
         return 0
-    except Exception as error:  # noqa: BLE001  (the top of the program: whatever arrives here is a bug, or the machine's)
-        return _untranslated(error)
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  (the top of the program)
+        return _told(error, given)
     finally:
-        _let_go_of_closed_pipes()
+        let_go_of_closed_pipes()
 
 
-def _untranslated(error: Exception) -> int:
-    """The exit code of an error that nobody said anything about."""
+def _told(error: BaseException, given: Sequence[str]) -> int:
+    """Say what ended the program; returns its exit code."""
+    if isinstance(error, KeyboardInterrupt):
+        behind_the_echo = "\n" if sys.stderr and sys.stderr.isatty() else ""
+        kept = "; what is finished is kept, run the same command again to go on" if given[:1] in (["run"], ["preview"]) else ""
+        say(f"{behind_the_echo}interrupted{kept}")
+        return INTERRUPTED
+    if isinstance(error, JuicecapError):
+        say(f"juicecap: this is a bug in juicecap, please report it: {error}" if isinstance(error, BugError) else str(error))
+        return error.exit_code
     if failure := not_ours(error):
-        _say(str(failure))
+        say(str(failure))
         return failure.exit_code
-    _say("".join(traceback.format_exception(error)).rstrip())
-    _say("juicecap: this is a bug in juicecap, please report it with the lines above")
+    say("".join(traceback.format_exception(error)).rstrip())
+    say("juicecap: this is a bug in juicecap, please report it with the lines above")
     return BugError.exit_code
-
-
-def _say(text: str) -> None:
-    """Tell people, if they listen: a terminal that is gone changes no exit code. A bug's lines hold no key either."""
-    with suppress(OSError):
-        print(printable(hidden(text)), file=sys.stderr)
-
-
-def _let_go_of_closed_pipes() -> None:
-    """Write what is still buffered, here where a reader who left is no error: at the interpreter's end it would be one."""
-    for stream in (sys.stdout, sys.stderr):
-        if stream is None:  # closed by who started the program
-            continue
-        try:
-            stream.flush()
-        except OSError:  # the reader left, or the disk behind a redirection is full
-            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def entry() -> None:
@@ -113,12 +89,17 @@ def _open_closed_descriptors() -> None:
         try:
             os.fstat(number)
         except OSError:
-            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+            os.set_inheritable(nowhere(), True)
 
 
 class _Parser(argparse.ArgumentParser):
-    def _print_message(self, message: str, file: SupportsWrite[str] | None = None) -> None:
-        super()._print_message(printable(message or ""), file)
+    """Prints help as verbs print results: that it could not be printed is no success."""
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        if file is sys.stdout:
+            show(message.removesuffix("\n"))
+        else:
+            super()._print_message(printable(message or ""), file)
 
 
 def _parser(given: Sequence[str]) -> argparse.ArgumentParser:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
 from juicecap.cli import recipe as recipe_arguments
+from juicecap.cli.printing import show, show_json
 from juicecap.errors import RecipeError
-from juicecap.printable import printable, printable_json
 from juicecap.recipe import examine
 from juicecap.recipe.problems import Problem, failure
 
@@ -27,9 +27,9 @@ def main(options: argparse.Namespace) -> int:
         return _as_json(options)
     recipe, report = recipe_arguments.checked(options)
     for line in (*recipe.notices, *map(str, report.warnings), *report.unseen):
-        print(printable(f"note: {line}"))
+        show(f"note: {line}")
     rows = f"{report.looked_at_rows:,} rows looked at" if report.looked_at_rows else "no rows looked at"
-    print(printable(f"{options.recipe}: no problems ({len(recipe.steps)} ops, {rows})"))
+    show(f"{options.recipe}: no problems ({len(recipe.steps)} ops, {rows})")
     return 0
 
 
@@ -47,8 +47,8 @@ def _as_json(options: argparse.Namespace) -> int:
             "rows": report.looked_at_rows,
             "all_rows": report.all_rows_looked_at,
         }
-    told = {"recipe": str(options.recipe), "ok": not found["problems"], **found}
-    print(printable_json(json.dumps(told, ensure_ascii=False, indent=2)))
+    with suppress(BrokenPipeError):  # the exit code is the recipe's, whoever reads
+        show_json({"recipe": str(options.recipe), "ok": not found["problems"], **found}, indent=2, ensure_ascii=False)
     return failure([], "").exit_code if found["problems"] else 0
 
 

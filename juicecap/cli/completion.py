@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from juicecap.cli.printing import show
 from juicecap.errors import JuicecapError
 
 SHELLS = ("bash", "fish", "zsh")
@@ -24,7 +25,7 @@ def main(options: argparse.Namespace) -> int:
     """Print the script."""
     from argcomplete.shell_integration import shellcode
 
-    print(shellcode(["juicecap"], shell=options.shell).strip())
+    show(shellcode(["juicecap"], shell=options.shell).strip())
     return 0
 
 

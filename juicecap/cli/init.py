@@ -5,13 +5,15 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shutil
 from pathlib import Path
 
-from juicecap.errors import DataError, UsageError
-from juicecap.printable import printable
+from juicecap.cli.printing import show
+from juicecap.data.outputs import write_new
+from juicecap.errors import DataError, JuicecapError, UsageError
+from juicecap.naming import unwritable
 from juicecap.recipe.schema import recipe_schema
 from juicecap.recipe.template import RECIPE, SCHEMA, TEMPLATES, fitting_recipe, recipe_text, samples
+from juicecap.sample import shown_path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,6 +29,9 @@ def main(options: argparse.Namespace) -> int:
     """Write the files and say what to do next."""
     folder = os.path.normpath(options.folder) if options.folder else ""
     folder = "" if folder == "." else folder
+    for path in (options.folder, options.dataset or ""):
+        if why := unwritable(path):
+            raise UsageError(f"{shown_path(path)} {why}")
     template, copied = options.template or "demo", []
     if options.dataset:
         template, text = fitting_recipe(folder, options.template, options.dataset)
@@ -38,12 +43,23 @@ def main(options: argparse.Namespace) -> int:
         raise UsageError(f"{', '.join(taken)} exists, and nothing is overwritten; give another folder: juicecap init DIR")
     try:
         place.mkdir(parents=True, exist_ok=True)
-        (place / RECIPE).write_text(text, encoding="utf-8")
-        (place / SCHEMA).write_text(json.dumps(recipe_schema(), ensure_ascii=False) + "\n", encoding="utf-8")
-        for each in copied:
-            shutil.copyfile(each, place / each.name)
     except OSError as error:
         raise DataError(f"{folder or '.'}: the recipe cannot be written: {error.strerror or error}") from error
-    print(printable(f"{place / RECIPE} written: {TEMPLATES[template]}"))
-    print(printable(f"next: juicecap check {place / RECIPE}"))
+    schema = json.dumps(recipe_schema(), ensure_ascii=False) + "\n"
+    _write(place, {RECIPE: text.encode(), SCHEMA: schema.encode(), **{each.name: each.read_bytes() for each in copied}})
+    show(f"{place / RECIPE} written: {TEMPLATES[template]}")
+    show(f"next: juicecap check {place / RECIPE}")
     return 0
+
+
+def _write(place: Path, files: dict[str, bytes]) -> None:
+    """All of the files, or none."""
+    written: list[Path] = []
+    try:
+        for name, content in files.items():
+            write_new(place / name, content)
+            written.append(place / name)
+    except JuicecapError:
+        for file in written:
+            file.unlink(missing_ok=True)
+        raise

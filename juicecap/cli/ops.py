@@ -5,18 +5,17 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import inspect
-import json
 import shutil
 import sys
 import textwrap
 from typing import Any
 
 from juicecap.cli import operators
+from juicecap.cli.printing import show, show_json
 from juicecap.errors import JuicecapError
 from juicecap.ops import catalog
 from juicecap.ops.base import Op
 from juicecap.ops.schema import Parameter, default_text, family, parameters
-from juicecap.printable import printable, printable_json
 from juicecap.recipe.schema import op_schema
 from juicecap.recipe.snippet import example, snippet
 
@@ -36,9 +35,9 @@ def main(options: argparse.Namespace) -> int:
     operators.load(options)
     if options.json:
         told = _facts(catalog.find(options.name)) if options.name else _table()
-        print(printable_json(json.dumps(told, indent=2, ensure_ascii=False, default=str)))
+        show_json(told, indent=2, ensure_ascii=False, default=str)
     else:
-        print(printable(_one(catalog.find(options.name)) if options.name else _all()))
+        show(_one(catalog.find(options.name)) if options.name else _all())
     return 0
 
 

@@ -6,8 +6,8 @@ import argparse
 
 from juicecap.cli import recipe as recipe_arguments
 from juicecap.cli.numbers import amount
+from juicecap.cli.printing import show
 from juicecap.errors import UsageError
-from juicecap.printable import printable
 
 SLOWEST = 0.001
 """Tokens in a second: one in a quarter of an hour."""
@@ -42,5 +42,5 @@ def main(options: argparse.Namespace) -> int:
         plan = make_plan(recipe, look_at_all=options.all)
     names = ("gpu_hour", "input_mtok", "output_mtok", "tokens_per_second")
     told = plan_text(plan, Prices(**{name: getattr(options, name) for name in names}))
-    print(printable(recipe.hidden.text(told)))
+    show(recipe.hidden.text(told))
     return 0

@@ -7,7 +7,7 @@ import webbrowser
 
 from juicecap.cli import recipe as recipe_arguments
 from juicecap.cli.numbers import MOST_PREVIEWED, whole
-from juicecap.printable import printable
+from juicecap.cli.printing import show
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,16 +23,16 @@ def main(options: argparse.Namespace) -> int:
     """Print the preview and write its page."""
     recipe, _ = recipe_arguments.checked(options)
     with recipe_arguments.in_silence(recipe):
-        from juicecap.data.atomic import replacing
+        from juicecap.data.outputs import write_output
+        from juicecap.recipe.work_dir import PAGE
         from juicecap.report.preview import preview_page, preview_text
         from juicecap.runner.preview import run_preview
 
         preview = run_preview(recipe, options.number)
         page = preview.folder / "preview.html"
-        with replacing(page) as stream:
-            stream.write(recipe.hidden.text(preview_page(preview)).encode("utf-8", "backslashreplace"))
-    print(recipe.hidden.text(preview_text(preview)))
-    print(printable(f"page    {page}"))
+        write_output(page, PAGE, recipe.hidden.text(preview_page(preview)).encode("utf-8", "backslashreplace"))
+    show(recipe.hidden.text(preview_text(preview)))
+    show(f"page    {page}")
     if options.open:
         webbrowser.open(page.absolute().as_uri())
     return 0

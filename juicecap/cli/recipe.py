@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
 from loguru import logger
 
+from juicecap.cli.printing import say
 from juicecap.hidden import Hidden
-from juicecap.printable import printable
 from juicecap.recipe import Recipe, Report, examine
 from juicecap.recipe.problems import failure
 
@@ -56,6 +55,4 @@ def in_silence(recipe: Recipe) -> Iterator[None]:
 
 
 def _note(hidden: Hidden, message: Message) -> None:
-    if sys.stderr:  # None where it was closed by who started the program
-        with suppress(OSError):
-            print(printable(f"note: {hidden.text(message.record['message'])}"), file=sys.stderr)
+    say(f"note: {hidden.text(message.record['message'])}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -12,9 +11,10 @@ from loguru import logger
 
 from juicecap.cli import recipe as recipe_arguments
 from juicecap.cli.numbers import whole
+from juicecap.cli.printing import say, show
 from juicecap.cli.warnings import not_an_error
 from juicecap.data.source.options import MOST_RECORDS
-from juicecap.printable import printable
+from juicecap.errors import EnvironmentFailure
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -53,6 +53,6 @@ def main(options: argparse.Namespace) -> int:
             metrics=options.metrics,
         )
     if not options.quiet:
-        with suppress(OSError):  # the exit code is the run's, whoever reads
-            print(printable(summary(result)), file=sys.stderr if options.json else sys.stdout)
+        with suppress(OSError, EnvironmentFailure):  # the exit code is the run's, whoever reads
+            (say if options.json else show)(summary(result))
     return result.exit_code

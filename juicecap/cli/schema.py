@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import json
 
 from juicecap.cli import operators
-from juicecap.printable import printable_json
+from juicecap.cli.printing import show_json
 from juicecap.recipe.schema import recipe_schema
 
 
@@ -18,5 +17,5 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(options: argparse.Namespace) -> int:
     """Print the schema."""
     operators.load(options)
-    print(printable_json(json.dumps(recipe_schema(), indent=2, ensure_ascii=False)))
+    show_json(recipe_schema(), indent=2, ensure_ascii=False)
     return 0

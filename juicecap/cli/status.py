@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 import time
@@ -14,6 +13,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from juicecap.cli.printing import show, show_json
 from juicecap.report.status import status_text
 from juicecap.runner.status import RunStatus, read_status
 
@@ -45,7 +45,10 @@ def main(options: argparse.Namespace) -> int:
 
 def _print(options: argparse.Namespace) -> RunStatus:
     status = read_status(options.folder)
-    print(json.dumps(asdict(status)) if options.json else _text(status), flush=True)
+    if options.json:
+        show_json(asdict(status))
+    else:
+        show(_text(status))
     return status
 
 
@@ -56,7 +59,7 @@ def _print_changes(options: argparse.Namespace) -> None:
         status = read_status(options.folder)
         state = status.state, [step.state for step in status.steps]
         if state != shown:
-            print(_text(status), flush=True)
+            show(_text(status))
         shown = state
         if not status.at_work:
             return

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from juicecap.errors import DataError, EnvironmentFailure
+from juicecap.plain import kind_at
 
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 DISK_FAILS = (errno.EFBIG, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
@@ -27,23 +28,27 @@ _AT_WORKING_DIRECTORY, _EXCHANGE = -100, 2  # of Linux's renameat2
 
 
 @contextmanager
-def replacing(path: Path, owner: str = "", ready: Callable[[Path], None] | None = None) -> Iterator[BinaryIO]:
+def replacing(
+    path: Path, owner: str = "", ready: Callable[[Path], None] | None = None, *, through_links: bool = True
+) -> Iterator[BinaryIO]:
     """A stream into a temporary file that becomes `path` when the block ends well, and vanishes when it does not.
 
-    The temporary file (`stream.name`) stands in the folder of `path`, which is made if missing. File and folder are flushed
-    to disk. A link is written through. Whatever was at `path` stays until the last moment. `owner` names the writer for
+    The temporary file (`stream.name`) is new and stands in the folder of `path`, which is made if missing. File and folder are
+    flushed to disk. A link is written through, and a device or a pipe is left as it is; without `through_links`, for paths in
+    folders of ours, it is itself replaced. Whatever file was at `path` stays until the last moment. `owner` names the writer for
     `remove_leftovers`. `ready` is called with the temporary file when that is whole and on disk, right before it is renamed.
 
     Raises:
-        DataError: the file cannot be written there.
+        DataError: the file cannot be written there, or something stands there that is no file, such as a device.
         EnvironmentFailure: the disk is full or fails.
     """
-    target = Path(os.path.realpath(path))
-    if target.is_dir():
-        raise DataError(f"{path} cannot be written: it is a folder. Give the path of a file.")
+    try:
+        target = _target(path, through_links=through_links)
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise write_error(path, error) from error
     temporary = _temporary(target, owner)
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("xb") as stream:
             yield stream
             stream.flush()
@@ -60,19 +65,21 @@ def replacing(path: Path, owner: str = "", ready: Callable[[Path], None] | None 
 
 
 def swap_in(path: Path, content: bytes, owner: str = "") -> None:
-    """Replace a file that tells of the moment: it is there whole or not at all, but not flushed to disk.
+    """Replace a file that tells of the moment: it is there whole or not at all, but not flushed to disk. No link is followed.
 
-    Its temporary file always has the same name, so that one that a killed process left is used by the next. Whoever calls this
-    is the only one to write `path`.
+    Its temporary file always has the same name, so that one that a killed process left is taken away by the next; it is made
+    anew each time, so that nothing that has its name is written into. Whoever calls this is the only one to write `path`.
 
     Raises:
         DataError: the file cannot be written there.
         EnvironmentFailure: the disk is full or fails.
     """
-    target = Path(os.path.realpath(path))
-    temporary = target.parent / f".juicecap-{owner}-{target.name}.tmp"
     try:
-        temporary.write_bytes(content)
+        target = _target(path, through_links=False)
+        temporary = target.parent / f".juicecap-{owner}-{target.name}.tmp"
+        temporary.unlink(missing_ok=True)
+        with temporary.open("xb") as stream:
+            stream.write(content)
         temporary.replace(target)
     except OSError as error:
         raise write_error(path, error) from error
@@ -153,6 +160,18 @@ def write_error(path: Path, error: OSError) -> DataError | EnvironmentFailure:
     if error.errno in DISK_FAILS:
         return EnvironmentFailure(f"{path} cannot be written: {reason}. Run again once that is mended.")
     return DataError(f"{path} cannot be written: {reason}. Choose another path or change its permissions.")
+
+
+def _target(path: Path, *, through_links: bool) -> Path:
+    """Where what is written to `path` goes.
+
+    Raises:
+        DataError: something stands there that is no file.
+    """
+    target = Path(os.path.realpath(path)) if through_links else Path(os.path.realpath(path.parent)) / path.name
+    if (kind := kind_at(target)) and (through_links or kind == "a folder"):
+        raise DataError(f"{path} cannot be written: it is {kind}. Give the path of a file.")
+    return target
 
 
 def _temporary(target: Path, owner: str) -> Path:

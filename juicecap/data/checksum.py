@@ -12,6 +12,8 @@ from pathlib import Path
 
 import xxhash
 
+from juicecap.plain import open_plain
+
 _MARK = b"\njuicecap xxh3 "
 _LENGTH = len(_MARK) + 16
 _BLOCK = 2**20
@@ -33,9 +35,20 @@ def sound(path: Path) -> bool:
     Raises:
         OSError: it cannot be read.
     """
-    with path.open("rb") as file:
+    with os.fdopen(open_plain(path, follow=True), "rb") as file:
         length = file.seek(0, os.SEEK_END) - _LENGTH
         return length >= 0 and _checksum(file, length) == file.read()
+
+
+def is_sealed(path: Path) -> bool:
+    """Whether a plain file ends as those that were sealed do, whatever is in it. Only its end is read.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with os.fdopen(open_plain(path), "rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - _LENGTH))
+        return file.read(len(_MARK)) == _MARK
 
 
 def _checksum(file: BufferedReader | BufferedRandom, length: int) -> bytes:

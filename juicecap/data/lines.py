@@ -21,17 +21,17 @@ def json_text(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, default=_plain)
 
 
-def write_lines(path: Path, records: Iterable[Mapping[str, Any]]) -> int:
+def write_lines(path: Path, records: Iterable[Mapping[str, Any]], *, through_links: bool = True) -> int:
     """Write records as UTF-8 JSON lines in place of whatever was at `path`; returns how many.
 
-    A value that JSON does not have, such as bytes, is written as Python shows it.
+    A value that JSON does not have, such as bytes, is written as Python shows it. `through_links` as for `atomic.replacing`.
 
     Raises:
         DataError: the file cannot be written there.
         EnvironmentFailure: the disk is full.
     """
     count = 0
-    with replacing(path) as stream:
+    with replacing(path, through_links=through_links) as stream:
         for record in records:
             line = json.dumps(record, ensure_ascii=False, default=_plain_or_shown)
             stream.write(line.encode("utf-8", "backslashreplace") + b"\n")

@@ -125,7 +125,7 @@ def write_arrow(
     """
     import pyarrow as pa
 
-    with replacing(path, owner) as stream:
+    with replacing(path, owner, through_links=False) as stream:
         with pa.ipc.new_stream(stream, schema) as writer:
             for batch in batches:
                 if allowance:

@@ -8,29 +8,19 @@ from __future__ import annotations
 
 import errno
 import os
-import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from juicecap.errors import EnvironmentFailure, MediaError
 from juicecap.media.rules import DEFAULT_RULES, MediaRules
+from juicecap.naming import unnameable
+from juicecap.plain import FLAGS, kind_of
 from juicecap.sample import is_remote, shown_path
-
-_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
-"""A pipe that takes a file's place between two looks must not hold up who opens it."""
 
 _FOLDER = os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC | getattr(os, "O_PATH", os.O_RDONLY)
 
 LONGEST_PATH = 4096
 """Bytes that no path reaches. The system refuses longer ones; following their links before that could take for ever."""
-
-_KINDS = {
-    stat.S_IFDIR: "a folder",
-    stat.S_IFIFO: "a named pipe",
-    stat.S_IFSOCK: "a socket",
-    stat.S_IFCHR: "a device",
-    stat.S_IFBLK: "a device",
-}
 
 _NO_SUCH_FILE = (errno.ENOENT, errno.ENOTDIR)
 _TOO_LONG = "is longer than a path can be"
@@ -62,13 +52,15 @@ def open_file(path: str, rules: MediaRules = DEFAULT_RULES) -> Iterator[int]:
     """
     if is_remote(path):
         raise MediaError("REMOTE_NOT_ALLOWED", f"{shown_path(path)} is an address, and remote media are off (allow_remote)")
+    if why := unnameable(path):
+        raise MediaError("UNREADABLE", f"{shown_path(path)} {why}", retryable=True)  # in another locale it may be there
     if why := _unfit(path):
         raise MediaError("FILE_NOT_FOUND", f"{shown_path(path)} {why}")
     if not lies_inside(path, rules):
         raise _outside(path, rules)
     try:
         _check_kind(path, os.stat(path), rules)
-        fd = os.open(path, _FLAGS)
+        fd = os.open(path, os.O_RDONLY | FLAGS)
     except OSError as error:
         raise _refusal(path, error) from error
     try:
@@ -96,9 +88,8 @@ def _unfit(path: str) -> str:
 
 
 def _check_kind(path: str, status: os.stat_result, rules: MediaRules) -> None:
-    kind = stat.S_IFMT(status.st_mode)
-    if kind != stat.S_IFREG:
-        raise MediaError("NOT_A_FILE", f"{shown_path(path)} is {_KINDS.get(kind, 'something else')}, not a file")
+    if kind := kind_of(status):
+        raise MediaError("NOT_A_FILE", f"{shown_path(path)} is {kind}, not a file")
     if status.st_size == 0:
         raise MediaError("UNREADABLE", f"{shown_path(path)} is empty")
     if status.st_size > rules.max_bytes:

@@ -24,6 +24,7 @@ from juicecap.errors import EnvironmentFailure, SampleError, SettingsError
 from juicecap.ops.asking import Forecast, answered, forecast, identify
 from juicecap.ops.columns_and_tokens import ColumnsAndTokens
 from juicecap.ops.fate import Fate, Usage
+from juicecap.ops.media_options import root_problems
 from juicecap.ops.run_options import IGNORED, is_run_only
 from juicecap.ops.table import fates_of, kept, rejections, step_table
 from juicecap.ops.types import NOT_EMPTY, type_problems
@@ -59,7 +60,7 @@ class Op(ColumnsAndTokens, ABC):
             cls.name = cls.__module__.rpartition(".")[2]
 
     def __post_init__(self) -> None:
-        found = type_problems(self) or [*self.token_problems(), *self.problems()]
+        found = type_problems(self) or [*self.token_problems(), *root_problems(self), *self.problems()]
         if found:
             raise SettingsError(self.name, found)
 

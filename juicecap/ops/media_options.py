@@ -6,9 +6,18 @@ import os
 from dataclasses import dataclass, field
 
 from juicecap.media.rules import DEFAULT_RULES, MediaRules
+from juicecap.naming import unnameable
 from juicecap.ops.numbers import Amount, Megabytes, Pixels, Seconds
 from juicecap.ops.run_options import RUN_ONLY
 from juicecap.ops.types import NOT_EMPTY
+from juicecap.sample import shown_path
+
+
+def root_problems(settings: object) -> list[tuple[str, str]]:
+    """What is wrong with the `media_root` of settings that have one, as (parameter, sentence) pairs."""
+    root = getattr(settings, "media_root", None) or ""
+    why = "cannot be a path: it holds a null character" if "\0" in root else unnameable(root)
+    return [("media_root", f"media_root: {shown_path(root)} {why}")] if why else []
 
 
 @dataclass(frozen=True, kw_only=True)

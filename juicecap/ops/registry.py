@@ -33,8 +33,8 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from juicecap.data.regular import NotRegular, read_regular
 from juicecap.errors import DataError, EnvironmentFailure
+from juicecap.plain import NotPlain, read_beginning
 
 if TYPE_CHECKING:
     from juicecap.ops.base import Op
@@ -168,9 +168,9 @@ def _source(file: Path) -> bytes:
     try:
         if file.suffix != ".py" and file.exists():
             raise DataError(f"custom_operator_paths: {file} is not a Python file")
-        source = read_regular(file, MAX_BYTES)
-    except NotRegular as error:
-        raise DataError(f"custom_operator_paths: {file} {error.strerror}") from error
+        source = read_beginning(file, MAX_BYTES + 1, follow=True)
+    except NotPlain as error:
+        raise DataError(f"custom_operator_paths: {file} is no regular file") from error
     except OSError as error:
         lacks = error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
         what = "does not exist" if lacks else f"cannot be read: {error.strerror}"
@@ -195,6 +195,6 @@ def source_of(op: type[Op]) -> str:
     if op.__module__.startswith("juicecap."):
         return ""
     try:
-        return read_regular(inspect.getfile(op), MAX_BYTES).decode("utf-8", "replace")
+        return read_beginning(Path(inspect.getfile(op)), MAX_BYTES, follow=True).decode("utf-8", "replace")
     except (OSError, TypeError):
         return ""

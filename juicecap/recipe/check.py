@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
+from juicecap.data import export
 from juicecap.errors import DataError
 from juicecap.hidden import Hidden
 from juicecap.recipe.columns import missing_columns, problem_of, taken_columns
@@ -87,7 +88,7 @@ def _compared(recipe: Recipe, budget: float) -> Report:
     found.problems += [*problems, *export_problems(recipe)]
     unfit, doubtful = misfits(recipe)
     found.problems += unfit
-    found.warnings += [*doubtful, *_literal_prompts(recipe)]
+    found.warnings += [*doubtful, *_literal_prompts(recipe), *_formulas(recipe)]
     sight = Sight(complete=False)
     if format_ is not None:
         try:
@@ -166,6 +167,20 @@ def _literal_prompts(recipe: Recipe) -> Iterator[Problem]:
         if isinstance(prompt, str) and hasattr(step.op, "prompt_key") and (name := _COLUMN.search(prompt)):
             message = f"prompt is sent as it is, {name[0]!r} too; prompt_key names a column with a prompt for each sample"
             yield problem_of(recipe, step, "prompt", message)
+
+
+def _formulas(recipe: Recipe) -> Iterator[Problem]:
+    """That captions in a CSV may be formulas, unless the recipe says what is to become of them."""
+    try:
+        format_ = export.format_of(recipe.export_path, recipe.export_type)
+    except DataError:  # which is told already
+        return
+    if format_ == "csv" and recipe.source.values.get("export_csv_formulas") is None:
+        message = (
+            "export_path: a spreadsheet runs cells of a CSV that begin with =, +, - or @ as formulas; "
+            "export_csv_formulas: escape puts an apostrophe in front of them, and raw leaves them as they are"
+        )
+        yield recipe.source.problem(("export_path",), message)
 
 
 def _doubtful(sentence: str, doubt: Doubt, sight: Sight) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 from juicecap.data.source import format_of, open_source
 from juicecap.data.source.options import IMAGE_SUFFIXES, VIDEO_SUFFIXES
-from juicecap.errors import DataError, SampleError
+from juicecap.errors import DataError, EnvironmentFailure, SampleError
 from juicecap.sample import HIDDEN, ORIGIN, media_paths
 
 ROWS = 200
@@ -45,12 +45,17 @@ def guess(path: str) -> Guess:
 
     Raises:
         DataError: there is no such dataset here, it cannot be read, or no column holds videos or images.
+        EnvironmentFailure: there is no room for temporary files.
     """
     format_ = format_of(path)
     if format_ == "hub":
         raise DataError(f"{path} does not exist. Give a dataset file or a folder on this machine.")
-    with tempfile.TemporaryDirectory() as cache:
-        rows = open_source(path, cache_folder=Path(cache), limit=ROWS).to_list()
+    try:
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as cache:
+            rows = open_source(path, cache_folder=Path(cache), limit=ROWS).to_list()
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise EnvironmentFailure(f"{path} cannot be looked at in the folder for temporary files (TMPDIR): {reason}") from error
     columns = [name for name in rows[0] if name not in HIDDEN]
     found = Guess(
         rows=len(rows),

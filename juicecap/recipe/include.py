@@ -17,6 +17,7 @@ from typing import Any
 
 from juicecap.errors import RecipeError
 from juicecap.hidden import Hidden
+from juicecap.naming import unnameable
 from juicecap.recipe.environment import BadVariable, Filled, fill
 from juicecap.recipe.nodes import MAX_NODES
 from juicecap.recipe.problems import Problem, lines_of, shown
@@ -130,12 +131,14 @@ class Included:
 
     def _text(self, path: Path, told: str, above: Mapping[str, str]) -> str:
         """The text of the file."""
-        real = "" if "\0" in str(path) else os.path.realpath(path)
+        real = "" if "\0" in str(path) or unnameable(str(path)) else os.path.realpath(path)
         if real in above:
             through = list(above.values())[list(above).index(real) + 1 :]
             way = f" through {', '.join(through)}" if through else ""
             raise _Refused(f"{told} includes itself{way}")
         self._count(files=1)
+        if why := unnameable(str(path)):
+            raise _Refused(f"{told} {why}")
         if refusal := _refusal(path, real):
             raise _Refused(f"{told}: {refusal}")
         try:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from jsonargparse.typing import NonNegativeInt, PositiveInt
 
+from juicecap.data.export import CsvFormulas
 from juicecap.ops.columns_and_tokens import ColumnsAndTokens
 from juicecap.ops.media_options import MediaOptions
 from juicecap.ops.numbers import Seed
@@ -59,6 +60,8 @@ class RecipeKeys(MediaOptions, ColumnsAndTokens):
     """Format of the export; null: by the suffix of `export_path`."""
     export_shard_size: NonNegativeInt = 0
     """Size in bytes of the shards into which the export is cut, by the rows in memory; 0: one file."""
+    export_csv_formulas: CsvFormulas = "raw"
+    """Texts in a CSV that a spreadsheet takes for formulas: `escape` puts an apostrophe before them, `raw` leaves them alone."""
     executor_type: str = "default"
     """Who runs the ops; `default`: this process."""
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from juicecap.errors import DataError, RecipeError
+from juicecap.naming import unnameable
 from juicecap.ops import catalog, registry, schema
 from juicecap.ops.columns_and_tokens import ColumnsAndTokens
 from juicecap.ops.media_options import MediaOptions
@@ -27,6 +28,7 @@ from juicecap.recipe.problems import Problem, failure, shown, suggestion
 from juicecap.recipe.source import Source
 from juicecap.recipe.steps import Findings, steps_of
 from juicecap.recipe.text import bare, is_named_yaml, parse, read
+from juicecap.sample import shown_path
 
 COLUMNS_AND_TOKENS = tuple(each.name for each in fields(ColumnsAndTokens))
 """Keys that a recipe sets for all of its ops; `text_keys` is the ops' `text_key`."""
@@ -104,6 +106,7 @@ def draft_recipe(path: str | os.PathLike[str], overrides: Sequence[str] = ()) ->
         suffixes=_listed(keys.suffixes),
         export_type=keys.export_type,
         export_shard_size=keys.export_shard_size,
+        export_csv_formulas=keys.export_csv_formulas,
         notices=tuple(found.notices),
         resolved=source.written,
         source=source,
@@ -223,6 +226,9 @@ def _load_operators(source: Source, paths: Sequence[str], found: Findings) -> No
     key = "custom_operator_paths"
     for path in paths:
         trail = next((each for each in source.filled if each[:1] == (key,) and source.as_text(each) == path), (key,))
+        if why := unnameable(path):
+            found.problems.append(source.problem((key,), source.named.message(trail, f"{shown_path(path)} {why}")))
+            continue
         try:
             registry.load_files([path])
         except DataError as error:

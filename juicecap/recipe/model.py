@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from juicecap.data.export import CsvFormulas
 from juicecap.hidden import Hidden
 from juicecap.ops.base import Op
 from juicecap.ops.run_options import OnError, RunOptions
@@ -63,6 +64,7 @@ class Recipe:
     export_type: str | None
     export_shard_size: int
     """In bytes; 0: one file."""
+    export_csv_formulas: CsvFormulas
 
     notices: tuple[str, ...]
     """What is ignored or assumed, a sentence each, to be said once."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,16 +11,23 @@ from juicecap.data import export, source
 from juicecap.data.export.shards import check_folder
 from juicecap.data.source.options import Options
 from juicecap.errors import DataError
+from juicecap.naming import unnameable, unwritable
 from juicecap.recipe.model import Recipe
+from juicecap.recipe.overwrites import clashes
 from juicecap.recipe.problems import Problem, near, suggestion
+from juicecap.recipe.work_dir import ADVICE, obstacle
+from juicecap.sample import shown_path
 from juicecap.vlm.journal.marks import is_journal
 
-RUN_FILES = ("journal.sqlite", "log.jsonl", "manifest.json", "rejected.jsonl", "report.html", "status.json")
-"""Files of the run folder that a run writes."""
+MOST_SIBLINGS = 1000
+"""Names in a folder among which a near one is looked for."""
 
 
 def dataset_format(recipe: Recipe) -> tuple[str | None, list[Problem]]:
     """The format of the dataset, or None and why there is nothing to look at."""
+    path = recipe.dataset_path
+    if why := unnameable(path) or unwritable(os.path.abspath(path)):
+        return None, [recipe.source.problem(("dataset_path",), f"dataset_path: {shown_path(path)} {why}")]
     try:
         return _dataset(recipe)
     except (OSError, ValueError) as error:  # no permission, a name too long, a NUL in it
@@ -28,12 +36,33 @@ def dataset_format(recipe: Recipe) -> tuple[str | None, list[Problem]]:
 
 
 def export_problems(recipe: Recipe) -> list[Problem]:
-    """What is wrong with `export_path` and `work_dir`."""
+    """What is wrong with `export_path`, `work_dir` and `journal`."""
+    if unnamed := _unnameable(recipe):
+        return unnamed
     try:
         return list(_export(recipe))
     except (OSError, ValueError) as error:
         message = f"export_path cannot be looked at: {_reason(error)}"
         return [recipe.source.problem(("export_path",), message)]
+
+
+def overwrite_problems(recipe: Recipe) -> list[Problem]:
+    """What a run would destroy, or cannot name: for a recipe that nobody has checked."""
+    if unnamed := _unnameable(recipe):
+        return unnamed
+    try:
+        return [*clashes(recipe), *_journal(recipe)]
+    except (OSError, ValueError) as error:
+        message = f"export_path cannot be looked at: {_reason(error)}"
+        return [recipe.source.problem(("export_path",), message)]
+
+
+def _unnameable(recipe: Recipe) -> list[Problem]:
+    values = recipe.source.values
+    paths = {"export_path": recipe.export_path}
+    paths |= {name: path for name, path in (("work_dir", recipe.work_dir), ("journal", recipe.journal)) if values.get(name)}
+    told = {name: why for name, path in paths.items() if (why := unnameable(str(path)))}
+    return [recipe.source.problem((name,), f"{name}: {shown_path(str(paths[name]))} {why}") for name, why in told.items()]
 
 
 def _reason(error: OSError | ValueError) -> str:
@@ -60,7 +89,7 @@ def _dataset(recipe: Recipe) -> tuple[str | None, list[Problem]]:
 
 
 def _near_path(path: Path) -> str:
-    siblings = [each.name for each in path.parent.iterdir()] if path.parent.is_dir() else []
+    siblings = [each.name for each in itertools.islice(path.parent.iterdir(), MOST_SIBLINGS)] if path.parent.is_dir() else []
     close = near(path.name, siblings)
     return f"did you mean {str(path.parent / close)!r}?" if close else ""
 
@@ -77,18 +106,14 @@ def _export(recipe: Recipe) -> Iterator[Problem]:
     except DataError as error:
         hint = suggestion(path.suffix, [f".{each}" for each in export.FORMATS])
         yield recipe.source.problem(trail, f"export_path: {error}", hint=hint)
-    if recipe.export_shard_size:
+    clashing = list(clashes(recipe))
+    if recipe.export_shard_size and not clashing:
         try:
             check_folder(export.export_target(path, recipe.export_shard_size))
         except DataError as error:
             yield recipe.source.problem(trail, f"export_path: {error}")
-    elif path.is_dir():
-        yield recipe.source.problem(trail, f"export_path: {path} is a folder; give the path of a file")
-    for what, file in _inputs(recipe):
-        if _same(path, file):
-            yield recipe.source.problem(trail, f"export_path: {path} is {what}; the run would overwrite it")
-            break
-    yield from _run_folder(recipe)
+    yield from clashing
+    yield from _run_folder(recipe, told=bool(clashing))
     yield from _journal(recipe)
 
 
@@ -105,27 +130,16 @@ def _journal(recipe: Recipe) -> Iterator[Problem]:
         yield recipe.source.problem(("journal",), f"journal: {recipe.journal} is not a file; give the path of a file")
 
 
-def _same(path: str | Path, other: str | Path) -> bool:
-    """Whether both are names of one file that is there."""
-    return os.path.exists(path) and os.path.exists(other) and Path(path).samefile(other)
-
-
-def _inputs(recipe: Recipe) -> Iterator[tuple[str, str]]:
-    yield "the dataset", recipe.dataset_path
-    yield "the recipe", str(recipe.path)
-    for path in recipe.custom_operator_paths:
-        yield "the file of an op", path
-
-
-def _run_folder(recipe: Recipe) -> Iterator[Problem]:
-    written = [recipe.work_dir / name for name in RUN_FILES]
-    if any(_same(recipe.dataset_path, file) for file in written):
-        message = f"dataset_path: the run would overwrite {recipe.dataset_path}, which lies in its run folder"
-        yield recipe.source.problem(("dataset_path",), message, hint="copy it, or set work_dir to another folder")
+def _run_folder(recipe: Recipe, *, told: bool) -> Iterator[Problem]:
+    """`told`: what the run would overwrite is told already."""
     folders = {"export_path": recipe.export_path.parent}
-    if recipe.source.values.get("work_dir"):  # else it lies beside the export
-        folders["work_dir"] = recipe.work_dir
+    key = "export_path"  # beside which it lies
+    if recipe.source.values.get("work_dir"):
+        key = "work_dir"
+        folders[key] = recipe.work_dir
     for name, folder in folders.items():
         blocking = next((each for each in (folder, *folder.parents) if each.exists() and not each.is_dir()), None)
         if blocking:
             yield recipe.source.problem((name,), f"{name}: {blocking} is a file, not a folder")
+    if not told and (what := obstacle(recipe.work_dir)):
+        yield recipe.source.problem((key,), f"{key}: {recipe.work_dir / what}", hint=ADVICE)

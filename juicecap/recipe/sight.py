@@ -14,6 +14,7 @@ from juicecap.data.record import Record
 from juicecap.data.source import csv_table, file_list, folder, json_list, jsonl, metadata
 from juicecap.data.source.options import Options
 from juicecap.errors import SampleError
+from juicecap.naming import unnameable
 from juicecap.recipe.model import Recipe, Step
 from juicecap.sample import ORIGIN, is_remote, media_paths, shown_path
 
@@ -161,5 +162,7 @@ def _count(sample: dict[str, Any], where: str, media: MediaCount, deadline: floa
         if is_remote(path):
             if not media.remote:
                 media.failed(f"{where}: {shown_path(path)} is an address, and remote media are off (allow_remote)")
+        elif why := unnameable(path):
+            media.failed(f"{where}: {shown_path(path)} {why}")
         elif not os.path.isfile(path):
             media.failed(f"{where}: {shown_path(path)} {'is not a file' if os.path.exists(path) else 'does not exist'}")

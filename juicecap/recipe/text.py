@@ -17,7 +17,7 @@ from typing import Any
 
 import yaml
 
-from juicecap.data.regular import NotRegular, read_regular
+from juicecap.plain import NotPlain, kind_at, read_beginning, read_pipe
 from juicecap.recipe.nodes import MAX_NODES, Loader, NotYaml, compose
 from juicecap.recipe.problems import Problem, failure, lines_of, shown, suggestion
 
@@ -28,6 +28,9 @@ MAX_BYTES = 1_000_000
 
 MOST_SIBLINGS = 1000
 """Recipes of a folder among which a near name is looked for."""
+
+PATIENCE = 30.0
+"""Seconds that a recipe in a pipe is waited for, and each piece of it."""
 
 LONGEST_WORD = 100
 """Characters of a number, or of another value that is not text."""
@@ -66,21 +69,26 @@ class Parsed:
 
 
 def read(path: Path, *, waiting: bool = True) -> str:
-    """The text of a recipe file. `waiting`: it may be a pipe, and whoever writes into it is waited for.
+    """The text of a recipe file. `waiting`: it may be a pipe, and whoever writes into it is waited for, `PATIENCE` long.
 
     Raises:
         RecipeError: there is no such file, or it cannot be a recipe.
     """
     try:
-        if waiting:
+        if not waiting:
+            data = read_beginning(path, MAX_BYTES + 1, follow=True)
+        elif kind_at(path, follow=True) == "a named pipe":
+            data = read_pipe(path, MAX_BYTES + 1, PATIENCE)
+        else:
             with path.open("rb") as stream:
                 data = stream.read(MAX_BYTES + 1)
-        else:
-            data = read_regular(path, MAX_BYTES)
+    except TimeoutError:
+        hint = "write the recipe into a file, or let what writes it begin first"
+        raise _unreadable(path, f"is a pipe into which nobody has written for {PATIENCE:.0f} seconds", hint) from None
     except FileNotFoundError:
         raise _unreadable(path, "there is no such file", suggestion(path.name, _siblings(path))) from None
-    except NotRegular as error:
-        raise _unreadable(path, str(error.strerror)) from None
+    except NotPlain:
+        raise _unreadable(path, "is no regular file") from None
     except IsADirectoryError:
         raise _unreadable(path, "is a folder, not a recipe") from None
     except (OSError, ValueError) as error:

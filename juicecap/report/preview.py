@@ -12,6 +12,7 @@ from juicecap.media.encode import jpeg
 from juicecap.media.picture import Picture
 from juicecap.media.thumbnail import thumbnail
 from juicecap.printable import printable
+from juicecap.recipe.work_dir import PAGE
 from juicecap.runner.preview import Preview, Question, Seen
 from juicecap.sample import visible
 from juicecap.vlm.base import Answer, Part
@@ -78,11 +79,11 @@ def _short(value: Any) -> str:
 
 
 def _page(preview: Preview) -> Iterator[str]:
-    title = escape(f"Preview of {preview.recipe.path}")
+    recipe = escape(str(preview.recipe.path))
     policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
-    yield f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
+    yield f"{PAGE.decode()}{recipe}</title>"
     yield f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
-    yield f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head><body><h1>{title}</h1>'
+    yield f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head><body><h1>Preview of {recipe}</h1>'
     yield f'<p class="note">{escape(_timings(preview))}</p>'
     for name, steps in preview.samples.items():
         yield f"<section><h2>{escape(name)}</h2>"

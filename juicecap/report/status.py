@@ -4,43 +4,47 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 
-from juicecap.printable import printable
+from juicecap.printable import one_line, printable
 from juicecap.report import words
 from juicecap.runner.status import RunStatus
+
+LONGEST_NAME, LONGEST_PATH, LONGEST_MESSAGE = 200, 1000, 8000
+"""Characters that are shown."""
 
 GO_ON = "What is finished is kept; the same command again goes on"
 
 
 def status_text(status: RunStatus, width: int, now: datetime | None = None) -> str:
-    """The run, a line or two for each op."""
-    return "\n".join(_lines(status, width, now or datetime.now(UTC)))
+    """The run, a line or two for each op, whatever its file says: nothing in it makes a terminal do anything."""
+    return printable("\n".join(_lines(status, width, now or datetime.now(UTC))))
 
 
 def _lines(status: RunStatus, width: int, now: datetime) -> Iterator[str]:
-    yield f"{'run':<10}{printable(_shown(status.work_dir))}: {_state(status, now)}"
-    yield f"{'recipe':<10}{printable(_shown(status.recipe))}"
+    yield f"{'run':<10}{_shown(status.work_dir)}: {_state(status, now)}"
+    yield f"{'recipe':<10}{_shown(status.recipe)}"
     if status.samples is not None:
         yield f"{'in':<10}{words.plural(status.samples, 'sample')}"
     for step in status.steps:
-        yield words.cut(words.title(step, status.step_count), width)
+        yield words.cut(words.title(replace(step, op=one_line(step.op, LONGEST_NAME)), status.step_count), width)
         yield from words.wrapped(words.told(step), width, indent="    ")
     if waiting := status.step_count - len(status.steps):
         yield f"{words.plural(waiting, 'op')} not begun{' yet' if status.at_work else ''}"
     if status.exported is not None:
         yield f"{'out':<10}{words.plural(status.exported, 'sample')}, {status.rejected:,} rejected on the way"
-        yield f"{'output':<10}{printable(_shown(status.export_path))}"
+        yield f"{'output':<10}{_shown(status.export_path)}"
     if status.message:
-        yield printable(status.message)
+        yield status.message if len(status.message) <= LONGEST_MESSAGE else f"{status.message[:LONGEST_MESSAGE]}…"
     if status.state in ("failed", "interrupted", "killed"):
-        where = "" if status.working_directory == os.getcwd() else f", from {printable(status.working_directory)}"  # noqa: PTH109
-        yield f"{GO_ON}{where}."
+        where = one_line(status.working_directory, LONGEST_PATH)
+        yield f"{GO_ON}." if where == _here() else f"{GO_ON}, from {where}."
 
 
 def _state(status: RunStatus, now: datetime) -> str:
     said = (now - datetime.fromisoformat(status.updated)).total_seconds()
-    lasted, process = words.duration(status.seconds), f"process {status.pid} on {printable(status.host)}"
+    lasted, process = words.duration(status.seconds), f"process {status.pid} on {one_line(status.host, LONGEST_NAME)}"
     if status.at_work:
         doing = {"loading": "reading the dataset", "running": "at work", "exporting": "writing the output"}[status.state]
         return f"{doing} for {lasted}, {process}"
@@ -53,5 +57,14 @@ def _state(status: RunStatus, now: datetime) -> str:
 
 def _shown(path: str) -> str:
     """The path as it would be typed here, if it is below the working directory."""
-    relative = os.path.relpath(path)
-    return path if relative.startswith(os.pardir) else relative
+    here = _here()
+    relative = os.path.relpath(path, here) if here and path.startswith("/") else path
+    return one_line(path if relative.startswith(os.pardir) else relative, LONGEST_PATH)
+
+
+def _here() -> str:
+    """The working directory; empty if it is there no more."""
+    try:
+        return os.getcwd()  # noqa: PTH109
+    except OSError:
+        return ""

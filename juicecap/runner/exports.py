@@ -12,7 +12,12 @@ import os
 from pathlib import Path
 
 from juicecap.data.atomic import replacing
+from juicecap.plain import read_plain
+from juicecap.recipe.work_dir import LARGEST, noted
 from juicecap.vlm.base import digest_of
+
+MOST_LOOKED_AT = 100
+"""Outputs beside which it is looked for what killed runs left."""
 
 
 class Exports:
@@ -22,8 +27,8 @@ class Exports:
         self._file = file
 
     def outputs(self) -> list[Path]:
-        """All that were ever begun: what killed runs left lies beside them."""
-        return [Path(path) for path in self._read()]
+        """The last that were begun: what killed runs left lies beside them."""
+        return [Path(path) for path in list(self._read())[-MOST_LOOKED_AT:]]
 
     def wrote(self, output: Path, state: str) -> bool:
         """Whether what is at `output` in this state was written there by a run of this folder, and by nobody since."""
@@ -53,15 +58,13 @@ class Exports:
 
     def _read(self) -> dict[str, list[str]]:
         try:
-            loaded = json.loads(self._file.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            loaded = json.loads(read_plain(self._file, LARGEST))
+        except (OSError, ValueError, RecursionError):
             return {}
-        if not isinstance(loaded, dict):
-            return {}
-        return {path: [*map(str, states)] for path, states in loaded.items() if isinstance(states, list)}
+        return noted(loaded)
 
     def _write(self, known: dict[str, list[str]]) -> None:
-        with replacing(self._file) as stream:
+        with replacing(self._file, through_links=False) as stream:
             stream.write(json.dumps(known, indent=2).encode("utf-8") + b"\n")
 
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from juicecap.data.atomic import NO_SPACE, remove, remove_leftovers, replacing, write_error
+from juicecap.data.lines import write_lines
 from juicecap.errors import DataError, UsageError
+from juicecap.recipe.work_dir import RECIPE, claim
 from juicecap.runner.exports import Exports, state_of
 from juicecap.runner.lock import locked
 
@@ -68,7 +70,7 @@ class RunFolder:
         Raises:
             UsageError: it is not.
             EnvironmentFailure: another run is using the folder, or the disk is full.
-            DataError: the folder cannot be made.
+            DataError: the folder cannot be made, or something that no run wrote is in the way there.
         """
         exports = Exports(self.root / "exports.json")
 
@@ -81,8 +83,10 @@ class RunFolder:
             return state
 
         found()
-        self._create()
+        make_folder(self.root)
+        claim(self.root)
         with locked(self.root):
+            make_folder(self.steps)
             self._clean(exports.outputs())
             before = found()
             exports.begin(output)
@@ -100,14 +104,6 @@ class RunFolder:
             finally:
                 remove(self.scratch)
 
-    def _create(self) -> None:
-        try:
-            self.steps.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            if error.errno in NO_SPACE:
-                raise write_error(self.root, error) from error
-            raise DataError(f"the run folder {self.root} cannot be made ({error.strerror}); set work_dir to another") from error
-
     def _clean(self, outputs: list[Path]) -> None:
         """Take away what runs of this folder left that were killed; whoever calls this holds the lock."""
         remove(self.scratch)
@@ -121,12 +117,31 @@ class RunFolder:
         except OSError as error:
             raise write_error(self.scratch, error) from error
 
+    def write_rejected(self, records: Iterable[Mapping[str, Any]]) -> int:
+        """Replace the file of those who failed; returns how many there are."""
+        return write_lines(self.rejected, records, through_links=False)
+
     def write_manifest(self, facts: Mapping[str, Any]) -> None:
         """Replace the manifest."""
-        with replacing(self.manifest) as stream:
+        with replacing(self.manifest, through_links=False) as stream:
             stream.write(json.dumps(facts, indent=2, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n")
 
     def write_recipe(self, text: str) -> None:
         """Keep the recipe as it was resolved."""
-        with replacing(self.root / "recipe.yaml") as stream:
+        with replacing(self.root / RECIPE, through_links=False) as stream:
             stream.write(text.encode("utf-8", "backslashreplace"))
+
+
+def make_folder(folder: Path) -> None:
+    """Make a run folder, or one in it, unless it is there.
+
+    Raises:
+        EnvironmentFailure: the disk is full.
+        DataError: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        if error.errno in NO_SPACE:
+            raise write_error(folder, error) from error
+        raise DataError(f"the run folder {folder} cannot be made ({error.strerror}); set work_dir to another") from error

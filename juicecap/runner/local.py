@@ -21,16 +21,18 @@ from loguru import logger
 import juicecap
 from juicecap.data.export import export_target, write_export
 from juicecap.data.export.shards import check_folder
-from juicecap.data.lines import write_lines
+from juicecap.data.surroundings import check_devices, check_working_directory
 from juicecap.errors import BugError, JuicecapError
 from juicecap.notice import say_once
 from juicecap.ops.table import rejections
 from juicecap.recipe import Recipe, Step, missing_columns, taken_columns
+from juicecap.recipe.places import overwrite_problems
 from juicecap.recipe.problems import failure
 from juicecap.recipe.resolved import resolved_text
 from juicecap.runner.folder import RunFolder
 from juicecap.runner.loading import Loaded, load
 from juicecap.runner.log import logging_to
+from juicecap.runner.metrics import check_metrics
 from juicecap.runner.progress import Progress
 from juicecap.runner.quiet import quiet_datasets
 from juicecap.runner.reporter import Reporter
@@ -60,6 +62,12 @@ def run_local(
 ) -> RunResult:
     """See `runner.run`."""
     began, started = time.monotonic(), datetime.now(UTC)
+    check_devices()
+    check_working_directory()
+    if wrong := overwrite_problems(recipe):
+        raise failure(wrong, recipe.source.text)
+    if metrics:
+        check_metrics(recipe, metrics)
     folder = RunFolder(recipe.work_dir)
     output = export_target(recipe.export_path, recipe.export_shard_size)
     if recipe.export_shard_size:
@@ -86,7 +94,7 @@ def run_local(
             reporter.phase("running", samples=len(loaded.everything))
             finished = _run_steps(recipe, loaded, folder, reporter, journal, retry_rejected=retry_rejected, fresh=fresh)
         last = finished[-1].stage.dataset if finished else loaded.dataset
-        rejected = write_lines(folder.rejected, _rejected(recipe, loaded, finished))
+        rejected = folder.write_rejected(_rejected(recipe, loaded, finished))
         result = RunResult(
             samples=len(loaded.everything),
             steps=(*loaded.results, *(each.result for each in finished)),
@@ -105,6 +113,7 @@ def run_local(
             shard_size=recipe.export_shard_size,
             owner=folder.owner,
             ready=ready,
+            csv_formulas=recipe.export_csv_formulas,
         )
         folder.write_manifest(_manifest(recipe, result, started, limit, reporter.engine_seconds()))
         reporter.finished(result)
@@ -160,7 +169,7 @@ def _run_steps(
         except JuicecapError as error:
             logger.bind(event="failed", op=step.name).error("{}: {}", step.name, error)
             with suppress(JuicecapError):  # such as a full disk, which is being told already
-                write_lines(folder.rejected, _rejected(recipe, loaded, finished, watch.records()))
+                folder.write_rejected(_rejected(recipe, loaded, finished, watch.records()))
             raise
         finished.append(done)
         _log_step(done.result)
@@ -180,7 +189,7 @@ def _identify_engines(steps: Sequence[Step], journal: Journal | None) -> None:
 def _keep_readable(stage: Stage, step_file: Path, format_: str, owner: str) -> None:
     """Write what a step left as a table that people can read, unless an earlier run did."""
     table = step_file.with_suffix(f".{format_}")
-    if not table.exists():
+    if not os.path.lexists(table):
         write_export(stage.dataset, table, owner=owner)
 
 

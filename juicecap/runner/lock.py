@@ -18,8 +18,19 @@ from io import FileIO
 from pathlib import Path
 
 from juicecap.data.atomic import write_error
-from juicecap.errors import EnvironmentFailure
+from juicecap.errors import DataError, EnvironmentFailure
 from juicecap.notice import say_once
+from juicecap.plain import open_plain
+from juicecap.printable import one_line
+
+FILE, HEAD = ".lock", b'{"pid": '
+"""The file, and what it begins with once a run held it."""
+
+LONGEST = 80
+"""Characters of a fact about the holder that are told."""
+
+_LARGEST = 4096
+"""Bytes of the file that are read."""
 
 _TRIES, _PAUSE = 3, 0.05
 """Who asks whether a run is alive (`is_locked`) holds the lock for less than that."""
@@ -33,16 +44,19 @@ def locked(folder: Path) -> Iterator[None]:
 
     Raises:
         EnvironmentFailure: another run holds it; the message says which.
-        DataError: the folder cannot be written.
+        DataError: the folder cannot be written, or the lock's file is one of somebody else.
     """
-    file = folder / ".lock"
-    try:
-        stream = file.open("a+b", buffering=0)  # what could not be written is not tried again when it is closed
+    file = folder / FILE
+    try:  # without a buffer: what could not be written is not tried again when it is closed
+        stream = os.fdopen(open_plain(file, os.O_RDWR | os.O_CREAT), "r+b", buffering=0)
     except OSError as error:
         raise write_error(file, error) from error
     with stream:
         _lock(stream, folder)
         try:
+            if not HEAD.startswith(stream.read(len(HEAD))):
+                raise DataError(f"{file} is not what a run writes, so it is left as it is; set work_dir to another folder")
+            stream.seek(0)
             stream.truncate(0)
             facts = {"pid": os.getpid(), "host": socket.gethostname(), "since": datetime.now(UTC).isoformat(timespec="seconds")}
             stream.write(json.dumps(facts).encode() + b"\n")
@@ -72,16 +86,17 @@ def _lock(stream: FileIO, folder: Path) -> None:
 def _holder(stream: FileIO) -> str:
     try:
         stream.seek(0)
-        facts = json.loads(stream.read())
-        return f" (process {facts['pid']} on {facts['host']}, since {facts['since']})"
-    except (OSError, ValueError, KeyError, TypeError):
+        facts = json.loads(stream.read(_LARGEST))
+        pid, host, since = (one_line(str(facts[name]), LONGEST) for name in ("pid", "host", "since"))
+        return f" (process {pid} on {host}, since {since})"
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return ""  # it has not written its facts yet
 
 
 def is_locked(folder: Path) -> bool | None:
     """Whether a run holds the folder; None where that cannot be told. Nothing is written."""
     try:
-        with (folder / ".lock").open("rb") as stream:
+        with os.fdopen(open_plain(folder / FILE), "rb") as stream:
             fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True

@@ -21,6 +21,7 @@ from loguru import logger
 
 from juicecap.data.atomic import write_error
 from juicecap.hidden import NOTHING, Hidden
+from juicecap.plain import open_plain
 from juicecap.secrecy import SHORTEST, hidden
 
 if TYPE_CHECKING:
@@ -37,7 +38,8 @@ def logging_to(file: Path, secrets: Iterable[str] = (), values: Hidden = NOTHING
         DataError, EnvironmentFailure: the file cannot be written.
     """
     try:
-        stream = file.open("a", encoding="utf-8", errors="backslashreplace")
+        handle = open_plain(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        stream = os.fdopen(handle, "a", encoding="utf-8", errors="backslashreplace")
     except OSError as error:
         raise write_error(file, error) from error
     keys = {os.environ.get(name, "").strip(): name for name in secrets}

@@ -6,7 +6,12 @@ Format: https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
+from juicecap.data.outputs import output_file, write_output
+from juicecap.errors import UsageError
+from juicecap.recipe import Recipe
+from juicecap.recipe.overwrites import output_at
 from juicecap.runner.status import AT_WORK, RunStatus, StepStatus
 
 _COUNTERS: dict[str, tuple[str, Callable[[StepStatus], float]]] = {
@@ -22,6 +27,31 @@ _GAUGES: dict[str, tuple[str, Callable[[StepStatus], float]]] = {
     "requests_in_flight": ("Requests that engines are working on.", lambda step: step.in_flight),
     "step_seconds": ("Seconds since the op began, or that it took.", lambda step: step.seconds),
 }
+
+
+BEGINNING = b"# HELP juicecap_run_up "
+"""What a file of figures begins with, in all versions: by this one knows it again."""
+
+
+def check_metrics(recipe: Recipe, path: Path) -> None:
+    """Make sure that figures may be written there.
+
+    Raises:
+        UsageError: the run reads or writes something else there, or somebody else's file is there, or no file.
+        DataError: its folder is not there.
+    """
+    if what := output_at(recipe, path):
+        raise UsageError(f"--metrics {path}: that is {what}; give the path of a new file")
+    output_file(path, BEGINNING)
+
+
+def write_metrics(path: Path, status: RunStatus, owner: str) -> None:
+    """Replace the file of figures, as long as it is one.
+
+    Raises:
+        UsageError, DataError, EnvironmentFailure: it cannot be written.
+    """
+    write_output(path, BEGINNING, metrics_text(status).encode(errors="replace"), owner)
 
 
 def metrics_text(status: RunStatus) -> str:

@@ -13,13 +13,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from juicecap.data.lines import write_lines
-from juicecap.errors import DataError, MediaError, ModelError, SampleError
+from juicecap.data.surroundings import check_working_directory
+from juicecap.errors import MediaError, ModelError, SampleError
 from juicecap.media.picture import Picture
 from juicecap.media.pool import DecodePool
 from juicecap.media.rules import MediaRules
 from juicecap.media.sizes import FrameSizes
 from juicecap.ops.fate import Fate
 from juicecap.recipe import Recipe, Step
+from juicecap.recipe.work_dir import claim
+from juicecap.runner.folder import make_folder
 from juicecap.runner.looked_at import open_dataset, spread
 from juicecap.sample import Sample, sample_name, visible
 from juicecap.vlm import core
@@ -84,11 +87,11 @@ def run_preview(recipe: Recipe, number: int) -> Preview:
     Raises:
         RecipeError, DataError, EnvironmentFailure: as a run.
     """
+    check_working_directory()
+    make_folder(recipe.work_dir)
+    claim(recipe.work_dir)
     folder = recipe.work_dir / FOLDER
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataError(f"the folder {folder} cannot be made ({error.strerror}); set work_dir to another") from error
+    make_folder(folder)
     dataset = open_dataset(recipe, folder)
     samples: list[Sample] = [dataset[row] for row in spread(len(dataset), number)]
     preview = Preview(recipe=recipe, folder=folder, total=len(dataset))
@@ -109,7 +112,9 @@ def run_preview(recipe: Recipe, number: int) -> Preview:
     core.close_engines()
     for sample in samples:
         preview.results.setdefault(_name(sample, recipe), []).append(visible(sample))
-    write_lines(folder / "preview.jsonl", (sample for results in preview.results.values() for sample in results))
+    write_lines(
+        folder / "preview.jsonl", (sample for results in preview.results.values() for sample in results), through_links=False
+    )
     return preview
 
 

@@ -20,11 +20,10 @@ from typing import NamedTuple, Self
 
 from loguru import logger
 
-from juicecap.data.atomic import swap_in
-from juicecap.errors import DataError, JuicecapError
+from juicecap.errors import JuicecapError
 from juicecap.ops.fate import Fate
 from juicecap.recipe import Recipe
-from juicecap.runner.metrics import metrics_text
+from juicecap.runner.metrics import write_metrics
 from juicecap.runner.progress import Progress
 from juicecap.runner.result import RunResult, StepResult
 from juicecap.runner.status import RunStatus, State, StepStatus, write_status
@@ -100,9 +99,7 @@ class Reporter:
 
     def __enter__(self) -> Self:
         if self._metrics:
-            if not self._metrics.absolute().parent.is_dir():
-                raise DataError(f"the figures for monitors cannot be written: there is no folder {self._metrics.parent}")
-            self._swap_in_metrics()
+            self._write_metrics(self._metrics)
         self._write()
         self._thread.start()
         return self
@@ -192,11 +189,10 @@ class Reporter:
         self._written = time.monotonic()
         write_status(self._run)
         if self._metrics:
-            self._swap_in_metrics()
+            self._write_metrics(self._metrics)
 
-    def _swap_in_metrics(self) -> None:
-        assert self._metrics
-        swap_in(self._metrics, metrics_text(self._run).encode(), str(os.getpid()))
+    def _write_metrics(self, path: Path) -> None:
+        write_metrics(path, self._run, str(os.getpid()))
 
     def _update(self) -> None:
         steps = (*self._ended, *([self._running(self._step)] if self._step else []))

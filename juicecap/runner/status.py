@@ -6,8 +6,10 @@ process, however that ends.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,12 +17,16 @@ from typing import Any, Literal, get_args
 
 from juicecap.data.atomic import swap_in
 from juicecap.errors import UsageError
+from juicecap.plain import kind_at, read_plain
+from juicecap.recipe.work_dir import LARGEST
 from juicecap.runner.lock import is_locked
 
 FILE = "status.json"
 
 State = Literal["loading", "running", "exporting", "done", "failed", "interrupted", "killed"]
 """`killed`: the run said that it was at work, and nobody holds its folder any more."""
+
+StepState = Literal["running", "done", "done before"]
 
 AT_WORK = ("loading", "running", "exporting")
 
@@ -29,8 +35,14 @@ SILENT_FOR = 30.0
 
 _GIVE = "give the folder of a run: its work_dir, by default export_path without its suffix and .run"
 
-_LARGEST = 10_000_000
-"""Bytes of a status file that are read."""
+LARGEST_NUMBER = 10**18
+"""No count, time or rate of a run is larger."""
+
+MOST_STEPS = 5000
+"""No recipe has more ops."""
+
+_LOOKED_INTO = 1000
+"""Folders that are looked into for the one that may have been meant."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +51,7 @@ class StepStatus:
 
     op: str
     number: int
-    state: Literal["running", "done", "done before"]
+    state: StepState
     samples: int
     """What the op is given; if an earlier run did the rest, what is tried again."""
     done: int = 0
@@ -133,8 +145,7 @@ def read_status(folder: Path) -> RunStatus:
 def _read(folder: Path) -> RunStatus:
     file = folder / FILE
     try:
-        with file.open("rb") as stream:
-            return _status(json.loads(stream.read(_LARGEST)))
+        return _status(json.loads(read_plain(file, LARGEST)))
     except FileNotFoundError:
         raise UsageError(_no_run(folder)) from None
     except NotADirectoryError:
@@ -146,9 +157,11 @@ def _read(folder: Path) -> RunStatus:
 
 
 def _no_run(folder: Path) -> str:
+    found: list[str] = []
     if not folder.is_dir():
         return f"there is no folder {folder}; {_GIVE}"
-    found = sorted(each.parent.name for each in folder.glob(f"*/{FILE}"))[:1]
+    with suppress(OSError), os.scandir(folder) as entries:
+        found = sorted(each.name for each in itertools.islice(entries, _LOOKED_INTO) if kind_at(Path(each.path, FILE)) == "")
     hint = f"; did you mean {os.path.join(folder, found[0])}?" if found else ""
     return f"{folder} is not the folder of a run (it has no {FILE}){hint}"
 
@@ -165,10 +178,22 @@ def _status(told: Any) -> RunStatus:
     steps = tuple(StepStatus(**_known(StepStatus, step)) for step in told["steps"]) if isinstance(told, dict) else ()
     status = RunStatus(**{**_known(RunStatus, told), "steps": steps})
     fields_of = [(field, value) for kind, value in _told(status) for field in fields(kind)]
-    wrong = any(not isinstance(getattr(value, field.name), _TYPES.get(str(field.type), object)) for field, value in fields_of)
-    if wrong or status.state not in get_args(State) or datetime.fromisoformat(status.updated).tzinfo is None:
+    states = [(status.state, State), *((step.state, StepState) for step in steps)]
+    if (
+        len(steps) > MOST_STEPS
+        or not all(_fits(getattr(value, field.name), str(field.type)) for field, value in fields_of)
+        or not all(state in get_args(allowed) for state, allowed in states)
+        or datetime.fromisoformat(status.updated).tzinfo is None
+    ):
         raise ValueError("not a status")
     return status
+
+
+def _fits(value: Any, written: str) -> bool:
+    """Whether a value is of the type that its field has, and a number one that a run can have."""
+    if isinstance(value, bool) or not isinstance(value, _TYPES.get(written, object)):
+        return False
+    return not isinstance(value, int | float) or 0 <= value <= LARGEST_NUMBER  # which NaN is not
 
 
 def _told(status: RunStatus) -> list[tuple[type[Any], Any]]:

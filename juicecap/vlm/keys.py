@@ -12,6 +12,7 @@ from juicecap.vlm.digests import Digest
 from juicecap.vlm.engines import Engines, Identified
 from juicecap.vlm.journal import Journal
 from juicecap.vlm.journal.entries import Look, medium_failure, outcome_of
+from juicecap.vlm.journal.shapes import sound, sound_medium
 from juicecap.vlm.journal.store import Fact
 
 
@@ -36,9 +37,9 @@ class Keyed:
     def known(self, look: Look) -> Outcome:
         """As much of the outcome as the journal knows: answers up to the first that is missing, or a failure."""
         for part, key in self.media.items():
-            if failure := medium_failure(look.get(key, {}), part.value):
+            if failure := medium_failure(sound_medium(look.get(key, {})), part.value):
                 return Outcome(failure=failure, seed=self.seed)
-        return outcome_of(look.get(self.entry, {}), self.seed, self.request.candidates)
+        return outcome_of(sound(look.get(self.entry, {})), self.seed, self.request.candidates)
 
 
 class Keys:

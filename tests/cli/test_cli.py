@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
+import juicecap
 from juicecap import __version__
 from juicecap.cli import VERBS, main
+from juicecap.errors import EnvironmentFailure
 
 SLOW = """
 import pathlib, threading, time
@@ -165,6 +167,111 @@ def test_a_terminal_that_is_closed_or_full_changes_nothing(recipe: Path, allowed
     assert (done.returncode, "Traceback" in done.stderr + done.stdout) == (code, False)
     assert json.loads((recipe.parent / "out.jsonl").read_text()) == {"text": "a text that is long enough"}
     assert json.loads((recipe.parent / "out.run" / ".lock").read_text())["pid"]
+
+
+LOST = "the result cannot be printed: No space left on device. Send it to another place, or free some space, and run again.\n"
+
+
+@pytest.mark.parametrize("buffered", [True, False])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "check {recipe}", "check {recipe} --json", "check {wrong} --json", "completion bash", "init {new}", "ops",
+        "ops text_length_filter", "ops --json", "plan {recipe}", "preview {recipe}", "schema", "status {run}",
+        "status {run} --json", "status {run} --watch", "--help", "check --help", "--version",
+    ],
+)  # fmt: skip
+def test_a_result_that_could_not_be_printed_is_no_success(recipe: Path, arguments: str, buffered: bool) -> None:
+    folder = recipe.parent
+    if "{run}" in arguments:
+        assert main(["run", str(recipe), "--quiet"]) == 0
+    (folder / "wrong.yaml").write_text("nonsense: 1\n", encoding="utf-8")
+    words = arguments.format(recipe=recipe, wrong=folder / "wrong.yaml", new=folder / "new", run=folder / "out.run")
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    environment |= {} if buffered else {"PYTHONUNBUFFERED": "1"}
+    line = f"{sys.executable} -m juicecap {words} > /dev/full"
+    done = subprocess.run(["bash", "-c", line], cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr.replace("note: ", "")) == (4, LOST)
+
+
+def test_problems_that_nobody_reads_are_problems(recipe: Path) -> None:
+    recipe.write_text("nonsense: 1\n", encoding="utf-8")
+    line = f"set -o pipefail; {sys.executable} -m juicecap check {recipe} --json | true"
+    done = subprocess.run(["bash", "-c", line], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+def without_devices(*arguments: str, kept: str = "") -> subprocess.CompletedProcess[str]:
+    """A command where /dev is empty, but for what is `kept`: in a place of its own for mounts."""
+    keep = f"mknod /dev/{kept} c 1 3 && chmod 666 /dev/{kept}" if kept else "true"
+    script = f'mount -t tmpfs none /dev && {keep} && exec "$@"'
+    if subprocess.run(["unshare", "-m", "true"], capture_output=True, check=False).returncode:
+        pytest.skip("only root may have mounts of its own")
+    line = ["unshare", "-m", "bash", "-c", script, "bash", sys.executable, "-m", "juicecap", *arguments]
+    return subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kept", "missing"),
+    [
+        (("run", "{recipe}"), "", "/dev/null"),
+        (("preview", "{recipe}"), "", "/dev/null"),
+        (("plan", "{recipe}"), "", "/dev/null"),
+        (("init", "{new}", "--from", "{data}"), "", "/dev/null"),
+        (("run", "{recipe}"), "null", "/dev/urandom"),
+    ],
+)
+def test_a_system_without_devices_is_the_environments_fault(
+    recipe: Path, arguments: tuple[str, ...], kept: str, missing: str
+) -> None:
+    folder = recipe.parent
+    words = [each.format(recipe=recipe, new=folder / "new", data=folder / "data.jsonl") for each in arguments]
+    before = sorted(os.listdir(folder))
+    done = without_devices(*words, kept=kept)
+    assert (done.returncode, done.stderr) == (
+        4,
+        f"there is no {missing} here, without which datasets and torch do not work. Mount a /dev in this container or chroot "
+        "and run again.\n",
+    )
+    assert sorted(os.listdir(folder)) == before
+
+
+@pytest.mark.parametrize("arguments", [("ops",), ("check", "{recipe}"), ("schema",), ("status", "{run}")])
+def test_verbs_that_need_no_device_work_without(recipe: Path, arguments: tuple[str, ...]) -> None:
+    assert main(["run", str(recipe), "--quiet"]) == 0
+    done = without_devices(*(each.format(recipe=recipe, run=recipe.parent / "out.run") for each in arguments))
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_closed_pipe_or_a_closed_output_without_devices_is_no_error(recipe: Path) -> None:
+    script = f"{sys.executable} -m juicecap ops >&-; {sys.executable} -m juicecap ops | true; exit ${{PIPESTATUS[0]}}"
+    line = ["unshare", "-m", "bash", "-c", f"mount -t tmpfs none /dev && {script}"]
+    if subprocess.run(["unshare", "-m", "true"], capture_output=True, check=False).returncode:
+        pytest.skip("only root may have mounts of its own")
+    done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("verb", ["run", "preview"])
+def test_a_working_directory_that_is_gone_is_the_environments_fault(recipe: Path, verb: str) -> None:
+    (recipe.parent / "gone").mkdir()
+    line = f"cd {recipe.parent}/gone && rmdir ../gone && exec {sys.executable} -m juicecap {verb} {recipe}"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(["bash", "-c", line], env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (4, "")
+    assert done.stderr == (
+        "the working directory cannot be used (No such file or directory). Change to another one and run again.\n"
+    )
+    assert not (recipe.parent / "out.run").exists()
+
+
+def test_devices_that_are_missing_are_told_to_callers_from_python_too(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("juicecap.data.surroundings.NEEDED", ("/nowhere/null",))
+    with pytest.raises(EnvironmentFailure, match="there is no /nowhere/null here"):
+        juicecap.run(recipe)
+    with pytest.raises(EnvironmentFailure, match="there is no /nowhere/null here"):
+        juicecap.load_dataset(str(recipe.parent / "data.jsonl"))
+    assert not (recipe.parent / "out.run").exists()
 
 
 def test_an_interrupt_ends_a_run_at_once_with_code_130(tmp_path: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -210,3 +212,40 @@ def test_a_dataset_that_cannot_be_used_is_a_sentence(
     assert main(["init", "made", "--from", dataset, *options]) == code
     assert message in capsys.readouterr().err
     assert not Path("made").exists()
+
+
+@pytest.mark.parametrize("dataset", ["/proc", "/sys", "/proc/self", "linked"])
+def test_folders_in_which_the_system_tells_of_itself(dataset: str, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("linked").symlink_to("/proc/self")
+    assert main(["init", "made", "--from", dataset]) == 1
+    assert capsys.readouterr().err == (
+        f"{dataset} is a folder in which the system tells of itself. Give a dataset file, or a folder of media.\n"
+    )
+    assert not Path("made").exists()
+
+
+def test_such_folders_are_not_entered_from_others() -> None:
+    Path("clips").mkdir()
+    shutil.copy("media/clip_05.mp4", "clips")
+    Path("clips/system").symlink_to("/proc")
+    Path("clips/loop").symlink_to("../clips")
+    Path("clips/nowhere").symlink_to("gone")
+    os.mkfifo("clips/pipe.mp4")
+    Path("clips/folder.mp4").mkdir()
+    recipe, text = fitting("clips")
+    assert recipe.dataset_path == "clips"
+    assert "1 media looked at" in text
+
+
+def test_no_place_for_temporary_files_is_the_environments_fault(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def none(*_: object, **__: object) -> None:
+        raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/tmp']")
+
+    monkeypatch.setattr("tempfile.mkdtemp", none)
+    assert main(["init", "made", "--from", "media"]) == 4
+    assert (
+        "media cannot be looked at in the folder for temporary files (TMPDIR): No usable temporary directory"
+        in capsys.readouterr().err
+    )

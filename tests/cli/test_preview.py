@@ -65,7 +65,7 @@ def test_nothing_of_it_disturbs_the_run_and_its_answers_are_reused(
     assert sum(map(len, model.batches)) == 4
     assert sorted(path.name for path in Path("out").iterdir()) == ["captions.run"]
     left = sorted(path.name for path in Path("out/captions.run").iterdir() if not path.name.startswith("journal.sqlite"))
-    assert left == ["preview"]
+    assert left == [".juicecap", "preview"]
     (step,) = make_plan(load_recipe("recipe.yaml")).steps
     assert step.known == [2 if number in spread(10, 4) else 0 for number in range(10)]
     assert main(["preview", "recipe.yaml", "-n", "4"]) == 0
@@ -125,7 +125,7 @@ def test_a_run_folder_that_cannot_be_made_is_a_sentence(here: Path, capsys: pyte
     Path("out/captions.run").mkdir(parents=True)
     Path("out/captions.run/preview").write_text("a file")
     assert main(["preview", "recipe.yaml"]) == 1
-    assert capsys.readouterr().err.startswith("the folder out/captions.run/preview cannot be made")
+    assert "export_path: out/captions.run/preview is a file, not a folder" in capsys.readouterr().err
 
 
 def test_an_engine_that_cannot_start_is_a_sentence(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

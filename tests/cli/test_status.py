@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import os
+import re
 import subprocess
 import sys
 import time
@@ -153,3 +155,103 @@ def test_a_reader_who_leaves(status: RunStatus, tmp_path: Path) -> None:
     line = f"set -o pipefail; {sys.executable} -m juicecap status {tmp_path}/out.run | true"
     done = subprocess.run(["bash", "-c", line], cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+HOSTILE = "\x1b[2J\x1b]0;owned\x07\x9b31m\u202etxt.exe\u2066\u2028[red]x[/red]\r\ud800"
+"""ANSI escapes, 8-bit controls, another direction of writing, another end of line, markup of rich, half a surrogate pair."""
+
+OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def told_of(change: dict, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
+    """Exit code and what is printed for a status file of which something is changed; `steps.NAME` is of its first step."""
+    told = json.loads(Path("out.run/status.json").read_text())
+    for name, value in change.items():
+        place, _, part = name.partition(".")
+        if part:
+            told[place][0][part] = value
+        else:
+            told[name] = value
+    Path("out.run/status.json").write_text(json.dumps(told))
+    code = main(["status", "out.run"])
+    return (code, *capsys.readouterr())
+
+
+@pytest.mark.parametrize(
+    "name", ["recipe", "export_path", "work_dir", "working_directory", "host", "started", "message", "steps.op"]
+)
+@pytest.mark.parametrize(
+    "value", [HOSTILE, "x" * 1_000_000, "", "\0", "/" * 5000], ids=["obeyed", "long", "empty", "null", "deep"]
+)
+def test_a_hostile_text_shows_itself_and_nothing_more(
+    status: RunStatus, name: str, value: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_status(replace(status, state="killed", message="a reason", exported=1))
+    code, out, err = told_of({name: value}, capsys)
+    assert (code, err) == (0, "")
+    assert OBEYED.search(out) is None
+    assert len(out) < 10_000
+    if value == HOSTILE and name != "started":
+        assert "[red]x[/red]" in out  # as it is written, not in red
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {name: value}
+        for name in ("seconds", "pid", "step_count", "samples", "exit_code", "steps.seconds", "steps.done", "steps.eta_seconds")
+        for value in (math.nan, math.inf, -math.inf, 1e300, 10**30, -1, True, "1", [], {})
+    ]
+    + [{"steps.state": "idle"}, {"steps.state": []}, {"state": {}}, {"steps": 7}, {"steps": [[]]}, {"updated": "2026-01-02"}],
+    ids=repr,
+)
+def test_numbers_that_no_run_has_and_wrong_types_are_a_sentence(
+    status: RunStatus, change: dict, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_status(replace(status, state="done", exit_code=0))
+    code, out, err = told_of(change, capsys)
+    assert (code, out) == (2, "")
+    assert err == "out.run/status.json is not what a run writes; is out.run the folder of a run?\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ("[" * 100_000, "is not what a run writes"),
+        ('{"steps":' * 100_000, "is not what a run writes"),
+        ("9" * 5000, "is not what a run writes"),
+        ("{" + '"a":1,' * 1_000_000, "cannot be read: it has more than 4,194,304 bytes"),
+        ("\udcff", "is not what a run writes"),
+    ],
+    ids=["list", "object", "number", "large", "bytes"],
+)
+@pytest.mark.parametrize("options", [[], ["--json"], ["--watch"]])
+def test_a_deep_or_huge_status_is_a_sentence(
+    status: RunStatus, content: str, sentence: str, options: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("out.run/status.json").write_text(content, "utf-8", "surrogateescape")
+    assert main(["status", "out.run", *options]) == 2
+    assert sentence in capsys.readouterr().err
+
+
+def test_so_many_ops_that_no_recipe_has_them(status: RunStatus, capsys: pytest.CaptureFixture[str]) -> None:
+    write_status(replace(status, steps=status.steps[:1] * 5001))
+    assert main(["status", "out.run"]) == 2
+    assert "is not what a run writes" in capsys.readouterr().err
+
+
+def test_a_working_directory_that_is_gone(status: RunStatus, tmp_path: Path) -> None:
+    write_status(replace(status, state="interrupted"))
+    (tmp_path / "gone").mkdir()
+    line = f"cd {tmp_path}/gone && rmdir ../gone && {sys.executable} -m juicecap status {tmp_path}/out.run"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(["bash", "-c", line], env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"run       {tmp_path}/out.run: interrupted" in done.stdout
+
+
+def test_a_name_in_a_hint_is_shown_as_it_is(status: RunStatus, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "out.run").rename(tmp_path / "\x1b[2Jout.run")
+    write_status(replace(status, work_dir=f"{tmp_path}/\x1b[2Jout.run"))
+    assert main(["status", "."]) == 2
+    assert capsys.readouterr().err.endswith("did you mean ./\ufffd[2Jout.run?\n")

@@ -162,6 +162,28 @@ def test_export_type_stands_in_for_the_suffix(load: Load) -> None:
 
 
 @pytest.mark.usefixtures("clips")
+def test_formulas_in_a_csv_are_told_once_unless_the_recipe_says_what_becomes_of_them(load: Load) -> None:
+    def told(export: str, more: str = "") -> list[str]:
+        report = check(load(recipe_text(export=export) + more))
+        assert report.problems == ()
+        return [str(each) for each in report.warnings if "formula" in each.message]
+
+    (warning,) = told("out.csv")
+    assert warning == (
+        "recipe.yaml:2:14: export_path: a spreadsheet runs cells of a CSV that begin with =, +, - or @ as formulas; "
+        "export_csv_formulas: escape puts an apostrophe in front of them, and raw leaves them as they are"
+    )
+    assert told("out.jsonl", "export_type: csv\n") == [warning.replace("out.csv", "out.jsonl")]
+    assert told("out.csv", "export_shard_size: 1000\n") == [warning]
+    for quiet in (
+        told("out.csv", "export_csv_formulas: raw\n"),
+        told("out.csv", "export_csv_formulas: escape\n"),
+        told("out.jsonl"),
+    ):
+        assert quiet == []
+
+
+@pytest.mark.usefixtures("clips")
 def test_a_work_dir_that_is_a_file(load: Load) -> None:
     assert problems_of(load(recipe_text() + "work_dir: clips.jsonl\n")) == (
         "recipe.yaml:5:11: work_dir: clips.jsonl is a file, not a folder\n"

@@ -405,6 +405,9 @@ def test_an_error_that_is_both_stopped_at_and_skipped_is_a_problem(complain: Com
 def test_the_size_of_shards(load: Load, complain: Complain) -> None:
     assert load(HEAD + "  - text_length_filter\n").export_shard_size == 0
     assert load(HEAD + "  - text_length_filter\nexport_shard_size: 1024\n").export_shard_size == 1024
+    assert load(HEAD + "  - text_length_filter\n").export_csv_formulas == "raw"
+    assert load(HEAD + "  - text_length_filter\nexport_csv_formulas: escape\n").export_csv_formulas == "escape"
+    assert "export_csv_formulas must be escape | raw" in complain(HEAD + "  - text_length_filter\nexport_csv_formulas: no\n")
     assert "export_shard_size must be int >= 0" in complain(HEAD + "  - text_length_filter\nexport_shard_size: -1\n")
 
 

@@ -107,6 +107,18 @@ class TestRecipes:
             {"image": [name], "conversation": turns, "output": truth["caption"]} for name, truth in IMAGES.items()
         ]
 
+    def test_in_the_folder_of_dataflows_cache(self, tmp_path):
+        """As its users come: `cache` holds what their scripts left."""
+        steps = {f"dataflow_cache_step_step{number}.jsonl": f'{{"step": {number}}}\n' for number in (1, 2)}
+        (tmp_path / "cache").mkdir()
+        for name, text in steps.items():
+            (tmp_path / "cache" / name).write_text(text)
+        options = ("work_dir=cache", "keep_steps=jsonl", "export_path=out/captions.jsonl")
+        results = [juicecap.run("recipes/conversation_video_caption.yaml", overrides=options, limit=2) for _ in range(2)]
+        assert [(result.asked, result.exported) for result in results] == [(2, 2), (0, 2)]
+        assert {name: (tmp_path / "cache" / name).read_text() for name in steps} == steps
+        assert (tmp_path / "cache" / ".juicecap").read_text() == '{"juicecap": "run folder", "version": 1}\n'
+
 
 class TestRecords:
     def test_they_come_out_as_they_went_in(self, job, clips):

@@ -167,9 +167,10 @@ class TestFullDisk:
         with pytest.raises(EnvironmentFailure, match="no space left"):
             texts.run()
 
-    def test_a_log_that_cannot_be_written_any_more_ends_nothing(self, texts, capfd: pytest.CaptureFixture[str]) -> None:
-        texts.work_dir.mkdir(parents=True)
-        (texts.work_dir / "log.jsonl").symlink_to("/dev/full")
+    def test_a_log_that_cannot_be_written_any_more_ends_nothing(
+        self, texts, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("juicecap.runner.log.open_plain", lambda *_: os.open("/dev/full", os.O_WRONLY))
         texts.fails({"text 001": ("ODD", False)})
         assert texts.run(op_fusion=True).exported == 9
         assert "Traceback" not in capfd.readouterr().err

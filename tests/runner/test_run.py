@@ -388,3 +388,14 @@ def test_two_outputs_of_one_run_folder_are_both_its_own(job: Job) -> None:
     for suffix in (".jsonl", ".csv", ".jsonl"):
         job.output = job.output.with_suffix(suffix)
         assert job.run().exported == 9
+
+
+def test_formulas_in_a_csv_are_marked_as_texts_where_the_recipe_says_so(tmp_path: Path) -> None:
+    (tmp_path / "data.jsonl").write_text('{"text": "=1+1", "n": -1}\n{"text": "one", "n": 2}\n')
+    recipe = tmp_path / "recipe.yaml"
+    keys = {"dataset_path": str(tmp_path / "data.jsonl"), "export_path": str(tmp_path / "out.csv"), "process": []}
+    for choice, first in (("raw", "=1+1"), ("escape", "'=1+1")):
+        for shard_size, file in ((0, tmp_path / "out.csv"), (1000, tmp_path / "out" / "out-00-of-01.csv")):
+            recipe.write_text(yaml.safe_dump({**keys, "export_csv_formulas": choice, "export_shard_size": shard_size}))
+            juicecap.run(recipe)
+            assert file.read_bytes().decode() == f"text,n\r\n{first},-1\r\none,2\r\n"

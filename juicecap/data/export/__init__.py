@@ -5,15 +5,18 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from juicecap.data.atomic import replacing
+from juicecap.data.export import csv_table
 from juicecap.data.export.counted import Format, write_counted
 from juicecap.data.export.shards import write_shards
 from juicecap.errors import DataError
 
 if TYPE_CHECKING:
     from datasets import Dataset
+
+CsvFormulas = Literal["escape", "raw"]
 
 FORMATS: Mapping[str, str] = {"csv": "csv_table", "json": "json_list", "jsonl": "jsonl", "parquet": "parquet"}
 """Format -> module of this package; each has `write(dataset, stream)` and `count(path)`."""
@@ -27,12 +30,14 @@ def write_export(
     shard_size: int = 0,
     owner: str = "",
     ready: Callable[[Path], None] | None = None,
+    csv_formulas: CsvFormulas = "raw",
 ) -> int:
     """Write all rows and return their number. Hidden columns are left out; keys come in the order of the columns.
 
     The format is that of the suffix unless it is given. The file, or with a `shard_size` in bytes the folder of shards
     (`export_target`), is written under a temporary name, read again and counted, and only then renamed; on any failure what was
-    there stays. `owner` and `ready` as for `atomic.replacing`.
+    there stays. `owner` and `ready` as for `atomic.replacing`; `csv_formulas` says what becomes of texts in a CSV that a
+    spreadsheet would take for formulas.
 
     Raises:
         DataError: the format is unknown, a value does not fit it, or the output cannot be written there.
@@ -42,6 +47,8 @@ def write_export(
     target = export_target(Path(path), shard_size)
     name = format_of(Path(path), format)
     module: Format = importlib.import_module(f"{__name__}.{FORMATS[name]}")
+    if name == "csv" and csv_formulas == "escape":
+        module = csv_table.ESCAPING
     if shard_size:
         write_shards(dataset, target, module, suffix=name, shard_size=shard_size, owner=owner, ready=ready)
     else:

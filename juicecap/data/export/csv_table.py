@@ -1,12 +1,17 @@
 """CSV with a header (RFC 4180: lines end with CR LF). Lists, dicts, true and false are JSON text; null is an empty cell.
 
 So null, a missing key and an empty text look alike in it; the JSON formats and Parquet tell null from empty.
+
+A spreadsheet takes a cell that begins with one of `FORMULA` for a formula, and a formula may send the other cells somewhere or
+start a program. In `ESCAPING` such texts, and names of columns, have an apostrophe in front, by which spreadsheets know a text
+(https://owasp.org/www-community/attacks/CSV_Injection). Numbers stay numbers. Not covered: programs that cut cells at semicolons.
 """
 
 from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -18,17 +23,13 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""What a formula may begin with, the wide forms of the first four included."""
+
+
 def write(dataset: Dataset, stream: BinaryIO) -> None:
     """Write the header and all rows."""
-    columns = visible_columns(dataset)
-    text = io.TextIOWrapper(stream, encoding="utf-8", newline="")
-    try:
-        writer = csv.writer(text)
-        writer.writerow(columns)
-        for sample in samples(dataset):
-            writer.writerow([_cell(sample[name], sample) for name in columns])
-    finally:
-        text.detach()
+    _write(dataset, stream, _as_it_is)
 
 
 def count(path: Path) -> int:
@@ -38,7 +39,42 @@ def count(path: Path) -> int:
         return sum(1 for _ in csv.reader(stream, strict=True)) - 1
 
 
-def _cell(value: Any, sample: Sample) -> str:
+class _Escaping:
+    """The same format without formulas."""
+
+    def write(self, dataset: Dataset, stream: BinaryIO) -> None:
+        """As the module's."""
+        _write(dataset, stream, _as_text)
+
+    def count(self, path: Path) -> int:
+        """As the module's."""
+        return count(path)
+
+
+ESCAPING = _Escaping()
+
+
+def _write(dataset: Dataset, stream: BinaryIO, kept: Callable[[str], str]) -> None:
+    columns = visible_columns(dataset)
+    text = io.TextIOWrapper(stream, encoding="utf-8", newline="")
+    try:
+        writer = csv.writer(text)
+        writer.writerow(map(kept, columns))
+        for sample in samples(dataset):
+            writer.writerow([_cell(sample[name], sample, kept) for name in columns])
+    finally:
+        text.detach()
+
+
+def _cell(value: Any, sample: Sample, kept: Callable[[str], str]) -> str:
     if value is None:
         return ""
-    return value if isinstance(value, str) else json_text(value, sample)
+    return kept(value) if isinstance(value, str) else json_text(value, sample)
+
+
+def _as_it_is(text: str) -> str:
+    return text
+
+
+def _as_text(text: str) -> str:
+    return f"'{text}" if text.startswith(FORMULA) else text

@@ -18,11 +18,15 @@ from juicecap.data.atomic import replacing_folder, write_error
 from juicecap.data.export.counted import Format, write_counted
 from juicecap.data.export.rows import visible_columns
 from juicecap.errors import DataError
+from juicecap.plain import read_plain
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
 INDEX = "index.yaml"
+
+LARGEST_INDEX = 2**20
+"""Bytes of an index that is read: that of some 14,000 shards."""
 
 
 def write_shards(
@@ -47,7 +51,13 @@ def write_shards(
     check_folder(folder)
     number = _number_of_shards(dataset, shard_size)
     digits = len(str(number)) + 1
-    with replacing_folder(folder, owner, ready) as temporary:
+
+    def still(temporary: Path) -> None:
+        if ready:
+            ready(temporary)
+        check_folder(folder)  # all that is in it goes, so once more at the last moment
+
+    with replacing_folder(folder, owner, still) as temporary:
         shards = []
         for index in range(number):
             rows = dataset.shard(number, index, contiguous=True)
@@ -74,17 +84,19 @@ def check_folder(folder: Path) -> None:
         held = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
     except OSError as error:
         raise write_error(folder, error) from error
-    if strangers := sorted(held - _shards_of(folder) - {INDEX} if INDEX in held else held):
+    if strangers := sorted(held - _files_of(folder)):
         raise DataError(
             f"{folder} cannot be written: it holds {strangers[0]}, which is no part of an export in shards. "
             "Give another path, or move what is in that folder."
         )
 
 
-def _shards_of(folder: Path) -> set[str]:
+def _files_of(folder: Path) -> set[str]:
+    """The names of an export's files, as its index has them; none if there is no index."""
     try:
-        index: Any = yaml.safe_load((folder / INDEX).read_text(encoding="utf-8"))
-        return {str(shard["file"]) for shard in index["shards"]}
+        # Every value as a text: no tag of a hostile file makes anything else.
+        index: Any = yaml.load(read_plain(folder / INDEX, LARGEST_INDEX).decode(), Loader=yaml.BaseLoader)  # noqa: S506
+        return {INDEX, *(shard["file"] for shard in index["shards"] if isinstance(shard["file"], str))}
     except (OSError, ValueError, KeyError, TypeError, RecursionError, yaml.YAMLError):
         return set()
 

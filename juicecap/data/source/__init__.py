@@ -18,8 +18,12 @@ from juicecap.data.compressed import SUFFIXES as PACKED
 from juicecap.data.compressed import inner_suffix
 from juicecap.data.record import unreadable
 from juicecap.data.source import file_list, metadata, webdataset
+from juicecap.data.source.folder import is_of_the_system
 from juicecap.data.source.options import MOST_RECORDS, Options
+from juicecap.data.surroundings import check_devices
 from juicecap.errors import DataError
+from juicecap.naming import unwritable
+from juicecap.sample import shown_path
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -79,8 +83,11 @@ def open_source(
 
     Raises:
         DataError: there is nothing to read at `path`, or it is broken.
-        EnvironmentFailure: the disk is full or the Hub cannot be reached.
+        EnvironmentFailure: the disk is full, the Hub cannot be reached, or devices of the system are missing.
     """
+    check_devices()
+    if why := unwritable(os.path.abspath(path)):
+        raise DataError(f"{shown_path(path)} {why}")
     if limit is not None and limit < 1:
         raise DataError(f"the limit for {path} is {limit}; it must be at least 1. Leave it out to read all records.")
     if limit is not None and limit > MOST_RECORDS:
@@ -119,6 +126,8 @@ def format_of(path: str, options: Options | None = None) -> str:
     suffix = inner_suffix(place)
     known = suffix in SUFFIXES and not (suffix == ".parquet" and place.suffix.lower() in PACKED)
     if place.is_dir():
+        if is_of_the_system(os.path.realpath(place)):
+            raise DataError(f"{path} is a folder in which the system tells of itself. Give a dataset file, or a folder of media.")
         return _format_of_folder(place)
     if place.is_file():
         if options.is_video(place.name) or options.media_column(place.name):

@@ -4,7 +4,7 @@ Where there is no video, the pictures are taken. Each stands in the column of it
 
 Names that begin with a dot are passed over (such as the `._clip.mp4` that macOS leaves), and a folder that is linked into
 itself is entered once. Links between a few folders can make up more paths than there are atoms: a folder that is met in too many
-places is an error.
+places is an error. Folders in which the system tells of itself are not entered.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from juicecap.data.record import Record, unreadable
 from juicecap.data.source.options import IMAGE_SUFFIXES, Options
 from juicecap.data.table import absolute, dataset_of_records, fingerprint_of
 from juicecap.errors import DataError
+from juicecap.naming import unwritable
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 PLACES = 1000
 """Places at which one folder may be met, by links."""
+
+SYSTEM = ("/proc/", "/sys/")
 
 
 def open_dataset(path: str, options: Options) -> Dataset:
@@ -58,10 +61,8 @@ def records(place: Path, options: Options) -> Iterator[Record]:
         DataError: a folder cannot be read, or a name cannot be written as UTF-8.
     """
     for name in _names(place, options) if place.is_dir() else [place.name]:
-        try:
-            name.encode()
-        except UnicodeEncodeError:
-            raise DataError(f"{place}: the name {name!r} is not valid UTF-8. Rename that file.") from None
+        if why := unwritable(name):
+            raise DataError(f"{place}: the name {name!r} {why}")
         yield Record(name, str(place / name), {options.media_column(name) or options.video_key: [name]})
 
 
@@ -87,7 +88,7 @@ def _files(root: Path, is_taken: Callable[[str], bool]) -> Iterator[str]:
         name = f"{folder.prefix}{entry.name}"
         number, is_file = _kind(entry, is_taken)
         if number:
-            if any(number == each.number for each in open_folders):
+            if any(number == each.number for each in open_folders) or is_of_the_system(os.path.realpath(entry.path)):
                 continue
             met[number] += 1
             if met[number] > PLACES:
@@ -133,6 +134,11 @@ def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
     except OSError as error:
         raise unreadable(folder, error) from error
     return iter(seen)
+
+
+def is_of_the_system(real: str) -> bool:
+    """Whether a folder, without links in its path, is one whose content the system makes up: it has no end, and no media."""
+    return f"{real}/".startswith(SYSTEM)
 
 
 def _nothing(place: Path, options: Options) -> str:

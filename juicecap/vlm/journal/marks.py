@@ -9,7 +9,12 @@ from __future__ import annotations
 
 import os
 import re
+import stat
+import sys
 from pathlib import Path
+
+from juicecap.errors import DataError
+from juicecap.plain import kind_of, open_plain, read_beginning
 
 APPLICATION, VERSION = 0x4A434150, 1
 """How SQLite's header names the file: "JCAP", and the number of its schema."""
@@ -33,6 +38,13 @@ _SQLITE = b"SQLite format 3\0"
 _FIRST_TABLE = b"tableanswersanswers\x02CREATE TABLE answers (-- juicecap's journal"
 """As it stands on the first page, with the number of the table's own page."""
 
+_BEGINNINGS = {
+    "-wal": (b"\x37\x7f\x06\x82", b"\x37\x7f\x06\x83"),
+    "-shm": ((3_007_000).to_bytes(4, sys.byteorder),),
+    "-journal": (b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7", bytes(8)),
+}
+"""What belongs to a database, by the ends of names, and how it begins: https://sqlite.org/fileformat2.html and walformat.html"""
+
 _MOST = 2**26
 """Bytes of a file in which marks are looked for."""
 
@@ -43,6 +55,35 @@ def stamp(statement: bytes) -> int | None:
     return int(found[1]) if found else None
 
 
+def check_place(path: Path) -> None:
+    """Make sure that opening a journal here writes into none of somebody else's files, and waits for nobody.
+
+    SQLite opens what has the names of a journal's parts, whatever that is.
+
+    Raises:
+        DataError: something stands there that is no plain file, a link leads to what is no journal, or a part is another's file.
+    """
+    real = Path(os.path.realpath(path))
+    advice = "remove it, or give another path as journal"
+    for part in (real, *(real.with_name(real.name + suffix) for suffix in _BEGINNINGS)):
+        try:
+            state = os.lstat(part)
+        except OSError:
+            continue  # it is not there, or opening the journal tells what is wrong
+        kind = kind_of(state)
+        if kind and (part != real or not stat.S_ISDIR(state.st_mode)):  # that a folder is no journal, opening it tells
+            raise DataError(f"{part} is {kind}, not a file; {advice}")
+        if part != real and state.st_nlink > 1 and not _begins(part, _BEGINNINGS[part.name.removeprefix(real.name)]):
+            raise DataError(f"{part} is another name of a file that is no part of a journal; {advice}")
+    if path.is_symlink() and real.is_file() and real.stat().st_size and not is_journal(real):
+        raise DataError(f"{path} is a link to {real}, which is no journal; {advice}")
+
+
+def _begins(part: Path, beginnings: tuple[bytes, ...]) -> bool:
+    begun = read_beginning(part, len(max(beginnings, key=len)))
+    return not begun or begun.startswith(beginnings)
+
+
 def is_journal(path: Path) -> bool:
     """Whether a file's bytes show that it is a journal, whole or damaged. Nothing is written.
 
@@ -50,7 +91,7 @@ def is_journal(path: Path) -> bool:
         OSError: it cannot be read.
     """
     real = Path(os.path.realpath(path))
-    with real.open("rb") as file:
+    with os.fdopen(open_plain(real), "rb") as file:
         page = file.read(PAGE)
         if (page.startswith(_SQLITE) and page[68:72] == APPLICATION.to_bytes(4, "big")) or _FIRST_TABLE in page:
             return True
@@ -58,9 +99,8 @@ def is_journal(path: Path) -> bool:
             if MARK in page[-64:]:
                 return True
             page = file.read(PAGE)
-    log = real.with_name(f"{real.name}-wal")
-    if not log.is_file():
+    try:
+        pages = read_beginning(real.with_name(f"{real.name}-wal"), _MOST)
+    except OSError:
         return False
-    with log.open("rb") as file:
-        pages = file.read(_MOST)
     return MARK in pages or _FIRST_TABLE in pages

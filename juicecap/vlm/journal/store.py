@@ -25,7 +25,7 @@ from juicecap.errors import DataError, EnvironmentFailure
 from juicecap.notice import say_once
 from juicecap.vlm.journal.aside import Damaged, file_id, holding, set_aside
 from juicecap.vlm.journal.faults import FAULTS, failure, is_damage, primary
-from juicecap.vlm.journal.marks import APPLICATION, MARK, TABLES, VERSION, stamp
+from juicecap.vlm.journal.marks import APPLICATION, MARK, TABLES, VERSION, check_place, stamp
 from juicecap.vlm.journal.network import on_network
 
 PATIENCE = 60.0
@@ -87,7 +87,7 @@ class Store:
 
         Raises:
             Damaged: what is there is not whole.
-            DataError: it is a database of something else.
+            DataError: it is a database of something else, or no file.
             EnvironmentFailure: it cannot be opened.
         """
         self.path = path
@@ -95,6 +95,7 @@ class Store:
         self._alone = on_network(path)
         self._file = None
         try:
+            check_place(path)
             self._real.parent.mkdir(parents=True, exist_ok=True)
             with holding(self._real.parent):
                 self._database = sqlite3.connect(self._real, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
@@ -119,12 +120,12 @@ class Store:
     def seen(self, paths: Sequence[bytes]) -> dict[bytes, SeenFile]:
         """What is known of these files."""
         query = "SELECT path, 0, entry, checksum FROM digests WHERE path IN"
-        return {path: SeenFile(path, *content) for path, _, content in self._select(query, paths)}
+        return {path: SeenFile(path, *content) for path, _, content in self._select(query, paths) if _is_seen(content)}
 
     def fact(self, name: str) -> str | None:
         """A fact, if it is known."""
         query = "SELECT name, 0, entry, checksum FROM facts WHERE name IN"
-        return next((fact for _, _, fact in self._select(query, [bytes.fromhex(name)])), None)
+        return next((fact for _, _, fact in self._select(query, [bytes.fromhex(name)]) if isinstance(fact, str)), None)
 
     def empty(self) -> bool:
         """Whether there are no answers."""
@@ -174,6 +175,7 @@ class Store:
         tables, application, version = self._tables(), self._pragma("application_id"), self._pragma("user_version")
         ours = {name.encode(): statement.encode() for name, statement in TABLES.items()}
         if ours.items() <= tables.items() and (application, version) == (APPLICATION, VERSION):
+            self._refuse_code()
             return
         statements = [statement for statement in tables.values() if isinstance(statement, bytes)]
         versions = [number for each in statements if (number := stamp(each)) is not None]
@@ -184,6 +186,15 @@ class Store:
         if fault := self._fault():
             raise Damaged(fault, self._file)
         raise DataError(f"{self.path} is a database of something else: give another path as journal")
+
+    def _refuse_code(self) -> None:
+        """Tables and views of its owner do nothing; what runs whenever an answer is written might do anything."""
+        query = "SELECT type FROM sqlite_master WHERE type IN ('trigger', 'index') AND sql IS NOT NULL AND tbl_name IN (?, ?, ?)"
+        for (kind,) in self._database.execute(query, [*TABLES]):
+            what = kind.decode(errors="replace")
+            raise DataError(
+                f"{self.path} has a {what} of somebody else's on its tables: drop it, or give another path as journal"
+            )
 
     def _tables(self) -> dict[Any, Any]:
         """The statement that made each table; damaged ones may be of any type."""
@@ -240,10 +251,12 @@ class Store:
             for start in range(0, len(values), _AT_ONCE):
                 some = values[start : start + _AT_ONCE]
                 rows += self._database.execute(f"{query} ({','.join('?' * len(some))})", some)
-        intact = [row for row in rows if _is_intact(*row)]
+        intact = [
+            (name, number, content) for name, number, text, checksum in rows for content in _content(name, number, text, checksum)
+        ]
         if len(intact) < len(rows):
             say_once(f"{self.path}: some entries are damaged; what they held is asked again")
-        return [(name, number, json.loads(text)) for name, number, text, _ in intact]
+        return intact
 
     def _insert(self, record: Record) -> None:
         if isinstance(record, Entry):
@@ -285,15 +298,23 @@ def open_store(path: Path, *, may_move: bool = True) -> Store:
         raise EnvironmentFailure(f"{path} cannot be written ({damage})") from damage
 
 
-def _is_intact(name: Any, number: Any, text: Any, checksum: Any) -> bool:
-    """Whether a row is as it was written; what is damaged may be of any type."""
-    return (
-        isinstance(name, bytes)
-        and isinstance(number, int)
-        and number >= 0
-        and isinstance(text, bytes)
-        and _checksum(name, number, text) == checksum
-    )
+def _content(name: Any, number: Any, text: Any, checksum: Any) -> list[Any]:
+    """What a row says, if it is as it was written; what is damaged may be of any type, and of any depth."""
+    whole = isinstance(name, bytes) and isinstance(number, int) and number >= 0 and isinstance(text, bytes)
+    if not whole or _checksum(name, number, text) != checksum:
+        return []
+    try:
+        return [json.loads(text)]
+    except (ValueError, RecursionError):
+        return []
+
+
+def _is_seen(content: Any) -> bool:
+    """Whether it is what is kept of a file: five numbers and a text."""
+    if not isinstance(content, list) or len(content) != len(SeenFile._fields) - 1:
+        return False
+    *numbers, digest = content
+    return all(isinstance(each, int) for each in numbers) and isinstance(digest, str)
 
 
 def _json(content: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 from pathlib import Path
@@ -56,6 +57,50 @@ def test_csv_keeps_line_breaks_and_quotes_in_cells(tmp_path: Path) -> None:
     values = ["a\nb", "c\rd", 'e"f', "g,h", "", " i "]
     assert write_export(Dataset.from_dict({"a": values}), tmp_path / "out.csv") == 6
     assert open_source(str(tmp_path / "out.csv"), cache_folder=tmp_path)["a"] == values
+
+
+FORMULAS = [
+    "=1+1",
+    "+1",
+    "-1",
+    "@SUM(A1)",
+    "\t=1",
+    "\r=1",
+    "\n=1",
+    "\uff1d1",
+    "\uff0b1",
+    "\uff0d1",
+    "\uff201",
+    '=HYPERLINK("http://x","y")',
+]
+
+
+def test_csv_formulas_are_kept_or_marked_as_texts(tmp_path: Path) -> None:
+    texts = [*FORMULAS, "a=b", " =1", "", None, "'=1", '"=1']
+    rows = Dataset.from_dict(
+        {"=cmd|'/C calc'!A0": texts, "n": [-number / 2 for number in range(len(texts))], "l": [["=1"]] * len(texts)}
+    )
+    assert write_export(rows, tmp_path / "raw.csv") == len(texts)
+    assert write_export(rows, tmp_path / "out.csv", csv_formulas="escape") == len(texts)
+    cells = []
+    for name in ("raw.csv", "out.csv"):
+        with open(tmp_path / name, encoding="utf-8", newline="") as stream:
+            cells.append(list(csv.reader(stream, strict=True)))
+    raw, escaped = cells
+    assert raw[0] == ["=cmd|'/C calc'!A0", "n", "l"]
+    assert [row[0] for row in raw[1:]] == [text or "" for text in texts]
+    assert escaped[0] == ["'=cmd|'/C calc'!A0", "n", "l"]
+    assert [row[0] for row in escaped[1:]] == [*(f"'{text}" for text in FORMULAS), "a=b", " =1", "", "", "'=1", '"=1']
+    assert [row[1:] for row in escaped[1:]] == [row[1:] for row in raw[1:]], "numbers and lists are no formulas"
+    assert escaped[2][1] == "-0.5"
+
+
+@pytest.mark.parametrize("name", ["jsonl", "json", "parquet"])
+def test_other_formats_have_no_formulas(tmp_path: Path, name: str) -> None:
+    rows = Dataset.from_dict({"=a": FORMULAS})
+    for choice in ("raw", "escape"):
+        write_export(rows, tmp_path / f"{choice}.{name}", csv_formulas=choice)
+    assert (tmp_path / f"raw.{name}").read_bytes() == (tmp_path / f"escape.{name}").read_bytes()
 
 
 def test_parquet_has_types_and_json_as_text(dataset: Dataset, tmp_path: Path) -> None:

@@ -1,0 +1,39 @@
+"""What the libraries that we stand on need of the system, and without which they end in whatever way; a container may lack it."""
+
+from __future__ import annotations
+
+import os
+
+from juicecap.errors import EnvironmentFailure
+
+NEEDED = ("/dev/null", "/dev/urandom")
+"""`datasets` opens the first when it is imported, torch the second."""
+
+
+def check_devices() -> None:
+    """Make sure that the devices are there.
+
+    Raises:
+        EnvironmentFailure: one is not.
+    """
+    for device in NEEDED:
+        if not os.path.exists(device):
+            raise EnvironmentFailure(
+                f"there is no {device} here, without which datasets and torch do not work. Mount a /dev in this container or "
+                "chroot and run again."
+            )
+
+
+def check_working_directory() -> None:
+    """Make sure that there is one: torch ends the process where there is none.
+
+    Raises:
+        EnvironmentFailure: it was removed.
+    """
+    try:
+        os.getcwd()  # noqa: PTH109
+    except OSError as error:
+        reason = error.strerror or error
+        raise EnvironmentFailure(
+            f"the working directory cannot be used ({reason}). Change to another one and run again."
+        ) from error

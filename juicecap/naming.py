@@ -1,0 +1,36 @@
+"""Names of files that a process cannot use: where its locale is not UTF-8 some cannot be opened, others not be kept as text."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+_LOCALE = "Set LC_ALL=C.UTF-8 and run again."
+
+
+def unnameable(path: str) -> str:
+    """Why nothing can have this path here, as the rest of a sentence that the path begins; empty if something can."""
+    try:
+        os.fsencode(path)
+    except UnicodeEncodeError:
+        encoding = sys.getfilesystemencoding()
+        if encoding == "utf-8":
+            return "cannot be a path: it holds half of a surrogate pair, which stands for no character."
+        return f"cannot be a path here, where names of files are written in {encoding}. {_LOCALE}"
+    return ""
+
+
+def unwritable(path: str) -> str:
+    """Why a path cannot be kept in a table or a text, which are UTF-8; the same words, or empty if it can."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        if why := unnameable(path):
+            return why
+    else:
+        return ""
+    try:
+        os.fsencode(path).decode()
+    except UnicodeDecodeError:
+        return "is not valid UTF-8. Rename it."
+    return f"cannot be read here, where names of files are read as {sys.getfilesystemencoding()}. {_LOCALE}"

@@ -1,0 +1,222 @@
+"""Whose a folder is in which a run wants to work, and what stands in its way there.
+
+A run folder has a marker (`MARKER`, one line of JSON), which `claim` writes before anything else. A folder without it may be
+anybody's: it is used only if nothing stands there under a name that a run writes, or if what does is a run's by its content, as
+runs of versions before the marker left it. In any folder what has one of these names must be a plain file, or a folder, and no
+link, so that a run neither waits for a pipe nor writes where a link leads.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import stat
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from juicecap.data.atomic import replacing, write_error
+from juicecap.data.checksum import is_sealed
+from juicecap.errors import DataError
+from juicecap.plain import kind_at, kind_of, read_beginning, read_plain
+from juicecap.vlm.journal.marks import is_journal
+
+MARKER = ".juicecap"
+MARK = {"juicecap": "run folder", "version": 1}
+"""What stands in the marker; a later version may say more."""
+
+JOURNAL, LOG, RECIPE = "journal.sqlite", "log.jsonl", "recipe.yaml"
+
+ADVICE = "move it away, or set work_dir to another folder"
+
+LARGEST = 2**22
+"""Bytes of `exports.json`, `manifest.json` or `status.json` that are read."""
+
+_BEGINNING = 2**16
+"""Bytes of a file of lines that are looked at."""
+
+_PREVIEWED = ("preview.html", "preview.jsonl")
+
+PAGE = b'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Preview of '
+"""How the page of a preview begins."""
+
+_TABLE = re.compile(
+    r"[0-9a-f]{32}\.(arrow|media)|\d\d+-\w+-[0-9a-f]{16}\.(arrow|jsonl|merged|parquet)|"
+    r"\.juicecap--[0-9a-f]{16}\.tmp|tmp[a-z0-9_]{8}"
+)
+"""Names that a run, or `datasets` in it, gives to tables and to what is not finished."""
+
+
+def obstacle(root: Path) -> str:
+    """What stands in the way of a run in this folder, as a sentence that `FOLDER/` begins; empty if nothing does."""
+    states = {name: state for name in (*FILES, *FOLDERS) if (state := _state(root / name))}
+    for name, state in states.items():
+        if wrong := _wrong_kind(root / name, state):
+            return f"{name} is {wrong}"
+    if is_marked(root) or _was_run_folder(root):
+        kept = (name for name in (RECIPE, LOG) if name in states)  # which people may have made, or is written on
+        foreign = [name for name in kept if not _is_ours(root / name) and (name == RECIPE or states[name].st_size)]
+    else:
+        begun = any(_is_ours(root / name) for name in (".lock", "exports.json"))
+        foreign = [name for name in states if not _is_left(root / name, begun=begun)]
+    if not foreign:
+        return ""
+    if not os.access(root / foreign[0], os.R_OK):
+        return f"{foreign[0]} may not be read by this user, so whose it is cannot be told"
+    return f"{foreign[0]} is not juicecap's, and a run would write over it"
+
+
+def claim(root: Path) -> None:
+    """Mark a folder, which exists, as one of runs, unless it is marked.
+
+    Raises:
+        DataError: something is in the way, or the marker cannot be written.
+        EnvironmentFailure: the disk is full or fails.
+    """
+    try:
+        what = obstacle(root)
+    except OSError as error:
+        raise write_error(root, error) from error
+    if what:
+        raise DataError(f"{root}/{what}: {ADVICE}")
+    if not is_marked(root):
+        with replacing(root / MARKER, through_links=False) as stream:
+            stream.write(json.dumps(MARK).encode() + b"\n")
+
+
+def is_marked(root: Path) -> bool:
+    """Whether the folder has the marker."""
+    return _is_ours(root / MARKER)
+
+
+def is_resolved_recipe(path: Path) -> bool:
+    """Whether a file is a recipe as a run writes it into its folder."""
+    return path.name == RECIPE and _is_ours(path)
+
+
+def noted(exports: Any) -> dict[str, list[str]]:
+    """What the content of an `exports.json` says: each output's path, and the states in which a run left it; else nothing."""
+    if not isinstance(exports, dict):
+        return {}
+    known = {path: states for path, states in exports.items() if isinstance(states, list) and _is_path(path)}
+    return {path: [each for each in states if isinstance(each, str)] for path, states in known.items()}
+
+
+def _wrong_kind(path: Path, state: os.stat_result) -> str:
+    """Why nothing can be written there, in words; empty if something can. The journal may lie behind a link."""
+    if path.name == JOURNAL and stat.S_ISLNK(state.st_mode):
+        kind = kind_at(path, follow=True)
+        if kind is None:
+            return "a symbolic link that leads nowhere"
+        return "" if not kind and (path.stat().st_size == 0 or is_journal(path)) else f"a symbolic link to {kind or 'no journal'}"
+    if path.name in FOLDERS:
+        return "" if stat.S_ISDIR(state.st_mode) else f"{kind_of(state) or 'a file'}, not a folder"
+    return f"{kind}, not a file" if (kind := kind_of(state)) else ""
+
+
+def _was_run_folder(root: Path) -> bool:
+    """Whether runs of a version that wrote no marker worked here."""
+    if not _is_ours(root / "exports.json"):
+        return False
+    return _is_ours(root / JOURNAL) or any(map(_is_table, _inside(root / "steps")))
+
+
+def _is_left(path: Path, *, begun: bool) -> bool:
+    """Whether a file or folder is one that a run left which was killed at once; `begun`: another file tells of one."""
+    if path.name in FOLDERS:
+        inside = _inside(path)
+        named = all(_TABLE.fullmatch(each.name) or each.name in _PREVIEWED for each in inside)
+        shown = begun or not inside or any(_is_table(each) or _is_page(each) for each in inside)
+        return named and shown and (begun or path.name != "unfinished")
+    if path.name.startswith(f"{JOURNAL}-"):
+        return _is_ours(path.with_name(JOURNAL))
+    return (begun or path.name != RECIPE) and (_is_ours(path) or (begun and path.stat().st_size == 0))
+
+
+def _is_ours(file: Path) -> bool:
+    """Whether a file's content is what runs write under its name."""
+    try:
+        return FILES[file.name](file)
+    except (OSError, ValueError, RecursionError):
+        return False
+
+
+def _is_table(file: Path) -> bool:
+    try:
+        return is_sealed(file)
+    except OSError:
+        return False
+
+
+def _is_page(file: Path) -> bool:
+    try:
+        return file.name == "preview.html" and read_beginning(file, len(PAGE)) == PAGE
+    except OSError:
+        return False
+
+
+def _is_path(text: str) -> bool:
+    """Whether a text may be a path from the root."""
+    try:
+        return text.startswith("/") and b"\0" not in os.fsencode(text)
+    except ValueError:
+        return False
+
+
+def _inside(folder: Path) -> list[Path]:
+    try:
+        return list(folder.iterdir())
+    except OSError:
+        return []
+
+
+def _state(path: Path) -> os.stat_result | None:
+    try:
+        return os.lstat(path)
+    except OSError:
+        return None
+
+
+def _json(file: Path) -> Any:
+    return json.loads(read_plain(file, LARGEST))
+
+
+def _begins(pattern: re.Pattern[bytes]) -> Callable[[Path], bool]:
+    return lambda file: pattern.match(read_beginning(file, _BEGINNING)) is not None
+
+
+def _has(*keys: str) -> Callable[[Path], bool]:
+    def has(file: Path) -> bool:
+        told = _json(file)
+        return isinstance(told, dict) and told.keys() >= set(keys)
+
+    return has
+
+
+def _is_marker(file: Path) -> bool:
+    told = _json(file)
+    return isinstance(told, dict) and told.get("juicecap") == MARK["juicecap"]
+
+
+def _is_log(file: Path) -> bool:
+    line = json.loads(read_beginning(file, _BEGINNING).split(b"\n")[0])
+    return isinstance(line, dict) and line.keys() >= {"time", "level", "message", "where"}
+
+
+FILES: Mapping[str, Callable[[Path], bool]] = {
+    MARKER: _is_marker,
+    ".lock": _begins(re.compile(rb'\{"pid": \d+, "host": ')),
+    "exports.json": lambda file: bool(noted(_json(file))),
+    JOURNAL: is_journal,
+    **dict.fromkeys((f"{JOURNAL}-journal", f"{JOURNAL}-shm", f"{JOURNAL}-wal"), is_journal),
+    LOG: _is_log,
+    "manifest.json": _has("juicecap", "recipe_digest", "steps"),
+    RECIPE: _begins(re.compile(rb"# [^\n]* as juicecap \S+ ran it\. Remarks tell ")),
+    "rejected.jsonl": _begins(re.compile(rb'\{"id": [^\n]*?"source": [^\n]*?"op": ')),
+    "status.json": _has("state", "pid", "work_dir", "step_count"),
+}
+"""The files that a run writes into its folder, and what tells each from a file of somebody else's."""
+
+FOLDERS = ("preview", "steps", "unfinished")
+"""The folders that it writes; what is in `unfinished` it takes away."""

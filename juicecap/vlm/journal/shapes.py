@@ -1,0 +1,61 @@
+"""Entries of the shapes that are written, and no others: a file's checksums can be right and what it says wrong.
+
+A journal is a file that may come from anybody. What has another shape is as if it were not there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+LARGEST = 2**53
+"""No count is larger."""
+
+
+def sound(found: Mapping[int, Any]) -> dict[int, Any]:
+    """The entries of a request's key that say what they can say: answers, and a failure."""
+    return {number: entry for number, entry in found.items() if _is_of_request(entry, first=number == 0)}
+
+
+def sound_medium(found: Mapping[int, Any]) -> dict[int, Any]:
+    """The entries of a medium's key: that it cannot be used."""
+    return {number: entry for number, entry in found.items() if _is_failure(entry) and isinstance(entry.get("path"), str)}
+
+
+def _is_of_request(entry: Any, *, first: bool) -> bool:
+    if _is_failure(entry):
+        asked = entry.get("asked")
+        return isinstance(asked, list | tuple) and all(map(_is_count, asked))
+    return isinstance(entry, dict) and _is_answer(entry) and (not first or _is_whole(entry))
+
+
+def _is_failure(entry: Any) -> bool:
+    told = entry.get("failure") if isinstance(entry, dict) else None
+    if not isinstance(told, dict) or told.keys() != {"code", "message", "attempts"}:
+        return False
+    return isinstance(told["code"], str) and isinstance(told["message"], str) and _is_count(told["attempts"])
+
+
+def _is_answer(entry: dict[str, Any]) -> bool:
+    return isinstance(entry.get("text"), str) and isinstance(entry.get("finish_reason"), str) and _is_count(entry.get("tokens"))
+
+
+def _is_whole(entry: dict[str, Any]) -> bool:
+    """What the first candidate says of the request."""
+    times = entry.get("frame_times")
+    seen = isinstance(times, list | tuple) and all(
+        isinstance(each, list | tuple) and all(map(_is_number, each)) for each in times
+    )
+    return (
+        seen
+        and isinstance(entry.get("revision"), str)
+        and all(_is_count(entry.get(name)) for name in ("prompt_tokens", "unreadable"))
+    )
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= LARGEST
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and -LARGEST <= value <= LARGEST
