@@ -1,6 +1,6 @@
 """Fuzz the probe: whatever the bytes of a file, it is a video with sane facts or refused as `probe` promises.
 
-    python fuzz/media_probe.py -max_total_time=480
+    python fuzz/media_probe.py -max_total_time=600
 
 Options are libFuzzer's; the last line of a finding names the file that reproduces it, which can be given in place of options.
 Coverage guides through juicecap's own code; FFmpeg comes without it, and its part is found by chance.

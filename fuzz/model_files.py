@@ -1,6 +1,6 @@
 """Fuzz the files of a model: whatever they hold, they tell something or are refused with a `ModelError` of one line.
 
-    python fuzz/model_files.py -max_total_time=480
+    python fuzz/model_files.py -max_total_time=600
 
 The first byte says which file the rest is; the others are those of the demonstration model. No library of models is run. Options
 are libFuzzer's; the last line of a finding names the file that reproduces it, which can be given in place of options.

@@ -2,7 +2,7 @@
 
 What is shown holds nothing that a terminal might obey, and not the value of a variable.
 
-    python fuzz/recipe_loader.py -max_total_time=480
+    python fuzz/recipe_loader.py -max_total_time=600
 
 Options are libFuzzer's; the last line of a finding names the file that reproduces it, which can be given in place of options.
 Operators that a recipe names are not run here: a fuzzer writes recipes that nobody has read.

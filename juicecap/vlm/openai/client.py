@@ -81,8 +81,13 @@ class Client(openai.DefaultAsyncHttpxClient):
                 redirects += 1
             finally:
                 await response.aclose()
-                if len(self.cookies) > MOST_COOKIES:
-                    self.cookies.clear()
+                self._clear_cookies()
+
+    def _clear_cookies(self) -> None:
+        """Let go of all cookies where they are too many, or where one of them could not be sent back: headers are ASCII."""
+        names = [f"{cookie.name}={cookie.value}" for cookie in self.cookies.jar]
+        if len(names) > MOST_COOKIES or not "".join(names).isascii():
+            self.cookies.clear()
 
     async def _content(self, response: Any) -> bytes:
         if response.is_success:

@@ -347,6 +347,12 @@ class TestHeaders:
         sent = [seen.headers.get("cookie", "").count("=") for seen in server.seen]
         assert max(sent) == client.MOST_COOKIES
 
+    @pytest.mark.parametrize("cookie", ["c=é", "é=1", "c=1; Path=/; Comment=é", "c=\xff"])
+    def test_a_cookie_that_cannot_be_sent_back_costs_nothing(self, server: ScriptedServer, cookie: str) -> None:
+        reply = Reply(GOOD.body, 200, {"Set-Cookie": cookie.encode().decode("latin-1")})
+        outcomes = server.answers(lambda _: reply, prepared("1"), prepared("2"), prepared("3"), at_once=False)
+        assert fates(outcomes) == ["A red circle."] * 3
+
     @pytest.mark.parametrize("value", ["9" * 400, "1e999", "-1e999", "1" * 50_000, "Wed, " * 10_000, "0x10", "\xff"])
     def test_retry_after(self, server: ScriptedServer, value: str) -> None:
         began = time.monotonic()
