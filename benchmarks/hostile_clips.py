@@ -37,14 +37,15 @@ START_SECONDS = 6.0
 SABOTAGE = """
 import sys
 if "juicecap.media.worker" in sys.orig_argv:
-    import ctypes, pathlib, signal
+    import ctypes, os, signal
     import av
 
     real = av.open
 
     def sabotaged(name, *rest, **more):
-        if isinstance(name, str):
-            _, marked, what = pathlib.Path(name.removeprefix("file:")).read_bytes()[-64:].rpartition(b"juicecap-hostile:")
+        if name == "fd:":
+            fd = int(more["options"]["fd"])
+            _, marked, what = os.pread(fd, 64, max(0, os.fstat(fd).st_size - 64)).rpartition(b"juicecap-hostile:")
             if what == b"crash":
                 ctypes.string_at(0)
             while what == b"stand":

@@ -8,15 +8,19 @@ import sys
 _LOCALE = "Set LC_ALL=C.UTF-8 and run again."
 
 
+def is_utf8_here() -> bool:
+    """Whether names of files are UTF-8 in this process, so that none of them depends on the locale."""
+    return sys.getfilesystemencoding() == "utf-8"
+
+
 def unnameable(path: str) -> str:
     """Why nothing can have this path here, as the rest of a sentence that the path begins; empty if something can."""
     try:
         os.fsencode(path)
     except UnicodeEncodeError:
-        encoding = sys.getfilesystemencoding()
-        if encoding == "utf-8":
+        if is_utf8_here():
             return "cannot be a path: it holds half of a surrogate pair, which stands for no character."
-        return f"cannot be a path here, where names of files are written in {encoding}. {_LOCALE}"
+        return f"cannot be a path here, where names of files are written in {sys.getfilesystemencoding()}. {_LOCALE}"
     return ""
 
 
@@ -32,5 +36,5 @@ def unwritable(path: str) -> str:
     try:
         os.fsencode(path).decode()
     except UnicodeDecodeError:
-        return "is not valid UTF-8. Rename it."
+        return "has a path that is not valid UTF-8. Rename it."
     return f"cannot be read here, where names of files are read as {sys.getfilesystemencoding()}. {_LOCALE}"

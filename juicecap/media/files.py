@@ -13,7 +13,7 @@ from contextlib import contextmanager
 
 from juicecap.errors import EnvironmentFailure, MediaError
 from juicecap.media.rules import DEFAULT_RULES, MediaRules
-from juicecap.naming import unnameable
+from juicecap.naming import is_utf8_here, unnameable
 from juicecap.plain import FLAGS, kind_of
 from juicecap.sample import is_remote, shown_path
 
@@ -52,8 +52,8 @@ def open_file(path: str, rules: MediaRules = DEFAULT_RULES) -> Iterator[int]:
     """
     if is_remote(path):
         raise MediaError("REMOTE_NOT_ALLOWED", f"{shown_path(path)} is an address, and remote media are off (allow_remote)")
-    if why := unnameable(path):
-        raise MediaError("UNREADABLE", f"{shown_path(path)} {why}", retryable=True)  # in another locale it may be there
+    if not is_utf8_here() and (why := unnameable(path)):  # in another locale it may be there
+        raise MediaError("UNREADABLE", f"{shown_path(path)} {why}", retryable=True)
     if why := _unfit(path):
         raise MediaError("FILE_NOT_FOUND", f"{shown_path(path)} {why}")
     if not lies_inside(path, rules):

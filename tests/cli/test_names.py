@@ -125,11 +125,10 @@ class TestNoText:
         recipe(inside)
         for arguments in (("check", "r.yaml"), ("run", "r.yaml"), ("plan", "r.yaml"), ("preview", "r.yaml")):
             done = command(*arguments, cwd=inside, ascii_only=False)
-            assert (done.returncode, "r.yaml:1:15: dataset_path: d.jsonl is not valid UTF-8" in done.stderr) == (1, True), (
-                arguments
-            )
+            said = "r.yaml:1:15: dataset_path: d.jsonl has a path that is not valid UTF-8"
+            assert (done.returncode, said in done.stderr) == (1, True), arguments
         done = command("init", "new", "--from", "d.jsonl", cwd=inside, ascii_only=False)
-        assert (done.returncode, "is not valid UTF-8. Rename it." in done.stderr) == (1, True)
+        assert (done.returncode, "has a path that is not valid UTF-8. Rename it." in done.stderr) == (1, True)
 
     def test_a_recipe_and_an_output_for_monitors(self, place: Path) -> None:
         name = f"{BYTES}.yaml"
@@ -159,14 +158,14 @@ class TestNoText:
     def test_init(self, place: Path, arguments: tuple[str, ...]) -> None:
         (place / BYTES).mkdir()
         done = command(*arguments, cwd=place, ascii_only=False)
-        assert (done.returncode, done.stderr) == (2, "by\\udcffte is not valid UTF-8. Rename it.\n")
+        assert (done.returncode, done.stderr) == (2, "by\\udcffte has a path that is not valid UTF-8. Rename it.\n")
 
 
 @pytest.mark.parametrize(
     ("path", "opened", "kept"),
     [
         ("a/ä.mp4", "", ""),
-        (BYTES, "", "is not valid UTF-8. Rename it."),
+        (BYTES, "", "has a path that is not valid UTF-8. Rename it."),
         ("\ud800", "cannot be a path: it holds half of a surrogate pair, which stands for no character.", "the same"),
     ],
 )

@@ -150,7 +150,7 @@ def test_a_mapping_is_shown_where_it_is_wrong(tmp_path: Path, monkeypatch: pytes
     with pytest.raises(RecipeError) as caught:
         load_recipe("recipe.yaml")
     assert str(caught.value) == (
-        "other.yaml:1:7: seed must be int, not 'many'\n    1 | seed: many  # of them\n      |       ^^^^"
+        "other.yaml:1:7: seed must be int >= 0, not 'many'\n    1 | seed: many  # of them\n      |       ^^^^"
     )
 
 
@@ -215,7 +215,7 @@ def test_a_variable_in_a_path_is_told_by_its_name(tmp_path: Path, monkeypatch: p
     (tmp_path / "b.yaml").write_text("np: few\n")
     for path, told in {
         "${WHERE}/a.yaml": "${WHERE}/../b.yaml:1:5: np must be int > 0, not 'few'\n    1 | np: few\n      |     ^^^\n"
-        "${WHERE}/a.yaml:2:7: seed must be int, not 'many'\n    2 | seed: many\n      |       ^^^^",
+        "${WHERE}/a.yaml:2:7: seed must be int >= 0, not 'many'\n    2 | seed: many\n      |       ^^^^",
         "${WHERE}/none.yaml": "recipe.yaml:1:10: include: ${WHERE}/none.yaml: there is no such file\n"
         "    1 | include: ${WHERE}/none.yaml\n      |          ^^^^^^^^^^^^^^^^^^\n",
         "${WHERE}": "recipe.yaml:1:10: include: ${WHERE}: is a folder, not a recipe\n",

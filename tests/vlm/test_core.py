@@ -14,7 +14,7 @@ import pytest
 from juicecap.errors import EnvironmentFailure, MissingLibrary
 from juicecap.media.pool import DecodePool
 from juicecap.media.sampling import FrameSampling
-from juicecap.vlm import catalog, core, preparing
+from juicecap.vlm import catalog, core, libraries, preparing
 from juicecap.vlm.base import Failure, Limits, Message, ModelSettings, Part, Request
 
 
@@ -161,7 +161,7 @@ def without(monkeypatch, missing: str) -> None:
     def imported(name: str) -> None:
         raise ModuleNotFoundError(f"No module named {missing!r}", name=missing)
 
-    monkeypatch.setattr(catalog, "importlib", type("Importing", (), {"import_module": staticmethod(imported)}))
+    monkeypatch.setattr(libraries, "importlib", type("Importing", (), {"import_module": staticmethod(imported)}))
 
 
 def test_a_missing_library_says_how_to_get_it(monkeypatch):

@@ -104,9 +104,6 @@ def open_source(
     )
     try:
         format_ = format_of(path, options)
-        os.path.abspath(path).encode()
-    except UnicodeEncodeError:
-        raise DataError(f"{path!r} cannot be read: its name is not valid UTF-8. Rename it.") from None
     except OSError as error:
         raise unreadable(Path(path), error) from error
     dataset: Dataset = importlib.import_module(f"{__name__}.{FORMATS[format_]}").open_dataset(path, options)

@@ -62,7 +62,7 @@ def records(place: Path, options: Options) -> Iterator[Record]:
     """
     for name in _names(place, options) if place.is_dir() else [place.name]:
         if why := unwritable(name):
-            raise DataError(f"{place}: the name {name!r} {why}")
+            raise DataError(f"{place}: {name!r} {why}")
         yield Record(name, str(place / name), {options.media_column(name) or options.video_key: [name]})
 
 

@@ -102,7 +102,7 @@ def test_a_name_that_is_not_utf8_is_named(tmp_path: Path) -> None:
         (folder / os.fsdecode(b"a\xff.mp4")).write_bytes(b"")
     except OSError:
         pytest.skip("the file system refuses such names")
-    with pytest.raises(DataError, match=re.escape("the name 'a\\udcff.mp4' is not valid UTF-8")):
+    with pytest.raises(DataError, match=re.escape("'a\\udcff.mp4' has a path that is not valid UTF-8")):
         open_source(str(folder), cache_folder=tmp_path)
 
 
