@@ -1,0 +1,86 @@
+"""What an earlier version wrote goes on: the run in `tests/stored_run`, and what is hashed in `tests/stored_keys.json`.
+
+Both were written before the modules of juicecap were moved and renamed, and are never written again: they stand for users' journals
+and finished steps. A change that fails here asks models again for what they have answered, or runs finished ops again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import juicecap
+from juicecap.media.sampling import FrameSampling
+from juicecap.ops import catalog
+from juicecap.vlm.base import Message, ModelSettings, Part, Request, Sampling
+
+STORED = Path(__file__).parents[1] / "stored_run"
+KEYS: dict[str, Any] = json.loads((STORED.parent / "stored_keys.json").read_text(encoding="utf-8"))
+ROOT = Path(juicecap.__file__).parents[1]
+
+
+@pytest.fixture
+def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The stored run with its clips and its model, whose files have the times that they had."""
+    shutil.copytree(STORED, tmp_path, dirs_exist_ok=True)
+    shutil.copytree(Path(juicecap.__file__).parent / "assets" / "demo_vlm", tmp_path / "model")
+    for file in (tmp_path / "model").iterdir():
+        os.utime(file, ns=(1_700_000_000 * 10**9,) * 2)
+    (tmp_path / "clips").mkdir()
+    for number in range(4):
+        shutil.copy(ROOT / "recipes" / "clips" / f"clip_{number:02}.mp4", tmp_path / "clips")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("kept", ["run folder", "journal"])
+def test_a_run_of_before_goes_on_and_no_model_is_asked(job: Path, kept: str) -> None:
+    expected = (job / "captions.jsonl").read_bytes()
+    (job / "captions.jsonl").unlink()
+    if kept == "journal":
+        (job / "captions.run" / "journal.sqlite").rename(job / "journal.sqlite")
+        shutil.rmtree(job / "captions.run")
+        (job / "captions.run").mkdir()
+        (job / "journal.sqlite").rename(job / "captions.run" / "journal.sqlite")
+    result = juicecap.run(juicecap.load_recipe("recipe.yaml"))
+    assert result.asked == 0
+    assert result.replayed > 0
+    assert (job / "captions.jsonl").read_bytes() == expected
+    (rejected,) = (job / "captions.run" / "rejected.jsonl").read_text().splitlines()
+    assert json.loads(rejected)["code"] == "FILE_NOT_FOUND"
+
+
+def request_of(facts: dict[str, Any]) -> Request:
+    return Request(
+        model=ModelSettings(**facts["model"]),
+        messages=tuple(Message(role, tuple(Part(*part) for part in parts)) for role, parts in facts["messages"]),
+        frames=FrameSampling(**facts["frames"]),
+        sampling=Sampling(**{**facts["sampling"], "stop": tuple(facts["sampling"].get("stop", ()))}),
+        candidates=facts["candidates"],
+        seed=facts["seed"],
+    )
+
+
+@pytest.mark.parametrize("stored", KEYS["requests"], ids=lambda stored: stored["name"])
+def test_requests_have_the_keys_and_seeds_of_before(stored: dict[str, Any]) -> None:
+    request = request_of(stored["request"])
+    key = request.key({part.value: f"digest of {part.value}" for part in request.media()}, "an identity")
+    assert {
+        "key": key,
+        "entry_key": request.entry_key(key, "a state"),
+        "seed": request.derived_seed(key),
+    } == stored["is"]
+
+
+@pytest.mark.parametrize("stored", KEYS["ops"], ids=lambda stored: f"{stored['op']} {list(stored['settings'])}")
+def test_ops_have_the_fingerprints_of_before(stored: dict[str, Any]) -> None:
+    assert catalog.find(stored["op"])(**stored["settings"]).fingerprint() == stored["fingerprint"]
+
+
+def test_every_op_of_before_is_there() -> None:
+    assert {stored["op"] for stored in KEYS["ops"]} <= set(catalog.names())
