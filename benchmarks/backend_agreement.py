@@ -23,7 +23,7 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=200)
     options = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    from juicecap.vlm.models import model_source
+    from juicecap.vlm.models.names import model_source
 
     with tempfile.TemporaryDirectory() as folder:
         filmed = film(Path(folder), options.clips, seed=4242)
@@ -43,7 +43,7 @@ def _captions(filmed: list[Clip], **settings) -> list[str]:
     from datasets import Dataset
 
     from juicecap.ops import VideoCaptioningFromVLMMapper
-    from juicecap.vlm import core
+    from juicecap.vlm.pipeline import core
 
     op = VideoCaptioningFromVLMMapper(
         hf_model=DEMO_MODEL, keep_original_sample=False, caption_field="captions", sampling_params={"max_tokens": 64}, **settings

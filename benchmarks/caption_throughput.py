@@ -84,8 +84,8 @@ def _compare(paths: list[str], options: argparse.Namespace, stack: ExitStack) ->
     from datasets import Dataset, disable_progress_bars
 
     from juicecap.ops import VideoCaptioningFromVLMMapper
-    from juicecap.vlm import core
-    from juicecap.vlm.models import model_source
+    from juicecap.vlm.models.names import model_source
+    from juicecap.vlm.pipeline import core
 
     disable_progress_bars()
     server = (
@@ -170,7 +170,7 @@ class Engine:
     """The op's open engine: remembers what it was asked, notes when it is busy, and can be asked the same again."""
 
     def __init__(self, op) -> None:
-        from juicecap.vlm import core
+        from juicecap.vlm.pipeline import core
 
         self._core = core._core()
         self._backend = self._core.resources.engines._opened[op.question([], 1).model].result()
@@ -205,7 +205,7 @@ class Engine:
 
 def _decode(op, paths: list[str]) -> None:
     """All clips through the pool, and nothing else."""
-    from juicecap.vlm import core
+    from juicecap.vlm.pipeline import core
 
     running = core._core()
     request = op.question([], 1)

@@ -58,7 +58,7 @@ def main() -> None:
 
 def make_model(folder: Path, size: str) -> str:
     """A folder like that of a model of this size, without weights."""
-    from juicecap.vlm.models import model_source
+    from juicecap.vlm.models.names import model_source
 
     if size == "demo":
         return DEMO_MODEL
@@ -100,7 +100,7 @@ def _film(folder: Path, count: int) -> list[str]:
 def _measure(model: str, paths: list[str], options: argparse.Namespace) -> None:
     from juicecap.ops import VideoCaptioningFromVLMMapper
     from juicecap.ops.asking import answered
-    from juicecap.vlm import core
+    from juicecap.vlm.pipeline import core
 
     params = {} if options.size == "demo" else {"load_format": "dummy"} if options.backend == "vllm" else {}
     op = VideoCaptioningFromVLMMapper(
@@ -148,7 +148,7 @@ def _make_weights_instead_of_loading() -> None:
     import torch
     from transformers import AutoConfig, AutoModelForImageTextToText
 
-    from juicecap.vlm.hf import load
+    from juicecap.vlm.backends.hf import load
 
     class Random:
         @staticmethod

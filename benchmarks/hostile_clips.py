@@ -148,7 +148,7 @@ class _Result:
 def _run(home: Path, name: str, scenes: list[bytes], kinds: list[str], seconds: float) -> _Result:
     """Caption a folder of clips as a recipe's run."""
     import juicecap
-    from juicecap.vlm import core
+    from juicecap.vlm.pipeline import core
 
     folder = _made(home / name)
     lines = []

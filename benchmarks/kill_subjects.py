@@ -161,8 +161,8 @@ class Observed(Subject):
     def run(arguments: list[str]) -> None:
         """`juicecap` with `arguments`; what reaches the model is appended to `observed.jsonl`, in one write per line."""
         from juicecap.cli import entry
-        from juicecap.vlm.hf.backend import HFBackend
-        from juicecap.vlm.keys import Keys
+        from juicecap.vlm.backends.hf.backend import HFBackend
+        from juicecap.vlm.pipeline.lookup.keys import Keys
 
         notes = os.open("observed.jsonl", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 

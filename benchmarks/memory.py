@@ -106,7 +106,7 @@ def _peak(folder: Path, paths: list[Path], **settings: int) -> float:
 
 def _child(recipe: str, samples: str) -> None:
     import juicecap
-    from juicecap.vlm import core
+    from juicecap.vlm.pipeline import core
 
     result = juicecap.run(recipe)
     assert result.rejected == 0

@@ -14,7 +14,7 @@ from common import DEMO_MODEL
 from juicecap.media.load import load_picture
 from juicecap.ops import VideoCaptioningFromVLMMapper
 from juicecap.vlm.base import Prepared, Sampling
-from juicecap.vlm.models import model_source
+from juicecap.vlm.models.names import model_source
 
 Loop = Callable[[Sequence[str]], None]
 
@@ -38,8 +38,8 @@ def _transformers(op: VideoCaptioningFromVLMMapper) -> Iterator[Loop]:
     """`generate` with a batch of one, once for each candidate, with transformers' own sampling."""
     import torch
 
-    from juicecap.vlm.hf.inputs import encode
-    from juicecap.vlm.hf.load import load
+    from juicecap.vlm.backends.hf.inputs import encode
+    from juicecap.vlm.backends.hf.load import load
 
     loaded = load(op.question([], 1).model)
     sampling = op.token_sampling(op.caption_num)
@@ -62,9 +62,9 @@ def _vllm(op: VideoCaptioningFromVLMMapper) -> Iterator[Loop]:
     """`LLM.generate` with one request, once for each candidate."""
     from vllm import LLM, SamplingParams
 
-    from juicecap.vlm.hf.processor import frame_sizes, load_processor
-    from juicecap.vlm.vllm.inputs import prompt_of
-    from juicecap.vlm.vllm.plan import make_plan
+    from juicecap.vlm.backends.transformers_common.processor import frame_sizes, load_processor
+    from juicecap.vlm.backends.vllm.engine_config import make_plan
+    from juicecap.vlm.backends.vllm.inputs import prompt_of
 
     settings = op.question([], 1).model
     processor = load_processor(settings)

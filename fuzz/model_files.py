@@ -14,14 +14,16 @@ from pathlib import Path
 
 import atheris
 
-with atheris.instrument_imports(include=["juicecap.vlm.model_files", "juicecap.vlm.model_folder", "juicecap.vlm.model_json"]):
+with atheris.instrument_imports(
+    include=["juicecap.vlm.models"]
+):
     from fuzzing import ROOT, fuzz
 
     from juicecap.errors import MediaError, ModelError
     from juicecap.media.sampling import FrameSampling
-    from juicecap.vlm import model_files
     from juicecap.vlm.base import ModelSettings
-    from juicecap.vlm.prompt_tokens import PromptTokens, Shown
+    from juicecap.vlm.models import facts as model_files
+    from juicecap.vlm.models.prompt_tokens import PromptTokens, Shown
 
 NAMES = (
     "config.json",

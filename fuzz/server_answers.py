@@ -20,14 +20,14 @@ from typing import Any
 
 import atheris
 
-with atheris.instrument_imports(include=["juicecap.vlm.openai", "juicecap.secrecy"]):
+with atheris.instrument_imports(include=["juicecap.vlm.backends.openai", "juicecap.secrecy"]):
     import httpx2
     from fuzzing import fuzz
 
+    from juicecap.vlm.backends.openai.answers import Reply
+    from juicecap.vlm.backends.openai.options import options_of
+    from juicecap.vlm.backends.openai.server import CallFailed, Server
     from juicecap.vlm.base import ModelSettings
-    from juicecap.vlm.openai.answers import Reply
-    from juicecap.vlm.openai.options import options_of
-    from juicecap.vlm.openai.server import CallFailed, Server
 
 KEY = "sk-fuzz-0123456789"
 STATUSES = (200, 201, 204, 206, 301, 302, 307, 308, 400, 401, 404, 408, 409, 413, 422, 429, 500, 502, 503, 529)

@@ -24,7 +24,7 @@ from juicecap import notice
 from juicecap.data.source import foreign
 from juicecap.isolated import IsolatedProcess
 from juicecap.media.sizes import FrameSizes, PixelBudget
-from juicecap.vlm import catalog
+from juicecap.vlm.backends import catalog
 from juicecap.vlm.base import Abilities, Answer, Failure, ModelSettings, Outcome, Prepared
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from juicecap.vlm.models import model_source
+from juicecap.vlm.models.names import model_source
 
 DEEP = 100_000
 """Levels of nesting that no reader takes."""

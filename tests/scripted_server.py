@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 
 from juicecap.media.picture import Picture
+from juicecap.vlm.backends.openai.backend import OpenAIBackend
+from juicecap.vlm.backends.openai.breaker import Breaker
+from juicecap.vlm.backends.openai.retry import Patience
 from juicecap.vlm.base import Message, ModelSettings, Outcome, Part, Prepared, Request, Sampling, canonical_json
-from juicecap.vlm.openai.backend import OpenAIBackend
-from juicecap.vlm.openai.breaker import Breaker
-from juicecap.vlm.openai.retry import Patience
 
 KEY = "sk-very-secret-0123456789"
 KEY_NAME = "SCRIPTED_KEY"

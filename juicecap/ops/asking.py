@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 from juicecap.errors import SampleError
 from juicecap.sample import Sample
-from juicecap.vlm import core
 from juicecap.vlm.base import Limits, ModelSettings, Outcome, Request
 from juicecap.vlm.journal import Journal
-from juicecap.vlm.window import Ticket, Window
+from juicecap.vlm.pipeline import core
+from juicecap.vlm.pipeline.window import Ticket, Window
 
 Plan = Callable[[Sample], Sequence[Request] | SampleError]
 """What to ask about a sample, or why nothing can be asked."""

@@ -16,10 +16,10 @@ from juicecap.ops.media_options import MediaOptions
 from juicecap.ops.numbers import Cores, Enlarged, FrameRate, Frames, Megabytes, Moment, Pixels, Requests, Seconds, Seed
 from juicecap.ops.run_options import IGNORED, RUN_ONLY
 from juicecap.sample import LONGEST_TEXT, shown
-from juicecap.vlm import model_params
 from juicecap.vlm import sampling_params as sampling
+from juicecap.vlm.backends import model_params
 from juicecap.vlm.base import Limits, Message, ModelSettings, Request, Sampling, canonical_json
-from juicecap.vlm.models import model_state
+from juicecap.vlm.models.names import model_state
 from juicecap.vlm.sampling_params import lacks, parse_sampling
 from juicecap.vlm.unicode import valid
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Literal
 
 from juicecap.media.rules import MediaRules
 from juicecap.sample import Sample, media_paths
-from juicecap.vlm import core
 from juicecap.vlm.base import Limits
+from juicecap.vlm.pipeline import core
 
 if TYPE_CHECKING:
     from juicecap.media.probe import VideoInfo

@@ -17,12 +17,12 @@ from juicecap.recipe.columns import problem_of
 from juicecap.recipe.model import Recipe, Step
 from juicecap.recipe.problems import Problem
 from juicecap.recipe.text import Trail
+from juicecap.vlm.backends.model_params import unknown_to_hf
+from juicecap.vlm.backends.openai.options import options_of
 from juicecap.vlm.base import ModelSettings
 from juicecap.vlm.context import Context
-from juicecap.vlm.model_files import ModelFacts, model_facts
-from juicecap.vlm.model_params import unknown_to_hf
-from juicecap.vlm.openai.options import options_of
-from juicecap.vlm.prompt_tokens import PromptTokens, Shown
+from juicecap.vlm.models.facts import ModelFacts, model_facts
+from juicecap.vlm.models.prompt_tokens import PromptTokens, Shown
 
 LOCAL = ("/", "./", "../")
 """How the name of a folder begins that cannot be one of the Hub's."""

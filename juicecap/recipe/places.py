@@ -17,7 +17,7 @@ from juicecap.recipe.overwrites import clashes
 from juicecap.recipe.problems import Problem, near, suggestion
 from juicecap.recipe.work_dir import ADVICE, obstacle
 from juicecap.sample import shown_path
-from juicecap.vlm.journal.marks import is_journal
+from juicecap.vlm.journal.file_signature import is_journal
 
 MOST_SIBLINGS = 1000
 """Names in a folder among which a near one is looked for."""

@@ -20,7 +20,7 @@ from juicecap.data.atomic import replacing, write_error
 from juicecap.data.checksum import is_sealed
 from juicecap.errors import DataError
 from juicecap.plain import kind_at, kind_of, read_beginning, read_plain
-from juicecap.vlm.journal.marks import is_journal
+from juicecap.vlm.journal.file_signature import is_journal
 
 MARKER = ".juicecap"
 MARK = {"juicecap": "run folder", "version": 1}

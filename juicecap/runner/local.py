@@ -41,10 +41,10 @@ from juicecap.runner.steps import Finished, Stage, run_step
 from juicecap.runner.watch import Watch
 from juicecap.sample import HIDDEN
 from juicecap.secrecy import TOKENS, keep
-from juicecap.vlm import core
+from juicecap.vlm.backends.openai.options import DEFAULT_KEY_NAME
 from juicecap.vlm.base import digest_of
 from juicecap.vlm.journal import Journal
-from juicecap.vlm.openai.options import DEFAULT_KEY_NAME
+from juicecap.vlm.pipeline import core
 
 TOTALS = ("filtered", "rejected", "failed", "captions", "truncated", "prompt_tokens", "completion_tokens")
 """Counts that the manifest tells for the whole run as well."""

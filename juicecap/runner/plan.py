@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 from juicecap.recipe import Recipe, Step
 from juicecap.vlm.base import ModelSettings
-from juicecap.vlm.frame_memory import PART_OF_MACHINE, machine_memory
-from juicecap.vlm.model_files import CACHE_DTYPE_BYTES, ModelFacts
+from juicecap.vlm.models.facts import CACHE_DTYPE_BYTES, ModelFacts
+from juicecap.vlm.pipeline.resources.frame_budget import PART_OF_MACHINE, machine_memory
 
 SHORTEST_ANSWER = 32
 """Tokens that an answer is taken to have at least; at most it has `max_tokens`."""

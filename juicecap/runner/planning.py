@@ -19,12 +19,12 @@ from juicecap.recipe import Recipe, Step
 from juicecap.runner.looked_at import Header, Headers, open_dataset, spread
 from juicecap.runner.plan import SHORTEST_ANSWER, Asked, Plan, StepPlan
 from juicecap.sample import Sample, sample_name
-from juicecap.vlm import core
 from juicecap.vlm.base import Answer, Outcome, Part, Request
 from juicecap.vlm.journal import Journal
-from juicecap.vlm.journal.marks import is_journal
-from juicecap.vlm.model_files import ModelFacts
-from juicecap.vlm.prompt_tokens import PromptCounters, Shown
+from juicecap.vlm.journal.file_signature import is_journal
+from juicecap.vlm.models.facts import ModelFacts
+from juicecap.vlm.models.prompt_tokens import PromptCounters, Shown
+from juicecap.vlm.pipeline import core
 
 LOOKED_AT = 200
 """Samples that are looked at, unless all are."""

@@ -25,11 +25,11 @@ from juicecap.recipe.work_dir import claim
 from juicecap.runner.folder import make_folder
 from juicecap.runner.looked_at import open_dataset, spread
 from juicecap.sample import Sample, sample_name, visible
-from juicecap.vlm import core
 from juicecap.vlm.base import Answer, Outcome, Part, Request
 from juicecap.vlm.journal import Journal
-from juicecap.vlm.model_files import model_facts
-from juicecap.vlm.prompt_tokens import PromptCounters
+from juicecap.vlm.models.facts import model_facts
+from juicecap.vlm.models.prompt_tokens import PromptCounters
+from juicecap.vlm.pipeline import core
 
 FOLDER = "preview"
 

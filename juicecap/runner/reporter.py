@@ -27,7 +27,7 @@ from juicecap.runner.metrics import write_metrics
 from juicecap.runner.progress import Progress
 from juicecap.runner.result import RunResult, StepResult
 from juicecap.runner.status import RunStatus, State, StepStatus, write_status
-from juicecap.vlm.meter import METER, Reading
+from juicecap.vlm.pipeline.resources.engine_stats import METER, Reading
 
 LOOKED_AT, WRITTEN = 0.5, 1.0
 """Seconds between two looks at the counts, and between two writings of files."""

@@ -1,7 +1,7 @@
 """What may be asked of a vision-language model, and what comes back.
 
 An op builds `Request`s, which name media by path and hold no pixels, and reads `Outcome`s. Everything between the two
-(media, engines, seeds) is the business of `vlm/core.py` and of one `Backend`, and no op knows which.
+(media, engines, seeds) is the business of `vlm/pipeline/core.py` and of one `Backend`, and no op knows which.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from juicecap.report.preview import preview_page, preview_text
 from juicecap.runner.looked_at import spread
 from juicecap.runner.planning import make_plan
 from juicecap.runner.preview import run_preview
-from juicecap.vlm import core
+from juicecap.vlm.pipeline import core
 
 ROOT = Path(__file__).parent.parent.parent
 DEMO = "hf_model: juicecap-demo-vlm"

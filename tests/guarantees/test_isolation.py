@@ -1,6 +1,6 @@
 """A sample that cannot be captioned costs itself alone, wherever it stands in a batch, whatever is wrong with it.
 
-vLLM's part is in `tests/vlm/vllm/test_isolation.py`.
+vLLM's part is in `tests/vlm/backends/vllm/test_isolation.py`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from poisoned import PLAIN, POISONED, SUBSETS, fates, samples
 from scripted_server import Reply, ScriptedServer, refused, said
 
 from juicecap.ops import VideoCaptioningFromVLMMapper
-from juicecap.vlm import core
+from juicecap.vlm.pipeline import core
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ FAULTS: Sequence[Any] = [
 @pytest.fixture(scope="module")
 def frail(patched: pytest.MonkeyPatch) -> dict[str, bool]:
     """The real model, of which the processor or `generate` fails on prompts with a poisonous word, if they are told to."""
-    from juicecap.vlm.hf.backend import HFBackend
+    from juicecap.vlm.backends.hf.backend import HFBackend
 
     fails = {"processor": False, "generate": False}
     real_open = HFBackend.open

@@ -20,10 +20,11 @@ from juicecap.errors import EnvironmentFailure, ModelError
 from juicecap.recipe import Recipe, load_recipe
 from juicecap.recipe.model_fit import misfits
 from juicecap.runner.planning import make_plan
-from juicecap.vlm import model_files, sandbox
+from juicecap.vlm.backends.hf.load import load
 from juicecap.vlm.base import ModelSettings
-from juicecap.vlm.hf.load import load
-from juicecap.vlm.models import local_folder, model_source, model_state
+from juicecap.vlm.models import facts as model_files
+from juicecap.vlm.models import sandbox
+from juicecap.vlm.models.names import local_folder, model_source, model_state
 
 DEMO = "juicecap-demo-vlm"
 OURS = {

@@ -27,8 +27,8 @@ from juicecap.ops.types import json_type
 from juicecap.recipe import examine
 from juicecap.recipe.keys import RecipeKeys
 from juicecap.recipe.schema import recipe_schema
+from juicecap.vlm.backends.openai.options import options_of
 from juicecap.vlm.base import ModelSettings
-from juicecap.vlm.openai.options import options_of
 from juicecap.vlm.sampling_params import JSON_TYPES
 
 WRITTEN = [

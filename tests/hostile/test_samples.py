@@ -31,8 +31,8 @@ from juicecap.sample import (
     shown_path,
     visible,
 )
+from juicecap.vlm.backends.openai.control_tokens import neutralised
 from juicecap.vlm.base import Answer, Outcome
-from juicecap.vlm.openai.control_tokens import neutralised
 
 WORDS = [
     "from", "value", "role", "content", "human", "user", "system", "gpt", "type", "text", "image", "image_url", "video", "url",

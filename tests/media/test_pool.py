@@ -29,7 +29,7 @@ from juicecap.media.probe import probe
 from juicecap.media.sampling import FrameSampling
 from juicecap.media.sizes import FrameSizes, PixelBudget
 from juicecap.media.worker_process import WorkerProcess
-from juicecap.vlm import core
+from juicecap.vlm.pipeline import core
 
 FREE = FrameSizes()
 EIGHT = FrameSampling(num_frames=8)

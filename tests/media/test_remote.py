@@ -22,8 +22,8 @@ from juicecap.media import remote, temporary
 from juicecap.media.remote import fetch, is_public, rules_of
 from juicecap.media.rules import MediaRules
 from juicecap.ops import VideoDurationFilter
-from juicecap.vlm import core
 from juicecap.vlm.base import Limits, Message, ModelSettings, Part, Request
+from juicecap.vlm.pipeline import core
 
 OPEN = MediaRules(allow_remote=True, remote_seconds=20.0)
 

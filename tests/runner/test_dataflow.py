@@ -16,7 +16,7 @@ import juicecap
 from juicecap import load_recipe
 from juicecap.errors import RecipeError
 from juicecap.recipe import check
-from juicecap.vlm import core
+from juicecap.vlm.pipeline import core
 
 DEMO = "juicecap-demo-vlm"
 ROOT = Path(__file__).parents[2]

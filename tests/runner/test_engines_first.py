@@ -16,8 +16,9 @@ import juicecap
 from juicecap.errors import EnvironmentFailure, JuicecapError, ModelError
 from juicecap.ops import VideoCaptioningFromVLMMapper, registry
 from juicecap.runner import RunResult
-from juicecap.vlm import catalog, core
-from juicecap.vlm.models import model_source
+from juicecap.vlm.backends import catalog
+from juicecap.vlm.models.names import model_source
+from juicecap.vlm.pipeline import core
 
 MARKING = '''
 import pathlib

@@ -18,9 +18,9 @@ from juicecap.media.pool import DecodePool
 from juicecap.report.summary import summary
 from juicecap.runner import RunResult
 from juicecap.runner.watch import ALIKE, ENGINE
-from juicecap.vlm import core
+from juicecap.vlm.backends.hf import backend
 from juicecap.vlm.base import Failure, Outcome
-from juicecap.vlm.hf import backend
+from juicecap.vlm.pipeline import core
 
 MANY = [f"text {number:03}" for number in range(ALIKE + 30)]
 

@@ -24,7 +24,7 @@ from juicecap.runner.log import logging_to
 from juicecap.runner.metrics import metrics_text
 from juicecap.runner.status import read_status, write_status
 from juicecap.vlm.base import Answer, Outcome
-from juicecap.vlm.meter import Meter
+from juicecap.vlm.pipeline.resources.engine_stats import Meter
 
 PACED = '''
 import time

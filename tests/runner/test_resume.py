@@ -18,8 +18,8 @@ import juicecap
 from juicecap.errors import EnvironmentFailure
 from juicecap.report.summary import summary
 from juicecap.runner import RunResult, SilentProgress
-from juicecap.vlm import core
 from juicecap.vlm.base import Failure
+from juicecap.vlm.pipeline import core
 
 DEMO = "juicecap-demo-vlm"
 

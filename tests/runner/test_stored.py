@@ -1,7 +1,7 @@
 """What an earlier version wrote goes on: the run in `tests/stored_run`, and what is hashed in `tests/stored_keys.json`.
 
-Both were written before the modules of juicecap were moved and renamed, and are never written again: they stand for users' journals
-and finished steps. A change that fails here asks models again for what they have answered, or runs finished ops again.
+Both were written before the modules of juicecap were moved and renamed, and are never written again: they stand for journals and
+finished steps of users. A change that fails here asks models again for what they have answered, or runs finished ops again.
 """
 
 from __future__ import annotations

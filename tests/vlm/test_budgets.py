@@ -9,7 +9,8 @@ import pytest
 from juicecap.errors import MediaError, ModelError
 from juicecap.media.sampling import FrameSampling
 from juicecap.media.sizes import FrameSizes
-from juicecap.vlm.budgets import (
+from juicecap.vlm.models.json_files import Section
+from juicecap.vlm.models.pixel_budgets import (
     MOST_AT_LEAST,
     MOST_MERGE,
     MOST_PATCH,
@@ -18,7 +19,6 @@ from juicecap.vlm.budgets import (
     MOST_TEMPORAL,
     budget_of,
 )
-from juicecap.vlm.model_json import Section
 
 KINDS = [("image", "Qwen2VLImageProcessor"), ("video", "Qwen2VLVideoProcessor"), ("video", "Qwen3VLVideoProcessor")]
 GOOD = {

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from juicecap.errors import ModelError, SampleError
-from juicecap.vlm import model_files
 from juicecap.vlm.base import ModelSettings, canonical_json
 from juicecap.vlm.context import Context
+from juicecap.vlm.models import facts as model_files
 
 DEMO = "juicecap-demo-vlm"
 

@@ -14,8 +14,9 @@ import pytest
 from juicecap.errors import EnvironmentFailure, MissingLibrary
 from juicecap.media.pool import DecodePool
 from juicecap.media.sampling import FrameSampling
-from juicecap.vlm import catalog, core, libraries, preparing
+from juicecap.vlm.backends import catalog, libraries
 from juicecap.vlm.base import Failure, Limits, Message, ModelSettings, Part, Request
+from juicecap.vlm.pipeline import core, preparing
 
 
 @pytest.fixture
@@ -172,7 +173,7 @@ def test_a_missing_library_says_how_to_get_it(monkeypatch):
 
 
 def test_a_missing_module_of_ones_own_is_no_missing_library(monkeypatch):
-    without(monkeypatch, "juicecap.vlm.hf.gone")
+    without(monkeypatch, "juicecap.vlm.backends.hf.gone")
     with pytest.raises(ModuleNotFoundError):
         catalog.make_backend(ModelSettings(model="m"))
 

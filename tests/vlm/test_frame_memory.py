@@ -8,8 +8,8 @@ import random
 
 import pytest
 
-from juicecap.vlm import frame_memory
-from juicecap.vlm.frame_memory import FORGETTING, PART_OF_MACHINE, FrameMemory, machine_memory
+from juicecap.vlm.pipeline.resources import frame_budget as frame_memory
+from juicecap.vlm.pipeline.resources.frame_budget import FORGETTING, PART_OF_MACHINE, FrameMemory, machine_memory
 
 
 async def soon(work) -> bool:

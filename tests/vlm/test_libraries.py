@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from juicecap.errors import EnvironmentFailure, MissingLibrary
-from juicecap.vlm import libraries
-from juicecap.vlm.libraries import opened
+from juicecap.vlm.backends import libraries
+from juicecap.vlm.backends.libraries import opened
 
 ANEW = 'install them anew (pip install --force-reinstall "juicecap[hf]"); running again resumes'
 Module = Callable[[str], str]

@@ -7,8 +7,8 @@ import re
 
 import pytest
 
-from juicecap.vlm import model_params
-from juicecap.vlm.model_params import problems, unknown_to_hf
+from juicecap.vlm.backends import model_params
+from juicecap.vlm.backends.model_params import problems, unknown_to_hf
 
 
 @pytest.mark.parametrize(

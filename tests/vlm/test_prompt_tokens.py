@@ -14,13 +14,13 @@ import tiny_models
 from juicecap.media.picture import Picture
 from juicecap.media.sampling import FrameSampling
 from juicecap.media.sizes import FrameSizes, PixelBudget
+from juicecap.vlm.backends.hf import inputs
+from juicecap.vlm.backends.hf.load import Loaded, load
+from juicecap.vlm.backends.transformers_common.prompt import render
 from juicecap.vlm.base import Message, ModelSettings, Part, Prepared, Request
 from juicecap.vlm.context import Context
-from juicecap.vlm.hf import inputs
-from juicecap.vlm.hf.load import Loaded, load
-from juicecap.vlm.hf.prompt import render
-from juicecap.vlm.model_files import _DEFAULTS, _VIDEO_PROCESSORS, ModelFacts, model_facts
-from juicecap.vlm.prompt_tokens import PromptTokens, Shown
+from juicecap.vlm.models.facts import _DEFAULTS, _VIDEO_PROCESSORS, ModelFacts, model_facts
+from juicecap.vlm.models.prompt_tokens import PromptTokens, Shown
 
 TEXTS = (
     "What happens?",

@@ -24,9 +24,10 @@ from juicecap.media import digest as digest_module
 from juicecap.media.digest import FileState
 from juicecap.media.sampling import FrameSampling
 from juicecap.ops.asking import answered, forecast
-from juicecap.vlm import core, digests
 from juicecap.vlm.base import Failure, Limits, Message, ModelSettings, Outcome, Part, Request, Sampling
 from juicecap.vlm.journal import Journal
+from juicecap.vlm.pipeline import core
+from juicecap.vlm.pipeline.lookup import digests
 
 HOT = Sampling(temperature=1.0)
 

@@ -13,9 +13,9 @@ import tiny_templates
 from transformers.utils.chat_template_utils import render_jinja_template
 
 from juicecap.errors import EnvironmentFailure, ModelError
-from juicecap.vlm import sandbox as sandbox_module
-from juicecap.vlm.models import model_source
-from juicecap.vlm.sandbox import ModelSandbox, TemplateComplaint, TemplateStopped
+from juicecap.vlm.models import sandbox as sandbox_module
+from juicecap.vlm.models.names import model_source
+from juicecap.vlm.models.sandbox import ModelSandbox, TemplateComplaint, TemplateStopped
 
 NAMES = {"bos_token": "<s>", "eos_token": "</s>"}
 PLAIN = "{{ messages[-1].content[-1].text }}"

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from juicecap.vlm.shared import Shared
+from juicecap.vlm.pipeline.resources.ref_counted_cache import Shared
 
 
 class Counting:

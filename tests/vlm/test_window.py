@@ -17,9 +17,10 @@ from juicecap.errors import BugError, EnvironmentFailure, SampleError
 from juicecap.media.sampling import FrameSampling
 from juicecap.media.sizes import FrameSizes
 from juicecap.ops.asking import answered
-from juicecap.vlm import core, digests, window
 from juicecap.vlm.base import Abilities, Failure, Limits, Message, ModelSettings, Part, Request
-from juicecap.vlm.batching import batch_size, calls_at_once
+from juicecap.vlm.pipeline import core, window
+from juicecap.vlm.pipeline.batching import batch_size, calls_at_once
+from juicecap.vlm.pipeline.lookup import digests
 
 
 @pytest.fixture

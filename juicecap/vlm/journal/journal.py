@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from juicecap.errors import EnvironmentFailure, JuicecapError
-from juicecap.vlm.journal.aside import Damaged, set_aside
+from juicecap.vlm.journal.quarantine import Damaged, set_aside
 from juicecap.vlm.journal.store import Entry, Fact, Record, SeenFile, Store, open_store
 
 T = TypeVar("T")
@@ -56,7 +56,7 @@ class Journal:
         self._failure: Exception | None = None
         self._closed = False
         self.replayed = self.asked = 0
-        """Answers that were taken from here, and that an engine was asked for; counted by `vlm/resources.py`."""
+        """Answers that were taken from here, and that an engine was asked for; counted by the window."""
         self._thread = threading.Thread(target=self._run, name="juicecap-journal", daemon=True)
         self._thread.start()
 

@@ -23,10 +23,10 @@ from typing import Any, NamedTuple
 
 from juicecap.errors import DataError, EnvironmentFailure
 from juicecap.notice import say_once
-from juicecap.vlm.journal.aside import Damaged, file_id, holding, set_aside
-from juicecap.vlm.journal.faults import FAULTS, failure, is_damage, primary
-from juicecap.vlm.journal.marks import APPLICATION, MARK, TABLES, VERSION, check_place, stamp
-from juicecap.vlm.journal.network import on_network
+from juicecap.vlm.journal.errors import FAULTS, failure, is_damage, primary
+from juicecap.vlm.journal.file_signature import APPLICATION, MARK, TABLES, VERSION, check_place, stamp
+from juicecap.vlm.journal.filesystem import on_network
+from juicecap.vlm.journal.quarantine import Damaged, file_id, holding, set_aside
 
 PATIENCE = 60.0
 """Seconds to wait for another run that writes."""

@@ -14,8 +14,8 @@ import pytest
 from juicecap.errors import SampleError, SettingsError
 from juicecap.ops import VideoCaptioningFromVLMMapper
 from juicecap.ops.mapper.video_captioning_from_vlm_mapper import DEFAULT_PROMPT
-from juicecap.vlm import core
 from juicecap.vlm.base import Failure, Part
+from juicecap.vlm.pipeline import core
 
 DEMO = "juicecap-demo-vlm"
 HOT = {"temperature": 2.5, "max_tokens": 24}

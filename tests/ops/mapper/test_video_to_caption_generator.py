@@ -10,8 +10,8 @@ import pytest
 
 from juicecap.errors import SampleError, SettingsError
 from juicecap.ops import VideoToCaptionGenerator
-from juicecap.vlm import core
 from juicecap.vlm.base import Message, Part, Request
+from juicecap.vlm.pipeline import core
 
 DEMO = "juicecap-demo-vlm"
 RECIPES = Path(__file__).parents[3] / "recipes"

@@ -18,8 +18,8 @@ import pytest
 
 from juicecap.errors import DataError, EnvironmentFailure
 from juicecap.vlm.journal import Journal
-from juicecap.vlm.journal.aside import Damaged, file_id, set_aside
-from juicecap.vlm.journal.marks import is_journal
+from juicecap.vlm.journal.file_signature import is_journal
+from juicecap.vlm.journal.quarantine import Damaged, file_id, set_aside
 from juicecap.vlm.journal.store import Entry, Fact, SeenFile, Store, open_store
 
 from .conftest import written

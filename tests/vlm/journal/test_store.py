@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from juicecap.errors import DataError, EnvironmentFailure
-from juicecap.vlm.journal import marks
+from juicecap.vlm.journal import file_signature as marks
 from juicecap.vlm.journal import store as store_module
-from juicecap.vlm.journal.marks import is_journal
-from juicecap.vlm.journal.network import on_network
+from juicecap.vlm.journal.file_signature import is_journal
+from juicecap.vlm.journal.filesystem import on_network
 from juicecap.vlm.journal.store import Entry, Fact, SeenFile, Store, open_store
 
 from .conftest import written

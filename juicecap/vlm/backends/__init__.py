@@ -1,0 +1,1 @@
+"""Engines that answer, one package for each; `catalog` has their names."""

@@ -1,0 +1,149 @@
+"""What is found out about a server before any sample is touched: whether it is there, has the model, and how it takes a video.
+
+The last is tried out: four small frames are sent in each way, until one is taken. A server that silently drops what it does not
+know would caption nothing at all; so a way counts only if the prompt has more tokens than the question alone (where the server
+tells).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import difflib
+from dataclasses import dataclass, replace
+from http import HTTPStatus
+from typing import Any, get_args
+
+import numpy as np
+
+from juicecap.errors import EnvironmentFailure, ModelError
+from juicecap.media.encode import mp4
+from juicecap.media.picture import Picture
+from juicecap.vlm.backends.openai import error_mapping as refusals
+from juicecap.vlm.backends.openai import transports
+from juicecap.vlm.backends.openai.breaker import Breaker
+from juicecap.vlm.backends.openai.chat_client import Asking
+from juicecap.vlm.backends.openai.options import Options, Transport
+from juicecap.vlm.backends.openai.retry import Patience, Persistent
+from juicecap.vlm.backends.openai.server import PATIENCE, CallFailed, Server
+from juicecap.vlm.base import Message, ModelSettings, Part, Prepared, Request
+from juicecap.vlm.unicode import valid
+
+_QUESTION = "What is this?"
+_TRIAL_TOKENS = 16
+_FPS = 2
+_EXTENDED = ("vllm", "sglang")
+"""Servers that take sampling parameters beyond OpenAI's; they say who they are in their list of models."""
+
+_MOST_NAMES, _MOST_COMPARED, _LONGEST_NAME = 20, 2000, 256
+"""Models that an error lists, and that are compared with the one that was not found; characters of such a name."""
+
+_ATTEMPTS = 3
+
+
+@dataclass(frozen=True)
+class Found:
+    """How to talk to a server. `extended`: it takes vLLM's sampling parameters; `limit`: its name of `max_tokens`."""
+
+    transport: Transport
+    extended: bool
+    limit: str
+
+
+async def find_out(
+    server: Server, patience: Patience, settings: ModelSettings, options: Options, transport: Transport | None = None
+) -> Found:
+    """See the module. `transport` is the one that is set, or that was found before: no other is tried.
+
+    Raises:
+        EnvironmentFailure: the server is not there, or refuses the key.
+        ModelError: it has no such model, or takes no video.
+    """
+    extended = await _greet(server, settings, options)
+    patience = replace(patience, max_attempts=min(_ATTEMPTS, patience.max_attempts))
+    asking = Asking(Persistent(server, patience, Breaker(options.place)), settings.model, options, extended=extended)
+    try:
+        async with asyncio.timeout(options.timeout):
+            taken = await _try_out(asking, settings, options, transport or options.transport)
+    except TimeoutError:
+        raise _absent(options, f"no answer within {options.timeout:g} seconds") from None
+    return Found(taken, extended, asking.limit)
+
+
+async def _greet(server: Server, settings: ModelSettings, options: Options) -> bool:
+    try:
+        async with asyncio.timeout(PATIENCE):
+            models = await server.models()
+    except TimeoutError:
+        raise _absent(options, f"silent for {PATIENCE:g} seconds") from None
+    except CallFailed as failed:
+        if failed.silent:
+            raise _absent(options, failed.message) from None
+        if error := refusals.fatal(failed, options, settings.model):
+            raise (ModelError(str(error)) if failed.kind == "redirect" else error) from None
+        models = []  # the list is no use; the trial will tell
+    names = [model["id"] for model in models if isinstance(model.get("id"), str) and model["id"]]
+    if names and not _is_among(settings.model, names):
+        compared = [valid(name) for name in names if len(name) <= _LONGEST_NAME][:_MOST_COMPARED]
+        near = difflib.get_close_matches(settings.model, compared, n=_MOST_NAMES, cutoff=0.0)
+        rest = f"{len(names) - len(near)} more" if len(names) > len(near) else ""
+        has = " and ".join(filter(None, [server.hidden(", ".join(near)), rest]))
+        raise ModelError(f"{options.place} has no model {settings.model!r}; it has {has}: name one as hf_model")
+    return any(model.get("owned_by") in _EXTENDED for model in models)
+
+
+def _is_among(model: str, names: list[str]) -> bool:
+    """Routers take `model:variant`, and some list `models/model`."""
+    return any(name in (model, model.partition(":")[0]) or name.endswith(f"/{model}") for name in names)
+
+
+def _absent(options: Options, why: str) -> EnvironmentFailure:
+    return EnvironmentFailure(f"{options.place}: no server answers ({why}); start it or mend api_base; running again resumes")
+
+
+async def _try_out(asking: Asking, settings: ModelSettings, options: Options, only: Transport | None) -> Transport:
+    """The transport that is set, or the first that is taken."""
+    words: dict[str, str] = {}
+    down = True
+    alone = await _prompt_tokens(asking, settings, options, {"messages": [{"role": "user", "content": _QUESTION}]})
+    for transport in [only] if only else get_args(Transport):
+        trial = await _prompt_tokens(asking, settings, options, await asyncio.to_thread(_clip, transport, settings))
+        if isinstance(trial, int) and isinstance(alone, int) and 0 < trial <= alone:
+            words[transport] = "it answers as if nothing had been sent"
+        elif isinstance(trial, int):
+            return transport
+        else:
+            words[transport] = trial.message
+            down &= trial.transient
+    told = "; ".join(f"{transport}: {said}" for transport, said in words.items())
+    if down and not any(said.startswith("it answers") for said in words.values()):
+        raise EnvironmentFailure(f"{options.place} fails on every request ({told}); running again resumes")
+    hint = "; leave transport out to have all ways tried" if options.transport else ""
+    if only and not options.transport:
+        hint = "; it did when the journal was begun: set transport in model_params, or run with --fresh"
+    raise ModelError(f"{settings.model} at {options.place} takes no video that is sent this way ({told}){hint}")
+
+
+async def _prompt_tokens(asking: Asking, settings: ModelSettings, options: Options, body: dict[str, Any]) -> int | CallFailed:
+    """How many tokens a trial's prompt had; 0 if the server does not tell."""
+    try:
+        return (await asking.limited(body, _TRIAL_TOKENS)).prompt_tokens
+    except CallFailed as failed:
+        if failed.silent:
+            raise _absent(options, failed.message) from None
+        if error := refusals.fatal(failed, options, settings.model):
+            wrong = failed.kind == "redirect" or failed.status == HTTPStatus.NOT_FOUND
+            raise (ModelError(str(error)) if wrong else error) from None
+        return failed
+
+
+def _clip(transport: Transport, settings: ModelSettings) -> dict[str, Any]:
+    """Four frames of 64 x 64 pixels that grow brighter, and the question what they are."""
+    pixels = np.stack([np.full((64, 64, 3), 60 * number, np.uint8) for number in range(4)])
+    if transport == "file":
+        video = {"url": f"data:video/mp4;base64,{base64.b64encode(mp4(pixels, _FPS)).decode()}"}
+        content = [{"type": "video_url", "video_url": video}, {"type": "text", "text": _QUESTION}]
+        return {"messages": [{"role": "user", "content": content}]}
+    picture = Picture(pixels=pixels, times=tuple(number / _FPS for number in range(4)), duration=4 / _FPS)
+    request = Request(model=settings, messages=(Message("user", (Part("video", "trial"), Part("text", _QUESTION))),))
+    return transports.compose(Prepared(request=request, pictures=(picture,), seed=0), transport)

@@ -1,0 +1,101 @@
+"""A request in the words of the chat interface, its media in one of three ways.
+
+- `frames`: a video is one `video_url` part that lists its frames as JPEG pictures, and the body says at which times they were
+  taken. Exact, and what vLLM takes if it was started with `--trust-request-mm-kwargs`. The body has room for the times of one
+  video: a request with several videos whose times differ goes as `images`.
+- `images`: a video is a row of `image_url` parts. Every server that sees pictures takes this; the model is not told the times.
+- `file`: a video is one `video_url` part with the file in it, and the server chooses the frames.
+
+An image is an `image_url` part in all of them.
+"""
+
+from __future__ import annotations
+
+import base64
+import mimetypes
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from juicecap.errors import MediaError
+from juicecap.media.encode import jpeg
+from juicecap.media.files import open_file
+from juicecap.media.picture import Picture
+from juicecap.media.remote import rules_of
+from juicecap.media.rules import MediaRules
+from juicecap.notice import say_once
+from juicecap.sample import shown_path
+from juicecap.vlm.backends.openai.control_tokens import neutralised
+from juicecap.vlm.backends.openai.options import Transport
+from juicecap.vlm.base import Part, Prepared, Request
+from juicecap.vlm.models.frame_times import at_least_two, video_metadata
+
+LARGEST_FILE = 64 * 2**20
+"""Bytes of a video that is sent as a file; servers refuse far less than what fits into memory here."""
+
+Json = dict[str, Any]
+
+
+def compose(prepared: Prepared, transport: Transport) -> Json:
+    """`messages`, and what else the transport wants in the body.
+
+    Raises:
+        MediaError: a file that is to be sent cannot be read, or is too large (`file` only).
+    """
+    pictures = iter(prepared.pictures)
+    media = [(part, next(pictures)) for part in prepared.request.media()]
+    extra: Json = {}
+    if transport == "frames":
+        told = [video_metadata(at_least_two(picture)) for part, picture in media if part.kind == "video"]
+        if any(each != told[0] for each in told):
+            say_once("requests with several videos go to the server as images, since it is told the times of one video only")
+            transport = "images"
+        elif told:
+            extra = {"media_io_kwargs": {"video": {"num_frames": -1, "do_sample_frames": False, **told[0]}}}
+    parts = iter([_medium(part, picture, transport, prepared.rules) for part, picture in media])
+    return {"messages": _messages(prepared.request, parts), **extra}
+
+
+def _messages(request: Request, media: Iterable[list[Json]]) -> list[Json]:
+    media = iter(media)
+    said: list[Json] = []
+    for message in request.messages:
+        content: list[Json] = []
+        for part in message.parts:
+            content += [{"type": "text", "text": neutralised(part.value)}] if part.kind == "text" else next(media)
+        alone = len(content) == 1 and content[0]["type"] == "text"  # some templates take nothing but text from a system
+        said.append({"role": message.role, "content": content[0]["text"] if alone else content})
+    return said
+
+
+def _medium(part: Part, picture: Picture, transport: Transport, rules: MediaRules) -> list[Json]:
+    if part.kind == "image" or transport == "images":
+        return [_part("image_url", "image/jpeg", _jpeg(pixels)) for pixels in picture.pixels]
+    if transport == "frames":
+        return [_part("video_url", "video/jpeg", ",".join(map(_jpeg, at_least_two(picture).pixels)))]
+    return [_part("video_url", *_file(part.value, rules_of(part.value, rules)))]
+
+
+def _part(kind: str, content_type: str, data: str) -> Json:
+    return {"type": kind, kind: {"url": f"data:{content_type};base64,{data}"}}
+
+
+def _jpeg(pixels: np.ndarray) -> str:
+    return base64.b64encode(jpeg(pixels)).decode()
+
+
+def _file(path: str, rules: MediaRules) -> tuple[str, str]:
+    name = shown_path(path)
+    with open_file(path, rules) as fd, open(fd, "rb", closefd=False) as file:
+        try:
+            content = file.read(LARGEST_FILE + 1)
+        except OSError as error:
+            raise MediaError("UNREADABLE", f"{name} cannot be read ({error.strerror})", retryable=True) from error
+    if len(content) > LARGEST_FILE:
+        raise MediaError(
+            "TOO_LARGE",
+            f"{name} has more than {LARGEST_FILE >> 20} MB, too many to send the file: take transport frames or images",
+        )
+    guessed = mimetypes.guess_type(path)[0] or ""
+    return guessed if guessed.startswith("video/") else "video/mp4", base64.b64encode(content).decode()

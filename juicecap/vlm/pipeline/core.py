@@ -1,0 +1,162 @@
+"""Where requests become outcomes: an event loop of its own, and what lives on it.
+
+The loop runs in a background thread, so that ops are plain synchronous functions wherever they are called: in a script, in
+`Dataset.map`, inside a notebook's running loop. Engines are opened at first need, shared by all ops with equal settings,
+and closed by `close` or at exit; the processes that decode likewise. Ops hold none of this.
+
+Who asks opens a window (`vlm/pipeline/window.py`) and submits requests in order; the way of each is that of `engine_pipeline.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import os
+import threading
+from collections.abc import Collection, Coroutine, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+from weakref import WeakSet
+
+from juicecap.errors import EnvironmentFailure
+from juicecap.vlm.base import Abilities, Limits, ModelSettings, Outcome, Request
+from juicecap.vlm.journal import Journal
+from juicecap.vlm.pipeline.lookup import cache_lookup as lookup
+from juicecap.vlm.pipeline.lookup.keys import Keys
+from juicecap.vlm.pipeline.resources.window_resources import Resources, WindowResources
+from juicecap.vlm.pipeline.window import Window
+
+if TYPE_CHECKING:
+    from juicecap.media.probe import VideoInfo
+
+T = TypeVar("T")
+
+DEFAULT_LIMITS = Limits()
+
+
+def window(limits: Limits = DEFAULT_LIMITS, journal: Journal | None = None) -> Window:
+    """A window for a stream of requests; a context manager, to be used by one thread. What `journal` knows is not asked."""
+    with _lock:
+        core = _core()
+        opened = Window(core.loop, WindowResources(core.resources, limits, journal))
+        core.windows.add(opened)
+    return opened
+
+
+def ask(requests: Sequence[Request], limits: Limits = DEFAULT_LIMITS, journal: Journal | None = None) -> list[Outcome]:
+    """Answer requests, in order; a request that fails has an outcome that says so.
+
+    Raises:
+        JuicecapError: an engine cannot be opened, or died.
+    """
+    with window(limits, journal) as opened:
+        ticket = opened.submit(requests)
+        opened.flush()
+        opened.wait(ticket)
+        return ticket.outcomes()
+
+
+def identify(models: Iterable[ModelSettings], journal: Journal | None = None) -> list[Abilities]:
+    """What these engines can do; none is opened. A server that was never asked for this `journal` is looked for.
+
+    Raises:
+        JuicecapError: one cannot be identified.
+    """
+    with _lock:
+        core = _core()
+    return [core.do(Keys.of(core.resources.engines, model, DEFAULT_LIMITS, journal)).abilities for model in models]
+
+
+def known_answers(requests: Sequence[Request], journal: Journal, limits: Limits = DEFAULT_LIMITS) -> list[int]:
+    """How many answers to each of these requests the journal has; a failure counts as all of them.
+
+    Media that the journal has not met are not read: it is taken to know nothing about them. No engine is opened.
+
+    Raises:
+        JuicecapError: an engine cannot be identified.
+    """
+    with _lock:
+        core = _core()
+    return core.do(lookup.known_answers(requests, journal, limits, core.resources))
+
+
+def probe(path: str, limits: Limits = DEFAULT_LIMITS) -> VideoInfo:
+    """What a video's header says, read by a process that decodes: one that hangs or crashes it costs this video alone.
+
+    Raises:
+        MediaError: it cannot be used.
+        EnvironmentFailure: no process can be started to read it.
+    """
+    with _lock:
+        core = _core()
+    return core.do(core.resources.probe(path, limits))
+
+
+def close() -> None:
+    """Close all engines and stop the loop. The next question starts afresh."""
+    global _running
+    with _lock:
+        core, _running = _running, None
+        windows = list(core.windows) if core else []
+    if core:
+        core.stop(windows)
+
+
+def close_engines(but: Collection[ModelSettings] = ()) -> None:
+    """Close the engines that nobody is going to ask any more: all `but` these. Nobody may be asking them now."""
+    with _lock:
+        core = _running if _running and _running.pid == os.getpid() else None
+    if core:
+        core.do(core.resources.engines.close(but))
+
+
+class Core:
+    """The loop's thread and what lives on it. `windows` is guarded by `_lock`."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self.pid = os.getpid()
+        self.resources = Resources()
+        self.windows: WeakSet[Window] = WeakSet()
+        self._thread = threading.Thread(target=self.loop.run_forever, name="juicecap-core", daemon=True)
+        self._thread.start()
+
+    def do(self, work: Coroutine[Any, Any, T]) -> T:
+        """Have something done on the loop, and wait for it."""
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result()
+
+    def stop(self, windows: Iterable[Window]) -> None:
+        """Close engines and processes, let those know who wait in windows, and end the thread."""
+        if self.pid != os.getpid():
+            return
+        errors = self.do(self._close(windows))
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join()
+        self.loop.close()
+        self.resources.readers.close()
+        if errors:
+            raise errors[0]
+
+    async def _close(self, windows: Iterable[Window]) -> list[BaseException]:
+        for window in windows:
+            window.fail(EnvironmentFailure("the engines were closed while requests were under way; running again resumes"))
+        errors = await self.resources.close()
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+        return errors
+
+
+_running: Core | None = None
+_lock = threading.Lock()
+
+
+def _core() -> Core:
+    """The running core, under `_lock`; a forked child starts its own, since threads do not survive a fork."""
+    global _running  # noqa: PLW0603
+    if _running is None or _running.pid != os.getpid():
+        _running = Core()
+    return _running
+
+
+atexit.register(close)

@@ -1,0 +1,83 @@
+"""Batches at the engine: let in as soon as there is room, made ready, answered side by side, and written down.
+
+How many are under way is bounded by what keeps the engine busy, and by the bytes of their frames. What came of one call goes to
+the journal as a whole, so that a run that goes on cuts its batches as the one before it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+from juicecap.vlm.base import Backend, ModelSettings, Outcome, Prepared
+from juicecap.vlm.journal.entries import entries_of, joined
+from juicecap.vlm.journal.store import Entry
+from juicecap.vlm.pipeline.batching import batches_ahead, calls_at_once
+from juicecap.vlm.pipeline.lookup.cache_lookup import Wanted
+from juicecap.vlm.pipeline.lookup.single_flight import Claims
+from juicecap.vlm.pipeline.preparing import prepare
+from juicecap.vlm.pipeline.resources.engine_stats import METER
+from juicecap.vlm.pipeline.resources.frame_budget import Share
+from juicecap.vlm.pipeline.resources.window_resources import WindowResources
+from juicecap.vlm.pipeline.tasks import Tasks, all_of
+
+
+class Serving:
+    """The way of one lane's batches through an open engine."""
+
+    def __init__(
+        self, settings: ModelSettings, engine: Backend, size: int, claims: Claims, resources: WindowResources, tasks: Tasks
+    ) -> None:
+        self._engine, self._claims, self._resources, self._tasks = engine, claims, resources, tasks
+        calls = calls_at_once(engine.abilities(), resources.limits, size)
+        self._turns = resources.common.engines.turns(settings, calls)
+        self._memory = resources.common.memory(resources.limits)
+        self._under_way = asyncio.Semaphore(calls + batches_ahead(size, calls))
+
+    async def enter(self, batch: list[Wanted]) -> None:
+        """Let a batch in as soon as there is room."""
+        await self._under_way.acquire()
+        share = await self._memory.share(len(batch))
+        served = self._tasks.start(self._serve(batch, share))
+        served.add_done_callback(lambda _: self._under_way.release())
+
+    async def _serve(self, batch: list[Wanted], share: Share) -> None:
+        """From requests to outcomes."""
+        with share, self._resources.shared.hold() as hold:
+            abilities = self._engine.abilities()
+            prepared = await all_of(prepare(wanted, abilities, self._resources, hold) for wanted in batch)
+            ready: list[tuple[Wanted, Prepared]] = []
+            for wanted, each in zip(batch, prepared, strict=True):
+                if isinstance(each, Prepared):
+                    ready.append((wanted, each))
+                else:
+                    self._claims.settle(wanted.keyed, each)
+            share.settle(_bytes(each for _, each in ready))
+            if not ready:
+                return
+            async with self._turns:
+                with METER.call(len(ready)):
+                    outcomes = await self._engine.generate([each for _, each in ready])
+            METER.answered(outcomes)
+            self._answered(ready, outcomes)
+
+    def _answered(self, ready: list[tuple[Wanted, Prepared]], outcomes: Iterable[Outcome]) -> None:
+        """Write down what came of one call, all of it together, and hand it on."""
+        entries: list[Entry] = []
+        for (wanted, prepared), outcome in zip(ready, outcomes, strict=True):
+            entries += entries_of(wanted.keyed.entry, prepared, outcome)
+            self._resources.count(replayed=prepared.first, asked=len(prepared.seeds))
+        self._resources.note(entries)
+        for (wanted, _), outcome in zip(ready, outcomes, strict=True):
+            self._claims.settle(wanted.keyed, joined(wanted.known, outcome))
+
+
+def _bytes(prepared: Iterable[Prepared]) -> list[int]:
+    """Bytes of each request's frames; a picture that several share counts once."""
+    seen: set[int] = set()
+    sizes = []
+    for each in prepared:
+        own = {id(picture): picture.pixels.nbytes for picture in each.pictures if id(picture) not in seen}
+        seen |= own.keys()
+        sizes.append(sum(own.values()))
+    return sizes

@@ -1,0 +1,63 @@
+"""The way of a window's requests to one engine: cut into batches, looked up ahead, answered if something is missing.
+
+    requests ─▶ batching ─▶ lookup (digests, keys, journal, claims) ─▶ serving (preparing, the engine, journal) ─▶ outcomes
+
+Everything here runs on the core's loop. An engine is opened when there is something to ask.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from juicecap.vlm.base import ModelSettings
+from juicecap.vlm.pipeline.batching import Asked, Batcher, batch_size
+from juicecap.vlm.pipeline.dispatcher import Serving
+from juicecap.vlm.pipeline.lookup.cache_lookup import Lookup
+from juicecap.vlm.pipeline.lookup.keys import Keys
+from juicecap.vlm.pipeline.lookup.single_flight import Claims
+from juicecap.vlm.pipeline.resources.window_resources import WindowResources
+from juicecap.vlm.pipeline.tasks import Tasks
+
+
+class Lane:
+    """Requests of one window to one engine, in order. `fail` is told if they cannot be answered."""
+
+    def __init__(self, settings: ModelSettings, resources: WindowResources, fail: Callable[[BaseException], None]) -> None:
+        self._settings, self._resources = settings, resources
+        self._batcher = Batcher()
+        self._tasks = Tasks(fail)
+        self._tasks.start(self._run())
+
+    def add(self, asked: Asked) -> None:
+        """Take a request; it comes behind all before it."""
+        self._batcher.add(asked)
+
+    def flush(self) -> None:
+        """Let the last batch go though it is not full."""
+        self._batcher.flush()
+
+    def flush_for(self, owner: object) -> None:
+        """Let the last batch go if, or as soon as, it is known that a request of this owner waits in it."""
+        self._batcher.flush_for(owner)
+
+    def stop(self) -> None:
+        """Give up what is under way."""
+        self._tasks.stop()
+
+    async def _run(self) -> None:
+        """Let batches into the engine, in order."""
+        resources, claims = self._resources, Claims()
+        engines, limits = resources.common.engines, resources.limits
+        keys = await Keys.of(engines, self._settings, limits, resources.journal)
+        size = batch_size(keys.abilities, limits)
+        self._batcher.begin(size, grow=not limits.batch_size)
+        lookup = Lookup(self._batcher.batches, size, keys, claims, resources, self._tasks)
+        serving: Serving | None = None
+        while True:
+            if wanted := await lookup.next():
+                if serving is None:
+                    engine = await engines.opened(self._settings)
+                    if keys.choice:
+                        resources.note([keys.choice])
+                    serving = Serving(self._settings, engine, size, claims, resources, self._tasks)
+                await serving.enter(wanted)

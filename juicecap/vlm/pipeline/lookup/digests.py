@@ -1,0 +1,127 @@
+"""Digests of media, read ahead of the engine by threads, and not at all where they are known.
+
+Reading media is what costs here. A file that the journal has a digest of, and that has not been touched since, is not read
+(`media/digest.py` says when that can be told).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Collection, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+
+from juicecap.media.digest import FileState, content_digest, file_state
+from juicecap.media.files import lies_inside
+from juicecap.media.remote import rules_of
+from juicecap.media.rules import MediaRules
+from juicecap.vlm.base import Request
+from juicecap.vlm.journal import Journal
+from juicecap.vlm.journal.store import SeenFile
+from juicecap.vlm.pipeline.resources.ref_counted_cache import Hold
+
+READERS = 8
+"""Threads that digest files; they wait for disks more than they compute."""
+
+MOST_REMEMBERED = 4096
+"""Digests that are kept in memory, for clips that many samples ask about."""
+
+
+@dataclass(frozen=True)
+class Digest:
+    """The digest of a medium, and the state of its file when it was taken."""
+
+    digest: str
+    state: FileState
+
+
+class Readers:
+    """The threads that read files; all windows have them in common."""
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(READERS, thread_name_prefix="juicecap-digest")
+
+    async def states(self, paths: Collection[str], rules: MediaRules) -> dict[str, FileState | None]:
+        """The states of these files; None for what does not keep to the rules."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, _states, paths, rules)
+
+    async def digest(self, path: str, rules: MediaRules) -> Digest:
+        """See `content_digest`; and the state of the file that it belongs to."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, _digest, path, rules)
+
+    async def unchanged(self, path: str, state: FileState) -> bool:
+        """Whether nobody has touched the file since it was in this state."""
+        return state.holds(await asyncio.get_running_loop().run_in_executor(self._threads, file_state, path))
+
+    def close(self) -> None:
+        """Read no more."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+class Digests:
+    """Digests of media that keep to the rules: remembered, from the journal, or read."""
+
+    def __init__(self, readers: Readers, rules: MediaRules, journal: Journal | None) -> None:
+        self._readers, self._rules, self._journal = readers, rules, journal
+        self._remembered: dict[str, SeenFile] = {}
+
+    async def recalled(self, requests: Iterable[Request], *, reread: bool = False) -> dict[str, Digest]:
+        """The digests of these requests' media, as far as they are known without reading a file.
+
+        With `reread` files are read of which there is a record that cannot be trusted.
+        """
+        paths = {part.value for request in requests for part in request.media()}
+        states = await self._readers.states(paths, self._rules)
+        seen = {path: self._remembered[path] for path in paths if path in self._remembered}
+        if self._journal:
+            names = {_name(path): path for path in paths if path not in seen and states[path]}
+            kept = await asyncio.wrap_future(self._journal.seen(list(names)))
+            seen |= {names[name]: file for name, file in kept.items()}
+        digests: dict[str, Digest] = {}
+        for path, file in seen.items():
+            if (state := states[path]) and state == FileState(*file[1:5]) and state.tells(file.seen):
+                digests[path] = Digest(file.digest, state)
+        if reread:
+            doubtful = [path for path in seen if path not in digests]
+            read = await asyncio.gather(*map(self._read, doubtful), return_exceptions=True)
+            digests |= {path: each for path, each in zip(doubtful, read, strict=True) if isinstance(each, Digest)}
+        return digests
+
+    async def complete(self, request: Request, recalled: Mapping[str, Digest], hold: Hold) -> dict[str, Digest]:
+        """`recalled`, and the digests of the request's media; those that are not among them are read.
+
+        Raises:
+            MediaError: one of them cannot be read.
+        """
+        digests = dict(recalled)
+        for part in request.media():
+            if part.value not in digests:
+                digests[part.value] = await hold.get(("digest", part.value), partial(self._read, part.value))
+        return digests
+
+    async def _read(self, path: str) -> Digest:
+        seen = time.time_ns()
+        digest = await self._readers.digest(path, rules_of(path, self._rules))
+        file = SeenFile(_name(path), *digest.state, seen, digest.digest)
+        self._remembered[path] = file
+        if len(self._remembered) > MOST_REMEMBERED:
+            del self._remembered[next(iter(self._remembered))]
+        if self._journal:
+            self._journal.note([file])
+        return digest
+
+
+def _states(paths: Collection[str], rules: MediaRules) -> dict[str, FileState | None]:
+    return {path: file_state(path) if lies_inside(path, rules) else None for path in paths}
+
+
+def _digest(path: str, rules: MediaRules) -> Digest:
+    state = file_state(path)
+    return Digest(content_digest(path, rules), state or FileState(0, 0, 0, 0))  # without a state there is no digest
+
+
+def _name(path: str) -> bytes:
+    return os.fsencode(os.path.abspath(path))

@@ -1,0 +1,83 @@
+"""What a request is known by: its key and seed, and the keys under which a journal keeps its answers and its media."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+from juicecap.media.digest import FileState
+from juicecap.vlm.base import KEPT, Abilities, Limits, ModelSettings, Outcome, Part, Request, digest_of
+from juicecap.vlm.journal import Journal
+from juicecap.vlm.journal.entries import Look, medium_failure, outcome_of
+from juicecap.vlm.journal.shapes import sound, sound_medium
+from juicecap.vlm.journal.store import Fact
+from juicecap.vlm.pipeline.engines import Engines, Identified
+from juicecap.vlm.pipeline.lookup.digests import Digest
+
+
+@dataclass(frozen=True, kw_only=True)
+class Keyed:
+    """A request with what it is known by."""
+
+    request: Request
+    entry: str
+    """The journal's key of its answers."""
+    media: Mapping[Part, str]
+    """The journal's key of each medium, for media that cannot be used."""
+    seed: int
+    states: Mapping[str, FileState]
+    """The media's files when they were digested."""
+
+    @property
+    def kept_under(self) -> tuple[str, ...]:
+        """All keys under which the journal may know something."""
+        return (self.entry, *self.media.values())
+
+    def known(self, look: Look) -> Outcome:
+        """As much of the outcome as the journal knows: answers up to the first that is missing, or a failure."""
+        for part, key in self.media.items():
+            if failure := medium_failure(sound_medium(look.get(key, {})), part.value):
+                return Outcome(failure=failure, seed=self.seed)
+        return outcome_of(sound(look.get(self.entry, {})), self.seed, self.request.candidates)
+
+
+class Keys:
+    """Keys of requests to one engine."""
+
+    def __init__(self, engine: Identified, limits: Limits) -> None:
+        self._engine = engine
+        self.abilities: Abilities = engine.backend.abilities()
+        """What the engine wants."""
+        self.choice: Fact | None = None
+        """A choice that the journal does not know of, to be written down once the engine is asked."""
+        spent = limits.decode_seconds, limits.decode_bytes
+        self._reading = (asdict(self.abilities.sizes), self.abilities.takes_files, *spent, asdict(limits.media))
+
+    @classmethod
+    async def of(cls, engines: Engines, settings: ModelSettings, limits: Limits, journal: Journal | None) -> Keys:
+        """Identify the engine; a choice that the journal knows of is kept."""
+        if journal is None:
+            return cls(await engines.identified(settings), limits)
+        name = digest_of(["pin", settings.backend, settings.model, settings.params, settings.api_base])
+        pin = await asyncio.wrap_future(journal.fact(name))
+        keys = cls(await engines.identified(settings, pin), limits)
+        if keys._engine.pin != pin:
+            keys.choice = Fact(name, keys._engine.pin)
+        return keys
+
+    def key(self, request: Request, digests: Mapping[str, Digest]) -> Keyed:
+        """The request with its keys."""
+        own = {part.value: digests[part.value] for part in request.media()}
+        key = request.key({path: each.digest for path, each in own.items()}, self._engine.backend.identity())
+        return Keyed(
+            request=request,
+            entry=request.entry_key(key, self._engine.model_state),
+            media={part: self._medium_key(part, request, own[part.value].digest) for part in request.media()},
+            seed=request.derived_seed(key),
+            states={path: each.state for path, each in own.items()},
+        )
+
+    def _medium_key(self, part: Part, request: Request, digest: str) -> str:
+        """Of what decides whether a medium can be used: its content, and how it is read."""
+        return digest_of(["medium", KEPT, part.kind, digest, asdict(request.frames), self._reading])

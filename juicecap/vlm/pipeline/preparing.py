@@ -1,0 +1,94 @@
+"""Requests are made ready for the engine: their media are decoded, or probed where the engine takes files."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from juicecap.errors import MediaError
+from juicecap.media.picture import Picture, without_frames
+from juicecap.media.remote import rules_of
+from juicecap.sample import shown_path
+from juicecap.vlm.base import Abilities, Outcome, Part, Prepared, Request
+from juicecap.vlm.journal.entries import medium_entry
+from juicecap.vlm.journal.store import Usable
+from juicecap.vlm.outcomes import failure_of
+from juicecap.vlm.pipeline.lookup.cache_lookup import Wanted
+from juicecap.vlm.pipeline.resources.ref_counted_cache import Hold
+from juicecap.vlm.pipeline.resources.window_resources import WindowResources
+from juicecap.vlm.pipeline.tasks import all_of
+
+MOST_OF_THE_LIMIT = 4
+"""How many times the limit of frames in memory those of one request with several media may take: half of the machine's memory."""
+
+AT_ONCE = 16
+"""Media of one request that are on their way together."""
+
+OF_THE_CONTENT = {
+    "DECODER_CRASHED", "DECODE_TIMEOUT", "NO_VIDEO_STREAM", "TOO_LARGE", "TOO_NARROW", "UNDECODABLE", "UNREADABLE",
+}  # fmt: skip
+"""Codes of media that cannot be used because of what is in them: it will be so on every day."""
+
+
+async def prepare(wanted: Wanted, abilities: Abilities, resources: WindowResources, hold: Hold) -> Prepared | Outcome:
+    """The request with its media, which `hold` keeps; or the outcome, if one of them cannot be used."""
+    keyed = wanted.keyed
+    request = keyed.request
+    unusable: _Unusable | None = None
+    pictures: list[Picture] = []
+    try:
+        pictures = await _pictures(request, abilities, resources, hold)
+    except _Unusable as caught:
+        unusable = caught.with_traceback(None)  # which would hold this frame, and with it what was brought here
+    except MediaError as too_large:
+        return Outcome(failure=failure_of(too_large), seed=keyed.seed)
+    for path, state in keyed.states.items():
+        if not await resources.common.readers.unchanged(path, state):
+            error = MediaError("MEDIA_CHANGED", f"{shown_path(path)} was changed while it was read", retryable=True)
+            return Outcome(failure=failure_of(error), seed=keyed.seed)
+    if unusable:
+        failure, path = failure_of(unusable.error), unusable.part.value
+        if failure.code in OF_THE_CONTENT:
+            resources.note(medium_entry(keyed.media[unusable.part], path, failure))
+        return Outcome(failure=failure, seed=keyed.seed)
+    if resources.journal and resources.journal.ignores_failures:
+        resources.note([Usable(key) for key in keyed.media.values()])
+    known, rules = len(wanted.known.answers), resources.limits.media
+    return Prepared(request=request, pictures=tuple(pictures), seed=keyed.seed, first=known, rules=rules)
+
+
+async def _pictures(request: Request, abilities: Abilities, resources: WindowResources, hold: Hold) -> list[Picture]:
+    """The media of a request, some at a time: a row of the dataset may name any number of them.
+
+    Raises:
+        _Unusable: one of them cannot be used.
+        MediaError: `TOO_LARGE`: they do not fit into memory together.
+    """
+    parts, pictures = request.media(), list[Picture]()
+    most = MOST_OF_THE_LIMIT * resources.common.memory(resources.limits).limit
+    for start in range(0, len(parts), AT_ONCE):
+        pictures += await all_of(_picture(part, request, abilities, resources, hold) for part in parts[start : start + AT_ONCE])
+        if len(parts) > 1 and sum(picture.pixels.nbytes for picture in pictures) > most:
+            what = f"the frames of {len(parts):,} media take more than {most >> 20:,} MB together"
+            way = "show fewer media, frames or pixels at once, or raise frame_memory_mb, of which that is four times"
+            raise MediaError("TOO_LARGE", f"{what}: {way}", retryable=True)
+    return pictures
+
+
+async def _picture(part: Part, request: Request, abilities: Abilities, resources: WindowResources, hold: Hold) -> Picture:
+    pool, rules = resources.common.pool(resources.limits), rules_of(part.value, resources.limits.media)
+    try:
+        if abilities.takes_files and part.kind == "video":
+            info = await hold.get(("probe", part.value), partial(pool.probe, part.value, rules))
+            return without_frames(info.duration)
+        key = part, request.frames, abilities.sizes
+        return await hold.get(key, partial(pool.picture, part.kind, part.value, request.frames, abilities.sizes, rules))
+    except MediaError as error:
+        raise _Unusable(part, error) from error
+
+
+class _Unusable(Exception):
+    """A medium of a request cannot be used."""
+
+    def __init__(self, part: Part, error: MediaError) -> None:
+        super().__init__(str(error))
+        self.part, self.error = part, error

@@ -1,0 +1,85 @@
+"""What requests need on their way and have in common: one `Resources` for the process, one `WindowResources` for each window."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from juicecap.errors import MediaError
+from juicecap.media.remote import fetch, rules_of
+from juicecap.sample import is_remote
+from juicecap.vlm.base import Limits
+from juicecap.vlm.journal import Journal
+from juicecap.vlm.journal.store import Record
+from juicecap.vlm.pipeline.engines import Engines
+from juicecap.vlm.pipeline.lookup.digests import Readers
+from juicecap.vlm.pipeline.resources.engine_stats import METER
+from juicecap.vlm.pipeline.resources.frame_budget import FrameMemory
+from juicecap.vlm.pipeline.resources.ref_counted_cache import Shared
+
+if TYPE_CHECKING:
+    from juicecap.media.pool import DecodePool
+    from juicecap.media.probe import VideoInfo
+
+
+class Resources:
+    """What all windows share. All methods are called on the core's loop."""
+
+    def __init__(self) -> None:
+        self.engines = Engines()
+        self.readers = Readers()
+        self._pools: dict[tuple[int | None, float, int], DecodePool] = {}
+        self._memories: dict[int | None, FrameMemory] = {}
+
+    def pool(self, limits: Limits) -> DecodePool:
+        """The processes that decode within these limits."""
+        from juicecap.media.pool import DecodePool
+
+        key = limits.workers, limits.decode_seconds, limits.decode_bytes
+        if key not in self._pools:
+            self._pools[key] = DecodePool(limits.workers, cpu_seconds=limits.decode_seconds, memory=limits.decode_bytes)
+        return self._pools[key]
+
+    def memory(self, limits: Limits) -> FrameMemory:
+        """The room for frames, of all windows with this limit together."""
+        return self._memories.setdefault(limits.frame_bytes, FrameMemory(limits.frame_bytes))
+
+    async def probe(self, path: str, limits: Limits) -> VideoInfo:
+        """See `core.probe`."""
+        if not (limits.media.allow_remote and is_remote(path)):
+            return await self.pool(limits).probe(path, limits.media)
+        brought = await fetch(path, limits.media)
+        try:
+            return await self.pool(limits).probe(brought.path, rules_of(brought.path, limits.media))
+        except MediaError as error:
+            raise MediaError(error.code, brought.renamed(error.message), retryable=error.retryable) from error
+
+    async def close(self) -> list[BaseException]:
+        """Close engines and processes; returns what went wrong with engines."""
+        errors = await self.engines.close()
+        for pool in self._pools.values():
+            await pool.close()
+        return errors
+
+
+@dataclass(frozen=True)
+class WindowResources:
+    """What the lanes of one window share."""
+
+    common: Resources
+    limits: Limits
+    journal: Journal | None
+    shared: Shared = field(default_factory=Shared)
+
+    def note(self, records: Sequence[Record]) -> None:
+        """Have the journal keep this, if there is one."""
+        if self.journal:
+            self.journal.note(records)
+
+    def count(self, *, replayed: int, asked: int = 0) -> None:
+        """Count answers that came from the journal, and those that an engine was asked for."""
+        METER.recalled(replayed)
+        if self.journal:
+            self.journal.replayed += replayed
+            self.journal.asked += asked

@@ -1,0 +1,150 @@
+"""A sliding window over a stream of requests: the caller's side.
+
+One thread submits requests in the order of its samples, as long as there is room, and takes their outcomes in the same
+order. Between the two nothing waits for a batch to end: whatever is in the window is on its way (`engine_pipeline.py`).
+
+    with core.window() as window:
+        tickets = deque()
+        while ...:
+            while window.has_room(len(tickets)) and (there is another sample):
+                tickets.append(window.submit(its requests))
+            if window.wait(tickets[0], or_room_for=len(tickets)):
+                ... tickets.popleft().outcomes()
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import traceback
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
+from types import TracebackType
+from typing import Self
+
+from juicecap.vlm.base import ModelSettings, Outcome, Request
+from juicecap.vlm.pipeline.batching import Asked
+from juicecap.vlm.pipeline.engine_pipeline import Lane
+from juicecap.vlm.pipeline.resources.window_resources import WindowResources
+
+MOST_REQUESTS = 1024
+"""Unanswered requests in a window. They hold no pixels; those are bounded in `vlm/pipeline/dispatcher.py`."""
+
+MOST_SAMPLES = 4096
+"""Samples in a window, answered or not."""
+
+
+class Ticket:
+    """The requests of one sample on their way."""
+
+    def __init__(self, count: int) -> None:
+        self._outcomes: list[Outcome | None] = [None] * count
+        self._missing = count
+
+    @property
+    def done(self) -> bool:
+        """Whether all outcomes are there."""
+        return not self._missing
+
+    def outcomes(self) -> list[Outcome]:
+        """The outcomes, in the order of the requests, once `done`."""
+        assert self.done, "wait() comes first"
+        return [outcome for outcome in self._outcomes if outcome is not None]
+
+    def settle(self, place: int, outcome: Outcome) -> None:
+        """Note one outcome."""
+        self._outcomes[place] = outcome
+        self._missing -= 1
+
+
+class Window:
+    """See the module's docstring. Public methods but `fail` are for the one thread that opened it."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, resources: WindowResources) -> None:
+        self._loop, self._resources = loop, resources
+        self._lanes: dict[ModelSettings, Lane] = {}
+        self._changed = threading.Condition()
+        self._unanswered = 0
+        self._failure: BaseException | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Give up what is still on its way."""
+        self._call(self._stop)
+
+    def has_room(self, samples: int) -> bool:
+        """Whether another sample may enter, next to `samples` of which the outcomes have not been taken."""
+        return samples < MOST_SAMPLES and self._unanswered < MOST_REQUESTS
+
+    def submit(self, requests: Sequence[Request]) -> Ticket:
+        """Send a sample's requests on their way."""
+        ticket = Ticket(len(requests))
+        if requests:
+            with self._changed:
+                self._unanswered += len(requests)
+            self._call(self._accept, ticket, requests)
+        return ticket
+
+    def flush(self) -> None:
+        """Let engines that take batches begin with what they have: nothing more will be submitted for now."""
+        self._call(self._flush)
+
+    def wait(self, ticket: Ticket, or_room_for: int | None = None) -> bool:
+        """Wait until a ticket is done, or with `or_room_for` (as `has_room`) until there is room; tells whether it is done.
+
+        Raises:
+            JuicecapError: an engine cannot be opened, or died.
+        """
+        if or_room_for is not None and not self.has_room(or_room_for):
+            self._call(self._flush_for, ticket)  # all that may enter has, and does not fill a batch
+        with self._changed:
+            while not ticket.done:
+                if self._failure:
+                    raise self._failure
+                if or_room_for is not None and self.has_room(or_room_for):
+                    return False
+                self._changed.wait()
+        return True
+
+    def fail(self, error: BaseException) -> None:
+        """Let whoever waits know that there will be no more outcomes. On the loop."""
+        traceback.clear_frames(error.__traceback__)  # they hold frames of videos, and errors are kept
+        with self._changed:
+            self._failure = self._failure or error
+            self._changed.notify_all()
+        self._stop()
+
+    def _call(self, work: Callable[..., None], *arguments: object) -> None:
+        """Have something done on the loop. If that has ended, so have all windows (`fail`)."""
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(work, *arguments)
+
+    def _accept(self, ticket: Ticket, requests: Sequence[Request]) -> None:
+        if self._failure:
+            return
+        for place, request in enumerate(requests):
+            lane = self._lanes.get(request.model)
+            if lane is None:
+                lane = self._lanes[request.model] = Lane(request.model, self._resources, self.fail)
+            lane.add(Asked(request, ticket, partial(self._settled, ticket, place)))
+
+    def _settled(self, ticket: Ticket, place: int, outcome: Outcome) -> None:
+        with self._changed:
+            ticket.settle(place, outcome)
+            self._unanswered -= 1
+            self._changed.notify_all()
+
+    def _flush(self) -> None:
+        for lane in self._lanes.values():
+            lane.flush()
+
+    def _flush_for(self, ticket: Ticket) -> None:
+        for lane in self._lanes.values():
+            lane.flush_for(ticket)
+
+    def _stop(self) -> None:
+        for lane in self._lanes.values():
+            lane.stop()
