@@ -99,7 +99,7 @@ def _film(folder: Path, count: int) -> list[str]:
 
 def _measure(model: str, paths: list[str], options: argparse.Namespace) -> None:
     from juicecap.ops import VideoCaptioningFromVLMMapper
-    from juicecap.ops.asking import answered
+    from juicecap.ops.apply.request_stream import answered
     from juicecap.vlm.pipeline import core
 
     params = {} if options.size == "demo" else {"load_format": "dummy"} if options.backend == "vllm" else {}

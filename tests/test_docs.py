@@ -23,7 +23,7 @@ import juicecap
 from juicecap import cli, load_recipe
 from juicecap.cli import VERBS
 from juicecap.ops import catalog, registry, schema
-from juicecap.ops.table import Counts
+from juicecap.ops.apply.table import Counts
 from juicecap.recipe.keys import RecipeKeys
 from juicecap.report.summary import summary
 from juicecap.runner import RunResult, StepResult

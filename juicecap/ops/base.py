@@ -21,13 +21,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from juicecap.data.lines import write_lines
 from juicecap.data.source.embedded import media_as_files
 from juicecap.errors import EnvironmentFailure, SampleError, SettingsError
-from juicecap.ops.asking import Forecast, answered, forecast, identify
-from juicecap.ops.columns_and_tokens import ColumnsAndTokens
-from juicecap.ops.fate import Fate, Usage
-from juicecap.ops.media_options import root_problems
-from juicecap.ops.run_options import IGNORED, is_run_only
-from juicecap.ops.table import fates_of, kept, rejections, step_table
-from juicecap.ops.types import NOT_EMPTY, type_problems
+from juicecap.ops.apply.request_stream import Forecast, answered, forecast, identify
+from juicecap.ops.options.common_options import ColumnsAndTokens
+from juicecap.ops.apply.fate import Fate, Usage
+from juicecap.ops.options.media_options import root_problems
+from juicecap.ops.options.run_options import IGNORED, is_run_only
+from juicecap.ops.apply.table import fates_of, kept, rejections, step_table
+from juicecap.ops.options.types import NOT_EMPTY, type_problems
 from juicecap.sample import Batch, Sample, batch_of, media_paths, samples_of, shown
 from juicecap.secrecy import hidden
 from juicecap.vlm.base import Limits, ModelSettings, Outcome, Request, digest_of

@@ -16,7 +16,7 @@ import docstring_parser
 from jsonargparse import ArgumentError, ArgumentParser
 
 from juicecap.ops.base import Filter, Mapper, Op
-from juicecap.ops.types import expected, type_name
+from juicecap.ops.options.types import expected, type_name
 from juicecap.ops.whole_dataset import Deduplicator, Selector
 from juicecap.sample import shown
 

@@ -11,11 +11,11 @@ from typing import Any, Literal
 from jsonargparse.typing import NonNegativeInt, PositiveInt
 
 from juicecap.data.export import CsvFormulas
-from juicecap.ops.columns_and_tokens import ColumnsAndTokens
-from juicecap.ops.media_options import MediaOptions
-from juicecap.ops.numbers import Seed
-from juicecap.ops.run_options import OnError
-from juicecap.ops.types import NOT_EMPTY
+from juicecap.ops.options.common_options import ColumnsAndTokens
+from juicecap.ops.options.media_options import MediaOptions
+from juicecap.ops.options.numbers import Seed
+from juicecap.ops.options.run_options import OnError
+from juicecap.ops.options.types import NOT_EMPTY
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,10 +15,10 @@ from typing import Any
 from juicecap.errors import DataError, RecipeError
 from juicecap.naming import unnameable
 from juicecap.ops import catalog, registry, schema
-from juicecap.ops.columns_and_tokens import ColumnsAndTokens
-from juicecap.ops.media_options import MediaOptions
-from juicecap.ops.run_options import OnError, at_failure, contradictions
-from juicecap.ops.types import empty_problems, not_empty
+from juicecap.ops.options.common_options import ColumnsAndTokens
+from juicecap.ops.options.media_options import MediaOptions
+from juicecap.ops.options.run_options import OnError, at_failure, contradictions
+from juicecap.ops.options.types import empty_problems, not_empty
 from juicecap.recipe import data_juicer, dataflow, include
 from juicecap.recipe.environment import strings
 from juicecap.recipe.keys import IGNORED, RecipeKeys

@@ -10,7 +10,7 @@ from typing import Any
 from juicecap.data.export import CsvFormulas
 from juicecap.hidden import Hidden
 from juicecap.ops.base import Op
-from juicecap.ops.run_options import OnError, RunOptions
+from juicecap.ops.options.run_options import OnError, RunOptions
 from juicecap.recipe.source import Source
 
 

@@ -12,7 +12,7 @@ from dataclasses import fields, replace
 
 from juicecap.errors import EnvironmentFailure, ModelError
 from juicecap.ops.base import Op
-from juicecap.ops.model_options import ModelOptions
+from juicecap.ops.options.model_options import ModelOptions
 from juicecap.recipe.columns import problem_of
 from juicecap.recipe.model import Recipe, Step
 from juicecap.recipe.problems import Problem

@@ -18,9 +18,9 @@ from typing import Any, get_type_hints
 from juicecap.errors import JuicecapError
 from juicecap.ops import catalog
 from juicecap.ops.base import Op
-from juicecap.ops.run_options import RunOptions
+from juicecap.ops.options.run_options import RunOptions
 from juicecap.ops.schema import Parameter, parameters
-from juicecap.ops.types import json_type, json_union, not_empty
+from juicecap.ops.options.types import json_type, json_union, not_empty
 from juicecap.recipe.keys import IGNORED, RecipeKeys
 from juicecap.recipe.snippet import settings
 

@@ -10,7 +10,7 @@ import yaml
 
 from juicecap.errors import SettingsError
 from juicecap.ops.base import Op
-from juicecap.ops.run_options import is_run_only
+from juicecap.ops.options.run_options import is_run_only
 from juicecap.ops.schema import Parameter, parameters
 
 _MOST = 6

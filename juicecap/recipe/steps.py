@@ -10,8 +10,8 @@ from typing import Any, Literal
 from juicecap.errors import SettingsError
 from juicecap.ops import catalog, schema
 from juicecap.ops.base import Op
-from juicecap.ops.run_options import RunOptions
-from juicecap.ops.types import not_empty
+from juicecap.ops.options.run_options import RunOptions
+from juicecap.ops.options.types import not_empty
 from juicecap.recipe import dataflow
 from juicecap.recipe.model import Step
 from juicecap.recipe.problems import Problem, shown, suggestion

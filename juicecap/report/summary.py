@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Mapping
 
-from juicecap.ops.fate import FAILURES
+from juicecap.ops.apply.fate import FAILURES
 from juicecap.report.words import plural
 from juicecap.runner.result import RunResult, StepResult
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from juicecap.data.broken import broken_rows, sound_rows
 from juicecap.data.source import open_source
-from juicecap.ops.fate import rejection
-from juicecap.ops.media_options import MediaOptions
-from juicecap.ops.table import Counts
+from juicecap.ops.apply.fate import rejection
+from juicecap.ops.options.media_options import MediaOptions
+from juicecap.ops.apply.table import Counts
 from juicecap.recipe import Recipe
 from juicecap.runner.result import StepResult
 from juicecap.sample import BROKEN, FATE

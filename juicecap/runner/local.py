@@ -24,7 +24,7 @@ from juicecap.data.export.shards import check_folder
 from juicecap.data.surroundings import check_devices, check_working_directory
 from juicecap.errors import BugError, JuicecapError
 from juicecap.notice import say_once
-from juicecap.ops.table import rejections
+from juicecap.ops.apply.table import rejections
 from juicecap.recipe import Recipe, Step, missing_columns, taken_columns
 from juicecap.recipe.places import overwrite_problems
 from juicecap.recipe.problems import failure

@@ -19,7 +19,7 @@ from juicecap.media.picture import Picture
 from juicecap.media.pool import DecodePool
 from juicecap.media.rules import MediaRules
 from juicecap.media.sizes import FrameSizes
-from juicecap.ops.fate import Fate
+from juicecap.ops.apply.fate import Fate
 from juicecap.recipe import Recipe, Step
 from juicecap.recipe.work_dir import claim
 from juicecap.runner.folder import make_folder

@@ -21,7 +21,7 @@ from typing import NamedTuple, Self
 from loguru import logger
 
 from juicecap.errors import JuicecapError
-from juicecap.ops.fate import Fate
+from juicecap.ops.apply.fate import Fate
 from juicecap.recipe import Recipe
 from juicecap.runner.metrics import write_metrics
 from juicecap.runner.progress import Progress

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
-from juicecap.ops.table import Counts
+from juicecap.ops.apply.table import Counts
 
 
 @dataclass(frozen=True, kw_only=True)

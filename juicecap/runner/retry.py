@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from juicecap.data.table import CHUNK
-from juicecap.ops.table import Failed, Fates
+from juicecap.ops.apply.table import Failed, Fates
 from juicecap.ops.whole_dataset import WholeDatasetOp
 from juicecap.sample import FATE
 

@@ -17,9 +17,9 @@ from juicecap.data.checksum import seal
 from juicecap.data.table import kept_arrow, open_arrow, write_arrow
 from juicecap.errors import BugError
 from juicecap.media.digest import file_state
-from juicecap.ops.fate import Fate
+from juicecap.ops.apply.fate import Fate
 from juicecap.ops.registry import source_of
-from juicecap.ops.table import Failed, Fates, Rows, fates_of, kept, step_table
+from juicecap.ops.apply.table import Failed, Fates, Rows, fates_of, kept, step_table
 from juicecap.ops.whole_dataset import WholeDatasetOp
 from juicecap.runner.reporter import Reporter
 from juicecap.runner.result import StepResult

@@ -14,14 +14,14 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from juicecap.errors import DataError, EnvironmentFailure, JuicecapError, SampleError
-from juicecap.ops.fate import Fate, rejection, rows_of
-from juicecap.ops.run_options import OnError
+from juicecap.ops.apply.fate import Fate, rejection, rows_of
+from juicecap.ops.options.run_options import OnError
 from juicecap.sample import FATE
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
-    from juicecap.ops.table import Fates
+    from juicecap.ops.apply.table import Fates
     from juicecap.recipe import Step
     from juicecap.vlm.journal import Journal
 

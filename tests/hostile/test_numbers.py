@@ -21,9 +21,9 @@ from make_clips import write_clip
 from juicecap.cli import main
 from juicecap.errors import ModelError, RecipeError, SettingsError
 from juicecap.ops import catalog, schema
-from juicecap.ops.run_options import RunOptions
-from juicecap.ops.serving_names import MODEL_PARTS, SAMPLING_PARTS
-from juicecap.ops.types import json_type
+from juicecap.ops.options.run_options import RunOptions
+from juicecap.ops.options.dataflow_aliases import MODEL_PARTS, SAMPLING_PARTS
+from juicecap.ops.options.types import json_type
 from juicecap.recipe import examine
 from juicecap.recipe.keys import RecipeKeys
 from juicecap.recipe.schema import recipe_schema

@@ -17,9 +17,9 @@ import juicecap
 from juicecap.errors import SampleError
 from juicecap.ops import catalog
 from juicecap.ops.base import Op
-from juicecap.ops.chunks import Tokens
-from juicecap.ops.conversation import read_conversation, without_tokens
-from juicecap.ops.similarity import most_similar
+from juicecap.ops.captioning.chunks import Tokens
+from juicecap.ops.captioning.conversation import read_conversation, without_tokens
+from juicecap.ops.captioning.similarity import most_similar
 from juicecap.sample import (
     LONGEST_TEXT,
     MOST_NESTED,

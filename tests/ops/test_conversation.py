@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from juicecap.errors import SampleError
-from juicecap.ops.conversation import Medium, read_conversation, without_tokens
+from juicecap.ops.captioning.conversation import Medium, read_conversation, without_tokens
 
 
 def read(value: object):

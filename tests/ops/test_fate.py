@@ -5,8 +5,8 @@ from __future__ import annotations
 from datasets import Dataset
 
 from juicecap.errors import MediaError, SampleError
-from juicecap.ops.fate import FAILURES, Fate, rows_of
-from juicecap.ops.table import Failed, fates_of, kept
+from juicecap.ops.apply.fate import FAILURES, Fate, rows_of
+from juicecap.ops.apply.table import Failed, fates_of, kept
 from juicecap.sample import FATE, ORIGIN, source_position
 
 FAILED = Fate(kind="rejected", sample={"n": 1}, failure=MediaError("GONE", "it is gone", retryable=True, attempts=3))

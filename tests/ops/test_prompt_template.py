@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from juicecap.errors import SampleError
-from juicecap.ops.prompt_template import filled, template_columns
+from juicecap.ops.captioning.prompt_template import filled, template_columns
 
 
 def test_columns_are_named_once_in_order():

@@ -9,7 +9,7 @@ import pytest
 
 from juicecap.ops import catalog, schema
 from juicecap.ops.base import Filter, Op
-from juicecap.ops.run_options import IGNORED, RunOptions
+from juicecap.ops.options.run_options import IGNORED, RunOptions
 from juicecap.ops.whole_dataset import Deduplicator
 from juicecap.sample import Sample
 

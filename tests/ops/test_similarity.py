@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from juicecap.ops import similarity
-from juicecap.ops.similarity import most_similar, simhash
+from juicecap.ops.captioning import similarity
+from juicecap.ops.captioning.similarity import most_similar, simhash
 
 
 def by_definition(shingles: list[str]) -> int:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import pytest
 from jsonargparse.typing import ClosedUnitInterval, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
-from juicecap.ops.types import fits, type_name
+from juicecap.ops.options.types import fits, type_name
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ import pytest
 
 from juicecap.errors import RecipeError
 from juicecap.ops import catalog, schema
-from juicecap.ops.run_options import RunOptions
-from juicecap.ops.types import json_type
+from juicecap.ops.options.run_options import RunOptions
+from juicecap.ops.options.types import json_type
 from juicecap.recipe import Recipe, load_recipe
 from juicecap.recipe.schema import DIALECT, op_schema, recipe_schema
 from juicecap.recipe.snippet import settings

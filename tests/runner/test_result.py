@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from juicecap.ops.table import Counts
+from juicecap.ops.apply.table import Counts
 from juicecap.report.summary import summary
 from juicecap.runner import RunResult, StepResult
 from juicecap.runner.result import rejections_allowed

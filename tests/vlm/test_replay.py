@@ -23,7 +23,7 @@ from juicecap.errors import EnvironmentFailure, MediaError
 from juicecap.media import digest as digest_module
 from juicecap.media.digest import FileState
 from juicecap.media.sampling import FrameSampling
-from juicecap.ops.asking import answered, forecast
+from juicecap.ops.apply.request_stream import answered, forecast
 from juicecap.vlm.base import Failure, Limits, Message, ModelSettings, Outcome, Part, Request, Sampling
 from juicecap.vlm.journal import Journal
 from juicecap.vlm.pipeline import core

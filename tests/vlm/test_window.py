@@ -16,7 +16,7 @@ from conftest import prompt_of
 from juicecap.errors import BugError, EnvironmentFailure, SampleError
 from juicecap.media.sampling import FrameSampling
 from juicecap.media.sizes import FrameSizes
-from juicecap.ops.asking import answered
+from juicecap.ops.apply.request_stream import answered
 from juicecap.vlm.base import Abilities, Failure, Limits, Message, ModelSettings, Part, Request
 from juicecap.vlm.pipeline import core, window
 from juicecap.vlm.pipeline.batching import batch_size, calls_at_once

@@ -9,7 +9,7 @@ from jsonargparse.typing import NonNegativeInt
 
 from juicecap.errors import SampleError
 from juicecap.ops.base import Filter
-from juicecap.ops.numbers import Length
+from juicecap.ops.options.numbers import Length
 from juicecap.sample import Sample, shown
 
 

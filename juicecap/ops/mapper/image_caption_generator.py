@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from juicecap.ops.base import Mapper
-from juicecap.ops.captioned_column import CaptionedColumn, media_parts, messages
-from juicecap.ops.columns_and_tokens import column_clashes
-from juicecap.ops.conversation import Conversation, read_conversation
+from juicecap.ops.captioning.caption_output import CaptionedColumn, media_parts, messages
+from juicecap.ops.options.common_options import column_clashes
+from juicecap.ops.captioning.conversation import Conversation, read_conversation
 from juicecap.sample import Sample
 from juicecap.vlm.base import Outcome, Part, Request
 

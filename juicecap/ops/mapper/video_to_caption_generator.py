@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from juicecap.ops.base import Mapper
-from juicecap.ops.captioned_column import CaptionedColumn, media_parts, messages
-from juicecap.ops.columns_and_tokens import column_clashes
-from juicecap.ops.conversation import Conversation, read_conversation, turns_spec, without_tokens
-from juicecap.ops.prompt_template import filled, template_columns
+from juicecap.ops.captioning.caption_output import CaptionedColumn, media_parts, messages
+from juicecap.ops.options.common_options import column_clashes
+from juicecap.ops.captioning.conversation import Conversation, read_conversation, turns_spec, without_tokens
+from juicecap.ops.captioning.prompt_template import filled, template_columns
 from juicecap.sample import Sample
 from juicecap.vlm.base import Outcome, Part, Request
 

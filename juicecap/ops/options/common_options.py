@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 
-from juicecap.ops.types import NOT_EMPTY
+from juicecap.ops.options.types import NOT_EMPTY
 
 
 @dataclass(frozen=True, kw_only=True)

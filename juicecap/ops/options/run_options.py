@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import Field, dataclass
 from typing import Any, Literal
 
-from juicecap.ops.numbers import BatchSize
+from juicecap.ops.options.numbers import BatchSize
 
 OnError = Literal["reject", "keep", "stop"]
 """What happens to a sample on which an op fails, and to the run."""

@@ -11,10 +11,10 @@ from jsonargparse.typing import PositiveFloat
 
 from juicecap.errors import SampleError
 from juicecap.media.sampling import FrameSampling
-from juicecap.ops import serving_names
-from juicecap.ops.media_options import MediaOptions
-from juicecap.ops.numbers import Cores, Enlarged, FrameRate, Frames, Megabytes, Moment, Pixels, Requests, Seconds, Seed
-from juicecap.ops.run_options import IGNORED, RUN_ONLY
+from juicecap.ops.options import dataflow_aliases as serving_names
+from juicecap.ops.options.media_options import MediaOptions
+from juicecap.ops.options.numbers import Cores, Enlarged, FrameRate, Frames, Megabytes, Moment, Pixels, Requests, Seconds, Seed
+from juicecap.ops.options.run_options import IGNORED, RUN_ONLY
 from juicecap.sample import LONGEST_TEXT, shown
 from juicecap.vlm import sampling_params as sampling
 from juicecap.vlm.backends import model_params

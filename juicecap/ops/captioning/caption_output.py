@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from juicecap.errors import SampleError
-from juicecap.ops.conversation import Conversation, Kind
-from juicecap.ops.model_options import ModelOptions
-from juicecap.ops.provenance import PROVENANCE, entries_of, provenance, with_provenance
-from juicecap.ops.types import NOT_EMPTY
+from juicecap.ops.captioning.conversation import Conversation, Kind
+from juicecap.ops.options.model_options import ModelOptions
+from juicecap.ops.captioning.provenance import PROVENANCE, entries_of, provenance, with_provenance
+from juicecap.ops.options.types import NOT_EMPTY
 from juicecap.sample import ORIGIN, Sample, media_paths
 from juicecap.vlm.base import Message, Outcome, Part, Request
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 from juicecap.data.columns import features_of, with_columns
 from juicecap.data.exact_json import encode_batch
 from juicecap.errors import BugError
-from juicecap.ops.fate import FAILURES, FAILURES_COLUMN, FATE_COLUMN, Fate, rejection, rows_of
+from juicecap.ops.apply.fate import FAILURES, FAILURES_COLUMN, FATE_COLUMN, Fate, rejection, rows_of
 from juicecap.sample import FATE, Batch, Sample, batch_of, samples_of
 from juicecap.vlm.journal import Journal
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 from juicecap.media.rules import DEFAULT_RULES, MediaRules
 from juicecap.naming import unnameable
-from juicecap.ops.numbers import Amount, Megabytes, Pixels, Seconds
-from juicecap.ops.run_options import RUN_ONLY
-from juicecap.ops.types import NOT_EMPTY
+from juicecap.ops.options.numbers import Amount, Megabytes, Pixels, Seconds
+from juicecap.ops.options.run_options import RUN_ONLY
+from juicecap.ops.options.types import NOT_EMPTY
 from juicecap.sample import shown_path
 
 
