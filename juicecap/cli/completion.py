@@ -65,7 +65,7 @@ def _keys(parsed_args: argparse.Namespace, **_: Any) -> list[str]:
     """What `--set` takes for this recipe: its keys, and the parameters of its ops."""
     from juicecap.ops import catalog, schema
     from juicecap.recipe.keys import IGNORED, RecipeKeys
-    from juicecap.recipe.text import parse, read
+    from juicecap.recipe.yaml.values import parse, read
 
     keys = [each.name for each in schema.parameters(RecipeKeys) if each.name not in IGNORED]
     try:

@@ -11,8 +11,8 @@ from juicecap.cli.printing import show
 from juicecap.data.outputs import write_new
 from juicecap.errors import DataError, JuicecapError, UsageError
 from juicecap.naming import unwritable
-from juicecap.recipe.schema import recipe_schema
-from juicecap.recipe.template import RECIPE, SCHEMA, TEMPLATES, fitting_recipe, recipe_text, samples
+from juicecap.recipe.authoring.schema import recipe_schema
+from juicecap.recipe.authoring.template import RECIPE, SCHEMA, TEMPLATES, fitting_recipe, recipe_text, samples
 from juicecap.sample import shown_path
 
 

@@ -16,8 +16,8 @@ from juicecap.errors import JuicecapError
 from juicecap.ops import catalog
 from juicecap.ops.base import Op
 from juicecap.ops.schema import Parameter, default_text, family, parameters
-from juicecap.recipe.schema import op_schema
-from juicecap.recipe.snippet import example, snippet
+from juicecap.recipe.authoring.schema import op_schema
+from juicecap.recipe.authoring.snippet import example, snippet
 
 NARROWEST, WIDEST = 20, 100
 """Columns of text, whatever the terminal has."""

@@ -6,7 +6,7 @@ import argparse
 
 from juicecap.cli import operators
 from juicecap.cli.printing import show_json
-from juicecap.recipe.schema import recipe_schema
+from juicecap.recipe.authoring.schema import recipe_schema
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from juicecap.recipe.check import Report, check, examine
-from juicecap.recipe.columns import missing_columns, taken_columns
+from juicecap.recipe.check.examine import Report, check, examine
+from juicecap.recipe.check.columns import missing_columns, taken_columns
 from juicecap.recipe.load import load_recipe
-from juicecap.recipe.model import Recipe, Step
+from juicecap.recipe.types import Recipe, Step
 
 __all__ = ["Recipe", "Report", "Step", "check", "examine", "load_recipe", "missing_columns", "taken_columns"]

@@ -19,15 +19,16 @@ from juicecap.ops.options.common_options import ColumnsAndTokens
 from juicecap.ops.options.media_options import MediaOptions
 from juicecap.ops.options.run_options import OnError, at_failure, contradictions
 from juicecap.ops.options.types import empty_problems, not_empty
-from juicecap.recipe import data_juicer, dataflow, include
-from juicecap.recipe.environment import strings
+from juicecap.recipe.compat import data_juicer, dataflow
+from juicecap.recipe.yaml import include
+from juicecap.recipe.yaml.environment import strings
 from juicecap.recipe.keys import IGNORED, RecipeKeys
-from juicecap.recipe.model import Recipe
-from juicecap.recipe.overrides import apply_overrides
+from juicecap.recipe.types import Recipe
+from juicecap.recipe.yaml.overrides import apply_overrides
 from juicecap.recipe.problems import Problem, failure, shown, suggestion
-from juicecap.recipe.source import Source
+from juicecap.recipe.yaml.source import Source
 from juicecap.recipe.steps import Findings, steps_of
-from juicecap.recipe.text import bare, is_named_yaml, parse, read
+from juicecap.recipe.yaml.values import bare, is_named_yaml, parse, read
 from juicecap.sample import shown_path
 
 COLUMNS_AND_TOKENS = tuple(each.name for each in fields(ColumnsAndTokens))

@@ -12,10 +12,10 @@ import yaml
 
 import juicecap
 from juicecap.printable import printable
-from juicecap.recipe.model import Recipe
+from juicecap.recipe.types import Recipe
 from juicecap.recipe.problems import lines_of
-from juicecap.recipe.source import Source
-from juicecap.recipe.text import Place, Trail, parse
+from juicecap.recipe.yaml.source import Source
+from juicecap.recipe.yaml.values import Place, Trail, parse
 
 
 class _Dumper(yaml.SafeDumper):

@@ -12,11 +12,11 @@ from juicecap.ops import catalog, schema
 from juicecap.ops.base import Op
 from juicecap.ops.options.run_options import RunOptions
 from juicecap.ops.options.types import not_empty
-from juicecap.recipe import dataflow
-from juicecap.recipe.model import Step
+from juicecap.recipe.compat import dataflow
+from juicecap.recipe.types import Step
 from juicecap.recipe.problems import Problem, shown, suggestion
-from juicecap.recipe.source import Source
-from juicecap.recipe.text import Place, Trail
+from juicecap.recipe.yaml.source import Source
+from juicecap.recipe.yaml.values import Place, Trail
 
 MAX_OPS = 1000
 """Ops of a recipe: far more than anybody needs, and as many as are checked in seconds."""

@@ -26,7 +26,7 @@ from juicecap.errors import BugError, JuicecapError
 from juicecap.notice import say_once
 from juicecap.ops.apply.table import rejections
 from juicecap.recipe import Recipe, Step, missing_columns, taken_columns
-from juicecap.recipe.places import overwrite_problems
+from juicecap.recipe.check.paths import overwrite_problems
 from juicecap.recipe.problems import failure
 from juicecap.recipe.resolved import resolved_text
 from juicecap.runner.folder import RunFolder

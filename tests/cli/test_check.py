@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from juicecap.cli import main
-from juicecap.recipe import check, load_recipe
+from juicecap.recipe import load_recipe
+from juicecap.recipe.check import examine as check
 
 ROOT = Path(__file__).parent.parent.parent
 

@@ -15,7 +15,7 @@ from juicecap.cli import main
 from juicecap.data.export import write_export
 from juicecap.data.source import open_source
 from juicecap.recipe import Recipe, load_recipe
-from juicecap.recipe.template import SAMPLES, TEMPLATES
+from juicecap.recipe.authoring.template import SAMPLES, TEMPLATES
 
 SAMPLE_FILES = Path(__file__).parent.parent.parent / "juicecap" / "assets" / "samples"
 

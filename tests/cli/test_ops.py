@@ -14,7 +14,7 @@ import yaml
 from juicecap import cli
 from juicecap.cli import main
 from juicecap.ops import catalog, registry, schema
-from juicecap.recipe.snippet import example
+from juicecap.recipe.authoring.snippet import example
 
 ROOT = Path(__file__).parent.parent.parent
 

@@ -26,7 +26,7 @@ from juicecap.ops.options.dataflow_aliases import MODEL_PARTS, SAMPLING_PARTS
 from juicecap.ops.options.types import json_type
 from juicecap.recipe import examine
 from juicecap.recipe.keys import RecipeKeys
-from juicecap.recipe.schema import recipe_schema
+from juicecap.recipe.authoring.schema import recipe_schema
 from juicecap.vlm.backends.openai.options import options_of
 from juicecap.vlm.base import ModelSettings
 from juicecap.vlm.sampling_params import JSON_TYPES

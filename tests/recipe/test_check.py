@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from juicecap.recipe import Recipe, check, load_recipe
+from juicecap.recipe import Recipe, load_recipe
+from juicecap.recipe.check import examine as check
 from juicecap.recipe.problems import render
 
 Load = Callable[..., Recipe]

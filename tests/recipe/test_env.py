@@ -11,7 +11,7 @@ import pytest
 
 from juicecap import run
 from juicecap.recipe import Recipe, examine
-from juicecap.recipe.environment import BadVariable, Filled, fill
+from juicecap.recipe.yaml.environment import BadVariable, Filled, fill
 from juicecap.recipe.resolved import resolved_text
 
 Load = Callable[..., Recipe]

@@ -8,7 +8,8 @@ from dataclasses import fields
 import pytest
 
 from juicecap.ops import schema
-from juicecap.recipe import Recipe, data_juicer
+from juicecap.recipe import Recipe
+from juicecap.recipe.compat import data_juicer
 from juicecap.recipe.keys import IGNORED, RecipeKeys
 
 Load = Callable[..., Recipe]

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from juicecap.recipe.resolved import resolved_text
-from juicecap.recipe.source import Source
-from juicecap.recipe.text import parse
+from juicecap.recipe.yaml.source import Source
+from juicecap.recipe.yaml.values import parse
 
 CHARACTERS = st.one_of(st.characters(categories=("L", "N", "P", "S", "Zs")), st.sampled_from("\n\t\x85\u2028 #:${}"))
 TEXTS = st.text(CHARACTERS, max_size=12)

@@ -14,10 +14,10 @@ from juicecap.ops import catalog, schema
 from juicecap.ops.options.run_options import RunOptions
 from juicecap.ops.options.types import json_type
 from juicecap.recipe import Recipe, load_recipe
-from juicecap.recipe.schema import DIALECT, op_schema, recipe_schema
-from juicecap.recipe.snippet import settings
-from juicecap.recipe.template import TEMPLATES, recipe_text
-from juicecap.recipe.text import parse
+from juicecap.recipe.authoring.schema import DIALECT, op_schema, recipe_schema
+from juicecap.recipe.authoring.snippet import settings
+from juicecap.recipe.authoring.template import TEMPLATES, recipe_text
+from juicecap.recipe.yaml.values import parse
 
 Load = Callable[..., Recipe]
 ROOT = Path(__file__).parent.parent.parent

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from juicecap.recipe import dataflow
+from juicecap.recipe.compat import dataflow
 
 LOCAL = """\
 process:

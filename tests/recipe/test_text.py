@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from juicecap.recipe.text import Place, parse
+from juicecap.recipe.yaml.values import Place, parse
 
 Complain = Callable[..., str]
 

@@ -18,7 +18,8 @@ from juicecap.data.export import write_export
 from juicecap.data.export.shards import check_folder
 from juicecap.data.source import open_source
 from juicecap.errors import DataError, JuicecapError, RecipeError, UsageError
-from juicecap.recipe import check, load_recipe
+from juicecap.recipe import load_recipe
+from juicecap.recipe.check import examine as check
 from juicecap.runner import SilentProgress
 from juicecap.runner.status import RunStatus
 

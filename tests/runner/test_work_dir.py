@@ -17,7 +17,7 @@ import pytest
 
 from juicecap.cli import main
 from juicecap.errors import JuicecapError, RecipeError
-from juicecap.recipe import check
+from juicecap.recipe.check import examine as check
 from juicecap.recipe.work_dir import FILES, FOLDERS, MARK, MARKER, obstacle
 from juicecap.runner.preview import run_preview
 
@@ -387,7 +387,7 @@ class TestOtherKinds:
 def test_a_recipe_in_a_pipe_is_waited_for_but_not_for_good(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("juicecap.recipe.text.PATIENCE", 0.2)
+    monkeypatch.setattr("juicecap.recipe.yaml.values.PATIENCE", 0.2)
     os.mkfifo(tmp_path / "recipe.yaml")
     assert main(["check", str(tmp_path / "recipe.yaml")]) == 1
     assert "recipe.yaml: is a pipe into which nobody has written for 0 seconds" in capsys.readouterr().err

@@ -17,9 +17,9 @@ from typing import Any
 
 from juicecap import sample
 from juicecap.hidden import Hidden
-from juicecap.recipe.environment import Filled
+from juicecap.recipe.yaml.environment import Filled
 from juicecap.recipe.problems import shown
-from juicecap.recipe.text import Trail
+from juicecap.recipe.yaml.values import Trail
 
 SHORTEST_WORD = 3
 """Characters of a value that is looked for as a word; a shorter one is found in quotes, behind `not` and in brackets."""

@@ -15,7 +15,7 @@ from juicecap.data.source import csv_table, file_list, folder, json_list, jsonl,
 from juicecap.data.source.options import Options
 from juicecap.errors import SampleError
 from juicecap.naming import unnameable
-from juicecap.recipe.model import Recipe, Step
+from juicecap.recipe.types import Recipe, Step
 from juicecap.sample import ORIGIN, is_remote, media_paths, shown_path
 
 READERS: dict[str, Callable[[Path], Iterator[Record]]] = {

@@ -22,7 +22,7 @@ from juicecap.ops.options.run_options import RunOptions
 from juicecap.ops.schema import Parameter, parameters
 from juicecap.ops.options.types import json_type, json_union, not_empty
 from juicecap.recipe.keys import IGNORED, RecipeKeys
-from juicecap.recipe.snippet import settings
+from juicecap.recipe.authoring.snippet import settings
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 

@@ -11,8 +11,8 @@ from typing import Any
 
 from juicecap.errors import RecipeError, UsageError
 from juicecap.recipe.problems import shown, suggestion
-from juicecap.recipe.source import Source
-from juicecap.recipe.text import Trail, parse
+from juicecap.recipe.yaml.source import Source
+from juicecap.recipe.yaml.values import Trail, parse
 
 
 def apply_overrides(source: Source, overrides: Sequence[str], known_keys: Collection[str]) -> None:

@@ -15,7 +15,7 @@ import yaml
 import juicecap
 from juicecap.errors import UsageError
 from juicecap.printable import printable
-from juicecap.recipe.guess import guess
+from juicecap.recipe.authoring.guess import guess
 
 ASSETS = Path(juicecap.__file__).parent / "assets"
 RECIPE, SCHEMA = "recipe.yaml", "juicecap.schema.json"

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
-from juicecap.recipe.environment import BadVariable, Filled, fill, strings
-from juicecap.recipe.named import Named
+from juicecap.recipe.yaml.environment import BadVariable, Filled, fill, strings
+from juicecap.recipe.yaml.named import Named
 from juicecap.recipe.problems import Problem, lines_of
-from juicecap.recipe.text import MAX_BYTES, Place, Trail
+from juicecap.recipe.yaml.values import MAX_BYTES, Place, Trail
 
 
 @dataclass

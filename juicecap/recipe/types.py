@@ -11,7 +11,7 @@ from juicecap.data.export import CsvFormulas
 from juicecap.hidden import Hidden
 from juicecap.ops.base import Op
 from juicecap.ops.options.run_options import OnError, RunOptions
-from juicecap.recipe.source import Source
+from juicecap.recipe.yaml.source import Source
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from juicecap.ops import schema
-from juicecap.recipe.model import Recipe, Step
+from juicecap.recipe.types import Recipe, Step
 from juicecap.recipe.problems import Problem, suggestion
-from juicecap.recipe.text import Trail
+from juicecap.recipe.yaml.values import Trail
 
 SHOWN_COLUMNS = 8
 """Columns that a message lists."""

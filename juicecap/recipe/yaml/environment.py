@@ -14,9 +14,9 @@ from typing import Any
 
 import yaml
 
-from juicecap.recipe.nodes import Loader
+from juicecap.recipe.yaml.compose import Loader
 from juicecap.recipe.problems import suggestion
-from juicecap.recipe.text import MAX_BYTES, Trail, parse
+from juicecap.recipe.yaml.values import MAX_BYTES, Trail, parse
 
 _PIECE = re.compile(r"\$\$\{|\$\{([^{}]*)\}|\$\{")
 _VARIABLE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?", re.DOTALL)
