@@ -28,7 +28,7 @@ INSIDE = """
 import json, sys, time
 from juicecap.cli import main
 from juicecap.runner import reporter
-from juicecap.runner.progress import SilentProgress
+from juicecap.runner.reporting.progress import SilentProgress
 
 spent = {"thread": 0.0, "run": 0.0}
 watch, started, ended, advanced = (getattr(reporter.Reporter, name) for name in ("_watch", "started", "ended", "advanced"))

@@ -37,7 +37,7 @@ def main(options: argparse.Namespace) -> int:
     recipe, _ = recipe_arguments.checked(options)
     with recipe_arguments.in_silence(recipe):
         from juicecap.report.plan import Prices, plan_text
-        from juicecap.runner.planning import make_plan
+        from juicecap.runner.estimate.compute import make_plan
 
         plan = make_plan(recipe, look_at_all=options.all)
     names = ("gpu_hour", "input_mtok", "output_mtok", "tokens_per_second")

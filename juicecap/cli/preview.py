@@ -26,7 +26,7 @@ def main(options: argparse.Namespace) -> int:
         from juicecap.data.outputs import write_output
         from juicecap.recipe.work_dir import PAGE
         from juicecap.report.preview import preview_page, preview_text
-        from juicecap.runner.preview import run_preview
+        from juicecap.runner.estimate.preview import run_preview
 
         preview = run_preview(recipe, options.number)
         page = preview.folder / "preview.html"

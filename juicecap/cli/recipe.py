@@ -43,7 +43,7 @@ def in_silence(recipe: Recipe) -> Iterator[None]:
 
     Warnings, and errors that end it, have the recipe's variables by their names.
     """
-    from juicecap.runner.quiet import quiet_datasets
+    from juicecap.runner.reporting.quiet import quiet_datasets
 
     logger.remove()
     sink = logger.add(partial(_note, recipe.hidden), level="WARNING", format="{message}")

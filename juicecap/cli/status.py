@@ -15,7 +15,7 @@ from rich.text import Text
 
 from juicecap.cli.printing import show, show_json
 from juicecap.report.status import status_text
-from juicecap.runner.status import RunStatus, read_status
+from juicecap.runner.reporting.status import RunStatus, read_status
 
 BETWEEN = 1.0
 """Seconds between two looks with `--watch`."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from juicecap.report.words import duration
-from juicecap.runner.plan import Band, Plan, StepPlan
+from juicecap.runner.estimate.model import Band, Plan, StepPlan
 
 MANY_REQUESTS = {"hf": 32, "vllm": 256}
 """Requests that these engines work on at once, unless the recipe says otherwise."""

@@ -13,7 +13,7 @@ from juicecap.media.picture import Picture
 from juicecap.media.thumbnail import thumbnail
 from juicecap.printable import printable
 from juicecap.recipe.work_dir import PAGE
-from juicecap.runner.preview import Preview, Question, Seen
+from juicecap.runner.estimate.preview import Preview, Question, Seen
 from juicecap.sample import visible
 from juicecap.vlm.base import Answer, Part
 

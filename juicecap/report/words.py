@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from rich.cells import cell_len, set_cell_size
 
-from juicecap.runner.status import StepStatus
+from juicecap.runner.reporting.status import StepStatus
 
 _WHOLE = 100
 """Rates from here on have no digits behind the point."""

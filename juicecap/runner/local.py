@@ -29,16 +29,16 @@ from juicecap.recipe import Recipe, Step, missing_columns, taken_columns
 from juicecap.recipe.check.paths import overwrite_problems
 from juicecap.recipe.problems import failure
 from juicecap.recipe.resolved import resolved_text
-from juicecap.runner.folder import RunFolder
+from juicecap.runner.run_folder.folder import RunFolder
 from juicecap.runner.loading import Loaded, load
-from juicecap.runner.log import logging_to
-from juicecap.runner.metrics import check_metrics
-from juicecap.runner.progress import Progress
-from juicecap.runner.quiet import quiet_datasets
-from juicecap.runner.reporter import Reporter
+from juicecap.runner.run_folder.log import logging_to
+from juicecap.runner.reporting.metrics import check_metrics
+from juicecap.runner.reporting.progress import Progress
+from juicecap.runner.reporting.quiet import quiet_datasets
+from juicecap.runner.reporting.reporter import Reporter
 from juicecap.runner.result import RunResult, StepResult, rejections_allowed
 from juicecap.runner.steps import Finished, Stage, run_step
-from juicecap.runner.watch import Watch
+from juicecap.runner.failure_guard import Watch
 from juicecap.sample import HIDDEN
 from juicecap.secrecy import TOKENS, keep
 from juicecap.vlm.backends.openai.options import DEFAULT_KEY_NAME

@@ -21,10 +21,10 @@ from juicecap.ops.apply.fate import Fate
 from juicecap.ops.registry import source_of
 from juicecap.ops.apply.table import Failed, Fates, Rows, fates_of, kept, step_table
 from juicecap.ops.whole_dataset import WholeDatasetOp
-from juicecap.runner.reporter import Reporter
+from juicecap.runner.reporting.reporter import Reporter
 from juicecap.runner.result import StepResult
 from juicecap.runner.retry import merged, to_try_again
-from juicecap.runner.watch import Watch
+from juicecap.runner.failure_guard import Watch
 from juicecap.sample import ORIGIN
 from juicecap.vlm.base import digest_of
 from juicecap.vlm.journal import Journal
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from juicecap.ops.base import Op
     from juicecap.recipe import Step
-    from juicecap.runner.folder import RunFolder
+    from juicecap.runner.run_folder.folder import RunFolder
 
 TABLE_VERSION = 3
 """Raised when tables are made otherwise, so that old ones are not taken for current ones."""

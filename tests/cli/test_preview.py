@@ -13,9 +13,9 @@ from conftest import Script
 from juicecap.cli import main
 from juicecap.recipe import load_recipe
 from juicecap.report.preview import preview_page, preview_text
-from juicecap.runner.looked_at import spread
-from juicecap.runner.planning import make_plan
-from juicecap.runner.preview import run_preview
+from juicecap.runner.estimate.dataset_sample import spread
+from juicecap.runner.estimate.compute import make_plan
+from juicecap.runner.estimate.preview import run_preview
 from juicecap.vlm.pipeline import core
 
 ROOT = Path(__file__).parent.parent.parent

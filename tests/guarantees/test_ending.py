@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from juicecap.errors import EnvironmentFailure
-from juicecap.runner.lock import locked
+from juicecap.runner.run_folder.lock import locked
 
 AT_EXIT = """
 import atexit, os, time

@@ -136,7 +136,7 @@ def test_a_bugs_lines_have_names_too(juicecap: Juicecap, tmp_path: Path) -> None
     (tmp_path / "sitecustomize.py").write_text(
         "import os\n"
         "if 'SECRET' in os.environ:\n"
-        "    import juicecap.runner.folder as folder\n"
+        "    import juicecap.runner.run_folder.folder as folder\n"
         "    def broken(self, facts):\n        raise KeyError(f'no {facts[\"dataset_path\"]}')\n"
         "    folder.RunFolder.write_manifest = broken\n"
     )

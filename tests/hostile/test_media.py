@@ -29,8 +29,8 @@ from juicecap.media.sampling import FrameSampling
 from juicecap.media.sizes import FrameSizes
 from juicecap.ops import VideoCaptioningFromVLMMapper
 from juicecap.recipe import load_recipe
-from juicecap.runner.planning import make_plan
-from juicecap.runner.preview import run_preview
+from juicecap.runner.estimate.compute import make_plan
+from juicecap.runner.estimate.preview import run_preview
 from juicecap.sample import shown_path
 from juicecap.vlm.journal import Journal
 

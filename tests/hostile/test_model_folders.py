@@ -19,7 +19,7 @@ from juicecap.cli import main
 from juicecap.errors import EnvironmentFailure, ModelError
 from juicecap.recipe import Recipe, load_recipe
 from juicecap.recipe.check.model_check import misfits
-from juicecap.runner.planning import make_plan
+from juicecap.runner.estimate.compute import make_plan
 from juicecap.vlm.backends.hf.load import load
 from juicecap.vlm.base import ModelSettings
 from juicecap.vlm.models import facts as model_files

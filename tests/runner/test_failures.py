@@ -17,7 +17,7 @@ from juicecap.errors import DataError, EnvironmentFailure, MediaError
 from juicecap.media.pool import DecodePool
 from juicecap.report.summary import summary
 from juicecap.runner import RunResult
-from juicecap.runner.watch import ALIKE, ENGINE
+from juicecap.runner.failure_guard import ALIKE, ENGINE
 from juicecap.vlm.backends.hf import backend
 from juicecap.vlm.base import Failure, Outcome
 from juicecap.vlm.pipeline import core

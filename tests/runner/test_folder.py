@@ -18,14 +18,14 @@ from pathlib import Path
 import pytest
 
 from juicecap.errors import DataError, EnvironmentFailure, UsageError
-from juicecap.runner.folder import RunFolder
-from juicecap.runner.lock import locked
-from juicecap.runner.status import StepStatus
+from juicecap.runner.run_folder.folder import RunFolder
+from juicecap.runner.run_folder.lock import locked
+from juicecap.runner.reporting.status import StepStatus
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from juicecap.runner.lock import locked
+from juicecap.runner.run_folder.lock import locked
 with locked(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)
@@ -170,7 +170,7 @@ class TestFullDisk:
     def test_a_log_that_cannot_be_written_any_more_ends_nothing(
         self, texts, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("juicecap.runner.log.open_plain", lambda *_: os.open("/dev/full", os.O_WRONLY))
+        monkeypatch.setattr("juicecap.runner.run_folder.log.open_plain", lambda *_: os.open("/dev/full", os.O_WRONLY))
         texts.fails({"text 001": ("ODD", False)})
         assert texts.run(op_fusion=True).exported == 9
         assert "Traceback" not in capfd.readouterr().err

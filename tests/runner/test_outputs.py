@@ -21,7 +21,7 @@ from juicecap.errors import DataError, JuicecapError, RecipeError, UsageError
 from juicecap.recipe import load_recipe
 from juicecap.recipe.check import examine as check
 from juicecap.runner import SilentProgress
-from juicecap.runner.status import RunStatus
+from juicecap.runner.reporting.status import RunStatus
 
 PRECIOUS = "precious\n"
 

@@ -19,7 +19,7 @@ from juicecap.cli import main
 from juicecap.errors import JuicecapError, RecipeError
 from juicecap.recipe.check import examine as check
 from juicecap.recipe.work_dir import FILES, FOLDERS, MARK, MARKER, obstacle
-from juicecap.runner.preview import run_preview
+from juicecap.runner.estimate.preview import run_preview
 
 PATIENCE = 60
 """Seconds after which a verb hangs."""

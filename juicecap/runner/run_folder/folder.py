@@ -15,8 +15,8 @@ from juicecap.data.atomic import NO_SPACE, remove, remove_leftovers, replacing, 
 from juicecap.data.lines import write_lines
 from juicecap.errors import DataError, UsageError
 from juicecap.recipe.work_dir import RECIPE, claim
-from juicecap.runner.exports import Exports, state_of
-from juicecap.runner.lock import locked
+from juicecap.runner.run_folder.exports import Exports, state_of
+from juicecap.runner.run_folder.lock import locked
 
 
 @dataclass(frozen=True)

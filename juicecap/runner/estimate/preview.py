@@ -22,8 +22,8 @@ from juicecap.media.sizes import FrameSizes
 from juicecap.ops.apply.fate import Fate
 from juicecap.recipe import Recipe, Step
 from juicecap.recipe.work_dir import claim
-from juicecap.runner.folder import make_folder
-from juicecap.runner.looked_at import open_dataset, spread
+from juicecap.runner.run_folder.folder import make_folder
+from juicecap.runner.estimate.dataset_sample import open_dataset, spread
 from juicecap.sample import Sample, sample_name, visible
 from juicecap.vlm.base import Answer, Outcome, Part, Request
 from juicecap.vlm.journal import Journal

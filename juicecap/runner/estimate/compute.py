@@ -16,8 +16,8 @@ from juicecap.media.sizes import FrameSizes
 from juicecap.ops.base import Op
 from juicecap.ops.whole_dataset import WholeDatasetOp
 from juicecap.recipe import Recipe, Step
-from juicecap.runner.looked_at import Header, Headers, open_dataset, spread
-from juicecap.runner.plan import SHORTEST_ANSWER, Asked, Plan, StepPlan
+from juicecap.runner.estimate.dataset_sample import Header, Headers, open_dataset, spread
+from juicecap.runner.estimate.model import SHORTEST_ANSWER, Asked, Plan, StepPlan
 from juicecap.sample import Sample, sample_name
 from juicecap.vlm.base import Answer, Outcome, Part, Request
 from juicecap.vlm.journal import Journal

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from juicecap.runner.status import RunStatus, StepStatus
+from juicecap.runner.reporting.status import RunStatus, StepStatus
 
 
 class Progress(Protocol):

@@ -12,7 +12,7 @@ from juicecap.data.outputs import output_file, write_output
 from juicecap.errors import UsageError
 from juicecap.recipe import Recipe
 from juicecap.recipe.check.overwrites import output_at
-from juicecap.runner.status import AT_WORK, RunStatus, StepStatus
+from juicecap.runner.reporting.status import AT_WORK, RunStatus, StepStatus
 
 _COUNTERS: dict[str, tuple[str, Callable[[StepStatus], float]]] = {
     "captions_total": ("Answers to samples, replayed ones included.", lambda step: step.captions),

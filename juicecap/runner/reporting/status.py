@@ -19,7 +19,7 @@ from juicecap.data.atomic import swap_in
 from juicecap.errors import UsageError
 from juicecap.plain import kind_at, read_plain
 from juicecap.recipe.work_dir import LARGEST
-from juicecap.runner.lock import is_locked
+from juicecap.runner.run_folder.lock import is_locked
 
 FILE = "status.json"
 
