@@ -36,7 +36,7 @@ START_SECONDS = 6.0
 
 SABOTAGE = """
 import sys
-if "juicecap.media.worker" in sys.orig_argv:
+if "juicecap.media.workers.worker" in sys.orig_argv:
     import ctypes, os, signal
     import av
 

@@ -21,7 +21,7 @@ with atheris.instrument_imports(include=["juicecap.media"]):
     from fuzzing import ROOT, fuzz
 
     from juicecap.errors import MediaError
-    from juicecap.media.probe import probe
+    from juicecap.media.video.probe import probe
 
 sys.path.insert(0, str(ROOT / "tests"))
 from make_clips import picture_of, write_clip

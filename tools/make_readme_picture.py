@@ -13,7 +13,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from juicecap.media.decode import decode_frames
+from juicecap.media.video.decode import decode_frames
 from juicecap.media.sampling import FrameSampling
 
 ROOT = Path(__file__).parent.parent

@@ -18,7 +18,7 @@ import numpy as np
 import synthetic_clips as clips
 from train_demo_vlm import CELL, FRAME_PIXELS
 
-from juicecap.media.decode import Frames, decode_frames
+from juicecap.media.video.decode import Frames, decode_frames
 from juicecap.media.sampling import FrameSampling
 from juicecap.media.sizes import PixelBudget
 

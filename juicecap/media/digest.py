@@ -7,7 +7,7 @@ import os
 from typing import NamedTuple
 
 from juicecap.errors import MediaError
-from juicecap.media.files import open_file
+from juicecap.media.access.files import open_file
 from juicecap.media.rules import DEFAULT_RULES, MediaRules
 from juicecap.sample import shown_path
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from juicecap.media.decode import Allocate, decode_frames, in_memory
+from juicecap.media.video.decode import Allocate, decode_frames, in_memory
 from juicecap.media.image import read_image
 from juicecap.media.picture import Picture
 from juicecap.media.rules import DEFAULT_RULES, MediaRules

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from juicecap.cli import main
-from juicecap.media.probe import probe
+from juicecap.media.video.probe import probe
 from juicecap.recipe import load_recipe
 from juicecap.report.plan import Prices, cost, plan_text
 from juicecap.runner.estimate.dataset_sample import spread

@@ -76,7 +76,7 @@ def test_media_root_confines_there_too(tmp_path: Path, clips: Any, what: str) ->
     root.mkdir()
     (root / "link.mp4").symlink_to(clips.paths[0])
     code = (
-        "import sys; from juicecap.media.files import check_file; from juicecap.media.rules import MediaRules\n"
+        "import sys; from juicecap.media.access.files import check_file; from juicecap.media.rules import MediaRules\n"
         "try: check_file(sys.argv[1], MediaRules(root=sys.argv[2]))\n"
         "except Exception as error: print(error)"
     )

@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from juicecap.errors import EnvironmentFailure, MediaError, SampleError
-from juicecap.media import remote, temporary
-from juicecap.media.remote import fetch, is_public
+from juicecap.media.access import remote, temporary
+from juicecap.media.access.remote import fetch, is_public
 from juicecap.media.rules import MediaRules
 from juicecap.ops import VideoCaptioningFromVLMMapper, VideoDurationFilter
 

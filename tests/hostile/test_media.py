@@ -18,12 +18,12 @@ import pytest
 from make_clips import corners_in, number_in, write_clip
 
 from juicecap.errors import MediaError
-from juicecap.media import decode
-from juicecap.media.decode import decode_frames
-from juicecap.media.files import check_file
+from juicecap.media.video import decode
+from juicecap.media.video.decode import decode_frames
+from juicecap.media.access.files import check_file
 from juicecap.media.picture import Picture
-from juicecap.media.pool import DecodePool
-from juicecap.media.probe import VideoInfo, probe
+from juicecap.media.workers.pool import DecodePool
+from juicecap.media.video.probe import VideoInfo, probe
 from juicecap.media.rules import DEFAULT_RULES, MediaRules
 from juicecap.media.sampling import FrameSampling
 from juicecap.media.sizes import FrameSizes
@@ -223,8 +223,8 @@ def test_what_became_too_large_is_counted_as_damage(met: dict[str, Met]) -> None
 def test_frames_that_grow_beyond_the_limit_but_not_far_are_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_clip(tmp_path / "clip.mp4", 4)
     rules = MediaRules(max_pixels=96 * 64 - 1)
-    monkeypatch.setattr("juicecap.media.probe.oversize", lambda *_: None)
-    monkeypatch.setattr("juicecap.media.probe._video_stream", lambda path, container, rules: container.streams.video[0])
+    monkeypatch.setattr("juicecap.media.video.probe.oversize", lambda *_: None)
+    monkeypatch.setattr("juicecap.media.video.probe._video_stream", lambda path, container, rules: container.streams.video[0])
     with pytest.raises(MediaError) as caught:
         decode_frames(str(path), ALL, lambda *_: (8, 8), rules=rules)
     assert str(caught.value) == f"TOO_LARGE: {path} has frames of 96x64, more than 6143 pixels (media_max_pixels)"

@@ -18,8 +18,8 @@ from PIL import Image
 
 from juicecap.errors import MediaError
 from juicecap.media.image import image_size, read_image
-from juicecap.media.probe import LONGEST, VideoInfo, _header_duration, info_of, probe
-from juicecap.media.reader import FrameReader, frame_rate
+from juicecap.media.video.probe import LONGEST, VideoInfo, _header_duration, info_of, probe
+from juicecap.media.video.reader import FrameReader, frame_rate
 from juicecap.media.rules import MediaRules
 from juicecap.media.sampling import FrameSampling, most_frames, shown_times, target_times
 from juicecap.media.sizes import FrameSizes, PixelBudget

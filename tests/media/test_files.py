@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from make_clips import write_clip
 
 from juicecap.errors import EnvironmentFailure, MediaError
-from juicecap.media import digest, files
+from juicecap.media import digest
+from juicecap.media.access import files
 from juicecap.media.digest import content_digest
-from juicecap.media.files import check_file, lies_inside
+from juicecap.media.access.files import check_file, lies_inside
 from juicecap.media.image import read_image
-from juicecap.media.probe import probe
+from juicecap.media.video.probe import probe
 from juicecap.media.rules import MediaRules
 from juicecap.sample import shown_path
 

@@ -22,13 +22,13 @@ from PIL import Image
 
 import juicecap
 from juicecap.errors import EnvironmentFailure, MediaError
-from juicecap.media import worker_process
+from juicecap.media.workers import worker_process
 from juicecap.media.load import load_picture
-from juicecap.media.pool import DecodePool
-from juicecap.media.probe import probe
+from juicecap.media.workers.pool import DecodePool
+from juicecap.media.video.probe import probe
 from juicecap.media.sampling import FrameSampling
 from juicecap.media.sizes import FrameSizes, PixelBudget
-from juicecap.media.worker_process import WorkerProcess
+from juicecap.media.workers.worker_process import WorkerProcess
 from juicecap.vlm.pipeline import core
 
 FREE = FrameSizes()
@@ -195,7 +195,7 @@ def test_a_worker_is_light_and_only_started_when_it_is_needed(clip):
 
     assert run(ask, workers=4) == []
     imported = (
-        "import sys, juicecap.media.worker; print(sorted({'torch', 'transformers', 'datasets', 'asyncio'} & set(sys.modules)))"
+        "import sys, juicecap.media.workers.worker; print(sorted({'torch', 'transformers', 'datasets', 'asyncio'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", imported], capture_output=True, text=True, check=True).stdout == "[]\n"
 
@@ -330,7 +330,7 @@ def test_nothing_is_left_behind(clip, heavy, asked):
 SCRIPT = """
     import asyncio, os, sys
     sys.path.insert(0, {root!r})
-    from juicecap.media.pool import DecodePool
+    from juicecap.media.workers.pool import DecodePool
     from juicecap.media.sampling import FrameSampling
     from juicecap.media.sizes import FrameSizes
 
@@ -375,7 +375,7 @@ def test_ctrl_c_is_for_the_parent_alone(script):
     script.send_signal(signal.SIGINT)
     said = script.communicate(timeout=30)[1]
     assert said.rstrip().endswith("KeyboardInterrupt")
-    assert "media/worker.py" not in said
+    assert "media/workers/worker.py" not in said
     asyncio.run(soon(lambda: not alive(worker)))
 
 

@@ -7,8 +7,8 @@ from make_clips import corners, corners_in, number_in, picture_of, write_clip
 from PIL import Image
 
 from juicecap.errors import EnvironmentFailure, MediaError
-from juicecap.media.decode import decode_frames
-from juicecap.media.probe import VideoInfo, probe
+from juicecap.media.video.decode import decode_frames
+from juicecap.media.video.probe import VideoInfo, probe
 from juicecap.media.sampling import FrameSampling
 
 

@@ -18,8 +18,8 @@ import pytest
 from make_clips import number_in, write_clip
 
 from juicecap.errors import EnvironmentFailure, MediaError, SampleError
-from juicecap.media import remote, temporary
-from juicecap.media.remote import fetch, is_public, rules_of
+from juicecap.media.access import remote, temporary
+from juicecap.media.access.remote import fetch, is_public, rules_of
 from juicecap.media.rules import MediaRules
 from juicecap.ops import VideoDurationFilter
 from juicecap.vlm.base import Limits, Message, ModelSettings, Part, Request
@@ -280,7 +280,7 @@ def test_no_room_is_a_failure_of_the_environment(server: Server, monkeypatch: py
 
 def test_what_a_killed_process_left_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     script = (
-        "import os, signal; from juicecap.media.temporary import folder_of_this_process as folder; "
+        "import os, signal; from juicecap.media.access.temporary import folder_of_this_process as folder; "
         "os.close(folder().new_file()[0]); print(folder().path, flush=True); {}"
     )
     environment = os.environ | {"TMPDIR": str(tmp_path)}

@@ -21,12 +21,12 @@ from make_clips import number_in, write_clip
 from PIL import Image
 
 from juicecap.errors import EnvironmentFailure
-from juicecap.media import shared_frames
+from juicecap.media.workers import shared_frames
 from juicecap.media.rules import DEFAULT_RULES
 from juicecap.media.sampling import FrameSampling
-from juicecap.media.shared_frames import SharedFrames, mapped
+from juicecap.media.workers.shared_frames import SharedFrames, mapped
 from juicecap.media.sizes import FrameSizes
-from juicecap.media.worker import _failure, _own_memory, _wants_memory, answer, line_of
+from juicecap.media.workers.worker import _failure, _own_memory, _wants_memory, answer, line_of
 
 Worker = tuple[subprocess.Popen[bytes], socket.socket]
 
@@ -36,7 +36,7 @@ def worker() -> Iterator[Worker]:
     ours, theirs = socket.socketpair()
     ignoring = "import os, signal, sys; signal.signal(signal.SIGPROF, signal.SIG_IGN); "
     blocking = "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGPROF]); os.execv(sys.executable, sys.argv[1:])"
-    command = [sys.executable, "-m", "juicecap.media.worker", str(theirs.fileno())]
+    command = [sys.executable, "-m", "juicecap.media.workers.worker", str(theirs.fileno())]
     process = subprocess.Popen([sys.executable, "-c", ignoring + blocking, *command], pass_fds=[theirs.fileno()])
     theirs.close()
     ours.settimeout(60)
@@ -115,7 +115,7 @@ def test_what_the_system_has_run_out_of_is_not_the_files_fault(tmp_path: Path, m
     def full(*_: object, **__: object) -> None:
         raise OSError(24, "Too many open files")
 
-    monkeypatch.setattr("juicecap.media.worker.load_picture", full)
+    monkeypatch.setattr("juicecap.media.workers.worker.load_picture", full)
     reply = answer(job("a.mp4"), SharedFrames())
     assert reply == {"environment": "a.mp4 cannot be decoded now (Too many open files)"}
 
@@ -203,7 +203,7 @@ def test_a_nameless_file_leaves_no_name(tmp_path: Path, monkeypatch: pytest.Monk
 def test_it_ends_with_a_pool_that_was_killed_before_it_heard_from_it() -> None:
     ours, theirs = socket.socketpair()
     with subprocess.Popen(
-        [sys.executable, "-m", "juicecap.media.worker", str(theirs.fileno())], pass_fds=[theirs.fileno()]
+        [sys.executable, "-m", "juicecap.media.workers.worker", str(theirs.fileno())], pass_fds=[theirs.fileno()]
     ) as process:
         theirs.close()
         assert select.select([ours], [], [], 60)[0]  # it has said that it is ready, and nobody reads that

@@ -14,7 +14,7 @@ from conftest import prompt_of
 from PIL import Image
 
 from juicecap.errors import DataError, EnvironmentFailure, MediaError
-from juicecap.media.pool import DecodePool
+from juicecap.media.workers.pool import DecodePool
 from juicecap.report.summary import summary
 from juicecap.runner import RunResult
 from juicecap.runner.failure_guard import ALIKE, ENGINE

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from juicecap.errors import EnvironmentFailure, MissingLibrary
-from juicecap.media.pool import DecodePool
+from juicecap.media.workers.pool import DecodePool
 from juicecap.media.sampling import FrameSampling
 from juicecap.vlm.backends import catalog, libraries
 from juicecap.vlm.base import Failure, Limits, Message, ModelSettings, Part, Request

@@ -225,7 +225,7 @@ class TestFailures:
     def test_a_clip_that_cannot_be_decoded_is_not_decoded_again_whatever_is_asked(
         self, ask, request_for, clips, tmp_path, monkeypatch
     ):
-        from juicecap.media import pool
+        from juicecap.media.workers import pool
 
         bad = tmp_path / "bad.mp4"
         bad.write_bytes(Path(clips.paths[0]).read_bytes()[:700])
@@ -256,7 +256,7 @@ class TestFailures:
     def test_a_clip_that_can_be_decoded_after_all_is_believed_from_then_on(
         self, ask, request_for, clips, monkeypatch, option: str
     ):
-        from juicecap.media import pool
+        from juicecap.media.workers import pool
 
         async def too_slow(*_) -> None:
             raise MediaError("DECODE_TIMEOUT", "it takes too long, on this busy day")

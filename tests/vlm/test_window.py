@@ -207,7 +207,7 @@ def test_frames_are_let_go(script, plan, clips, monkeypatch):
 
 
 def counted_decoding(monkeypatch) -> list[str]:
-    from juicecap.media import pool
+    from juicecap.media.workers import pool
 
     decoded: list[str] = []
     real = pool.DecodePool.picture

@@ -11,7 +11,7 @@ from juicecap.vlm.base import Limits
 from juicecap.vlm.pipeline import core
 
 if TYPE_CHECKING:
-    from juicecap.media.probe import VideoInfo
+    from juicecap.media.video.probe import VideoInfo
 
 AnyOrAll = Literal["any", "all"]
 

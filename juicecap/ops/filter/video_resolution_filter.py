@@ -15,7 +15,7 @@ from juicecap.ops.filter._videos import AnyOrAll, range_problems, videos_pass
 from juicecap.sample import Sample
 
 if TYPE_CHECKING:
-    from juicecap.media.probe import VideoInfo
+    from juicecap.media.video.probe import VideoInfo
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from juicecap.errors import JuicecapError, MediaError, SampleError
-from juicecap.media.probe import VideoInfo
+from juicecap.media.video.probe import VideoInfo
 from juicecap.media.sampling import most_frames, shown_times, target_times
 from juicecap.media.sizes import FrameSizes
 from juicecap.ops.base import Op

@@ -16,7 +16,7 @@ from juicecap.data.lines import write_lines
 from juicecap.data.surroundings import check_working_directory
 from juicecap.errors import MediaError, ModelError, SampleError
 from juicecap.media.picture import Picture
-from juicecap.media.pool import DecodePool
+from juicecap.media.workers.pool import DecodePool
 from juicecap.media.rules import MediaRules
 from juicecap.media.sizes import FrameSizes
 from juicecap.ops.apply.fate import Fate

@@ -26,7 +26,7 @@ from juicecap.vlm.pipeline.resources.window_resources import Resources, WindowRe
 from juicecap.vlm.pipeline.window import Window
 
 if TYPE_CHECKING:
-    from juicecap.media.probe import VideoInfo
+    from juicecap.media.video.probe import VideoInfo
 
 T = TypeVar("T")
 

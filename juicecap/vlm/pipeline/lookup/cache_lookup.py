@@ -14,7 +14,7 @@ from functools import partial
 from typing import NamedTuple
 
 from juicecap.errors import SampleError
-from juicecap.media.remote import Fetched, fetch
+from juicecap.media.access.remote import Fetched, fetch
 from juicecap.sample import is_remote
 from juicecap.vlm.base import Limits, Outcome, Request
 from juicecap.vlm.journal import Journal

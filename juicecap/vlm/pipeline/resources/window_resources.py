@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from juicecap.errors import MediaError
-from juicecap.media.remote import fetch, rules_of
+from juicecap.media.access.remote import fetch, rules_of
 from juicecap.sample import is_remote
 from juicecap.vlm.base import Limits
 from juicecap.vlm.journal import Journal
@@ -19,8 +19,8 @@ from juicecap.vlm.pipeline.resources.frame_budget import FrameMemory
 from juicecap.vlm.pipeline.resources.ref_counted_cache import Shared
 
 if TYPE_CHECKING:
-    from juicecap.media.pool import DecodePool
-    from juicecap.media.probe import VideoInfo
+    from juicecap.media.workers.pool import DecodePool
+    from juicecap.media.video.probe import VideoInfo
 
 
 class Resources:
@@ -34,7 +34,7 @@ class Resources:
 
     def pool(self, limits: Limits) -> DecodePool:
         """The processes that decode within these limits."""
-        from juicecap.media.pool import DecodePool
+        from juicecap.media.workers.pool import DecodePool
 
         key = limits.workers, limits.decode_seconds, limits.decode_bytes
         if key not in self._pools:

@@ -6,7 +6,7 @@ gaps, and what such tries teach about the distance of key frames decides about t
 
 from __future__ import annotations
 
-from juicecap.media.reader import FrameReader, TimedFrame
+from juicecap.media.video.reader import FrameReader, TimedFrame
 from juicecap.media.sampling import TIME_TOLERANCE
 
 REORDER_SLACK = 16

@@ -13,8 +13,8 @@ from contextlib import suppress
 from typing import Any
 
 from juicecap.errors import EnvironmentFailure
-from juicecap.media.shared_frames import nameless_file
-from juicecap.media.worker import READY, line_of
+from juicecap.media.workers.shared_frames import nameless_file
+from juicecap.media.workers.worker import READY, line_of
 
 START_SECONDS = 120.0
 """What a worker may take to import its libraries, from a slow network disk of a busy machine."""
@@ -51,7 +51,7 @@ class WorkerProcess:
         self._channel.setblocking(False)
         try:
             self._process = subprocess.Popen(  # noqa: S603  # our own module
-                [sys.executable, "-P", "-m", "juicecap.media.worker", str(theirs.fileno())],
+                [sys.executable, "-P", "-m", "juicecap.media.workers.worker", str(theirs.fileno())],
                 stdin=subprocess.DEVNULL,
                 stdout=self._output,
                 stderr=self._output,

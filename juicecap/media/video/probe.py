@@ -18,9 +18,9 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from juicecap.errors import EnvironmentFailure, MediaError
-from juicecap.media.files import open_file
-from juicecap.media.packets import packets, raise_memory_error
-from juicecap.media.reader import FrameReader, frame_rate
+from juicecap.media.access.files import open_file
+from juicecap.media.video.packets import packets, raise_memory_error
+from juicecap.media.video.reader import FrameReader, frame_rate
 from juicecap.media.rules import DEFAULT_RULES, MediaRules
 from juicecap.sample import shown_path
 

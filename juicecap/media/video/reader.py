@@ -22,7 +22,7 @@ from av.container import InputContainer
 from av.index import IndexEntries
 from av.video.stream import VideoStream
 
-from juicecap.media.packets import packets, raise_memory_error
+from juicecap.media.video.packets import packets, raise_memory_error
 
 TimedFrame = tuple[float, VideoFrame]
 
