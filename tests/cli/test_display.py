@@ -24,11 +24,11 @@ import pytest
 from loguru import logger
 from rich.cells import cell_len
 
-from juicecap.cli import display as module
+from juicecap.cli.progress import display as module
 from juicecap.cli import main
-from juicecap.cli.display import LiveProgress, PlainProgress, _Console
-from juicecap.cli.events import JsonProgress
-from juicecap.cli.warnings import MOST_OF_A_KIND, Warnings
+from juicecap.cli.progress.display import LiveProgress, PlainProgress, _Console
+from juicecap.cli.progress.events import JsonProgress
+from juicecap.cli.progress.warnings import MOST_OF_A_KIND, Warnings
 from juicecap.report import words
 from juicecap.runner import RunStatus, StepStatus
 

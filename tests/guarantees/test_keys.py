@@ -17,7 +17,7 @@ import pytest
 import yaml
 from scripted_server import KEY, KEY_NAME, Reply, ScriptedServer, choice, obliging, refused, said
 
-import juicecap.cli.ops
+import juicecap.cli.verbs.ops
 from juicecap import secrecy
 
 WAYS: dict[str, str] = {
@@ -327,7 +327,7 @@ def test_the_last_words_of_a_bug_hold_none(capsys: pytest.CaptureFixture[str], m
     def main(options: Any) -> int:
         raise ZeroDivisionError(f"Illegal header value b'Bearer {KEY}'")
 
-    monkeypatch.setattr(juicecap.cli.ops, "main", main)
+    monkeypatch.setattr(juicecap.cli.verbs.ops, "main", main)
     assert juicecap.cli.main(["ops"]) == 70
     told = capsys.readouterr().err
     assert "ZeroDivisionError: Illegal header value b'Bearer ***'" in told

@@ -12,7 +12,7 @@ from loguru import logger
 from juicecap.cli import recipe as recipe_arguments
 from juicecap.cli.numbers import whole
 from juicecap.cli.printing import say, show
-from juicecap.cli.warnings import not_an_error
+from juicecap.cli.progress.warnings import not_an_error
 from juicecap.data.source.options import MOST_RECORDS
 from juicecap.errors import EnvironmentFailure
 
@@ -34,8 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(options: argparse.Namespace) -> int:
     """Run the recipe; the exit code is the run's."""
     recipe, _ = recipe_arguments.checked(options)
-    from juicecap.cli.display import display
-    from juicecap.cli.events import JsonProgress
+    from juicecap.cli.progress.display import display
+    from juicecap.cli.progress.events import JsonProgress
     from juicecap.report.summary import summary
     from juicecap.runner import run
 

@@ -10,7 +10,7 @@ from threading import Lock
 from types import TracebackType
 from typing import Any, Self
 
-from juicecap.cli.warnings import Warnings
+from juicecap.cli.progress.warnings import Warnings
 from juicecap.errors import JuicecapError
 from juicecap.runner import RunStatus, StepStatus
 

@@ -15,7 +15,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from juicecap.cli.warnings import Warnings
+from juicecap.cli.progress.warnings import Warnings
 from juicecap.printable import printable
 from juicecap.report import words
 from juicecap.runner import RunStatus, StepStatus
