@@ -25,7 +25,8 @@ with atheris.instrument_imports(include=["juicecap.data"]):
     from fuzzing import fuzz
     from pyarrow import parquet
 
-    from juicecap.data.source import foreign, open_source
+    from juicecap.data.source import open_source
+    from juicecap.data.source.tables import foreign
     from juicecap.errors import DataError
     from juicecap.isolated import IsolatedProcess
     from juicecap.sample import ORIGIN

@@ -21,7 +21,7 @@ import pytest
 from loguru import logger
 
 from juicecap import notice
-from juicecap.data.source import foreign
+from juicecap.data.source.tables import foreign
 from juicecap.isolated import IsolatedProcess
 from juicecap.media.sizes import FrameSizes, PixelBudget
 from juicecap.vlm.backends import catalog

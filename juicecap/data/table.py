@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 from loguru import logger
 
-from juicecap.data.atomic import replacing
+from juicecap.data.writing.atomic import replacing
 from juicecap.data.broken import BROKEN_FEATURE, Sound, broken_value, refuse_broken
-from juicecap.data.checksum import seal, sound
+from juicecap.data.writing.checksum import seal, sound
 from juicecap.data.columns import ORIGIN_FEATURE, Spec, features_of
 from juicecap.data.compressed import Allowance
 from juicecap.data.exact_json import exact, to_text

@@ -2,7 +2,7 @@
 
 Calls and replies are lines of JSON on a socket. The process ends when the socket does, also in the middle of a call.
 
-    {"function": "juicecap.data.source.parquet:convert", "argument": {...}, "memory": 2147483648, "cpu_seconds": 60}
+    {"function": "juicecap.data.source.tables.parquet:convert", "argument": {...}, "memory": 2147483648, "cpu_seconds": 60}
     {"value": {...}}
 
 Other replies: `error` (a `JuicecapError`, by class and message), `memory` (there was too little), `bug` (a traceback).

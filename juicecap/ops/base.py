@@ -18,8 +18,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from juicecap.data.lines import write_lines
-from juicecap.data.source.embedded import media_as_files
+from juicecap.data.writing.lines import write_lines
+from juicecap.data.source.tables.embedded import media_as_files
 from juicecap.errors import EnvironmentFailure, SampleError, SettingsError
 from juicecap.ops.apply.request_stream import Forecast, answered, forecast, identify
 from juicecap.ops.options.common_options import ColumnsAndTokens

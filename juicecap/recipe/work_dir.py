@@ -16,8 +16,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from juicecap.data.atomic import replacing, write_error
-from juicecap.data.checksum import is_sealed
+from juicecap.data.writing.atomic import replacing, write_error
+from juicecap.data.writing.checksum import is_sealed
 from juicecap.errors import DataError
 from juicecap.plain import kind_at, kind_of, read_beginning, read_plain
 from juicecap.vlm.journal.file_signature import is_journal

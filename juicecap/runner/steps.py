@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from loguru import logger
 
-from juicecap.data.atomic import sync_folder, write_error
-from juicecap.data.checksum import seal
+from juicecap.data.writing.atomic import sync_folder, write_error
+from juicecap.data.writing.checksum import seal
 from juicecap.data.table import kept_arrow, open_arrow, write_arrow
 from juicecap.errors import BugError
 from juicecap.media.digest import file_state

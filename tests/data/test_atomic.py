@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from juicecap.data.atomic import replacing
+from juicecap.data.writing.atomic import replacing
 from juicecap.errors import DataError, EnvironmentFailure
 
 

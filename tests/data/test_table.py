@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from juicecap.data.checksum import sound
+from juicecap.data.writing.checksum import sound
 from juicecap.data.source import open_source
 from juicecap.data.table import kept_arrow, made_once, write_arrow
 

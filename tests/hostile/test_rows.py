@@ -16,7 +16,8 @@ import yaml
 import juicecap
 from juicecap.data import compressed, record, table
 from juicecap.data.exact_json import exact_json
-from juicecap.data.source import csv_table, json_list, open_source
+from juicecap.data.source import open_source
+from juicecap.data.source.text import csv_table, json_list
 from juicecap.errors import DataError
 from juicecap.sample import BROKEN
 

@@ -21,7 +21,8 @@ from opened_apart import opened_apart
 
 import juicecap
 from juicecap.data import compressed
-from juicecap.data.source import open_source, unpack, webdataset
+from juicecap.data.source import open_source, unpack
+from juicecap.data.source.shards import webdataset
 from juicecap.errors import DataError, EnvironmentFailure
 from juicecap.sample import MOST_NESTED
 

@@ -19,7 +19,8 @@ from opened_apart import opened_apart
 
 from juicecap.data import compressed
 from juicecap.data.export import write_export
-from juicecap.data.source import arrow_files, foreign, open_source, row_check, schema_check
+from juicecap.data.source import open_source
+from juicecap.data.source.tables import arrow_files, foreign, row_check, schema_check
 from juicecap.errors import DataError, EnvironmentFailure
 from juicecap.isolated import Stopped
 from juicecap.sample import BROKEN, ORIGIN

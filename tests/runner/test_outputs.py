@@ -13,7 +13,7 @@ import pytest
 
 import juicecap
 from juicecap.cli import main
-from juicecap.data.atomic import replacing, swap_in
+from juicecap.data.writing.atomic import replacing, swap_in
 from juicecap.data.export import write_export
 from juicecap.data.export.shards import check_folder
 from juicecap.data.source import open_source

@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 
 from juicecap.cli.printing import show
-from juicecap.data.outputs import write_new
+from juicecap.data.writing.outputs import write_new
 from juicecap.errors import DataError, JuicecapError, UsageError
 from juicecap.naming import unwritable
 from juicecap.recipe.authoring.schema import recipe_schema

@@ -23,7 +23,7 @@ def main(options: argparse.Namespace) -> int:
     """Print the preview and write its page."""
     recipe, _ = recipe_arguments.checked(options)
     with recipe_arguments.in_silence(recipe):
-        from juicecap.data.outputs import write_output
+        from juicecap.data.writing.outputs import write_output
         from juicecap.recipe.work_dir import PAGE
         from juicecap.report.preview import preview_page, preview_text
         from juicecap.runner.estimate.preview import run_preview

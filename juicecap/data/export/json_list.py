@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from juicecap.data.export.rows import json_text, samples
-from juicecap.data.source import json_list
+from juicecap.data.source.text import json_list
 from juicecap.sample import visible
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from juicecap.data import lines
+from juicecap.data.writing import lines
 from juicecap.errors import DataError
 from juicecap.sample import HIDDEN, Batch, Sample, sample_name, samples_of
 

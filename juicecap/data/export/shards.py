@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import yaml
 
-from juicecap.data.atomic import replacing_folder, write_error
+from juicecap.data.writing.atomic import replacing_folder, write_error
 from juicecap.data.export.counted import Format, write_counted
 from juicecap.data.export.rows import visible_columns
 from juicecap.errors import DataError

@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING
 from juicecap.data.compressed import SUFFIXES as PACKED
 from juicecap.data.compressed import inner_suffix
 from juicecap.data.record import unreadable
-from juicecap.data.source import file_list, metadata, webdataset
+from juicecap.data.source import metadata
+from juicecap.data.source.text import file_list
+from juicecap.data.source.shards import webdataset
 from juicecap.data.source.folder import is_of_the_system
 from juicecap.data.source.options import MOST_RECORDS, Options
 from juicecap.data.surroundings import check_devices

@@ -5,7 +5,7 @@ from __future__ import annotations
 import string
 from typing import Any
 
-from juicecap.data.lines import json_text
+from juicecap.data.writing.lines import json_text
 from juicecap.errors import SampleError
 from juicecap.sample import Sample, shown
 

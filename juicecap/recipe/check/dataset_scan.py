@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from juicecap.data.record import Record
-from juicecap.data.source import csv_table, file_list, folder, json_list, jsonl, metadata
+from juicecap.data.source import folder, metadata
+from juicecap.data.source.text import csv_table, file_list, json_list, jsonl
 from juicecap.data.source.options import Options
 from juicecap.errors import SampleError
 from juicecap.naming import unnameable

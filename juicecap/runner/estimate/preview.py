@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from juicecap.data.lines import write_lines
+from juicecap.data.writing.lines import write_lines
 from juicecap.data.surroundings import check_working_directory
 from juicecap.errors import MediaError, ModelError, SampleError
 from juicecap.media.picture import Picture

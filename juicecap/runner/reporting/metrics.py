@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from juicecap.data.outputs import output_file, write_output
+from juicecap.data.writing.outputs import output_file, write_output
 from juicecap.errors import UsageError
 from juicecap.recipe import Recipe
 from juicecap.recipe.check.overwrites import output_at

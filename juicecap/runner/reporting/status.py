@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from juicecap.data.atomic import swap_in
+from juicecap.data.writing.atomic import swap_in
 from juicecap.errors import UsageError
 from juicecap.plain import kind_at, read_plain
 from juicecap.recipe.work_dir import LARGEST

@@ -11,7 +11,7 @@ import json
 import os
 from pathlib import Path
 
-from juicecap.data.atomic import replacing
+from juicecap.data.writing.atomic import replacing
 from juicecap.plain import read_plain
 from juicecap.recipe.work_dir import LARGEST, noted
 from juicecap.vlm.base import digest_of

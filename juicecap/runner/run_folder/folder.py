@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from juicecap.data.atomic import NO_SPACE, remove, remove_leftovers, replacing, write_error
-from juicecap.data.lines import write_lines
+from juicecap.data.writing.atomic import NO_SPACE, remove, remove_leftovers, replacing, write_error
+from juicecap.data.writing.lines import write_lines
 from juicecap.errors import DataError, UsageError
 from juicecap.recipe.work_dir import RECIPE, claim
 from juicecap.runner.run_folder.exports import Exports, state_of

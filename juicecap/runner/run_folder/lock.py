@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from io import FileIO
 from pathlib import Path
 
-from juicecap.data.atomic import write_error
+from juicecap.data.writing.atomic import write_error
 from juicecap.errors import DataError, EnvironmentFailure
 from juicecap.notice import say_once
 from juicecap.plain import open_plain

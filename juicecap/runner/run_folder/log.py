@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from loguru import logger
 
-from juicecap.data.atomic import write_error
+from juicecap.data.writing.atomic import write_error
 from juicecap.hidden import NOTHING, Hidden
 from juicecap.plain import open_plain
 from juicecap.secrecy import SHORTEST, hidden

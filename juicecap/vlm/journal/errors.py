@@ -7,7 +7,7 @@ import sqlite3
 import tempfile
 from pathlib import Path
 
-from juicecap.data.atomic import NO_SPACE
+from juicecap.data.writing.atomic import NO_SPACE
 from juicecap.errors import EnvironmentFailure
 
 FAULTS = (OSError, sqlite3.Error, UnicodeDecodeError)

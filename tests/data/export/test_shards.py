@@ -12,8 +12,8 @@ import pytest
 import yaml
 from datasets import Dataset, load_dataset
 
-from juicecap.data import atomic
-from juicecap.data.atomic import remove_leftovers
+from juicecap.data.writing import atomic
+from juicecap.data.writing.atomic import remove_leftovers
 from juicecap.data.columns import features_of
 from juicecap.data.export import FORMATS, export_target, jsonl, write_export
 from juicecap.data.source import open_source

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from juicecap.data.source import json_list, open_source
+from juicecap.data.source import open_source
+from juicecap.data.source.text import json_list
 from juicecap.errors import DataError
 from juicecap.sample import ORIGIN
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from juicecap.data.source import tar
-from juicecap.data.source.tar import BLOCK, Member, Tar, TarError
+from juicecap.data.source.shards import tar
+from juicecap.data.source.shards.tar import BLOCK, Member, Tar, TarError
 
 CONTENTS = [b"", b"x", b"y" * 511, b"z" * 512, b"w" * 513, b"v" * 100_000]
 NAMES = [

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from juicecap.data.columns import ORIGIN_FEATURE
 from juicecap.data.record import LONGEST, VALUES, reason_of
-from juicecap.data.source.foreign import Refusal
-from juicecap.data.source.schema_check import shape_of
+from juicecap.data.source.tables.foreign import Refusal
+from juicecap.data.source.tables.schema_check import shape_of
 from juicecap.data.table import CHUNK
 from juicecap.sample import ORIGIN, shown
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from juicecap.data.compressed import lines
 from juicecap.data.record import JSON_SPACE, Record, decoded, parse_object, record
 from juicecap.data.source.options import Options
-from juicecap.data.source.text_file import dataset_of_file
+from juicecap.data.source.text.text_file import dataset_of_file
 
 if TYPE_CHECKING:
     from datasets import Dataset

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from juicecap.data.columns import LEVELS
 from juicecap.data.record import NAMES, BrokenRecord, decoded, misnamed, parse_object
-from juicecap.data.source.foreign import Refusal, foreign
+from juicecap.data.source.tables.foreign import Refusal, foreign
 from juicecap.errors import DataError
 from juicecap.sample import shown
 

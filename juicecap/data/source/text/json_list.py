@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from juicecap.data.compressed import unpacked
 from juicecap.data.record import LONGEST, BrokenRecord, Record, decode_object, decode_value, not_json, not_utf8, record, too_many
 from juicecap.data.source.options import Options
-from juicecap.data.source.text_file import dataset_of_file
+from juicecap.data.source.text.text_file import dataset_of_file
 from juicecap.errors import DataError
 
 if TYPE_CHECKING:

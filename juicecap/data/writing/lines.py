@@ -9,7 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from juicecap.data.atomic import replacing
+from juicecap.data.writing.atomic import replacing
 
 
 def json_text(value: Any) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from juicecap.data.atomic import swap_in, write_error
+from juicecap.data.writing.atomic import swap_in, write_error
 from juicecap.errors import DataError, UsageError
 from juicecap.plain import kind_at, read_beginning
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from juicecap.data.compressed import inner_suffix, lines
 from juicecap.data.record import LONGEST, NAMES, VALUES, BrokenRecord, Record, decoded, misnamed, record
 from juicecap.data.source.options import Options
-from juicecap.data.source.text_file import dataset_of_file
+from juicecap.data.source.text.text_file import dataset_of_file
 from juicecap.errors import DataError
 from juicecap.sample import shown
 

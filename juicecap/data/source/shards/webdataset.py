@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 from juicecap.data.compressed import Allowance, unpacked
 from juicecap.data.record import LONGEST, BrokenRecord, Record, decoded, parse_object, parse_value, unreadable
 from juicecap.data.source.options import Options
-from juicecap.data.source.tar import Member, Tar, TarError
+from juicecap.data.source.shards.tar import Member, Tar, TarError
 from juicecap.data.source.unpack import MediaFolder, media_folder
 from juicecap.data.table import dataset_of_records, file_key, fingerprint_of
 from juicecap.errors import DataError

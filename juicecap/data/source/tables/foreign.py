@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from juicecap.data.atomic import remove_leftovers
+from juicecap.data.writing.atomic import remove_leftovers
 from juicecap.data.record import reason_of
 from juicecap.errors import DataError, JuicecapError
 from juicecap.isolated import IsolatedProcess, Stopped
