@@ -14,9 +14,7 @@ from pathlib import Path
 
 import atheris
 
-with atheris.instrument_imports(
-    include=["juicecap.vlm.models"]
-):
+with atheris.instrument_imports(include=["juicecap.vlm.models"]):
     from fuzzing import ROOT, fuzz
 
     from juicecap.errors import MediaError, ModelError

@@ -17,10 +17,10 @@ from pathlib import Path
 from juicecap.ops.base import Op
 from juicecap.ops.catalog import BUILTIN, find
 from juicecap.ops.mapper.video_to_caption_generator import VideoToCaptionGenerator
+from juicecap.ops.options.dataflow_aliases import IGNORED as SERVING_IGNORED
 from juicecap.ops.options.run_options import IGNORED as IGNORED_OPTIONS
 from juicecap.ops.options.run_options import RunOptions
 from juicecap.ops.schema import Parameter, default_text, family, parameters
-from juicecap.ops.options.dataflow_aliases import IGNORED as SERVING_IGNORED
 from juicecap.recipe.compat.data_juicer import ANSWERS
 from juicecap.recipe.keys import IGNORED as IGNORED_KEYS
 from juicecap.recipe.keys import RecipeKeys

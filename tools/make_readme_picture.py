@@ -13,8 +13,8 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from juicecap.media.video.decode import decode_frames
 from juicecap.media.sampling import FrameSampling
+from juicecap.media.video.decode import decode_frames
 
 ROOT = Path(__file__).parent.parent
 CLIP = "clip_05.mp4"

@@ -18,9 +18,9 @@ import numpy as np
 import synthetic_clips as clips
 from train_demo_vlm import CELL, FRAME_PIXELS
 
-from juicecap.media.video.decode import Frames, decode_frames
 from juicecap.media.sampling import FrameSampling
 from juicecap.media.sizes import PixelBudget
+from juicecap.media.video.decode import Frames, decode_frames
 
 BUDGET = PixelBudget(
     factor=CELL, shortest=64 * 64, longest=64 * FRAME_PIXELS, whole_video=True, frame_tokens=FRAME_PIXELS // CELL**2

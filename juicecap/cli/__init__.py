@@ -115,4 +115,4 @@ def _parser(given: Sequence[str]) -> argparse.ArgumentParser:
 
 
 def _verb(name: str):  # type: ignore[no-untyped-def]  # noqa: ANN202  (a module)
-    return importlib.import_module(f"juicecap.cli.{name}")
+    return importlib.import_module(f"juicecap.cli.verbs.{name}")

@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, Any
 
 from loguru import logger
 
-from juicecap.data.writing.atomic import replacing
 from juicecap.data.broken import BROKEN_FEATURE, Sound, broken_value, refuse_broken
-from juicecap.data.writing.checksum import seal, sound
 from juicecap.data.columns import ORIGIN_FEATURE, Spec, features_of
 from juicecap.data.compressed import Allowance
 from juicecap.data.exact_json import exact, to_text
 from juicecap.data.infer import infer_columns
 from juicecap.data.record import Record, reason_of, unreadable
+from juicecap.data.writing.atomic import replacing
+from juicecap.data.writing.checksum import seal, sound
 from juicecap.errors import DataError
 from juicecap.sample import BROKEN, ORIGIN
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from juicecap.media.video.decode import Allocate, decode_frames, in_memory
 from juicecap.media.image import read_image
 from juicecap.media.picture import Picture
 from juicecap.media.rules import DEFAULT_RULES, MediaRules
 from juicecap.media.sampling import FrameSampling
 from juicecap.media.sizes import FrameSizes
+from juicecap.media.video.decode import Allocate, decode_frames, in_memory
 
 
 def load_picture(

@@ -18,15 +18,15 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from juicecap.data.writing.lines import write_lines
 from juicecap.data.source.tables.embedded import media_as_files
+from juicecap.data.writing.lines import write_lines
 from juicecap.errors import EnvironmentFailure, SampleError, SettingsError
-from juicecap.ops.apply.request_stream import Forecast, answered, forecast, identify
-from juicecap.ops.options.common_options import ColumnsAndTokens
 from juicecap.ops.apply.fate import Fate, Usage
+from juicecap.ops.apply.request_stream import Forecast, answered, forecast, identify
+from juicecap.ops.apply.table import fates_of, kept, rejections, step_table
+from juicecap.ops.options.common_options import ColumnsAndTokens
 from juicecap.ops.options.media_options import root_problems
 from juicecap.ops.options.run_options import IGNORED, is_run_only
-from juicecap.ops.apply.table import fates_of, kept, rejections, step_table
 from juicecap.ops.options.types import NOT_EMPTY, type_problems
 from juicecap.sample import Batch, Sample, batch_of, media_paths, samples_of, shown
 from juicecap.secrecy import hidden

@@ -7,8 +7,8 @@ from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
 
 from juicecap.errors import BugError, SampleError
-from juicecap.ops.base import Op
 from juicecap.ops.apply.fate import Fate
+from juicecap.ops.base import Op
 from juicecap.sample import Sample
 from juicecap.vlm.base import Outcome
 from juicecap.vlm.journal import Journal

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from juicecap.recipe.check.examine import Report, check, examine
-from juicecap.recipe.check.columns import missing_columns, taken_columns
+from juicecap.recipe.checks.columns import missing_columns, taken_columns
+from juicecap.recipe.checks.examine import Report, check, examine
 from juicecap.recipe.load import load_recipe
 from juicecap.recipe.types import Recipe, Step
 

@@ -20,14 +20,14 @@ from juicecap.ops.options.media_options import MediaOptions
 from juicecap.ops.options.run_options import OnError, at_failure, contradictions
 from juicecap.ops.options.types import empty_problems, not_empty
 from juicecap.recipe.compat import data_juicer, dataflow
+from juicecap.recipe.keys import IGNORED, RecipeKeys
+from juicecap.recipe.problems import Problem, failure, shown, suggestion
+from juicecap.recipe.steps import Findings, steps_of
+from juicecap.recipe.types import Recipe
 from juicecap.recipe.yaml import include
 from juicecap.recipe.yaml.environment import strings
-from juicecap.recipe.keys import IGNORED, RecipeKeys
-from juicecap.recipe.types import Recipe
 from juicecap.recipe.yaml.overrides import apply_overrides
-from juicecap.recipe.problems import Problem, failure, shown, suggestion
 from juicecap.recipe.yaml.source import Source
-from juicecap.recipe.steps import Findings, steps_of
 from juicecap.recipe.yaml.values import bare, is_named_yaml, parse, read
 from juicecap.sample import shown_path
 

@@ -12,8 +12,8 @@ import yaml
 
 import juicecap
 from juicecap.printable import printable
-from juicecap.recipe.types import Recipe
 from juicecap.recipe.problems import lines_of
+from juicecap.recipe.types import Recipe
 from juicecap.recipe.yaml.source import Source
 from juicecap.recipe.yaml.values import Place, Trail, parse
 

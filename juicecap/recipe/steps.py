@@ -13,8 +13,8 @@ from juicecap.ops.base import Op
 from juicecap.ops.options.run_options import RunOptions
 from juicecap.ops.options.types import not_empty
 from juicecap.recipe.compat import dataflow
-from juicecap.recipe.types import Step
 from juicecap.recipe.problems import Problem, shown, suggestion
+from juicecap.recipe.types import Step
 from juicecap.recipe.yaml.source import Source
 from juicecap.recipe.yaml.values import Place, Trail
 

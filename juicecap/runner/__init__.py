@@ -8,8 +8,8 @@ from pathlib import Path
 from juicecap.recipe import Recipe, load_recipe
 from juicecap.runner.local import run_local
 from juicecap.runner.reporting.progress import Progress, SilentProgress
-from juicecap.runner.result import RunResult, StepResult
 from juicecap.runner.reporting.status import RunStatus, StepStatus
+from juicecap.runner.result import RunResult, StepResult
 
 __all__ = ["Progress", "RunResult", "RunStatus", "SilentProgress", "StepResult", "StepStatus", "run"]
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from juicecap.data.broken import broken_rows, sound_rows
 from juicecap.data.source import open_source
 from juicecap.ops.apply.fate import rejection
-from juicecap.ops.options.media_options import MediaOptions
 from juicecap.ops.apply.table import Counts
+from juicecap.ops.options.media_options import MediaOptions
 from juicecap.recipe import Recipe
 from juicecap.runner.result import StepResult
 from juicecap.sample import BROKEN, FATE

@@ -26,19 +26,19 @@ from juicecap.errors import BugError, JuicecapError
 from juicecap.notice import say_once
 from juicecap.ops.apply.table import rejections
 from juicecap.recipe import Recipe, Step, missing_columns, taken_columns
-from juicecap.recipe.check.paths import overwrite_problems
+from juicecap.recipe.checks.paths import overwrite_problems
 from juicecap.recipe.problems import failure
 from juicecap.recipe.resolved import resolved_text
-from juicecap.runner.run_folder.folder import RunFolder
+from juicecap.runner.failure_guard import Watch
 from juicecap.runner.loading import Loaded, load
-from juicecap.runner.run_folder.log import logging_to
 from juicecap.runner.reporting.metrics import check_metrics
 from juicecap.runner.reporting.progress import Progress
 from juicecap.runner.reporting.quiet import quiet_datasets
 from juicecap.runner.reporting.reporter import Reporter
 from juicecap.runner.result import RunResult, StepResult, rejections_allowed
+from juicecap.runner.run_folder.folder import RunFolder
+from juicecap.runner.run_folder.log import logging_to
 from juicecap.runner.steps import Finished, Stage, run_step
-from juicecap.runner.failure_guard import Watch
 from juicecap.sample import HIDDEN
 from juicecap.secrecy import TOKENS, keep
 from juicecap.vlm.backends.openai.options import DEFAULT_KEY_NAME

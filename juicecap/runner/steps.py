@@ -12,19 +12,19 @@ from typing import TYPE_CHECKING
 
 from loguru import logger
 
+from juicecap.data.table import kept_arrow, open_arrow, write_arrow
 from juicecap.data.writing.atomic import sync_folder, write_error
 from juicecap.data.writing.checksum import seal
-from juicecap.data.table import kept_arrow, open_arrow, write_arrow
 from juicecap.errors import BugError
 from juicecap.media.digest import file_state
 from juicecap.ops.apply.fate import Fate
-from juicecap.ops.registry import source_of
 from juicecap.ops.apply.table import Failed, Fates, Rows, fates_of, kept, step_table
+from juicecap.ops.registry import source_of
 from juicecap.ops.whole_dataset import WholeDatasetOp
+from juicecap.runner.failure_guard import Watch
 from juicecap.runner.reporting.reporter import Reporter
 from juicecap.runner.result import StepResult
 from juicecap.runner.retry import merged, to_try_again
-from juicecap.runner.failure_guard import Watch
 from juicecap.sample import ORIGIN
 from juicecap.vlm.base import digest_of
 from juicecap.vlm.journal import Journal

@@ -10,7 +10,7 @@ import pytest
 
 from juicecap.cli import main
 from juicecap.recipe import load_recipe
-from juicecap.recipe.check import examine as check
+from juicecap.recipe.checks import examine as check
 
 ROOT = Path(__file__).parent.parent.parent
 

@@ -24,8 +24,8 @@ import pytest
 from loguru import logger
 from rich.cells import cell_len
 
-from juicecap.cli.progress import display as module
 from juicecap.cli import main
+from juicecap.cli.progress import display as module
 from juicecap.cli.progress.display import LiveProgress, PlainProgress, _Console
 from juicecap.cli.progress.events import JsonProgress
 from juicecap.cli.progress.warnings import MOST_OF_A_KIND, Warnings

@@ -12,9 +12,9 @@ from juicecap.cli import main
 from juicecap.media.video.probe import probe
 from juicecap.recipe import load_recipe
 from juicecap.report.plan import Prices, cost, plan_text
+from juicecap.runner.estimate.compute import make_plan
 from juicecap.runner.estimate.dataset_sample import spread
 from juicecap.runner.estimate.model import Band
-from juicecap.runner.estimate.compute import make_plan
 
 ROOT = Path(__file__).parent.parent.parent
 CAPTION = """\

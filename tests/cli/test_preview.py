@@ -13,8 +13,8 @@ from conftest import Script
 from juicecap.cli import main
 from juicecap.recipe import load_recipe
 from juicecap.report.preview import preview_page, preview_text
-from juicecap.runner.estimate.dataset_sample import spread
 from juicecap.runner.estimate.compute import make_plan
+from juicecap.runner.estimate.dataset_sample import spread
 from juicecap.runner.estimate.preview import run_preview
 from juicecap.vlm.pipeline import core
 

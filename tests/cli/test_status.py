@@ -18,8 +18,8 @@ import pytest
 from juicecap.cli import main
 from juicecap.report.status import status_text
 from juicecap.runner import RunStatus, StepStatus
-from juicecap.runner.run_folder.lock import locked
 from juicecap.runner.reporting.status import write_status
+from juicecap.runner.run_folder.lock import locked
 
 ROOT = Path(__file__).parent.parent.parent
 NOW = datetime.fromisoformat("2026-01-02T03:05:10+00:00")

@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from juicecap.data.writing.checksum import sound
 from juicecap.data.source import open_source
 from juicecap.data.table import kept_arrow, made_once, write_arrow
+from juicecap.data.writing.checksum import sound
 
 pytestmark = pytest.mark.usefixtures("one_child")
 

@@ -18,15 +18,15 @@ import pytest
 from make_clips import corners_in, number_in, write_clip
 
 from juicecap.errors import MediaError
-from juicecap.media.video import decode
-from juicecap.media.video.decode import decode_frames
 from juicecap.media.access.files import check_file
 from juicecap.media.picture import Picture
-from juicecap.media.workers.pool import DecodePool
-from juicecap.media.video.probe import VideoInfo, probe
 from juicecap.media.rules import DEFAULT_RULES, MediaRules
 from juicecap.media.sampling import FrameSampling
 from juicecap.media.sizes import FrameSizes
+from juicecap.media.video import decode
+from juicecap.media.video.decode import decode_frames
+from juicecap.media.video.probe import VideoInfo, probe
+from juicecap.media.workers.pool import DecodePool
 from juicecap.ops import VideoCaptioningFromVLMMapper
 from juicecap.recipe import load_recipe
 from juicecap.runner.estimate.compute import make_plan

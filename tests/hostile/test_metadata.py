@@ -18,11 +18,11 @@ from PIL import Image
 
 from juicecap.errors import MediaError
 from juicecap.media.image import image_size, read_image
-from juicecap.media.video.probe import LONGEST, VideoInfo, _header_duration, info_of, probe
-from juicecap.media.video.reader import FrameReader, frame_rate
 from juicecap.media.rules import MediaRules
 from juicecap.media.sampling import FrameSampling, most_frames, shown_times, target_times
 from juicecap.media.sizes import FrameSizes, PixelBudget
+from juicecap.media.video.probe import LONGEST, VideoInfo, _header_duration, info_of, probe
+from juicecap.media.video.reader import FrameReader, frame_rate
 
 INTS = st.integers(-(2**31), 2**31 - 1)
 STAMPS = st.none() | st.integers(-(2**63), 2**63 - 1)

@@ -18,7 +18,7 @@ from odd_values import DEEP, Oddity, oddities
 from juicecap.cli import main
 from juicecap.errors import EnvironmentFailure, ModelError
 from juicecap.recipe import Recipe, load_recipe
-from juicecap.recipe.check.model_check import misfits
+from juicecap.recipe.checks.model_check import misfits
 from juicecap.runner.estimate.compute import make_plan
 from juicecap.vlm.backends.hf.load import load
 from juicecap.vlm.base import ModelSettings

@@ -21,12 +21,12 @@ from make_clips import write_clip
 from juicecap.cli import main
 from juicecap.errors import ModelError, RecipeError, SettingsError
 from juicecap.ops import catalog, schema
-from juicecap.ops.options.run_options import RunOptions
 from juicecap.ops.options.dataflow_aliases import MODEL_PARTS, SAMPLING_PARTS
+from juicecap.ops.options.run_options import RunOptions
 from juicecap.ops.options.types import json_type
 from juicecap.recipe import examine
-from juicecap.recipe.keys import RecipeKeys
 from juicecap.recipe.authoring.schema import recipe_schema
+from juicecap.recipe.keys import RecipeKeys
 from juicecap.vlm.backends.openai.options import options_of
 from juicecap.vlm.base import ModelSettings
 from juicecap.vlm.sampling_params import JSON_TYPES

@@ -19,9 +19,9 @@ import yaml
 
 import juicecap
 from juicecap.data.source import open_source, unpack
+from juicecap.data.source.options import Options
 from juicecap.data.source.shards import webdataset
 from juicecap.data.source.tables.embedded import media_as_files
-from juicecap.data.source.options import Options
 from juicecap.data.source.unpack import MediaFolder
 from juicecap.errors import DataError, EnvironmentFailure, RecipeError
 from juicecap.sample import media_paths

@@ -9,11 +9,11 @@ import pytest
 from make_clips import number_in, packets_of, write_clip
 
 from juicecap.errors import MediaError
+from juicecap.media.sampling import FrameSampling
 from juicecap.media.video import packets as media_packets
 from juicecap.media.video.decode import Frames, decode_frames
 from juicecap.media.video.packets import MAX_STUMBLES
 from juicecap.media.video.probe import probe
-from juicecap.media.sampling import FrameSampling
 
 EVERY = FrameSampling(fps=10.0, max_frames=1000)
 

@@ -8,11 +8,11 @@ from av import Packet
 from make_clips import all_frames, number_in, picture_of, write_clip
 
 from juicecap.errors import MediaError
+from juicecap.media.rules import MediaRules
+from juicecap.media.sampling import FrameSampling, frames_at, target_times
 from juicecap.media.video import decode, reader
 from juicecap.media.video.decode import Frames, decode_frames
 from juicecap.media.video.probe import probe
-from juicecap.media.rules import MediaRules
-from juicecap.media.sampling import FrameSampling, frames_at, target_times
 from juicecap.media.workers.shared_frames import SharedFrames, mapped
 
 IRREGULAR = [0, 40, 60, 160, 460, 480, 1480, 1520, 1560, 1860, 2060, 3060, 3100, 3140, 3340, 5340, 5360, 5400, 5500, 5600]

@@ -14,11 +14,11 @@ from make_clips import write_clip
 from juicecap.errors import EnvironmentFailure, MediaError
 from juicecap.media import digest
 from juicecap.media.access import files
-from juicecap.media.digest import content_digest
 from juicecap.media.access.files import check_file, lies_inside
+from juicecap.media.digest import content_digest
 from juicecap.media.image import read_image
-from juicecap.media.video.probe import probe
 from juicecap.media.rules import MediaRules
+from juicecap.media.video.probe import probe
 from juicecap.sample import shown_path
 
 DOORS = [check_file, content_digest, probe, lambda path: read_image(path, lambda width, height: (width, height))]

@@ -22,12 +22,12 @@ from PIL import Image
 
 import juicecap
 from juicecap.errors import EnvironmentFailure, MediaError
-from juicecap.media.workers import worker_process
 from juicecap.media.load import load_picture
-from juicecap.media.workers.pool import DecodePool
-from juicecap.media.video.probe import probe
 from juicecap.media.sampling import FrameSampling
 from juicecap.media.sizes import FrameSizes, PixelBudget
+from juicecap.media.video.probe import probe
+from juicecap.media.workers import worker_process
+from juicecap.media.workers.pool import DecodePool
 from juicecap.media.workers.worker_process import WorkerProcess
 from juicecap.vlm.pipeline import core
 
@@ -194,9 +194,8 @@ def test_a_worker_is_light_and_only_started_when_it_is_needed(clip):
         return [name for name in ("torch", "pyarrow", "transformers") if f"/{name}/" in mapped]
 
     assert run(ask, workers=4) == []
-    imported = (
-        "import sys, juicecap.media.workers.worker; print(sorted({'torch', 'transformers', 'datasets', 'asyncio'} & set(sys.modules)))"
-    )
+    imported = "import sys, juicecap.media.workers.worker\n"
+    imported += "print(sorted({'torch', 'transformers', 'datasets', 'asyncio'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", imported], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 

@@ -7,9 +7,9 @@ from make_clips import corners, corners_in, number_in, picture_of, write_clip
 from PIL import Image
 
 from juicecap.errors import EnvironmentFailure, MediaError
+from juicecap.media.sampling import FrameSampling
 from juicecap.media.video.decode import decode_frames
 from juicecap.media.video.probe import VideoInfo, probe
-from juicecap.media.sampling import FrameSampling
 
 
 def test_all_facts(tmp_path: Path) -> None:

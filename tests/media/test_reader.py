@@ -8,11 +8,11 @@ import pytest
 from make_clips import picture_of, write_clip
 
 from juicecap.errors import MediaError
+from juicecap.media.sampling import FrameSampling
 from juicecap.media.video import reader
 from juicecap.media.video.decode import Frames, decode_frames
 from juicecap.media.video.probe import open_video
 from juicecap.media.video.reader import FrameReader
-from juicecap.media.sampling import FrameSampling
 
 X264 = {"preset": "veryfast", "x264-params": "b-adapt=0:scenecut=0"}
 

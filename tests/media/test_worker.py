@@ -21,11 +21,11 @@ from make_clips import number_in, write_clip
 from PIL import Image
 
 from juicecap.errors import EnvironmentFailure
-from juicecap.media.workers import shared_frames
 from juicecap.media.rules import DEFAULT_RULES
 from juicecap.media.sampling import FrameSampling
-from juicecap.media.workers.shared_frames import SharedFrames, mapped
 from juicecap.media.sizes import FrameSizes
+from juicecap.media.workers import shared_frames
+from juicecap.media.workers.shared_frames import SharedFrames, mapped
 from juicecap.media.workers.worker import _failure, _own_memory, _wants_memory, answer, line_of
 
 Worker = tuple[subprocess.Popen[bytes], socket.socket]

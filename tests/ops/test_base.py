@@ -18,8 +18,8 @@ from jsonargparse.typing import PositiveInt
 from juicecap import load_dataset
 from juicecap.errors import BugError, DataError, EnvironmentFailure, MediaError, SampleError, SettingsError
 from juicecap.ops import TextLengthFilter, VideoCaptioningFromVLMMapper, VideoDurationFilter
-from juicecap.ops.base import Filter, Mapper
 from juicecap.ops.apply.table import step_table
+from juicecap.ops.base import Filter, Mapper
 from juicecap.ops.whole_dataset import Deduplicator, Selector
 from juicecap.sample import FATE, ORIGIN
 

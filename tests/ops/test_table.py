@@ -8,11 +8,11 @@ import pytest
 from datasets import Dataset, Features, List, Value
 
 from juicecap.errors import SampleError
-from juicecap.ops.base import Mapper
 from juicecap.ops.apply.fate import FATE_COLUMN, Fate, Usage, rejection, rows_of, visible
 from juicecap.ops.apply.table import Counts, fates_of, step_table
 from juicecap.ops.apply.table import kept as kept_rows
 from juicecap.ops.apply.table import rejections as rejection_records
+from juicecap.ops.base import Mapper
 from juicecap.sample import FATE, ORIGIN
 
 

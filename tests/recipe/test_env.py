@@ -11,8 +11,8 @@ import pytest
 
 from juicecap import run
 from juicecap.recipe import Recipe, examine
-from juicecap.recipe.yaml.environment import BadVariable, Filled, fill
 from juicecap.recipe.resolved import resolved_text
+from juicecap.recipe.yaml.environment import BadVariable, Filled, fill
 
 Load = Callable[..., Recipe]
 Complain = Callable[..., str]

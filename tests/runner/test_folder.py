@@ -18,9 +18,9 @@ from pathlib import Path
 import pytest
 
 from juicecap.errors import DataError, EnvironmentFailure, UsageError
+from juicecap.runner.reporting.status import StepStatus
 from juicecap.runner.run_folder.folder import RunFolder
 from juicecap.runner.run_folder.lock import locked
-from juicecap.runner.reporting.status import StepStatus
 
 HOLD = """
 import sys, time

@@ -20,10 +20,10 @@ import juicecap
 from juicecap.errors import DataError, UsageError
 from juicecap.runner import RunStatus, SilentProgress, StepStatus
 from juicecap.runner.reporting import reporter
-from juicecap.runner.run_folder.lock import is_locked, locked
-from juicecap.runner.run_folder.log import logging_to
 from juicecap.runner.reporting.metrics import metrics_text
 from juicecap.runner.reporting.status import read_status, write_status
+from juicecap.runner.run_folder.lock import is_locked, locked
+from juicecap.runner.run_folder.log import logging_to
 from juicecap.vlm.base import Answer, Outcome
 from juicecap.vlm.pipeline.resources.engine_stats import Meter
 
@@ -175,7 +175,8 @@ def test_a_run_that_fails_says_why(texts) -> None:
 
 def test_asking_how_a_run_stands_keeps_no_run_from_beginning(tmp_path: Path) -> None:
     (tmp_path / ".lock").touch()
-    code = "import sys, time, pathlib\nfrom juicecap.runner.run_folder.lock import is_locked\nfolder = pathlib.Path(sys.argv[1])\n"
+    code = "import sys, time, pathlib\nfrom juicecap.runner.run_folder.lock import is_locked\n"
+    code += "folder = pathlib.Path(sys.argv[1])\n"
     code += "end = time.monotonic() + 3\nprint('on', flush=True)\nwhile time.monotonic() < end: is_locked(folder)\n"
     asker = subprocess.Popen([sys.executable, "-c", code, tmp_path], stdout=subprocess.PIPE)
     assert asker.stdout

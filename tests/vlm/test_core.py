@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from juicecap.errors import EnvironmentFailure, MissingLibrary
-from juicecap.media.workers.pool import DecodePool
 from juicecap.media.sampling import FrameSampling
+from juicecap.media.workers.pool import DecodePool
 from juicecap.vlm.backends import catalog, libraries
 from juicecap.vlm.base import Failure, Limits, Message, ModelSettings, Part, Request
 from juicecap.vlm.pipeline import core, preparing

@@ -1,1 +1,1 @@
-"""TODO."""
+"""One module for each verb: its arguments, and what it prints."""

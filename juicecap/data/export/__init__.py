@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from juicecap.data.writing.atomic import replacing
 from juicecap.data.export import csv_table
 from juicecap.data.export.counted import Format, write_counted
 from juicecap.data.export.shards import write_shards
+from juicecap.data.writing.atomic import replacing
 from juicecap.errors import DataError
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import yaml
 
-from juicecap.data.writing.atomic import replacing_folder, write_error
 from juicecap.data.export.counted import Format, write_counted
 from juicecap.data.export.rows import visible_columns
+from juicecap.data.writing.atomic import replacing_folder, write_error
 from juicecap.errors import DataError
 from juicecap.plain import read_plain
 

@@ -18,10 +18,10 @@ from juicecap.data.compressed import SUFFIXES as PACKED
 from juicecap.data.compressed import inner_suffix
 from juicecap.data.record import unreadable
 from juicecap.data.source import metadata
-from juicecap.data.source.text import file_list
-from juicecap.data.source.shards import webdataset
 from juicecap.data.source.folder import is_of_the_system
 from juicecap.data.source.options import MOST_RECORDS, Options
+from juicecap.data.source.shards import webdataset
+from juicecap.data.source.text import file_list
 from juicecap.data.surroundings import check_devices
 from juicecap.errors import DataError
 from juicecap.naming import unwritable
@@ -31,17 +31,17 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 FORMATS: Mapping[str, str] = {
-    "csv": "csv_table",
-    "files": "file_list",
+    "csv": "text.csv_table",
+    "files": "text.file_list",
     "folder": "folder",
     "hub": "hub",
-    "json": "json_list",
-    "jsonl": "jsonl",
+    "json": "text.json_list",
+    "jsonl": "text.jsonl",
     "metadata": "metadata",
-    "parquet": "parquet",
-    "saved": "saved",
-    "tsv": "csv_table",
-    "webdataset": "webdataset",
+    "parquet": "tables.parquet",
+    "saved": "tables.saved",
+    "tsv": "text.csv_table",
+    "webdataset": "shards.webdataset",
 }
 """Format -> module of this package; each has `open_dataset(path, options)`."""
 

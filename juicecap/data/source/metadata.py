@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from juicecap.data.record import Record
-from juicecap.data.source.text import csv_table, jsonl
 from juicecap.data.source.options import Options
+from juicecap.data.source.text import csv_table, jsonl
 from juicecap.data.source.text.text_file import dataset_of_file
 from juicecap.errors import DataError
 

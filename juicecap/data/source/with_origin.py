@@ -9,8 +9,8 @@ from juicecap.data.broken import BROKEN_FEATURE
 from juicecap.data.columns import ORIGIN_FEATURE, features_of, origin_features
 from juicecap.data.compressed import Allowance
 from juicecap.data.exact_json import exact
-from juicecap.data.source.tables.embedded import media_as_files
 from juicecap.data.source.options import Options
+from juicecap.data.source.tables.embedded import media_as_files
 from juicecap.data.table import (
     cached_file,
     chunks,

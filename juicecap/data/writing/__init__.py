@@ -1,1 +1,1 @@
-"""TODO."""
+"""Writing files whole or not at all."""

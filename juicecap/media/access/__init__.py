@@ -1,1 +1,1 @@
-"""TODO."""
+"""The doors to media: local files, addresses, and the folder for what was fetched."""

@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from juicecap.errors import EnvironmentFailure, MediaError
-from juicecap.media.rules import MediaRules
 from juicecap.media.access.temporary import folder_of_this_process
+from juicecap.media.rules import MediaRules
 from juicecap.sample import shown_path
 
 if TYPE_CHECKING:

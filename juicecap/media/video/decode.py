@@ -17,10 +17,10 @@ from av import VideoFrame
 from av.video.reformatter import Interpolation, VideoReformatter
 
 from juicecap.errors import MediaError
-from juicecap.media.video.probe import VideoInfo, info_of, open_video, oversize, refused_size
-from juicecap.media.video.reader import FrameReader, TimedFrame
 from juicecap.media.rules import DEFAULT_RULES, MediaRules
 from juicecap.media.sampling import FrameSampling, most_frames, target_times
+from juicecap.media.video.probe import VideoInfo, info_of, open_video, oversize, refused_size
+from juicecap.media.video.reader import FrameReader, TimedFrame
 from juicecap.media.video.seek_planner import Walker
 from juicecap.sample import shown_path
 

@@ -19,9 +19,9 @@ from av.video.stream import VideoStream
 
 from juicecap.errors import EnvironmentFailure, MediaError
 from juicecap.media.access.files import open_file
+from juicecap.media.rules import DEFAULT_RULES, MediaRules
 from juicecap.media.video.packets import packets, raise_memory_error
 from juicecap.media.video.reader import FrameReader, frame_rate
-from juicecap.media.rules import DEFAULT_RULES, MediaRules
 from juicecap.sample import shown_path
 
 _NOT_FILMS = ("adf", "bin", "concat", "dash", "hls", "idf", "image2", "imf", "lavfi", "rtp", "rtsp", "sap", "sdp", "tty", "xbin")

@@ -6,8 +6,8 @@ gaps, and what such tries teach about the distance of key frames decides about t
 
 from __future__ import annotations
 
-from juicecap.media.video.reader import FrameReader, TimedFrame
 from juicecap.media.sampling import TIME_TOLERANCE
+from juicecap.media.video.reader import FrameReader, TimedFrame
 
 REORDER_SLACK = 16
 """Frames by which a key frame in the index (sorted by decoding time) may be shown later than the index says."""

@@ -1,7 +1,7 @@
 """Decoding in worker processes, so that a file that hangs or crashes a decoder costs one sample and nothing else.
 
-A worker is `python -m juicecap.media.workers.worker`, started at first need and never forked, so a pool works from bare scripts and
-notebooks. A job that its worker does not survive is tried once more in a fresh one. Limits: CPU seconds, kept by a timer in
+A worker is `python -m juicecap.media.workers.worker`, started at first need and never forked, so a pool works from bare scripts
+and notebooks. A job that its worker does not survive is tried once more in a fresh one. Limits: CPU seconds, kept by a timer in
 the worker that interrupts foreign code too; the wall clock, kept here, for a worker that does not use any CPU; and memory, kept
 by the system where it can (Linux). Where a worker is killed for want of memory, that is a crash.
 
@@ -22,11 +22,11 @@ from loguru import logger
 
 from juicecap.errors import EnvironmentFailure, MediaError
 from juicecap.media.picture import Picture
-from juicecap.media.video.probe import VideoInfo
 from juicecap.media.rules import DEFAULT_RULES, MediaRules
 from juicecap.media.sampling import FrameSampling
-from juicecap.media.workers.shared_frames import mapped
 from juicecap.media.sizes import FrameSizes
+from juicecap.media.video.probe import VideoInfo
+from juicecap.media.workers.shared_frames import mapped
 from juicecap.media.workers.worker_process import WorkerEnded, WorkerProcess
 from juicecap.sample import shown_path
 

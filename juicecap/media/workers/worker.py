@@ -34,11 +34,11 @@ import av.subtitles.stream  # noqa: F401  (PyAV imports it with the first file, 
 
 from juicecap.errors import EnvironmentFailure, MediaError, causes
 from juicecap.media.load import load_picture
-from juicecap.media.video.probe import probe
 from juicecap.media.rules import MediaRules
 from juicecap.media.sampling import FrameSampling
-from juicecap.media.workers.shared_frames import NoRoom, SharedFrames
 from juicecap.media.sizes import FrameSizes
+from juicecap.media.video.probe import probe
+from juicecap.media.workers.shared_frames import NoRoom, SharedFrames
 from juicecap.sample import shown_path
 
 Message = dict[str, Any]

@@ -10,8 +10,8 @@ from typing import Any, ClassVar
 
 from juicecap.errors import SampleError
 from juicecap.ops.captioning.conversation import Conversation, Kind
-from juicecap.ops.options.model_options import ModelOptions
 from juicecap.ops.captioning.provenance import PROVENANCE, entries_of, provenance, with_provenance
+from juicecap.ops.options.model_options import ModelOptions
 from juicecap.ops.options.types import NOT_EMPTY
 from juicecap.sample import ORIGIN, Sample, media_paths
 from juicecap.vlm.base import Message, Outcome, Part, Request

@@ -8,9 +8,9 @@ from typing import ClassVar
 from jsonargparse.typing import NonNegativeFloat
 
 from juicecap.ops.base import Filter
+from juicecap.ops.filter._videos import AnyOrAll, range_problems, videos_pass
 from juicecap.ops.options.media_options import MediaOptions
 from juicecap.ops.options.numbers import Moment
-from juicecap.ops.filter._videos import AnyOrAll, range_problems, videos_pass
 from juicecap.sample import Sample
 
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, ClassVar
 from jsonargparse.typing import PositiveInt
 
 from juicecap.ops.base import Filter
+from juicecap.ops.filter._videos import AnyOrAll, range_problems, videos_pass
 from juicecap.ops.options.media_options import MediaOptions
 from juicecap.ops.options.numbers import Side
-from juicecap.ops.filter._videos import AnyOrAll, range_problems, videos_pass
 from juicecap.sample import Sample
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from typing import Any
 
 from juicecap.ops.base import Mapper
 from juicecap.ops.captioning.caption_output import CaptionedColumn, media_parts, messages
-from juicecap.ops.options.common_options import column_clashes
 from juicecap.ops.captioning.conversation import Conversation, read_conversation
+from juicecap.ops.options.common_options import column_clashes
 from juicecap.sample import Sample
 from juicecap.vlm.base import Outcome, Part, Request
 

@@ -14,11 +14,11 @@ from juicecap.errors import SampleError
 from juicecap.notice import say_once
 from juicecap.ops.base import Mapper
 from juicecap.ops.captioning.chunks import Chunk, Tokens, one_chunk, split_chunks
+from juicecap.ops.captioning.provenance import PROVENANCE, entries_of, provenance, with_provenance
+from juicecap.ops.captioning.similarity import most_similar
 from juicecap.ops.options.common_options import column_clashes
 from juicecap.ops.options.model_options import ModelOptions
 from juicecap.ops.options.numbers import Candidates
-from juicecap.ops.captioning.provenance import PROVENANCE, entries_of, provenance, with_provenance
-from juicecap.ops.captioning.similarity import most_similar
 from juicecap.ops.options.types import NOT_EMPTY
 from juicecap.sample import LONGEST_TEXT, Sample, media_paths, shown
 from juicecap.vlm.base import Answer, Message, Outcome, Part, Request

@@ -11,9 +11,9 @@ from typing import Any, Literal
 
 from juicecap.ops.base import Mapper
 from juicecap.ops.captioning.caption_output import CaptionedColumn, media_parts, messages
-from juicecap.ops.options.common_options import column_clashes
 from juicecap.ops.captioning.conversation import Conversation, read_conversation, turns_spec, without_tokens
 from juicecap.ops.captioning.prompt_template import filled, template_columns
+from juicecap.ops.options.common_options import column_clashes
 from juicecap.sample import Sample
 from juicecap.vlm.base import Outcome, Part, Request
 

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Help for who writes recipes: templates, snippets, the JSON Schema."""

@@ -19,10 +19,10 @@ from juicecap.errors import JuicecapError
 from juicecap.ops import catalog
 from juicecap.ops.base import Op
 from juicecap.ops.options.run_options import RunOptions
-from juicecap.ops.schema import Parameter, parameters
 from juicecap.ops.options.types import json_type, json_union, not_empty
-from juicecap.recipe.keys import IGNORED, RecipeKeys
+from juicecap.ops.schema import Parameter, parameters
 from juicecap.recipe.authoring.snippet import settings
+from juicecap.recipe.keys import IGNORED, RecipeKeys
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 

@@ -14,8 +14,8 @@ from typing import Any
 
 import yaml
 
-from juicecap.recipe.yaml.compose import Loader
 from juicecap.recipe.problems import suggestion
+from juicecap.recipe.yaml.compose import Loader
 from juicecap.recipe.yaml.values import MAX_BYTES, Trail, parse
 
 _PIECE = re.compile(r"\$\$\{|\$\{([^{}]*)\}|\$\{")

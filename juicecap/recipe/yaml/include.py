@@ -18,9 +18,9 @@ from typing import Any
 from juicecap.errors import RecipeError
 from juicecap.hidden import Hidden
 from juicecap.naming import unnameable
-from juicecap.recipe.yaml.environment import BadVariable, Filled, fill
-from juicecap.recipe.yaml.compose import MAX_NODES
 from juicecap.recipe.problems import Problem, lines_of, shown
+from juicecap.recipe.yaml.compose import MAX_NODES
+from juicecap.recipe.yaml.environment import BadVariable, Filled, fill
 from juicecap.recipe.yaml.values import MAX_BYTES, SUFFIXES, Parsed, Trail, bare, is_named_yaml, parse, read
 
 KEY = "include"

@@ -17,8 +17,8 @@ from typing import Any
 
 from juicecap import sample
 from juicecap.hidden import Hidden
-from juicecap.recipe.yaml.environment import Filled
 from juicecap.recipe.problems import shown
+from juicecap.recipe.yaml.environment import Filled
 from juicecap.recipe.yaml.values import Trail
 
 SHORTEST_WORD = 3

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
+from juicecap.recipe.problems import Problem, lines_of
 from juicecap.recipe.yaml.environment import BadVariable, Filled, fill, strings
 from juicecap.recipe.yaml.named import Named
-from juicecap.recipe.problems import Problem, lines_of
 from juicecap.recipe.yaml.values import MAX_BYTES, Place, Trail
 
 

@@ -18,8 +18,8 @@ from typing import Any
 import yaml
 
 from juicecap.plain import NotPlain, kind_at, read_beginning, read_pipe
-from juicecap.recipe.yaml.compose import MAX_NODES, Loader, NotYaml, compose
 from juicecap.recipe.problems import Problem, failure, lines_of, shown, suggestion
+from juicecap.recipe.yaml.compose import MAX_NODES, Loader, NotYaml, compose
 
 SUFFIXES = (".yaml", ".yml")
 """Of the names of YAML files."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Looking ahead: what a run will take, and a run of a few samples."""

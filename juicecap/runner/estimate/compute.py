@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from juicecap.errors import JuicecapError, MediaError, SampleError
-from juicecap.media.video.probe import VideoInfo
 from juicecap.media.sampling import most_frames, shown_times, target_times
 from juicecap.media.sizes import FrameSizes
+from juicecap.media.video.probe import VideoInfo
 from juicecap.ops.base import Op
 from juicecap.ops.whole_dataset import WholeDatasetOp
 from juicecap.recipe import Recipe, Step

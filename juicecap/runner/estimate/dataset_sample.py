@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from juicecap.errors import MediaError
 from juicecap.media.image import image_size
-from juicecap.media.workers.pool import DecodePool
-from juicecap.media.video.probe import VideoInfo
 from juicecap.media.rules import MediaRules
+from juicecap.media.video.probe import VideoInfo
+from juicecap.media.workers.pool import DecodePool
 from juicecap.recipe import Recipe, missing_columns, taken_columns
 from juicecap.recipe.problems import failure
 from juicecap.runner.loading import load

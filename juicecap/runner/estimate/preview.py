@@ -12,18 +12,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from juicecap.data.writing.lines import write_lines
 from juicecap.data.surroundings import check_working_directory
+from juicecap.data.writing.lines import write_lines
 from juicecap.errors import MediaError, ModelError, SampleError
 from juicecap.media.picture import Picture
-from juicecap.media.workers.pool import DecodePool
 from juicecap.media.rules import MediaRules
 from juicecap.media.sizes import FrameSizes
+from juicecap.media.workers.pool import DecodePool
 from juicecap.ops.apply.fate import Fate
 from juicecap.recipe import Recipe, Step
 from juicecap.recipe.work_dir import claim
-from juicecap.runner.run_folder.folder import make_folder
 from juicecap.runner.estimate.dataset_sample import open_dataset, spread
+from juicecap.runner.run_folder.folder import make_folder
 from juicecap.sample import Sample, sample_name, visible
 from juicecap.vlm.base import Answer, Outcome, Part, Request
 from juicecap.vlm.journal import Journal

@@ -1,1 +1,1 @@
-"""TODO."""
+"""How a run stands, for people, programs and monitors."""

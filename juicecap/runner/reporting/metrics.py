@@ -11,7 +11,7 @@ from pathlib import Path
 from juicecap.data.writing.outputs import output_file, write_output
 from juicecap.errors import UsageError
 from juicecap.recipe import Recipe
-from juicecap.recipe.check.overwrites import output_at
+from juicecap.recipe.checks.overwrites import output_at
 from juicecap.runner.reporting.status import AT_WORK, RunStatus, StepStatus
 
 _COUNTERS: dict[str, tuple[str, Callable[[StepStatus], float]]] = {

@@ -25,8 +25,8 @@ from juicecap.ops.apply.fate import Fate
 from juicecap.recipe import Recipe
 from juicecap.runner.reporting.metrics import write_metrics
 from juicecap.runner.reporting.progress import Progress
-from juicecap.runner.result import RunResult, StepResult
 from juicecap.runner.reporting.status import RunStatus, State, StepStatus, write_status
+from juicecap.runner.result import RunResult, StepResult
 from juicecap.vlm.pipeline.resources.engine_stats import METER, Reading
 
 LOOKED_AT, WRITTEN = 0.5, 1.0

@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import partial
 
 from juicecap.errors import MediaError
-from juicecap.media.picture import Picture, without_frames
 from juicecap.media.access.remote import rules_of
+from juicecap.media.picture import Picture, without_frames
 from juicecap.sample import shown_path
 from juicecap.vlm.base import Abilities, Outcome, Part, Prepared, Request
 from juicecap.vlm.journal.entries import medium_entry

@@ -12,11 +12,11 @@ import pytest
 import yaml
 from datasets import Dataset, load_dataset
 
-from juicecap.data.writing import atomic
-from juicecap.data.writing.atomic import remove_leftovers
 from juicecap.data.columns import features_of
 from juicecap.data.export import FORMATS, export_target, jsonl, write_export
 from juicecap.data.source import open_source
+from juicecap.data.writing import atomic
+from juicecap.data.writing.atomic import remove_leftovers
 from juicecap.errors import BugError, DataError, EnvironmentFailure
 from juicecap.sample import ORIGIN
 

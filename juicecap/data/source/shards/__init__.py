@@ -1,1 +1,1 @@
-"""TODO."""
+"""WebDataset shards."""

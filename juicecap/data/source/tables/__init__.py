@@ -1,1 +1,1 @@
-"""TODO."""
+"""Parquet, Arrow and saved folders: read in a process with limits, and looked at in full."""

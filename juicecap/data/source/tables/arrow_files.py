@@ -13,13 +13,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from juicecap.data.writing.atomic import replacing
 from juicecap.data.compressed import Allowance
 from juicecap.data.source.tables.foreign import Refusal, foreign, in_child, settle_pyarrow
 from juicecap.data.source.tables.row_check import RowCheck, bytes_of
 from juicecap.data.source.tables.schema_check import check_schema, checked_features, described, features_of
 from juicecap.data.source.with_origin import keeps_origin
 from juicecap.data.table import cached_file, file_key, fingerprint_of
+from juicecap.data.writing.atomic import replacing
 from juicecap.errors import DataError
 
 if TYPE_CHECKING:

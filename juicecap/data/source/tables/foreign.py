@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from juicecap.data.writing.atomic import remove_leftovers
 from juicecap.data.record import reason_of
+from juicecap.data.writing.atomic import remove_leftovers
 from juicecap.errors import DataError, JuicecapError
 from juicecap.isolated import IsolatedProcess, Stopped
 

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from juicecap.data.columns import ORIGIN_FEATURE, with_columns
 from juicecap.data.compressed import Allowance
+from juicecap.data.source.options import Options
 from juicecap.data.source.tables.embedded import media_columns, with_paths, without_media
 from juicecap.data.source.tables.foreign import Refusal, foreign, in_child, settle_pyarrow
-from juicecap.data.source.options import Options
 from juicecap.data.source.tables.row_check import RowCheck
 from juicecap.data.source.tables.schema_check import check_schema, checked_features, described, features_of
 from juicecap.data.source.unpack import MediaFolder, media_folder

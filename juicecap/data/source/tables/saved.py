@@ -11,9 +11,9 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 from juicecap.data.record import LONGEST, BrokenRecord, decoded, parse_object
+from juicecap.data.source.options import Options
 from juicecap.data.source.tables.arrow_files import dataset_of_files
 from juicecap.data.source.tables.foreign import Refusal
-from juicecap.data.source.options import Options
 from juicecap.data.source.with_origin import with_origin
 from juicecap.data.table import absolute, file_key
 from juicecap.errors import DataError

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Sources of text: JSON Lines, JSON, CSV, lists of paths."""

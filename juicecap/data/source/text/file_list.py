@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from juicecap.data.compressed import inner_suffix, lines, unpacked
 from juicecap.data.record import BrokenRecord, Record, decoded, parse_value, record
-from juicecap.data.source.text import json_list
 from juicecap.data.source.options import Options
+from juicecap.data.source.text import json_list
 from juicecap.data.source.text.text_file import dataset_of_file
 from juicecap.errors import DataError
 

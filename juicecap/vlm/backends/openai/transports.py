@@ -19,10 +19,10 @@ from typing import Any
 import numpy as np
 
 from juicecap.errors import MediaError
-from juicecap.media.encode import jpeg
 from juicecap.media.access.files import open_file
-from juicecap.media.picture import Picture
 from juicecap.media.access.remote import rules_of
+from juicecap.media.encode import jpeg
+from juicecap.media.picture import Picture
 from juicecap.media.rules import MediaRules
 from juicecap.notice import say_once
 from juicecap.sample import shown_path

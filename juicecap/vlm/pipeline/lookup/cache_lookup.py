@@ -1,7 +1,7 @@
 """What is known already: batches of requests are digested and looked up in the journal, some batches ahead of their turn.
 
-What the journal knows is settled, what another request asks already is left to that (`single_flight.py`), and the rest is wanted of
-the engine. Batches stay as they were cut, so that a run that goes on asks in batches as the one before it.
+What the journal knows is settled, what another request asks already is left to that (`single_flight.py`), and the rest is
+wanted of the engine. Batches stay as they were cut, so that a run that goes on asks in batches as the one before it.
 """
 
 from __future__ import annotations

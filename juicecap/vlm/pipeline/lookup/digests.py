@@ -14,9 +14,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
-from juicecap.media.digest import FileState, content_digest, file_state
 from juicecap.media.access.files import lies_inside
 from juicecap.media.access.remote import rules_of
+from juicecap.media.digest import FileState, content_digest, file_state
 from juicecap.media.rules import MediaRules
 from juicecap.vlm.base import Request
 from juicecap.vlm.journal import Journal

@@ -19,8 +19,8 @@ from juicecap.vlm.pipeline.resources.frame_budget import FrameMemory
 from juicecap.vlm.pipeline.resources.ref_counted_cache import Shared
 
 if TYPE_CHECKING:
-    from juicecap.media.workers.pool import DecodePool
     from juicecap.media.video.probe import VideoInfo
+    from juicecap.media.workers.pool import DecodePool
 
 
 class Resources:

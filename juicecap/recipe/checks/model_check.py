@@ -13,9 +13,9 @@ from dataclasses import fields, replace
 from juicecap.errors import EnvironmentFailure, ModelError
 from juicecap.ops.base import Op
 from juicecap.ops.options.model_options import ModelOptions
-from juicecap.recipe.check.columns import problem_of
-from juicecap.recipe.types import Recipe, Step
+from juicecap.recipe.checks.columns import problem_of
 from juicecap.recipe.problems import Problem
+from juicecap.recipe.types import Recipe, Step
 from juicecap.recipe.yaml.values import Trail
 from juicecap.vlm.backends.model_params import unknown_to_hf
 from juicecap.vlm.backends.openai.options import options_of

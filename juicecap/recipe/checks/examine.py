@@ -15,13 +15,13 @@ from dataclasses import dataclass, field, replace
 from juicecap.data import export
 from juicecap.errors import DataError
 from juicecap.hidden import Hidden
-from juicecap.recipe.check.columns import missing_columns, problem_of, taken_columns
+from juicecap.recipe.checks.columns import missing_columns, problem_of, taken_columns
+from juicecap.recipe.checks.dataset_scan import Doubt, MediaCount, Sight, look
+from juicecap.recipe.checks.model_check import misfits
+from juicecap.recipe.checks.paths import dataset_format, export_problems
 from juicecap.recipe.load import draft_recipe
-from juicecap.recipe.types import Recipe, Step
-from juicecap.recipe.check.model_check import misfits
-from juicecap.recipe.check.paths import dataset_format, export_problems
 from juicecap.recipe.problems import Problem, in_order
-from juicecap.recipe.check.dataset_scan import Doubt, MediaCount, Sight, look
+from juicecap.recipe.types import Recipe, Step
 
 BUDGET = 0.2
 """Seconds in which rows are read and their media looked for."""

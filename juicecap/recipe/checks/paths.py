@@ -12,9 +12,9 @@ from juicecap.data.export.shards import check_folder
 from juicecap.data.source.options import Options
 from juicecap.errors import DataError
 from juicecap.naming import unnameable, unwritable
-from juicecap.recipe.types import Recipe
-from juicecap.recipe.check.overwrites import clashes
+from juicecap.recipe.checks.overwrites import clashes
 from juicecap.recipe.problems import Problem, near, suggestion
+from juicecap.recipe.types import Recipe
 from juicecap.recipe.work_dir import ADVICE, obstacle
 from juicecap.sample import shown_path
 from juicecap.vlm.journal.file_signature import is_journal

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from juicecap.ops import schema
-from juicecap.recipe.types import Recipe, Step
 from juicecap.recipe.problems import Problem, suggestion
+from juicecap.recipe.types import Recipe, Step
 from juicecap.recipe.yaml.values import Trail
 
 SHOWN_COLUMNS = 8

@@ -13,8 +13,8 @@ from pathlib import Path
 from juicecap.data.export import FORMATS, export_target
 from juicecap.data.source.options import Options
 from juicecap.plain import kind_at
-from juicecap.recipe.types import Recipe
 from juicecap.recipe.problems import Problem
+from juicecap.recipe.types import Recipe
 from juicecap.recipe.work_dir import FILES, FOLDERS, JOURNAL, is_resolved_recipe
 
 OF_DATASETS = ("dataset_dict.json", "dataset_info.json", "metadata.csv", "metadata.jsonl", "state.json")

@@ -12,8 +12,8 @@ from typing import Any
 
 from juicecap.data.record import Record
 from juicecap.data.source import folder, metadata
-from juicecap.data.source.text import csv_table, file_list, json_list, jsonl
 from juicecap.data.source.options import Options
+from juicecap.data.source.text import csv_table, file_list, json_list, jsonl
 from juicecap.errors import SampleError
 from juicecap.naming import unnameable
 from juicecap.recipe.types import Recipe, Step
