@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from juicecap.cli import main
-from juicecap.recipe import load_recipe
-from juicecap.recipe.checks import examine as check
+from juicecap.recipe import check, load_recipe
 
 ROOT = Path(__file__).parent.parent.parent
 

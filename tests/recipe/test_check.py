@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from juicecap.recipe import Recipe, load_recipe
-from juicecap.recipe.checks import examine as check
+from juicecap.recipe import Recipe, check, load_recipe
 from juicecap.recipe.problems import render
 
 Load = Callable[..., Recipe]

@@ -15,7 +15,7 @@ from scripted_server import KEY, KEY_NAME, ScriptedServer, obliging, refused, sa
 import juicecap
 from juicecap import load_recipe
 from juicecap.errors import RecipeError
-from juicecap.recipe.checks import examine as check
+from juicecap.recipe import check
 from juicecap.vlm.pipeline import core
 
 DEMO = "juicecap-demo-vlm"

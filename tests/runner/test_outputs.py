@@ -18,8 +18,7 @@ from juicecap.data.export.shards import check_folder
 from juicecap.data.source import open_source
 from juicecap.data.writing.atomic import replacing, swap_in
 from juicecap.errors import DataError, JuicecapError, RecipeError, UsageError
-from juicecap.recipe import load_recipe
-from juicecap.recipe.checks import examine as check
+from juicecap.recipe import check, load_recipe
 from juicecap.runner import SilentProgress
 from juicecap.runner.reporting.status import RunStatus
 

@@ -17,7 +17,7 @@ import pytest
 
 from juicecap.cli import main
 from juicecap.errors import JuicecapError, RecipeError
-from juicecap.recipe.checks import examine as check
+from juicecap.recipe import check
 from juicecap.recipe.work_dir import FILES, FOLDERS, MARK, MARKER, obstacle
 from juicecap.runner.estimate.preview import run_preview
 
