@@ -193,7 +193,7 @@ class Engine:
         on_loop(self._core, self._replay())
 
     async def _replay(self) -> None:
-        room = asyncio.Semaphore(self._backend.abilities().calls)
+        room = asyncio.Semaphore(self._backend.capabilities().max_concurrent_calls)
 
         async def one(batch: list[Any]) -> None:
             async with room:
@@ -209,7 +209,7 @@ def _decode(op, paths: list[str]) -> None:
 
     running = core._core()
     request = op.question([], 1)
-    sizes = running.resources.engines._opened[request.model].result().abilities().sizes
+    sizes = running.resources.engines._opened[request.model].result().capabilities().sizes
     pool = running.resources.pool(op.limits())
 
     async def all_of_them() -> None:

@@ -27,7 +27,7 @@ from common import ROOT, conclude
 INSIDE = """
 import json, sys, time
 from juicecap.cli import main
-from juicecap.runner import reporter
+from juicecap.runner.reporting import reporter
 from juicecap.runner.reporting.progress import SilentProgress
 
 spent = {"thread": 0.0, "run": 0.0}

@@ -99,7 +99,7 @@ def _film(folder: Path, count: int) -> list[str]:
 
 def _measure(model: str, paths: list[str], options: argparse.Namespace) -> None:
     from juicecap.ops import VideoCaptioningFromVLMMapper
-    from juicecap.ops.apply.request_stream import answered
+    from juicecap.ops.apply.request_stream import stream_outcomes
     from juicecap.vlm.pipeline import core
 
     params = {} if options.size == "demo" else {"load_format": "dummy"} if options.backend == "vllm" else {}
@@ -116,7 +116,7 @@ def _measure(model: str, paths: list[str], options: argparse.Namespace) -> None:
 
     def run(some: list[str]) -> tuple[float, int]:
         began, tokens = time.perf_counter(), 0
-        for _, outcomes in answered(({"videos": [path]} for path in some), op.requests, op.limits(options.batch_size)):
+        for _, outcomes in stream_outcomes(({"videos": [path]} for path in some), op.requests, op.limits(options.batch_size)):
             tokens += sum(answer.tokens for outcome in outcomes for answer in outcome.answers)
         return time.perf_counter() - began, tokens
 

@@ -391,7 +391,7 @@ def _odd_value(value: Any, rng: random.Random) -> Any:
 
     walk(holder)
     part, key = rng.choice(places)
-    if isinstance(part, dict) and rng.random() < 0.1:
+    if isinstance(part, dict) and part is not holder and rng.random() < 0.1:
         part[rng.choice(("", "../x", "a" * 10_000, "__class__"))] = part.pop(key)
     else:
         part[key] = rng.choice(ODD)

@@ -162,14 +162,14 @@ class Observed(Subject):
         """`juicecap` with `arguments`; what reaches the model is appended to `observed.jsonl`, in one write per line."""
         from juicecap.cli import entry
         from juicecap.vlm.backends.hf.backend import HFBackend
-        from juicecap.vlm.pipeline.lookup.keys import Keys
+        from juicecap.vlm.pipeline.lookup.keys import RequestKeys
 
         notes = os.open("observed.jsonl", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
         def note(*what: Any) -> None:
             os.write(notes, json.dumps(what).encode() + b"\n")
 
-        key, generate = Keys.key, HFBackend.generate
+        key, generate = RequestKeys.key, HFBackend.generate
 
         def noted_key(self, *rest):
             keyed = key(self, *rest)
@@ -181,7 +181,7 @@ class Observed(Subject):
                 note("ask", each.seed, list(range(each.first, each.request.candidates)))
             return await generate(self, batch)
 
-        Keys.key, HFBackend.generate = noted_key, noted_generate
+        RequestKeys.key, HFBackend.generate = noted_key, noted_generate
         sys.argv = ["juicecap", *arguments]
         entry()
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 from common import DEMO_MODEL
 
-from juicecap.media.load import load_picture
+from juicecap.media.load import load_frames
 from juicecap.ops import VideoCaptioningFromVLMMapper
 from juicecap.vlm.base import Prepared, Sampling
 from juicecap.vlm.models.names import model_source
@@ -30,7 +30,7 @@ def usual_loop(op: VideoCaptioningFromVLMMapper) -> Iterator[Loop]:
 def prepared(op: VideoCaptioningFromVLMMapper, path: str, sizes) -> Prepared:
     """Decode in this thread, now."""
     request = op.requests({"videos": [path]})[0]
-    return Prepared(request=request, pictures=(load_picture("video", path, request.frames, sizes),), seed=0)
+    return Prepared(request=request, pictures=(load_frames("video", path, request.frames, sizes),), seed=0)
 
 
 @contextmanager

@@ -70,7 +70,7 @@ def sample_name(sample: Sample, media_keys: Sequence[str] = ("videos", "images")
         value = sample.get(key)
         first = value[0] if isinstance(value, list | tuple) and value else value
         if first:
-            return first if isinstance(first, str) else shown(first)
+            return first if isinstance(first, str) else short_repr(first)
     return "a sample without media"
 
 
@@ -86,7 +86,7 @@ def visible(sample: Sample) -> Sample:
     return {key: value for key, value in sample.items() if key not in HIDDEN and not (value is None and key in missing)}
 
 
-def shown(value: object) -> str:
+def short_repr(value: object) -> str:
     """A value in a message: as Python writes it, cut where it is long."""
     try:
         text = repr(value)
@@ -95,7 +95,7 @@ def shown(value: object) -> str:
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
 
 
-def shown_path(path: str) -> str:
+def display_path(path: str) -> str:
     """A path in a message: what cannot be printed is escaped, a long one cut in the middle, an address without its secrets."""
     if is_remote(path):
         path = _SECRETS.sub("…", path)
@@ -157,7 +157,7 @@ def media_paths(sample: Sample, key: str) -> list[str]:
     if isinstance(value, str):
         value = _listed(value)
     if not isinstance(value, list | tuple):
-        raise SampleError("BAD_MEDIA_COLUMN", f"column {key!r} holds {shown(value)}, not a path or a list of paths")
+        raise SampleError("BAD_MEDIA_COLUMN", f"column {key!r} holds {short_repr(value)}, not a path or a list of paths")
     folder = (sample.get(ORIGIN) or {}).get("folder") or ""
     paths = []
     for each in value:
@@ -167,7 +167,7 @@ def media_paths(sample: Sample, key: str) -> list[str]:
                 "BAD_MEDIA_COLUMN", f"column {key!r} holds bytes, which juicecap.load_dataset and an op's run write to files"
             )
         if not isinstance(entry, str | os.PathLike) or not entry:
-            raise SampleError("BAD_MEDIA_COLUMN", f"column {key!r} holds {shown(each)} where a path should be")
+            raise SampleError("BAD_MEDIA_COLUMN", f"column {key!r} holds {short_repr(each)} where a path should be")
         path = os.fspath(entry)
         paths.append(path if is_remote(path) else os.path.join(folder, path))
     return paths

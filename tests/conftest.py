@@ -25,7 +25,7 @@ from juicecap.data.source.tables import foreign
 from juicecap.isolated import IsolatedProcess
 from juicecap.media.sizes import FrameSizes, PixelBudget
 from juicecap.vlm.backends import catalog
-from juicecap.vlm.base import Abilities, Answer, Failure, ModelSettings, Outcome, Prepared
+from juicecap.vlm.base import Answer, Capabilities, Failure, ModelSettings, Outcome, Prepared
 
 if TYPE_CHECKING:
     from scripted_server import ScriptedServer
@@ -212,7 +212,7 @@ class Script:
 
     answers: dict[str, Sequence[str] | Failure | BaseException] = field(default_factory=dict)
     trouble: BaseException | None = None
-    pin: str = ""
+    transport_choice: str = ""
     identified: list[ModelSettings] = field(default_factory=list)
     opened: list[ModelSettings] = field(default_factory=list)
     closed: list[ModelSettings] = field(default_factory=list)
@@ -251,9 +251,9 @@ def script(monkeypatch: pytest.MonkeyPatch) -> Script:
         def __init__(self, settings: ModelSettings) -> None:
             self.settings = settings
 
-        async def identify(self, pin: str = "") -> str:
+        async def identify(self, transport_choice: str = "") -> str:
             known.identified.append(self.settings)
-            return known.pin
+            return known.transport_choice
 
         async def open(self) -> None:
             trouble, known.trouble = known.trouble, None
@@ -264,9 +264,11 @@ def script(monkeypatch: pytest.MonkeyPatch) -> Script:
         def identity(self) -> str:
             return self.settings.model.partition("-")[0]
 
-        def abilities(self) -> Abilities:
+        def capabilities(self) -> Capabilities:
             sizes = FrameSizes(video=SIXTEEN, image=SIXTEEN)
-            return Abilities(sizes=sizes, together=known.together, calls=known.calls, takes_files=known.takes_files)
+            return Capabilities(
+                sizes=sizes, batch_size=known.together, max_concurrent_calls=known.calls, takes_files=known.takes_files
+            )
 
         async def generate(self, batch: Sequence[Prepared]) -> list[Outcome]:
             known.batches.append(list(batch))

@@ -15,15 +15,15 @@ from typing import Any
 
 import numpy as np
 
-from juicecap.media.picture import Picture
+from juicecap.media.picture import MediaFrames
 from juicecap.vlm.backends.openai.backend import OpenAIBackend
 from juicecap.vlm.backends.openai.breaker import Breaker
-from juicecap.vlm.backends.openai.retry import Patience
+from juicecap.vlm.backends.openai.retry import RetryPolicy
 from juicecap.vlm.base import Message, ModelSettings, Outcome, Part, Prepared, Request, Sampling, canonical_json
 
 KEY = "sk-very-secret-0123456789"
 KEY_NAME = "SCRIPTED_KEY"
-QUICK = Patience(first_wait=0.002, longest_wait=0.01)
+QUICK = RetryPolicy(first_wait=0.002, longest_wait=0.01)
 
 
 @dataclass(frozen=True)
@@ -199,7 +199,7 @@ class ScriptedServer:
             backend="openai", model=model, params=canonical_json(params), api_base=self.base, api_key_env=KEY_NAME
         )
 
-    def backend(self, *, patience: Patience = QUICK, breaker: Breaker | None = None, **params) -> OpenAIBackend:
+    def backend(self, *, patience: RetryPolicy = QUICK, breaker: Breaker | None = None, **params) -> OpenAIBackend:
         """A backend that asks this server; not open yet."""
         settings = self.settings(**params)
         patience = replace(patience, max_attempts=params.get("max_attempts", patience.max_attempts))
@@ -222,15 +222,15 @@ class ScriptedServer:
         return asyncio.run(all_of_them())
 
 
-def picture(frames: int = 3, seconds: float = 0.5, size: int = 32) -> Picture:
+def picture(frames: int = 3, seconds: float = 0.5, size: int = 32) -> MediaFrames:
     """Frames of one colour each."""
     pixels = np.stack([np.full((size, size, 3), (40 * number, 90, 200 - 40 * number), np.uint8) for number in range(frames)])
-    return Picture(pixels=pixels, times=tuple(number * seconds for number in range(frames)), duration=frames * seconds)
+    return MediaFrames(pixels=pixels, times=tuple(number * seconds for number in range(frames)), duration=frames * seconds)
 
 
 def prepared(
     text: str = "Describe it.",
-    pictures: Sequence[Picture] | None = None,
+    pictures: Sequence[MediaFrames] | None = None,
     parts: Sequence[Part] | None = None,
     seed: int = 7,
     **request,

@@ -7,7 +7,7 @@ import os
 import pytest
 
 from juicecap.errors import SampleError
-from juicecap.sample import ORIGIN, batch_of, media_paths, sample_name, samples_of, shown
+from juicecap.sample import ORIGIN, batch_of, media_paths, sample_name, samples_of, short_repr
 
 ORIGINS = {"id": "clips.jsonl:3", "folder": "/data", "missing": []}
 
@@ -51,8 +51,8 @@ def test_names_follow_the_media_columns_that_are_given():
 
 
 def test_long_values_are_cut_in_messages():
-    assert shown("short") == "'short'"
-    assert shown({"bytes": b"\0" * 1_000_000}) == repr({"bytes": b"\0" * 100})[:79] + "…"
+    assert short_repr("short") == "'short'"
+    assert short_repr({"bytes": b"\0" * 1_000_000}) == repr({"bytes": b"\0" * 100})[:79] + "…"
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ BROKEN_FEATURE: Mapping[str, Any] = {"where": "text", "reason": "text", "when": 
 """Type of the column `BROKEN`, in the words of `columns`; null in rows of records that were read."""
 
 
-class Sound:
+class ReadableRecords:
     """Passes on the records that can be read, and remembers how many cannot and the first of those."""
 
     def __init__(self, records: Iterable[Record]) -> None:

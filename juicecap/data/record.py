@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from juicecap.errors import DataError
-from juicecap.sample import HIDDEN, MOST_NESTED, nested_too_deeply, shown
+from juicecap.sample import HIDDEN, MOST_NESTED, nested_too_deeply, short_repr
 
 JSON_SPACE = " \t\r\n"
 
@@ -207,7 +207,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(values) != len(pairs):
         seen: set[str] = set()
         twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-        raise _UnwantedError(f"the key {shown(twice)} stands twice in one object")
+        raise _UnwantedError(f"the key {short_repr(twice)} stands twice in one object")
     return values
 
 

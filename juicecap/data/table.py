@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, Any
 
 from loguru import logger
 
-from juicecap.data.broken import BROKEN_FEATURE, Sound, broken_value, refuse_broken
+from juicecap.data.broken import BROKEN_FEATURE, ReadableRecords, broken_value, refuse_broken
 from juicecap.data.columns import ORIGIN_FEATURE, Spec, features_of
 from juicecap.data.compressed import Allowance
 from juicecap.data.exact_json import exact, to_text
 from juicecap.data.infer import infer_columns
 from juicecap.data.record import Record, reason_of, unreadable
 from juicecap.data.writing.atomic import replacing
-from juicecap.data.writing.checksum import seal, sound
+from juicecap.data.writing.checksum import append_checksum, verify_checksum
 from juicecap.errors import DataError
 from juicecap.sample import BROKEN, ORIGIN
 
@@ -89,10 +89,10 @@ def open_arrow(path: Path, fingerprint: str) -> Dataset:
     return Dataset(table, info=info, fingerprint=fingerprint)
 
 
-def kept_arrow(path: Path, fingerprint: str) -> Dataset | None:
+def open_cached(path: Path, fingerprint: str) -> Dataset | None:
     """As `open_arrow`, for a file of an earlier run; None if there is none, or if it is damaged, which is said."""
     try:
-        if sound(path):
+        if verify_checksum(path):
             return open_arrow(path, fingerprint)
         damage = "its checksum is not that of its content"
     except FileNotFoundError:
@@ -105,9 +105,9 @@ def kept_arrow(path: Path, fingerprint: str) -> Dataset | None:
     return None
 
 
-def made_once(path: Path, fingerprint: str, make: Callable[[], None]) -> Dataset:
+def build_once(path: Path, fingerprint: str, make: Callable[[], None]) -> Dataset:
     """What an earlier run left at `path`, or else what `make` puts there with `write_arrow`."""
-    dataset = kept_arrow(path, fingerprint)
+    dataset = open_cached(path, fingerprint)
     if dataset is None:
         make()
         dataset = open_arrow(path, fingerprint)
@@ -132,7 +132,7 @@ def write_arrow(
                     allowance.take(batch.nbytes)
                 writer.write_batch(batch)
         stream.flush()
-        seal(Path(stream.name))
+        append_checksum(Path(stream.name))
 
 
 def dataset_of_records(
@@ -163,7 +163,7 @@ def dataset_of_records(
     path = cached_file(cache, fingerprint)
 
     def make() -> None:
-        records = Sound(itertools.islice(read(), limit))
+        records = ReadableRecords(itertools.islice(read(), limit))
         columns, count = infer_columns(records)
         records.refuse(others=count, keep=keep_broken)
         if not count:
@@ -177,7 +177,7 @@ def dataset_of_records(
             path.unlink()
             raise DataError(f"{before[0]} changed while it was read. Run again when nothing writes to it.")
 
-    dataset = made_once(path, fingerprint, make)
+    dataset = build_once(path, fingerprint, make)
     if not keep_broken:
         refuse_broken(dataset)
     return dataset

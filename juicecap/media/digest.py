@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from juicecap.errors import MediaError
 from juicecap.media.access.files import open_file
-from juicecap.media.rules import DEFAULT_RULES, MediaRules
-from juicecap.sample import shown_path
+from juicecap.media.rules import DEFAULT_RULES, MediaLimits
+from juicecap.sample import display_path
 
 WHOLE_UP_TO = 64 * 2**20
 """Files up to this many bytes are hashed whole; larger ones by size, modification time and sampled blocks."""
@@ -50,7 +50,7 @@ def file_state(path: str) -> FileState | None:
     return FileState(status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
-def content_digest(path: str, rules: MediaRules = DEFAULT_RULES) -> str:
+def content_digest(path: str, rules: MediaLimits = DEFAULT_RULES) -> str:
     """32 hexadecimal digits of BLAKE2b over the content (see `WHOLE_UP_TO`).
 
     Raises:
@@ -66,7 +66,7 @@ def content_digest(path: str, rules: MediaRules = DEFAULT_RULES) -> str:
                 while block := file.read(min(_BLOCK, left + 1)):
                     left -= len(block)
                     if left < 0:  # one that grows for ever would be read for ever
-                        raise MediaError("MEDIA_CHANGED", f"{shown_path(path)} was changed while it was read", retryable=True)
+                        raise MediaError("MEDIA_CHANGED", f"{display_path(path)} was changed while it was read", retryable=True)
                     state.update(block)
                 return state.hexdigest()
             state.update(f"{status.st_size} {status.st_mtime_ns}".encode())
@@ -74,5 +74,5 @@ def content_digest(path: str, rules: MediaRules = DEFAULT_RULES) -> str:
                 file.seek((status.st_size - _BLOCK) * index // (_BLOCKS - 1))
                 state.update(file.read(_BLOCK))
     except OSError as error:
-        raise MediaError("UNREADABLE", f"{shown_path(path)} cannot be read ({error.strerror})", retryable=True) from error
+        raise MediaError("UNREADABLE", f"{display_path(path)} cannot be read ({error.strerror})", retryable=True) from error
     return state.hexdigest()

@@ -25,8 +25,8 @@ from PIL import (
 
 from juicecap.errors import MediaError
 from juicecap.media.access.files import open_file
-from juicecap.media.rules import DEFAULT_RULES, MediaRules
-from juicecap.sample import shown_path
+from juicecap.media.rules import DEFAULT_RULES, MediaLimits
+from juicecap.sample import display_path
 
 _READERS = (
     AvifImagePlugin.AvifImageFile,
@@ -48,7 +48,7 @@ _ORIENTATION, _TURNED = 0x0112, (5, 6, 7, 8)
 """EXIF's tag, and its values for pictures that lie on their side."""
 
 
-def read_image(path: str, size: Callable[[int, int], tuple[int, int]], *, rules: MediaRules = DEFAULT_RULES) -> np.ndarray:
+def read_image(path: str, size: Callable[[int, int], tuple[int, int]], *, rules: MediaLimits = DEFAULT_RULES) -> np.ndarray:
     """Read a picture as (height, width, 3) uint8. `size` maps the upright (width, height) to the one wanted.
 
     Transparent parts become white.
@@ -61,7 +61,7 @@ def read_image(path: str, size: Callable[[int, int], tuple[int, int]], *, rules:
     return np.asarray(upright.resize(size(*upright.size), Image.Resampling.BICUBIC))
 
 
-def image_size(path: str, *, rules: MediaRules = DEFAULT_RULES) -> tuple[int, int]:
+def image_size(path: str, *, rules: MediaLimits = DEFAULT_RULES) -> tuple[int, int]:
     """(width, height) of the upright picture, from its header alone.
 
     Raises:
@@ -72,15 +72,15 @@ def image_size(path: str, *, rules: MediaRules = DEFAULT_RULES) -> tuple[int, in
         return stored.size[::-1] if turned else stored.size
 
 
-def _upright(path: str, rules: MediaRules) -> Image.Image:
+def _upright(path: str, rules: MediaLimits) -> Image.Image:
     with _opened(path, rules) as stored:
         return _rgb(ImageOps.exif_transpose(stored))
 
 
 @contextmanager
-def _opened(path: str, rules: MediaRules) -> Iterator[Image.Image]:
+def _opened(path: str, rules: MediaLimits) -> Iterator[Image.Image]:
     """The picture, its pixels not yet decoded; what goes wrong with it, also later on, as a MediaError."""
-    name = shown_path(path)
+    name = display_path(path)
     with open_file(path, rules) as fd, open(fd, "rb", closefd=False) as file, _bombs_of(rules.max_pixels):
         try:
             with Image.open(file, formats=_FORMATS) as stored:
@@ -93,7 +93,7 @@ def _opened(path: str, rules: MediaRules) -> Iterator[Image.Image]:
         except UnidentifiedImageError as error:
             raise MediaError("UNREADABLE", f"{name} is not a picture that can be read") from error
         except Exception as error:  # a foreign decoder's door: Pillow's plugins raise all sorts of errors on damaged data
-            raise MediaError("UNDECODABLE", f"{name} is damaged ({shown_path(str(error))})") from error
+            raise MediaError("UNDECODABLE", f"{name} is damaged ({display_path(str(error))})") from error
 
 
 @contextmanager

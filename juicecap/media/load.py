@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from juicecap.media.image import read_image
-from juicecap.media.picture import Picture
-from juicecap.media.rules import DEFAULT_RULES, MediaRules
+from juicecap.media.picture import MediaFrames
+from juicecap.media.rules import DEFAULT_RULES, MediaLimits
 from juicecap.media.sampling import FrameSampling
 from juicecap.media.sizes import FrameSizes
 from juicecap.media.video.decode import Allocate, decode_frames, in_memory
 
 
-def load_picture(
+def load_frames(
     kind: str,
     path: str,
     sampling: FrameSampling,
     sizes: FrameSizes,
     *,
-    rules: MediaRules = DEFAULT_RULES,
+    rules: MediaLimits = DEFAULT_RULES,
     allocate: Allocate = in_memory,
-) -> Picture:
+) -> MediaFrames:
     """Decode a video's sampled frames (`kind` is `video`), or an image, into what `allocate` gives (see `decode_frames`).
 
     Raises:
@@ -29,7 +29,7 @@ def load_picture(
         image = read_image(path, lambda width, height: sizes.size("image", 1, width, height, sampling), rules=rules)
         pixels = allocate(1, *image.shape[:2])
         pixels[0] = image
-        return Picture(pixels=pixels)
+        return MediaFrames(pixels=pixels)
     frames = decode_frames(
         path,
         sampling,
@@ -37,4 +37,4 @@ def load_picture(
         rules=rules,
         allocate=allocate,
     )
-    return Picture(pixels=frames.pixels, times=frames.times, duration=frames.info.duration, unreadable=frames.unreadable)
+    return MediaFrames(pixels=frames.pixels, times=frames.times, duration=frames.info.duration, unreadable=frames.unreadable)

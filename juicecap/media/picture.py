@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Picture:
+class MediaFrames:
     """Pixels for one medium of a request: uint8 array (frames, height, width, 3), upright RGB.
 
     `times` are seconds from the start of the video, one per frame; an image has one frame and no times. `duration` is that of
@@ -24,8 +24,8 @@ class Picture:
     unreadable: int = 0
 
 
-def without_frames(duration: float) -> Picture:
+def without_frames(duration: float) -> MediaFrames:
     """What stands for a video whose file goes to the engine as it is."""
     import numpy as np
 
-    return Picture(pixels=np.empty((0, 0, 0, 3), np.uint8), duration=duration)
+    return MediaFrames(pixels=np.empty((0, 0, 0, 3), np.uint8), duration=duration)

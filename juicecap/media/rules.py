@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, kw_only=True)
-class MediaRules:
+class MediaLimits:
     """Limits of one video or image, and the places that it may come from. The defaults are those of recipes."""
 
     max_pixels: int = 64_000_000
@@ -27,4 +27,4 @@ class MediaRules:
     """What fetching a file may take."""
 
 
-DEFAULT_RULES = MediaRules()
+DEFAULT_RULES = MediaLimits()

@@ -22,13 +22,13 @@ from juicecap.data.source.tables.embedded import media_as_files
 from juicecap.data.writing.lines import write_lines
 from juicecap.errors import EnvironmentFailure, SampleError, SettingsError
 from juicecap.ops.apply.fate import Fate, Usage
-from juicecap.ops.apply.request_stream import Forecast, answered, forecast, identify
+from juicecap.ops.apply.request_stream import Forecast, forecast, identify, stream_outcomes
 from juicecap.ops.apply.table import fates_of, kept, rejections, step_table
 from juicecap.ops.options.common_options import ColumnsAndTokens
 from juicecap.ops.options.media_options import root_problems
 from juicecap.ops.options.run_options import IGNORED, is_run_only
 from juicecap.ops.options.types import NOT_EMPTY, type_problems
-from juicecap.sample import Batch, Sample, batch_of, media_paths, samples_of, shown
+from juicecap.sample import Batch, Sample, batch_of, media_paths, samples_of, short_repr
 from juicecap.secrecy import hidden
 from juicecap.vlm.base import Limits, ModelSettings, Outcome, Request, digest_of
 from juicecap.vlm.journal import Journal
@@ -76,7 +76,7 @@ class Op(ColumnsAndTokens, ABC):
         """Columns that `media_of` reads."""
         return self.media_columns()
 
-    def outside_state(self) -> str:
+    def external_fingerprint(self) -> str:
         """Whatever can change the output and is neither in the settings nor in the media, such as a model's files."""
         return ""
 
@@ -100,7 +100,7 @@ class Op(ColumnsAndTokens, ABC):
         """A hash of the op's name, version and settings."""
         return digest_of([self.name, self.version, self.settings()])
 
-    def doubts(self, sample: Sample) -> Sequence[tuple[str, str]]:
+    def sample_warnings(self, sample: Sample) -> Sequence[tuple[str, str]]:
         """(parameter, sentence) pairs: settings that do nothing for this sample. For `juicecap check`; a run does not ask."""
         del sample
         return ()
@@ -115,7 +115,7 @@ class Op(ColumnsAndTokens, ABC):
         return ()
 
     @abstractmethod
-    def settle(self, sample: Sample, outcomes: Sequence[Outcome]) -> Sequence[Sample] | None:
+    def finish(self, sample: Sample, outcomes: Sequence[Outcome]) -> Sequence[Sample] | None:
         """What the sample becomes, given the outcomes of its requests in order: samples, or nothing to drop it.
 
         Raises:
@@ -155,10 +155,10 @@ class Op(ColumnsAndTokens, ABC):
         An op that asks a model takes samples far ahead of the fates it gives, so that the engine never waits. What `journal`
         knows is not asked.
         """
-        if not self.asks():
+        if not self.uses_model():
             yield from (self._fate(sample, []) for sample in samples)
             return
-        for sample, outcomes in answered(samples, self.asked, self.limits(batch_size), journal):
+        for sample, outcomes in stream_outcomes(samples, self.plan_requests, self.limits(batch_size), journal):
             if isinstance(outcomes, SampleError):
                 yield Fate(kind="rejected", sample=sample, failure=outcomes)
             else:
@@ -166,13 +166,13 @@ class Op(ColumnsAndTokens, ABC):
 
     def forecast(self, samples: Iterable[Sample], journal: Journal, seconds: float) -> Forecast | None:
         """How much of what these samples need stands in the journal, counted for so many seconds; None: the op asks no model."""
-        return forecast(samples, self.asked, self.limits(), journal, seconds) if self.asks() else None
+        return forecast(samples, self.plan_requests, self.limits(), journal, seconds) if self.uses_model() else None
 
-    def asks(self) -> bool:
+    def uses_model(self) -> bool:
         """Whether the op asks a model."""
         return type(self).requests is not Op.requests
 
-    def asked(self, sample: Sample) -> Sequence[Request] | SampleError:
+    def plan_requests(self, sample: Sample) -> Sequence[Request] | SampleError:
         """The requests of a sample, or why nothing can be asked about it; whatever a user's code raises is such a reason."""
         try:
             plan = tuple(self.requests(sample))
@@ -182,7 +182,7 @@ class Op(ColumnsAndTokens, ABC):
         except Exception as error:  # noqa: BLE001  (the door to a user's code)
             return self._failure_of_foreign_code(error)
         if not all(isinstance(request, Request) for request in plan):
-            return SampleError("OP_FAILED", f"{self.name} asks {shown(plan)}, which are not requests")
+            return SampleError("OP_FAILED", f"{self.name} asks {short_repr(plan)}, which are not requests")
         return plan
 
     def _fate(self, sample: Sample, outcomes: Sequence[Outcome]) -> Fate:
@@ -199,13 +199,13 @@ class Op(ColumnsAndTokens, ABC):
 
     def _settled(self, sample: Sample, outcomes: Sequence[Outcome]) -> Sequence[Sample] | None:
         try:
-            outputs = self.settle(sample, outcomes)
+            outputs = self.finish(sample, outcomes)
         except SampleError:
             raise
         except Exception as error:
             raise self._failure_of_foreign_code(error) from error
         if outputs is not None and not all(isinstance(output, dict) for output in outputs):
-            raise SampleError("OP_FAILED", f"{self.name} gave {shown(outputs)}, not a list of samples")
+            raise SampleError("OP_FAILED", f"{self.name} gave {short_repr(outputs)}, not a list of samples")
         return outputs
 
     def _failure_of_foreign_code(self, error: Exception) -> SampleError:
@@ -292,7 +292,7 @@ class Mapper(Op):
             SampleError: the sample is to be rejected.
         """
 
-    def settle(self, sample: Sample, outcomes: Sequence[Outcome]) -> Sequence[Sample]:
+    def finish(self, sample: Sample, outcomes: Sequence[Outcome]) -> Sequence[Sample]:
         """See `Op.settle`."""
         return self.process(dict(sample), outcomes)
 
@@ -309,7 +309,7 @@ class Filter(Op):
             SampleError: that cannot be said; the sample is rejected.
         """
 
-    def settle(self, sample: Sample, outcomes: Sequence[Outcome]) -> Sequence[Sample] | None:
+    def finish(self, sample: Sample, outcomes: Sequence[Outcome]) -> Sequence[Sample] | None:
         """See `Op.settle`."""
         del outcomes
         return [sample] if self.keep(sample) else None

@@ -18,7 +18,7 @@ from jsonargparse import ArgumentError, ArgumentParser
 from juicecap.ops.base import Filter, Mapper, Op
 from juicecap.ops.options.types import expected, type_name
 from juicecap.ops.whole_dataset import Deduplicator, Selector
-from juicecap.sample import shown
+from juicecap.sample import short_repr
 
 LONGEST_WORD = 100
 """Characters of a text that may stand for a number or another value that is not text."""
@@ -88,7 +88,7 @@ def parse(kind: type, values: Mapping[str, Any]) -> tuple[dict[str, Any], list[t
         try:
             parsed[parameter.name] = _converted(hints[parameter.name], value)
         except (ArgumentError, TypeError, ValueError):
-            problems.append((key, f"{key} must be {expected_of(kind, key, value)}, not {shown(value)}"))
+            problems.append((key, f"{key} must be {expected_of(kind, key, value)}, not {short_repr(value)}"))
     return parsed, problems
 
 

@@ -13,7 +13,7 @@ from juicecap.sample import Sample
 from juicecap.vlm.base import Outcome
 from juicecap.vlm.journal import Journal
 
-Choice = bool | SampleError
+Selection = bool | SampleError
 """Whether a sample stays, or why that cannot be said."""
 
 
@@ -22,7 +22,7 @@ class WholeDatasetOp(Op):
     """An op that sees the whole dataset before it decides; `choose` runs once, `settle` only reads the decision."""
 
     @abstractmethod
-    def choose(self, samples: Iterable[Sample]) -> list[Choice]:
+    def choose(self, samples: Iterable[Sample]) -> list[Selection]:
         """For each sample of the dataset, in order, whether it stays, or why that cannot be said.
 
         `samples` can be iterated more than once.
@@ -40,13 +40,13 @@ class WholeDatasetOp(Op):
                 raise BugError(f"{self.name} chose among fewer samples than the dataset has")
             yield _chosen_fate(sample, choice)
 
-    def settle(self, sample: Sample, outcomes: Sequence[Outcome]) -> Sequence[Sample] | None:
+    def finish(self, sample: Sample, outcomes: Sequence[Outcome]) -> Sequence[Sample] | None:
         """One sample alone is always chosen; see `stream`."""
         del outcomes
         return [sample]
 
 
-def _chosen_fate(sample: Sample, choice: Choice) -> Fate:
+def _chosen_fate(sample: Sample, choice: Selection) -> Fate:
     if isinstance(choice, SampleError):
         return Fate(kind="rejected", sample=sample, failure=choice)
     return Fate(kind="kept", sample=sample, outputs=(sample,)) if choice else Fate(kind="filtered", sample=sample)
@@ -64,10 +64,10 @@ class Deduplicator(WholeDatasetOp):
             SampleError: that cannot be said; the sample is rejected.
         """
 
-    def choose(self, samples: Iterable[Sample]) -> list[Choice]:
+    def choose(self, samples: Iterable[Sample]) -> list[Selection]:
         """Keep a sample whose signature has not been met before."""
         seen: set[str] = set()
-        chosen: list[Choice] = []
+        chosen: list[Selection] = []
         for sample in samples:
             try:
                 signature = self.signature(sample)

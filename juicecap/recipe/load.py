@@ -29,7 +29,7 @@ from juicecap.recipe.yaml.environment import strings
 from juicecap.recipe.yaml.overrides import apply_overrides
 from juicecap.recipe.yaml.source import Source
 from juicecap.recipe.yaml.values import bare, is_named_yaml, parse, read
-from juicecap.sample import shown_path
+from juicecap.sample import display_path
 
 COLUMNS_AND_TOKENS = tuple(each.name for each in fields(ColumnsAndTokens))
 """Keys that a recipe sets for all of its ops; `text_keys` is the ops' `text_key`."""
@@ -228,7 +228,7 @@ def _load_operators(source: Source, paths: Sequence[str], found: Findings) -> No
     for path in paths:
         trail = next((each for each in source.filled if each[:1] == (key,) and source.as_text(each) == path), (key,))
         if why := unnameable(path):
-            found.problems.append(source.problem((key,), source.named.message(trail, f"{shown_path(path)} {why}")))
+            found.problems.append(source.problem((key,), source.named.message(trail, f"{display_path(path)} {why}")))
             continue
         try:
             registry.load_files([path])

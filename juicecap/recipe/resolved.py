@@ -15,7 +15,7 @@ from juicecap.printable import printable
 from juicecap.recipe.problems import lines_of
 from juicecap.recipe.types import Recipe
 from juicecap.recipe.yaml.source import Source
-from juicecap.recipe.yaml.values import Place, Trail, parse
+from juicecap.recipe.yaml.values import KeyPath, SourceSpan, parse
 
 
 class _Dumper(yaml.SafeDumper):
@@ -51,12 +51,12 @@ def resolved_text(recipe: Recipe) -> str:
     return "\n".join([head, *told]) + "\n"
 
 
-def _remarks(source: Source) -> Iterator[tuple[Trail, str]]:
+def _remarks(source: Source) -> Iterator[tuple[KeyPath, str]]:
     """The places that another file, an option or the environment has a part in; parts of a whole are not told again."""
     yield from _remarks_below(source, (), source.written, "")
 
 
-def _remarks_below(source: Source, trail: Trail, value: Any, origin_above: str) -> Iterator[tuple[Trail, str]]:
+def _remarks_below(source: Source, trail: KeyPath, value: Any, origin_above: str) -> Iterator[tuple[KeyPath, str]]:
     origin, remark = _origin(source, trail) if trail else ("", "")
     if remark and origin != origin_above:
         yield trail, remark
@@ -67,12 +67,12 @@ def _remarks_below(source: Source, trail: Trail, value: Any, origin_above: str) 
             yield from _remarks_below(source, (*trail, step), inner, origin)
 
 
-def _origin(source: Source, trail: Trail) -> tuple[str, str]:
+def _origin(source: Source, trail: KeyPath) -> tuple[str, str]:
     """What set the value, and how that is told; two empty texts for the recipe itself."""
     place = source.place(trail, "key")
     if isinstance(place, str):
         return place, "--set"
-    if isinstance(place, Place) and place.file:
+    if isinstance(place, SourceSpan) and place.file:
         return place.file, f"{_one_line(place.file)}:{place.line}"
     return "", ""
 

@@ -16,7 +16,7 @@ from juicecap.recipe.compat import dataflow
 from juicecap.recipe.problems import Problem, shown, suggestion
 from juicecap.recipe.types import Step
 from juicecap.recipe.yaml.source import Source
-from juicecap.recipe.yaml.values import Place, Trail
+from juicecap.recipe.yaml.values import KeyPath, SourceSpan
 
 MAX_OPS = 1000
 """Ops of a recipe: far more than anybody needs, and as many as are checked in seconds."""
@@ -64,7 +64,7 @@ class _Block:
     problems: list[Problem] = field(default_factory=list)
 
     @property
-    def trail(self) -> Trail:
+    def trail(self) -> KeyPath:
         return ("process", self.index, self.name)
 
     def wrong(self, message: str, *keys: str, at: Literal["key", "value"] = "key", hint: str = "") -> None:
@@ -73,7 +73,7 @@ class _Block:
 
 
 def _block(source: Source, index: int, item: Any, found: Findings) -> _Block | None:
-    trail: Trail = ("process", index)
+    trail: KeyPath = ("process", index)
     if isinstance(item, str):
         return _Block(source, index, item, {})
     if not isinstance(item, dict) or not item:
@@ -126,7 +126,7 @@ def _made(block: _Block, kind: type[Op], shared: Mapping[str, Any], found: Findi
     if op is None or more_misfits:
         return None
     place = block.source.place(block.trail, "key")
-    line, column = (place.line, place.column) if isinstance(place, Place) else (0, 0)
+    line, column = (place.line, place.column) if isinstance(place, SourceSpan) else (0, 0)
     run_options = RunOptions(**options)
     for key, sentence in run_options.problems():
         block.wrong(f"{block.name}: {sentence}", key, at="value")

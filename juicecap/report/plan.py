@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from juicecap.report.words import duration
-from juicecap.runner.estimate.model import Band, Plan, StepPlan
+from juicecap.runner.estimate.model import Interval, Plan, StepPlan
 
 MANY_REQUESTS = {"hf": 32, "vllm": 256}
 """Requests that these engines work on at once, unless the recipe says otherwise."""
@@ -26,14 +26,14 @@ class Prices:
     """Of prompts and answers together, of all GPUs together."""
 
 
-def hours(plan: Plan, prices: Prices) -> Band | None:
+def hours(plan: Plan, prices: Prices) -> Interval | None:
     """How long the engines are going to work."""
     if not prices.tokens_per_second:
         return None
     return plan.prompt_tokens().plus(plan.answer_tokens()).times(1 / prices.tokens_per_second / 3600)
 
 
-def cost(plan: Plan, prices: Prices) -> Band | None:
+def cost(plan: Plan, prices: Prices) -> Interval | None:
     """What it is going to cost, by tokens or by hours."""
     if prices.input_mtok is not None or prices.output_mtok is not None:
         read = plan.prompt_tokens().times((prices.input_mtok or 0) / 1e6)
@@ -165,7 +165,7 @@ def _about(number: float) -> str:
     return f"{round(number):,}"
 
 
-def _band(band: Band) -> str:
+def _band(band: Interval) -> str:
     low, high = round(band.low), round(band.high)
     return f"{low:,}" if low == high else f"{low:,} to {high:,}"
 

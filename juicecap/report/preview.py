@@ -9,11 +9,11 @@ from typing import Any
 
 from juicecap.errors import MediaError
 from juicecap.media.encode import jpeg
-from juicecap.media.picture import Picture
+from juicecap.media.picture import MediaFrames
 from juicecap.media.thumbnail import thumbnail
 from juicecap.printable import printable
 from juicecap.recipe.work_dir import PAGE
-from juicecap.runner.estimate.preview import Preview, Question, Seen
+from juicecap.runner.estimate.preview import Preview, RequestPreview, StepPreview
 from juicecap.sample import visible
 from juicecap.vlm.base import Answer, Part
 
@@ -60,7 +60,7 @@ def _text(preview: Preview) -> Iterator[str]:
     yield _timings(preview)
 
 
-def _question_text(seen: Seen, question: Question) -> Iterator[str]:
+def _question_text(seen: StepPreview, question: RequestPreview) -> Iterator[str]:
     for part, picture in question.seen:
         yield f"    saw     {part.value}: {_facts(picture)}"
     yield f"    asked   {_prompt_facts(question)}"
@@ -99,10 +99,10 @@ def _page(preview: Preview) -> Iterator[str]:
     yield "</body></html>"
 
 
-def _question_page(seen: Seen, question: Question) -> Iterator[str]:
+def _question_page(seen: StepPreview, question: RequestPreview) -> Iterator[str]:
     for part, picture in question.seen:
         yield f'<p class="note">{escape(part.value)}: {escape(_facts(picture))}</p><div>'
-        if isinstance(picture, Picture):
+        if isinstance(picture, MediaFrames):
             yield from _tiles(part, picture)
         yield "</div>"
     yield f'<p class="note">{escape(_prompt_facts(question))}</p><pre>{escape(question.prompt)}</pre>'
@@ -115,14 +115,14 @@ def _question_page(seen: Seen, question: Question) -> Iterator[str]:
     yield "</ol>"
 
 
-def _tiles(part: Part, picture: Picture) -> Iterator[str]:
+def _tiles(part: Part, picture: MediaFrames) -> Iterator[str]:
     for number, pixels in enumerate(picture.pixels):
         caption = f"{picture.times[number]:.2f} s" if picture.times else part.kind
         data = base64.b64encode(jpeg(thumbnail(pixels, TILE))).decode()
         yield f'<figure><img alt="{caption}" src="data:image/jpeg;base64,{data}"><figcaption>{caption}</figcaption></figure>'
 
 
-def _fate(seen: Seen) -> str:
+def _fate(seen: StepPreview) -> str:
     if seen.fate.failure:
         return f"rejected, {seen.fate.failure}"
     if not seen.fate.outputs:
@@ -132,14 +132,14 @@ def _fate(seen: Seen) -> str:
     return ("kept" if len(seen.fate.outputs) == 1 else f"gave {len(seen.fate.outputs)} samples") + what
 
 
-def _changed(seen: Seen) -> list[str]:
+def _changed(seen: StepPreview) -> list[str]:
     before: dict[str, Any] = seen.fate.sample
     return list(
         dict.fromkeys(key for output in seen.fate.outputs for key, value in visible(output).items() if before.get(key) != value)
     )
 
 
-def _facts(picture: Picture | MediaError) -> str:
+def _facts(picture: MediaFrames | MediaError) -> str:
     if isinstance(picture, MediaError):
         return str(picture)
     height, width = picture.pixels.shape[1:3]
@@ -149,7 +149,7 @@ def _facts(picture: Picture | MediaError) -> str:
     return f"{len(picture.times)} frames of {width}x{height} at {told} s"
 
 
-def _prompt_facts(question: Question) -> str:
+def _prompt_facts(question: RequestPreview) -> str:
     tokens = f"{question.outcome.prompt_tokens:,} tokens" if question.outcome.prompt_tokens else "tokens not told"
     return tokens if question.templated else f"{tokens}; the chat template is not known here, so these are the parts"
 

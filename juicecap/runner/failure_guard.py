@@ -1,8 +1,8 @@
 """Looking at the fates of a step as they come, to end a run that makes no sense to go on with.
 
-Two things end it: the first failure under `on_error: stop`, and samples that all fail for one reason. For that a server that
-refuses everyone, or a folder that is not mounted, need not be met by a million samples: the first `ALIKE` are enough, or as many
-more as `max_rejected` allows if the data is to blame. A step with fewer samples of which each failed for a reason of the
+Two things end it: the first failure under `on_error: stop`, and samples that all fail for one reason. A server that refuses
+everyone, or a folder that is not mounted, need not be met by a million samples: the first `IDENTICAL_FAILURES` are enough, or as
+many more as `max_rejected` allows if the data is to blame. A step with fewer samples of which each failed for a reason of the
 environment has nothing worth exporting either.
 
 As long as all samples fail alike, the journal holds their failures back, so that a run that ends early has given nobody up.
@@ -25,30 +25,30 @@ if TYPE_CHECKING:
     from juicecap.recipe import Step
     from juicecap.vlm.journal import Journal
 
-ALIKE = 100
+IDENTICAL_FAILURES = 100
 """So many samples at the head of a step that all fail with one code end the run."""
 
 ENGINE = ("DECODER_CRASHED", "ENGINE_POISON", "GENERATE_FAILED", "PROCESSOR_FAILED")
 """Besides retryable ones, codes that tell of the environment where all samples have them."""
 
 
-class Watch:
+class FailureGuard:
     """The watch over one step that is given `samples` samples, in a run in which `allowed` samples may be rejected."""
 
     def __init__(self, step: Step, samples: int, on_error: OnError, *, allowed: int) -> None:
         self.on_error = on_error
         self._step = step
         self._samples = samples
-        self._too_many = samples if on_error == "keep" else max(ALIKE, allowed + 1)
+        self._too_many = samples if on_error == "keep" else max(IDENTICAL_FAILURES, allowed + 1)
         self._journal: Journal | None = None
-        self._alike: list[Fate] | None = []  # the first `ALIKE` of them; None once a sample met another fate
+        self._alike: list[Fate] | None = []  # the first `IDENTICAL_FAILURES` of them; None once a sample met another fate
         self._count = 0
 
     def begin(self, journal: Journal | None) -> None:
         """All fates from the first on are going to be looked at; `journal` is what the step's failures are written down in."""
         self._journal = journal
         if journal:
-            journal.doubt()
+            journal.hold_failures()
 
     def look(self, fate: Fate) -> None:
         """Take notice of the next fate.
@@ -68,12 +68,12 @@ class Watch:
             self._trust()
             return
         self._count += 1
-        if self._count <= ALIKE:
+        if self._count <= IDENTICAL_FAILURES:
             self._alike.append(fate)
         blameless = first.retryable or first.code in ENGINE
-        if self._count == (ALIKE if blameless else self._too_many) < self._samples:
+        if self._count == (IDENTICAL_FAILURES if blameless else self._too_many) < self._samples:
             raise self._all_alike(f"the first {self._count}", blameless=blameless)
-        if self._count == ALIKE:
+        if self._count == IDENTICAL_FAILURES:
             self._trust()
 
     def end(self) -> None:
@@ -101,7 +101,7 @@ class Watch:
             self.look(Fate(kind="rejected", sample=sample, failure=failure))
 
     def records(self) -> Iterator[dict[str, Any]]:
-        """`rejected.jsonl` records of the samples that ended the run: of those that failed alike the first `ALIKE`."""
+        """`rejected.jsonl` records of the samples that ended the run; of identical failures the first ones."""
         for fate in self._alike or ():
             (row,) = rows_of([Fate(kind="rejected", sample=fate.sample, failure=fate.failure)], list(fate.sample))
             yield rejection(row, self._step.name, self._step.op.media_keys())
@@ -129,4 +129,4 @@ class Watch:
     def _trust(self) -> None:
         """The failures so far are the samples' own."""
         if self._journal:
-            self._journal.trust()
+            self._journal.release_failures()

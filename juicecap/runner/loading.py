@@ -28,7 +28,7 @@ CODE = "BROKEN_RECORD"
 
 
 @dataclass(frozen=True)
-class Loaded:
+class LoadedDataset:
     """The dataset of a run."""
 
     everything: Dataset
@@ -63,7 +63,7 @@ class Loaded:
             yield rejection(row, LOADING, ())
 
 
-def load(recipe: Recipe, cache: Path | None, limit: int | None) -> Loaded:
+def load(recipe: Recipe, cache: Path | None, limit: int | None) -> LoadedDataset:
     """Open the dataset; its Arrow file is kept in the folder `cache`, by default in the cache of `datasets`.
 
     Raises:
@@ -84,4 +84,4 @@ def load(recipe: Recipe, cache: Path | None, limit: int | None) -> Loaded:
         keep_broken=recipe.on_error != "stop",
     )
     dataset = sound_rows(everything, everything._fingerprint)  # noqa: SLF001  (there is no public name for it)
-    return Loaded(everything, dataset, time.monotonic() - began)
+    return LoadedDataset(everything, dataset, time.monotonic() - began)

@@ -29,8 +29,8 @@ from juicecap.recipe import Recipe, Step, missing_columns, taken_columns
 from juicecap.recipe.checks.paths import overwrite_problems
 from juicecap.recipe.problems import failure
 from juicecap.recipe.resolved import resolved_text
-from juicecap.runner.failure_guard import Watch
-from juicecap.runner.loading import Loaded, load
+from juicecap.runner.failure_guard import FailureGuard
+from juicecap.runner.loading import LoadedDataset, load
 from juicecap.runner.reporting.metrics import check_metrics
 from juicecap.runner.reporting.progress import Progress
 from juicecap.runner.reporting.quiet import quiet_datasets
@@ -38,7 +38,7 @@ from juicecap.runner.reporting.reporter import Reporter
 from juicecap.runner.result import RunResult, StepResult, rejections_allowed
 from juicecap.runner.run_folder.folder import RunFolder
 from juicecap.runner.run_folder.log import logging_to
-from juicecap.runner.steps import Finished, Stage, run_step
+from juicecap.runner.steps import StepInput, StepOutput, run_step
 from juicecap.sample import HIDDEN
 from juicecap.secrecy import TOKENS, keep
 from juicecap.vlm.backends.openai.options import DEFAULT_KEY_NAME
@@ -131,28 +131,28 @@ def _check(result: RunResult, rejected: int) -> None:
 
 def _journal(recipe: Recipe, *, fresh: bool, retry_rejected: bool) -> AbstractContextManager[Journal | None]:
     """The recipe's journal, if any of its ops asks a model."""
-    if not any(step.op.asks() for step in recipe.steps):
+    if not any(step.op.uses_model() for step in recipe.steps):
         return nullcontext()
     return Journal(recipe.journal, fresh=fresh, retry_rejected=retry_rejected)
 
 
 def _run_steps(
     recipe: Recipe,
-    loaded: Loaded,
+    loaded: LoadedDataset,
     folder: RunFolder,
     reporter: Reporter,
     journal: Journal | None,
     *,
     retry_rejected: bool,
     fresh: bool,
-) -> list[Finished]:
+) -> list[StepOutput]:
     source = loaded.dataset
-    stage = Stage(source, digest_of(["source", source._fingerprint]))  # noqa: SLF001  (there is no public name for it)
+    stage = StepInput(source, digest_of(["source", source._fingerprint]))  # noqa: SLF001  (there is no public name for it)
     allowed = rejections_allowed(recipe.max_rejected, len(loaded.everything))
-    finished: list[Finished] = []
+    finished: list[StepOutput] = []
     for number, step in enumerate(recipe.steps, start=1):
         on_error = step.options.at_failure or recipe.on_error
-        watch = Watch(step, len(stage.dataset), on_error, allowed=allowed)
+        watch = FailureGuard(step, len(stage.dataset), on_error, allowed=allowed)
         try:
             done = run_step(
                 step,
@@ -186,7 +186,7 @@ def _identify_engines(steps: Sequence[Step], journal: Journal | None) -> None:
         step.op.identify_engines(journal)
 
 
-def _keep_readable(stage: Stage, step_file: Path, format_: str, owner: str) -> None:
+def _keep_readable(stage: StepInput, step_file: Path, format_: str, owner: str) -> None:
     """Write what a step left as a table that people can read, unless an earlier run did."""
     table = step_file.with_suffix(f".{format_}")
     if not os.path.lexists(table):
@@ -194,7 +194,7 @@ def _keep_readable(stage: Stage, step_file: Path, format_: str, owner: str) -> N
 
 
 def _rejected(
-    recipe: Recipe, loaded: Loaded, finished: list[Finished], more: Iterable[dict[str, Any]] = ()
+    recipe: Recipe, loaded: LoadedDataset, finished: list[StepOutput], more: Iterable[dict[str, Any]] = ()
 ) -> Iterator[dict[str, Any]]:
     """The lines of `rejected.jsonl`, and `more` of them. Messages have variables by their names; samples are as they are."""
     hidden = recipe.hidden

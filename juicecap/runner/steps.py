@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING
 
 from loguru import logger
 
-from juicecap.data.table import kept_arrow, open_arrow, write_arrow
+from juicecap.data.table import open_arrow, open_cached, write_arrow
 from juicecap.data.writing.atomic import sync_folder, write_error
-from juicecap.data.writing.checksum import seal
+from juicecap.data.writing.checksum import append_checksum
 from juicecap.errors import BugError
 from juicecap.media.digest import file_state
 from juicecap.ops.apply.fate import Fate
 from juicecap.ops.apply.table import Failed, Fates, Rows, fates_of, kept, step_table
 from juicecap.ops.registry import source_of
 from juicecap.ops.whole_dataset import WholeDatasetOp
-from juicecap.runner.failure_guard import Watch
+from juicecap.runner.failure_guard import FailureGuard
 from juicecap.runner.reporting.reporter import Reporter
 from juicecap.runner.result import StepResult
 from juicecap.runner.retry import merged, to_try_again
@@ -44,7 +44,7 @@ COUNTED_FOR = 5.0
 
 
 @dataclass(frozen=True)
-class Stage:
+class StepInput:
     """A dataset between two steps, with a fingerprint of all that made it."""
 
     dataset: Dataset
@@ -52,28 +52,28 @@ class Stage:
 
 
 @dataclass(frozen=True)
-class Finished:
+class StepOutput:
     """A step that is done: its table with what it tells, what goes on from it, and its counts."""
 
     table: Dataset
     fates: Fates
-    stage: Stage
+    stage: StepInput
     result: StepResult
 
 
 def run_step(
     step: Step,
     number: int,
-    stage: Stage,
+    stage: StepInput,
     folder: RunFolder,
     reporter: Reporter,
-    watch: Watch,
+    watch: FailureGuard,
     *,
     begin: Callable[[], None],
     journal: Journal | None,
     use_cache: bool,
     retry_rejected: bool,
-) -> Finished:
+) -> StepOutput:
     """Run one op over a dataset, or (with `use_cache`) take the table that an earlier run left.
 
     `begin` is called before the first sample that the op is applied to.
@@ -81,8 +81,8 @@ def run_step(
     """
     began = time.monotonic()
     tally = (journal.replayed, journal.asked) if journal else (0, 0)
-    work = _Work(step, stage, folder, number, reporter, watch, journal)
-    table = kept_arrow(work.file, work.fingerprint) if use_cache else None
+    work = StepBuilder(step, stage, folder, number, reporter, watch, journal)
+    table = open_cached(work.file, work.fingerprint) if use_cache else None
     fates = fates_of(table) if table is not None else None
     again = to_try_again(step.op, fates, permanent=retry_rejected) if fates else []
     found = fates is not None and not again
@@ -91,7 +91,7 @@ def run_step(
     samples = len(again) if fates and again else len(stage.dataset)
     if samples and not found:
         begin()
-    reporter.started(step.name, number, samples, asks=step.op.asks(), finished=found)
+    reporter.started(step.name, number, samples, asks=step.op.uses_model(), finished=found)
     if table is None or fates is None:
         table = work.computed()
         fates = fates_of(table)
@@ -114,20 +114,20 @@ def run_step(
     )
     reporter.ended(result)
     passed_on = digest_of([work.fingerprint, fates.state]) if fates.state else work.fingerprint
-    return Finished(table, fates, Stage(kept(table, fates), passed_on), result)
+    return StepOutput(table, fates, StepInput(kept(table, fates), passed_on), result)
 
 
-class _Work:
+class StepBuilder:
     """Making the table of one step: under a temporary name, until it is whole and on disk."""
 
     def __init__(
         self,
         step: Step,
-        stage: Stage,
+        stage: StepInput,
         folder: RunFolder,
         number: int,
         reporter: Reporter,
-        watch: Watch,
+        watch: FailureGuard,
         journal: Journal | None,
     ) -> None:
         self._step = step
@@ -148,7 +148,7 @@ class _Work:
         if not self._unfinished.exists():
             return table  # an empty one, which has no file
         try:
-            seal(self._unfinished)
+            append_checksum(self._unfinished)
         except OSError as error:
             raise write_error(self._unfinished, error) from error
         return self._finished(self._unfinished)
@@ -161,7 +161,7 @@ class _Work:
         write_arrow(both, table.data.schema, merged(table, again, fresh))
         return self._finished(both)
 
-    def _apply(self, dataset: Dataset, watch: Watch | None, attempts: Sequence[int]) -> Dataset:
+    def _apply(self, dataset: Dataset, watch: FailureGuard | None, attempts: Sequence[int]) -> Dataset:
         def watcher(fate: Fate) -> None:
             self._reporter.advanced(fate)
             if watch:
@@ -204,10 +204,10 @@ class _Work:
         return open_arrow(self.file, self.fingerprint)
 
 
-def _fingerprint(step: Step, stage: Stage, *, keep_failed: bool) -> str:
+def _fingerprint(step: Step, stage: StepInput, *, keep_failed: bool) -> str:
     """What the step's table depends on: input, op, user's source, model files, and the state of all media."""
     op = step.op
-    facts = [stage.fingerprint, op.fingerprint(), source_of(type(op)), op.outside_state(), _media_state(op, stage.dataset)]
+    facts = [stage.fingerprint, op.fingerprint(), source_of(type(op)), op.external_fingerprint(), _media_state(op, stage.dataset)]
     return digest_of([TABLE_VERSION, keep_failed, *facts])
 
 

@@ -1,20 +1,22 @@
 """From a request to a vision-language model to its outcome.
 
-A request changes its form on its way: a `Request` (base) is `Asked` by a sample (batching), becomes a `Case` that is looked up
-and `Keyed` (lookup, keys), is `Wanted` if something of it is missing, `Prepared` with its pixels (base), and an `Outcome` (base).
+A request changes its form on its way. It is a `Request` (base), is queued as a `QueuedRequest` (pipeline/batching), is looked
+up as a `CacheLookup` by a `KeyedRequest` (pipeline/lookup), is a `CacheMiss` if something of it is missing, is `Prepared` with its
+pixels (base), and becomes an `Outcome` (base).
 
-To be read in this order; the way of a request first:
+To be read in this order:
 
-    base            the words: requests, outcomes, and what a backend is
-    core            the loop in a background thread, and the doors to it
-    window          the caller's side: requests in, outcomes out, in order
-    lane            one window's way to one engine, of these stations:
-      batching        which requests go into one call
-      lookup          what is known already: digests, keys, journal (a room of its own), claims
-      serving         what is not: preparing, the engine, and writing it down
-    engines         identified and opened at first need; catalog: hf, vllm, openai (rooms of their own)
-    resources       what all of them share: shared, frame_memory, meter, tasks
-
-What else is here serves the backends (models, sampling_params, outcomes, frame_times), or tells from files what a model will make
-of a request before any is opened, for `check` and `plan` (model_files, prompt_tokens, budgets).
+    base                    the words: requests, outcomes, and what a backend is
+    pipeline/
+      core                  the loop in a background thread, and the doors to it
+      window                the caller's side: requests in, outcomes out, in order
+      engine_pipeline       one window's way to one engine, of these stations:
+        batching            which requests go into one call
+        lookup/             what is known already: digests, keys, journal, questions that are being asked
+        dispatcher          what is not: preparing, the engine, and writing it down
+      engines               identified and opened at first need
+      resources/            what all of them share: decoded media, memory for frames, figures
+    backends/               the engines: hf, vllm, openai; catalog has their names
+    models/                 what a model's files say, read without a library of models; for `check` and `plan` too
+    journal/                answers on disk
 """

@@ -13,15 +13,15 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, Protocol
 
 from juicecap.errors import SampleError
-from juicecap.media.picture import Picture
-from juicecap.media.rules import DEFAULT_RULES, MediaRules
+from juicecap.media.picture import MediaFrames
+from juicecap.media.rules import DEFAULT_RULES, MediaLimits
 from juicecap.media.sampling import FrameSampling
 from juicecap.media.sizes import FrameSizes
-from juicecap.vlm.context import Context
+from juicecap.vlm.context import ContextLength
 
 Role = Literal["system", "user", "assistant"]
 
-KEPT = 1
+JOURNAL_VERSION = 1
 """Raised when the same question gets another answer (other frames, another reading of it), so that journals do not give the old
 one."""
 
@@ -123,7 +123,7 @@ class Request:
 
     def entry_key(self, key: str, model_state: str) -> str:
         """What a journal knows the answers by: the key, the seed where tokens are drawn, the state of a local model's files."""
-        return digest_of([KEPT, key, model_state, self.seed if self.sampling.temperature > 0 else None])
+        return digest_of([JOURNAL_VERSION, key, model_state, self.seed if self.sampling.temperature > 0 else None])
 
     def derived_seed(self, key: str) -> int:
         """The seed of candidate 0, below 2**31; candidate i adds i. A hash of the recipe's seed and the key."""
@@ -186,10 +186,10 @@ class Prepared:
     """
 
     request: Request
-    pictures: tuple[Picture, ...]
+    pictures: tuple[MediaFrames, ...]
     seed: int
     first: int = 0
-    rules: MediaRules = DEFAULT_RULES
+    rules: MediaLimits = DEFAULT_RULES
     """What the media had to be, for a backend that opens a file itself."""
 
     @property
@@ -214,23 +214,23 @@ class Limits:
     """CPU seconds that reading one medium may take."""
     decode_bytes: int = 2**32
     """Bytes of memory that reading one medium may take."""
-    media: MediaRules = DEFAULT_RULES
+    media: MediaLimits = DEFAULT_RULES
     """What media may be."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Abilities:
+class Capabilities:
     """What an engine wants and can do."""
 
     sizes: FrameSizes
     """To what size pictures are scaled while they are decoded."""
-    together: int = 1
+    batch_size: int = 1
     """Requests in one `generate` call where nobody says otherwise. Batches are cut in the order of the requests."""
-    calls: int = 1
+    max_concurrent_calls: int = 1
     """`generate` calls that keep the engine busy when they are under way at once; known when it is open."""
     takes_files: bool = False
     """Whether videos go to the engine as files: they are probed and not decoded."""
-    context: Context | None = None
+    context: ContextLength | None = None
     """How many tokens fit, where that is known before the engine is open."""
 
 
@@ -240,11 +240,11 @@ class Backend(Protocol):
     `identify` comes first and tells enough to look answers up; `open` is called only if something is to be asked.
     """
 
-    async def identify(self, pin: str = "") -> str:
-        """Find out what the engine is, without starting it: afterwards `identity` and `abilities` can say it.
+    async def identify(self, transport_choice: str = "") -> str:
+        """Find out what the engine is, without starting it: afterwards `identity` and `capabilities` can say it.
 
         Where there is a choice that changes answers (how a server takes videos), what it came to is returned, and is given as
-        `pin` by those who have answers of before: then nothing is asked of a server, which may not be needed any more.
+        `transport_choice` by those who have answers of before: then nothing is asked of a server, which may not be needed.
 
         Raises:
             ModelError: the settings can never work.
@@ -262,7 +262,7 @@ class Backend(Protocol):
     def identity(self) -> str:
         """What this engine is, as far as it can change answers: backend, model and revision, dtype, template, parameters."""
 
-    def abilities(self) -> Abilities:
+    def capabilities(self) -> Capabilities:
         """What the engine wants and can do; the same as long as it is open."""
 
     async def generate(self, batch: Sequence[Prepared]) -> list[Outcome]:

@@ -8,7 +8,7 @@ from juicecap.errors import ModelError, SampleError
 
 
 @dataclass(frozen=True)
-class Context:
+class ContextLength:
     """`tokens` fit in all; `model` is what the model itself holds, where the engine has been given less (`max_model_len`)."""
 
     tokens: int

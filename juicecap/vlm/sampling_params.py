@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from juicecap.sample import shown
+from juicecap.sample import short_repr
 from juicecap.vlm.base import Sampling
 
 ALIASES = {"max_new_tokens": "max_tokens", "stop_strings": "stop"}
@@ -66,7 +66,7 @@ def parse_sampling(params: Mapping[str, Any] | None, candidates: int) -> tuple[S
         if known not in (*_RANGES, "seed"):
             found.append(_unknown(name))
         elif must_be := _misfit(known, value):
-            found.append(f"sampling_params: {name} must be {must_be}, not {shown(value)}")
+            found.append(f"sampling_params: {name} must be {must_be}, not {short_repr(value)}")
         elif known == "seed":
             continue
         elif known in given:

@@ -107,7 +107,7 @@ def test_an_unknown_shell_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> 
 def test_a_shell_does_not_wait_for_what_is_no_recipe(what: str, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     program = (
-        "import types; from juicecap.cli import completion; "
+        "import types; from juicecap.cli.verbs import completion; "
         f"print('seed=' in completion._keys(types.SimpleNamespace(recipe={what!r})))"
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}

@@ -14,7 +14,7 @@ from juicecap.recipe import load_recipe
 from juicecap.report.plan import Prices, cost, plan_text
 from juicecap.runner.estimate.compute import make_plan
 from juicecap.runner.estimate.dataset_sample import spread
-from juicecap.runner.estimate.model import Band
+from juicecap.runner.estimate.model import Interval
 
 ROOT = Path(__file__).parent.parent.parent
 CAPTION = """\
@@ -65,7 +65,7 @@ cost      0.4570 to 0.7770
 def test_a_run_reads_as_many_tokens_as_the_plan_says(here: Path) -> None:
     write()
     plan = make_plan(load_recipe("recipe.yaml"))
-    assert plan.prompt_tokens() == Band(1370, 1370)
+    assert plan.prompt_tokens() == Interval(1370, 1370)
     assert main(["run", "recipe.yaml"]) == 0
     manifest = json.loads(Path("out/captions.run/manifest.json").read_text())
     assert manifest["prompt_tokens"] == 1370
@@ -90,7 +90,7 @@ def test_a_spread_stands_for_all(here: Path) -> None:
     assert "requests  1,000 about 1,000 samples, 1,000 answers" in text
     assert " in 1,000 videos, " in text
     everything = make_plan(load_recipe("recipe.yaml"), look_at_all=True)
-    assert (everything.looked_at, everything.prompt_tokens()) == (1000, Band(137_000, 137_000))
+    assert (everything.looked_at, everything.prompt_tokens()) == (1000, Interval(137_000, 137_000))
 
 
 def test_a_spread_reaches_from_one_end_to_the_other() -> None:
@@ -119,7 +119,7 @@ def test_what_comes_after_an_answer_is_counted_with_made_up_ones(here: Path) -> 
     write(CAPTION + several + "  - text_length_filter:\n      min_len: 20\n" + second)
     plan = make_plan(load_recipe("recipe.yaml"))
     assert [(step.samples, len(step.asked), step.asked[0].candidates) for step in plan.steps] == [(10, 10, 3), (30, 30, 1)]
-    assert plan.answer_tokens() == Band(32 * 30 + 32 * 30, 64 * 30 + 32 * 30)
+    assert plan.answer_tokens() == Interval(32 * 30 + 32 * 30, 64 * 30 + 32 * 30)
 
 
 def test_media_that_cannot_be_used_are_told(here: Path) -> None:
@@ -196,15 +196,15 @@ def test_a_server_is_estimated_and_a_stranger_too(here: Path) -> None:
 
 def test_prices() -> None:
     class Fixed:
-        def prompt_tokens(self) -> Band:
-            return Band(1e6, 2e6)
+        def prompt_tokens(self) -> Interval:
+            return Interval(1e6, 2e6)
 
-        def answer_tokens(self) -> Band:
-            return Band(1e5, 4e5)
+        def answer_tokens(self) -> Interval:
+            return Interval(1e5, 4e5)
 
     plan = Fixed()
-    assert cost(plan, Prices(input_mtok=0.5, output_mtok=10)) == Band(1.5, 5.0)  # type: ignore[arg-type]
-    assert cost(plan, Prices(gpu_hour=3.6, tokens_per_second=1000)) == Band(pytest.approx(1.1), pytest.approx(2.4))  # type: ignore[arg-type]
+    assert cost(plan, Prices(input_mtok=0.5, output_mtok=10)) == Interval(1.5, 5.0)  # type: ignore[arg-type]
+    assert cost(plan, Prices(gpu_hour=3.6, tokens_per_second=1000)) == Interval(pytest.approx(1.1), pytest.approx(2.4))  # type: ignore[arg-type]
     assert cost(plan, Prices(gpu_hour=3.6)) is None  # type: ignore[arg-type]
 
 

@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from juicecap.data.source import open_source
-from juicecap.data.table import kept_arrow, made_once, write_arrow
-from juicecap.data.writing.checksum import sound
+from juicecap.data.table import build_once, open_cached, write_arrow
+from juicecap.data.writing.checksum import verify_checksum
 
 pytestmark = pytest.mark.usefixtures("one_child")
 
@@ -37,38 +37,38 @@ def test_other_readers_do_not_see_the_checksum(table: Path) -> None:
 
 def test_a_flipped_bit_anywhere_is_damage(table: Path) -> None:
     whole = table.read_bytes()
-    assert sound(table)
+    assert verify_checksum(table)
     for place in range(len(whole)):
         table.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << place % 8]) + whole[place + 1 :])
-        assert not sound(table), place
+        assert not verify_checksum(table), place
 
 
 def test_a_file_that_ends_early_or_late_is_damage(table: Path, said: list[str]) -> None:
     whole = table.read_bytes()
     for content in (*(whole[:end] for end in range(len(whole))), whole + b"\0", whole + whole):
         table.write_bytes(content)
-        assert not sound(table), len(content)
-    assert kept_arrow(table, "f") is None
+        assert not verify_checksum(table), len(content)
+    assert open_cached(table, "f") is None
     assert said == [f"{table} is damaged (its checksum is not that of its content), so it is made again"]
 
 
 def test_a_file_that_is_larger_than_a_block_is_read_to_its_end(tmp_path: Path) -> None:
     path = tmp_path / "large.arrow"
     write_arrow(path, SCHEMA, (pa.record_batch([["x" * 1000] * 1000, range(1000)], schema=SCHEMA) for _ in range(3)))
-    assert sound(path)
+    assert verify_checksum(path)
     whole = bytearray(path.read_bytes())
     for place in (2**20 - 1, 2**20, 2**21, len(whole) - 40):
         whole[place] ^= 4
         path.write_bytes(whole)
-        assert not sound(path)
+        assert not verify_checksum(path)
         whole[place] ^= 4
 
 
 def test_what_cannot_be_read_is_damage_and_what_is_not_there_is_none(tmp_path: Path, said: list[str]) -> None:
-    assert kept_arrow(tmp_path / "none.arrow", "f") is None
+    assert open_cached(tmp_path / "none.arrow", "f") is None
     assert said == []
     (tmp_path / "folder.arrow").mkdir()
-    assert kept_arrow(tmp_path / "folder.arrow", "f") is None
+    assert open_cached(tmp_path / "folder.arrow", "f") is None
     assert said == [f"{tmp_path / 'folder.arrow'} is damaged (Is a directory), so it is made again"]
 
 
@@ -76,7 +76,7 @@ def test_a_table_is_made_once(table: Path) -> None:
     def never() -> None:
         raise AssertionError
 
-    assert made_once(table, "f", never)["n"] == [0, None, 1, None, 2, None]
+    assert build_once(table, "f", never)["n"] == [0, None, 1, None, 2, None]
 
 
 def source(kind: str, folder: Path) -> Path:

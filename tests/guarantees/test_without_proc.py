@@ -76,8 +76,8 @@ def test_media_root_confines_there_too(tmp_path: Path, clips: Any, what: str) ->
     root.mkdir()
     (root / "link.mp4").symlink_to(clips.paths[0])
     code = (
-        "import sys; from juicecap.media.access.files import check_file; from juicecap.media.rules import MediaRules\n"
-        "try: check_file(sys.argv[1], MediaRules(root=sys.argv[2]))\n"
+        "import sys; from juicecap.media.access.files import check_file; from juicecap.media.rules import MediaLimits\n"
+        "try: check_file(sys.argv[1], MediaLimits(root=sys.argv[2]))\n"
         "except Exception as error: print(error)"
     )
     done = without(what, tmp_path, [sys.executable, "-c", code, str(root / "link.mp4"), str(root)])

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from juicecap.errors import EnvironmentFailure, MediaError, SampleError
 from juicecap.media.access import remote, temporary
 from juicecap.media.access.remote import fetch, is_public
-from juicecap.media.rules import MediaRules
+from juicecap.media.rules import MediaLimits
 from juicecap.ops import VideoCaptioningFromVLMMapper, VideoDurationFilter
 
-RULES = MediaRules(allow_remote=True, remote_seconds=20.0)
+RULES = MediaLimits(allow_remote=True, remote_seconds=20.0)
 
 NO_PORT = "REMOTE_REFUSED: {} is not fetched: a port is a number from 1 to 65535"
 NO_ADDRESS = "REMOTE_REFUSED: {} is not fetched: it is no address ("
@@ -90,7 +90,7 @@ def os_listing() -> list[str]:
 
 @pytest.mark.parametrize("url", ODD, ids=lambda url: ascii(url[:40]))
 def test_odd_addresses(url: str) -> None:
-    assert refusal(url).startswith(ODD[url].format(remote.shown_path(url)))
+    assert refusal(url).startswith(ODD[url].format(remote.display_path(url)))
 
 
 @pytest.mark.parametrize("port", [99999, 0, "9" * 30])

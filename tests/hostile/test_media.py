@@ -19,8 +19,8 @@ from make_clips import corners_in, number_in, write_clip
 
 from juicecap.errors import MediaError
 from juicecap.media.access.files import check_file
-from juicecap.media.picture import Picture
-from juicecap.media.rules import DEFAULT_RULES, MediaRules
+from juicecap.media.picture import MediaFrames
+from juicecap.media.rules import DEFAULT_RULES, MediaLimits
 from juicecap.media.sampling import FrameSampling
 from juicecap.media.sizes import FrameSizes
 from juicecap.media.video import decode
@@ -31,7 +31,7 @@ from juicecap.ops import VideoCaptioningFromVLMMapper
 from juicecap.recipe import load_recipe
 from juicecap.runner.estimate.compute import make_plan
 from juicecap.runner.estimate.preview import run_preview
-from juicecap.sample import shown_path
+from juicecap.sample import display_path
 from juicecap.vlm.journal import Journal
 
 Maker = Callable[[Path], Path]
@@ -133,7 +133,7 @@ class Met:
     """What came of an entry."""
 
     path: str
-    picture: Picture | Exception
+    picture: MediaFrames | Exception
     info: VideoInfo | Exception
     seconds: float
 
@@ -170,7 +170,7 @@ def met(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Met]:
 @pytest.mark.parametrize("name", REFUSED)
 def test_refused(met: dict[str, Met], name: str) -> None:
     kind, _, sentence = REFUSED[name]
-    found, expected = met[name], sentence.format(shown_path(met[name].path))
+    found, expected = met[name], sentence.format(display_path(met[name].path))
     assert isinstance(found.picture, MediaError), found.picture
     assert str(found.picture) == expected
     assert found.picture.message.isprintable()
@@ -187,7 +187,7 @@ def test_refused(met: dict[str, Met], name: str) -> None:
 def test_read(met: dict[str, Met], name: str) -> None:
     _, _, numbers, shape = READ[name]
     picture, info = met[name].picture, met[name].info
-    assert isinstance(picture, Picture), picture
+    assert isinstance(picture, MediaFrames), picture
     assert [number_in(pixels) for pixels in picture.pixels] == numbers
     assert picture.pixels.shape[1:3] == shape
     assert isinstance(info, VideoInfo), info
@@ -197,7 +197,7 @@ def test_read(met: dict[str, Met], name: str) -> None:
 @pytest.mark.parametrize("name", QUARTERS)
 def test_upright(met: dict[str, Met], name: str) -> None:
     picture = met[name].picture
-    assert isinstance(picture, Picture), picture
+    assert isinstance(picture, MediaFrames), picture
     assert corners_in(picture.pixels[0]) == QUARTERS[name][2]
 
 
@@ -216,13 +216,13 @@ def test_times_that_go_back_give_frames_whose_times_go_forward(tmp_path: Path) -
 
 def test_what_became_too_large_is_counted_as_damage(met: dict[str, Met]) -> None:
     picture = met["pictures that grow"].picture
-    assert isinstance(picture, Picture)
+    assert isinstance(picture, MediaFrames)
     assert picture.unreadable == 3
 
 
 def test_frames_that_grow_beyond_the_limit_but_not_far_are_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_clip(tmp_path / "clip.mp4", 4)
-    rules = MediaRules(max_pixels=96 * 64 - 1)
+    rules = MediaLimits(max_pixels=96 * 64 - 1)
     monkeypatch.setattr("juicecap.media.video.probe.oversize", lambda *_: None)
     monkeypatch.setattr("juicecap.media.video.probe._video_stream", lambda path, container, rules: container.streams.video[0])
     with pytest.raises(MediaError) as caught:
@@ -251,14 +251,14 @@ def test_bits_that_flip_at_200_places(tmp_path: Path, name: str) -> None:
     results = asyncio.run(main())
     codes = {"UNREADABLE", "UNDECODABLE", "TOO_LARGE", "NO_VIDEO_STREAM", "TOO_NARROW"}
     for path, found in zip(paths, results, strict=True):
-        if isinstance(found, Picture):
+        if isinstance(found, MediaFrames):
             assert 0 < len(found.pixels) == len(found.times) <= 20
             assert list(found.times) == sorted(found.times)
         else:
             assert isinstance(found, MediaError), found
             assert found.code in codes, found
             assert path in found.message or found.code == "TOO_NARROW"
-    assert sum(isinstance(found, Picture) for found in results) > 25
+    assert sum(isinstance(found, MediaFrames) for found in results) > 25
 
 
 def test_memory_is_limited_and_its_want_costs_one_medium(tmp_path: Path) -> None:
@@ -278,7 +278,7 @@ def test_memory_is_limited_and_its_want_costs_one_medium(tmp_path: Path) -> None
     assert isinstance(lost, MediaError), lost
     assert (str(lost), lost.retryable) == (f"TOO_LARGE: {large}: {need}", True)
     assert [number_in(pixels) for pixels in kept.pixels] == [0, 1, 2]
-    assert all(isinstance(picture, Picture) for picture in asyncio.run(main(512 << 20)))
+    assert all(isinstance(picture, MediaFrames) for picture in asyncio.run(main(512 << 20)))
 
 
 def test_a_file_that_is_removed_while_it_is_read_is_read_to_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -330,9 +330,9 @@ class TestRules:
     def test_bytes(self, tmp_path: Path) -> None:
         path = str(write_clip(tmp_path / "clip.mp4"))
         size = os.path.getsize(path)
-        check_file(path, MediaRules(max_bytes=size))
+        check_file(path, MediaLimits(max_bytes=size))
         with pytest.raises(MediaError) as caught:
-            check_file(path, MediaRules(max_bytes=size - 1))
+            check_file(path, MediaLimits(max_bytes=size - 1))
         assert str(caught.value) == f"TOO_LARGE: {path} has {size} bytes, more than {size - 1} (media_max_mb)"
 
     def test_a_sparse_file_of_a_terabyte(self, tmp_path: Path) -> None:
@@ -343,9 +343,9 @@ class TestRules:
 
     def test_frames_that_no_header_counts(self, tmp_path: Path) -> None:
         path = str(write_clip(tmp_path / "clip.webm", 30, codec="libvpx", muxing={"live": "1"}))
-        assert probe(path, MediaRules(max_frames=30)).frames is None
+        assert probe(path, MediaLimits(max_frames=30)).frames is None
         with pytest.raises(MediaError, match=r"has 30 frames, more than 29 \(media_max_frames\)"):
-            probe(path, MediaRules(max_frames=29))
+            probe(path, MediaLimits(max_frames=29))
 
 
 class TestRoot:
@@ -353,7 +353,7 @@ class TestRoot:
 
     def refused(self, path: Path, root: Path) -> str:
         with pytest.raises(MediaError) as caught:
-            probe(str(path), MediaRules(root=os.path.realpath(root)))
+            probe(str(path), MediaLimits(root=os.path.realpath(root)))
         assert not caught.value.retryable
         return str(caught.value)
 
@@ -364,7 +364,7 @@ class TestRoot:
         path = write_clip(real / "clip.mp4", 3)
         (real / "link.mp4").symlink_to("clip.mp4")
         for name in (path, root / "clip.mp4", root / "link.mp4", real / ".." / "real" / "clip.mp4"):
-            assert probe(str(name), MediaRules(root=os.path.realpath(root))).frames == 3
+            assert probe(str(name), MediaLimits(root=os.path.realpath(root))).frames == 3
 
     def test_outside(self, tmp_path: Path) -> None:
         root = tmp_path / "root"
@@ -432,7 +432,7 @@ def test_paths_that_no_file_can_have_among_good_ones(tmp_path: Path, script: Any
         elif within and path == "~/a.mp4":
             assert fate.failure.code == "OUTSIDE_MEDIA_ROOT"
         else:
-            assert str(fate.failure) == f"FILE_NOT_FOUND: {shown_path(path)} {why}"
+            assert str(fate.failure) == f"FILE_NOT_FOUND: {display_path(path)} {why}"
 
 
 def test_plan_and_preview_show_nothing_of_what_a_run_would_refuse(tmp_path: Path, script: Any) -> None:
@@ -451,5 +451,5 @@ def test_plan_and_preview_show_nothing_of_what_a_run_would_refuse(tmp_path: Path
     assert make_plan(load_recipe(path)).unreadable == [sentence]
     preview = run_preview(load_recipe(path), 2)
     (good,), (refused,) = (seen[0].questions for seen in preview.samples.values())
-    assert isinstance(good.seen[0][1], Picture)
+    assert isinstance(good.seen[0][1], MediaFrames)
     assert str(refused.seen[0][1]) == sentence

@@ -18,7 +18,7 @@ from PIL import Image
 
 from juicecap.errors import MediaError
 from juicecap.media.image import image_size, read_image
-from juicecap.media.rules import MediaRules
+from juicecap.media.rules import MediaLimits
 from juicecap.media.sampling import FrameSampling, most_frames, shown_times, target_times
 from juicecap.media.sizes import FrameSizes, PixelBudget
 from juicecap.media.video.probe import LONGEST, VideoInfo, _header_duration, info_of, probe
@@ -61,7 +61,7 @@ def test_whatever_a_header_says_its_facts_are_sane(clock: str, whole: int | None
         return  # then the packets are counted
     told: VideoInfo | str
     try:
-        told = info_of("a.mp4", (container, stream), reader, MediaRules(max_seconds=math.inf))
+        told = info_of("a.mp4", (container, stream), reader, MediaLimits(max_seconds=math.inf))
     except MediaError as error:
         told = error.code
     if isinstance(told, VideoInfo):

@@ -18,7 +18,7 @@ from odd_values import DEEP, Oddity, oddities
 from juicecap.cli import main
 from juicecap.errors import EnvironmentFailure, ModelError
 from juicecap.recipe import Recipe, load_recipe
-from juicecap.recipe.checks.model_check import misfits
+from juicecap.recipe.checks.model_check import check_models
 from juicecap.runner.estimate.compute import make_plan
 from juicecap.vlm.backends.hf.load import load
 from juicecap.vlm.base import ModelSettings
@@ -72,7 +72,7 @@ class Job:
     def checked(self) -> list[str]:
         """What `check` has to say of the model."""
         model_files._from_folder.cache_clear()
-        return [problem.message for problem in misfits(self.recipe)[0]]
+        return [problem.message for problem in check_models(self.recipe)[0]]
 
     def settings(self, **params: Any) -> ModelSettings:
         return ModelSettings(model=str(self.model), params=json.dumps(params))
@@ -120,7 +120,7 @@ def test_check_has_problems_or_none_whatever_a_value_is(job, file):
     chosen = [each for each in chosen if each.value in FEW or each.trail[-1:] in {(key,) for key in OURS}]
     said = 0
     for oddity in one_by_one(job, chosen):
-        problems, _ = misfits(recipe)
+        problems, _ = check_models(recipe)
         said += len(problems)
         for problem in problems:
             assert f"{job.model}/" in problem.message or "leaves no room for a prompt" in problem.message, oddity

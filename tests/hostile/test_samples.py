@@ -17,18 +17,18 @@ import juicecap
 from juicecap.errors import SampleError
 from juicecap.ops import catalog
 from juicecap.ops.base import Op
-from juicecap.ops.captioning.chunks import Tokens
+from juicecap.ops.captioning.chunks import SpecialTokens
 from juicecap.ops.captioning.conversation import read_conversation, without_tokens
 from juicecap.ops.captioning.similarity import most_similar
 from juicecap.sample import (
     LONGEST_TEXT,
     MOST_NESTED,
+    display_path,
     is_remote,
     json_in_cell,
     media_paths,
     sample_name,
-    shown,
-    shown_path,
+    short_repr,
     visible,
 )
 from juicecap.vlm.backends.openai.control_tokens import neutralised
@@ -98,11 +98,11 @@ def test_whatever_a_sample_holds_the_op_has_an_answer(op: Op, sample: dict[str, 
     try:
         requests = op.requests(sample)
         hash(tuple(requests))
-        op.doubts(sample)
+        op.sample_warnings(sample)
         op.media_of(sample)
         texts = [answers[: request.candidates] for request in requests]
         said = [tuple(Answer(text=text, finish_reason="stop", tokens=1, seed=1) for text in each) for each in texts]
-        op.settle(sample, [Outcome(answers=each) for each in said])
+        op.finish(sample, [Outcome(answers=each) for each in said])
     except SampleError as error:
         refused = error
     assert refused is None or (refused.code.isupper() and len(str(refused)) < 1000)
@@ -116,7 +116,7 @@ def test_whatever_a_sample_holds_it_has_a_name_and_paths(sample: dict[str, Any])
     for column in COLUMNS:
         with suppress(SampleError):
             paths = media_paths(sample, column)
-            assert all(shown_path(path).isprintable() and is_remote(path) in (True, False) for path in paths)
+            assert all(display_path(path).isprintable() and is_remote(path) in (True, False) for path in paths)
 
 
 def captioner(**options: Any) -> Op:
@@ -128,7 +128,7 @@ def generator(**options: Any) -> Op:
 
 
 def refusal(op: Op, sample: dict[str, Any]) -> str:
-    found = op.asked(sample)
+    found = op.plan_requests(sample)
     assert isinstance(found, SampleError), found
     return str(found)
 
@@ -158,7 +158,7 @@ class TestWhatIsSaid:
             generator(provenance_field="p"),
             Outcome(answers=(Answer(text="x", finish_reason="stop", tokens=1, seed=1),)),
         )
-        (found,) = op.settle({"video": ["a.mp4"], "p": value}, [outcome])
+        (found,) = op.finish({"video": ["a.mp4"], "p": value}, [outcome])
         assert found["p"][:-1] == kept
         assert found["p"][-1]["op"] == "video_to_caption_generator"
 
@@ -202,8 +202,8 @@ class TestWhatIsSaid:
         deep: list[Any] = []
         for _ in range(100_000):
             deep = [deep]
-        assert shown(deep) == "a huge list"
-        assert shown(10**5000) == "a huge int"
+        assert short_repr(deep) == "a huge list"
+        assert short_repr(10**5000) == "a huge int"
 
     def test_texts_to_compare_with_halves_of_surrogate_pairs(self) -> None:
         assert most_similar("a red \ud800 ball", ["a blue box", "a red \udc00 ball"]) == 1
@@ -242,7 +242,7 @@ def test_a_row_that_is_nested_too_deeply_costs_itself_alone(tmp_path: Path, form
     assert "nested too deeply. Flatten the record." in lines[0]
 
 
-TOKENS = Tokens("<__dj__video>", "<__dj__image>", "<__dj__audio>", "<|__dj__eoc|>")
+TOKENS = SpecialTokens("<__dj__video>", "<__dj__image>", "<__dj__audio>", "<|__dj__eoc|>")
 
 
 @given(
@@ -262,9 +262,9 @@ SLOW: dict[str, tuple[Callable[[str], object], str]] = {
     "media tokens": (without_tokens, "<image" * LONG),
     "media tokens and lines": (without_tokens, "<image>\n" * LONG),
     "a conversation": (lambda text: read_conversation([{"from": "human", "value": text}], "c"), "<video><image" * LONG),
-    "addresses": (shown_path, "a://" * LONG),
-    "addresses with names": (shown_path, "a://" + "@" * LONG),
-    "addresses with questions": (shown_path, "https://a" + "?#" * LONG),
+    "addresses": (display_path, "a://" * LONG),
+    "addresses with names": (display_path, "a://" + "@" * LONG),
+    "addresses with questions": (display_path, "https://a" + "?#" * LONG),
     "what may be an address": (is_remote, "a+" * LONG),
     "lists in cells": (json_in_cell, "[" + "[]," * LONG + "1]"),
     "control tokens": (neutralised, "<|" * LONG),

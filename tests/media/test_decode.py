@@ -8,7 +8,7 @@ from av import Packet
 from make_clips import all_frames, number_in, picture_of, write_clip
 
 from juicecap.errors import MediaError
-from juicecap.media.rules import MediaRules
+from juicecap.media.rules import MediaLimits
 from juicecap.media.sampling import FrameSampling, frames_at, target_times
 from juicecap.media.video import decode, reader
 from juicecap.media.video.decode import Frames, decode_frames
@@ -242,9 +242,9 @@ def test_colours_come_out(tmp_path: Path, pix_fmt: str, color: tuple[int, int, i
 def test_frames_that_are_too_large_are_not_decoded(tmp_path: Path, decoded: list[int]) -> None:
     path = write_clip(tmp_path / "clip.mp4")
     with pytest.raises(MediaError, match=r"TOO_LARGE: .*clip.mp4 has frames of 96x64, more than 6143 pixels"):
-        decode_frames(str(path), FrameSampling(), as_stored, rules=MediaRules(max_pixels=6143))
+        decode_frames(str(path), FrameSampling(), as_stored, rules=MediaLimits(max_pixels=6143))
     assert decoded == []
-    assert len(decode_frames(str(path), FrameSampling(), as_stored, rules=MediaRules(max_pixels=6144)).times) == 6
+    assert len(decode_frames(str(path), FrameSampling(), as_stored, rules=MediaLimits(max_pixels=6144)).times) == 6
 
 
 @pytest.mark.parametrize(

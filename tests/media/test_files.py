@@ -17,9 +17,9 @@ from juicecap.media.access import files
 from juicecap.media.access.files import check_file, lies_inside
 from juicecap.media.digest import content_digest
 from juicecap.media.image import read_image
-from juicecap.media.rules import MediaRules
+from juicecap.media.rules import MediaLimits
 from juicecap.media.video.probe import probe
-from juicecap.sample import shown_path
+from juicecap.sample import display_path
 
 DOORS = [check_file, content_digest, probe, lambda path: read_image(path, lambda width, height: (width, height))]
 
@@ -103,8 +103,8 @@ class TestNames:
     """Paths that no file can have are refused at once, with `media_root` and without."""
 
     @pytest.fixture(params=["anywhere", "within"])
-    def rules(self, request: pytest.FixtureRequest, tmp_path: Path) -> MediaRules:
-        return MediaRules(root=os.path.realpath(tmp_path) if request.param == "within" else "")
+    def rules(self, request: pytest.FixtureRequest, tmp_path: Path) -> MediaLimits:
+        return MediaLimits(root=os.path.realpath(tmp_path) if request.param == "within" else "")
 
     @pytest.mark.parametrize(
         ("path", "why"),
@@ -118,11 +118,11 @@ class TestNames:
         ],
         ids=["NUL", "half of a surrogate pair", "long name", "long in bytes", "ten megabytes", "ten megabytes upwards"],
     )
-    def test_refused(self, rules: MediaRules, path: str, why: str) -> None:
+    def test_refused(self, rules: MediaLimits, path: str, why: str) -> None:
         began = time.monotonic()
         with pytest.raises(MediaError) as caught:
             check_file(path, rules)
-        assert str(caught.value) == f"FILE_NOT_FOUND: {shown_path(path)} {why}"
+        assert str(caught.value) == f"FILE_NOT_FOUND: {display_path(path)} {why}"
         assert lies_inside(path, rules)
         assert time.monotonic() - began < 30
 
@@ -130,7 +130,7 @@ class TestNames:
         st.text(st.characters(), max_size=30) | st.sampled_from(["~", "..", "/", "/proc/self/mem", "/dev/stdin", "%d", "a#t=1,2"])
     )
     def test_whatever_the_path_it_is_refused_or_read(self, path: str) -> None:
-        for rules in (MediaRules(), MediaRules(root="/nowhere")):
+        for rules in (MediaLimits(), MediaLimits(root="/nowhere")):
             with suppress(MediaError):
                 check_file(path, rules)
 
@@ -191,7 +191,7 @@ def test_a_root_that_is_the_whole_disk_and_one_with_folders_inside(tmp_path: Pat
     (tmp_path / "a" / "b").mkdir(parents=True)
     path = write_clip(tmp_path / "a" / "b" / "clip.mp4", 3)
     root = where if where == "/" else os.path.realpath(tmp_path)
-    assert probe(str(path), MediaRules(root=root)).frames == 3
+    assert probe(str(path), MediaLimits(root=root)).frames == 3
 
 
 def test_a_folder_that_is_turned_into_a_link_after_the_first_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -211,4 +211,4 @@ def test_a_folder_that_is_turned_into_a_link_after_the_first_look(tmp_path: Path
     monkeypatch.setattr(os, "stat", turned)
     monkeypatch.setattr(files.os.path, "realpath", lambda path: path)  # the attacker is quick: it saw the folder both times
     with pytest.raises(MediaError, match=r"^OUTSIDE_MEDIA_ROOT: .*/root/inner/clip\.mp4 lies outside of media_root"):
-        check_file(str(root / "inner" / "clip.mp4"), MediaRules(root=str(root)))
+        check_file(str(root / "inner" / "clip.mp4"), MediaLimits(root=str(root)))

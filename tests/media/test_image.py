@@ -8,7 +8,7 @@ from PIL import Image
 
 from juicecap.errors import MediaError
 from juicecap.media.image import image_size, read_image
-from juicecap.media.rules import MediaRules
+from juicecap.media.rules import MediaLimits
 
 GREYS = [250, 170, 90, 10]
 
@@ -17,7 +17,7 @@ def as_stored(width: int, height: int) -> tuple[int, int]:
     return width, height
 
 
-def refusal(path: Path, **options: MediaRules) -> str:
+def refusal(path: Path, **options: MediaLimits) -> str:
     with pytest.raises(MediaError) as caught:
         read_image(str(path), as_stored, **options)
     return str(caught.value)
@@ -169,7 +169,7 @@ def test_too_large_is_told_from_the_header(tmp_path: Path) -> None:
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 96, 3), np.uint8)).save(path)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     assert (
-        refusal(path, rules=MediaRules(max_pixels=6143))
+        refusal(path, rules=MediaLimits(max_pixels=6143))
         == f"TOO_LARGE: {path} is 96x64, more than 6143 pixels (media_max_pixels)"
     )
 

@@ -6,7 +6,7 @@ from make_clips import corners, corners_in, number_in, packets_of, write_clip
 from PIL import Image
 
 from juicecap.errors import MediaError
-from juicecap.media.load import load_picture
+from juicecap.media.load import load_frames
 from juicecap.media.sampling import FrameSampling
 from juicecap.media.sizes import PixelBudget
 
@@ -25,7 +25,7 @@ class Halves:
 def test_a_video(tmp_path: Path) -> None:
     backend, sampling = Halves(), FrameSampling(num_frames=3, max_pixels=77)
     path = write_clip(tmp_path / "clip.mp4", 40)
-    picture = load_picture("video", str(path), sampling, backend)
+    picture = load_frames("video", str(path), sampling, backend)
     assert backend.asked == [("video", 3, 96, 64, sampling)]
     assert picture.pixels.shape == (3, 32, 48, 3)
     assert [number_in(pixels) for pixels in picture.pixels] == [0, 20, 39]
@@ -38,7 +38,7 @@ def test_what_could_not_be_read_is_passed_on(tmp_path: Path) -> None:
     content, (position, size) = bytearray(path.read_bytes()), packets_of(path)[4]
     content[position : position + size] = bytes(size)
     path.write_bytes(content)
-    picture = load_picture("video", str(path), FrameSampling(num_frames=10), Halves())
+    picture = load_frames("video", str(path), FrameSampling(num_frames=10), Halves())
     assert [number_in(pixels) for pixels in picture.pixels] == [0, 1, 2, 3, 5, 6, 7, 8, 9]
     assert picture.unreadable == 1
 
@@ -46,7 +46,7 @@ def test_what_could_not_be_read_is_passed_on(tmp_path: Path) -> None:
 def test_an_image(tmp_path: Path) -> None:
     backend, path = Halves(), tmp_path / "a.png"
     Image.fromarray(corners(250, 170, 90, 10, 96, 64)).save(path)
-    picture = load_picture("image", str(path), FrameSampling(), backend)
+    picture = load_frames("image", str(path), FrameSampling(), backend)
     assert backend.asked == [("image", 1, 96, 64, FrameSampling())]
     assert picture.pixels.shape == (1, 32, 48, 3)
     assert corners_in(picture.pixels[0]) == [250, 170, 90, 10]
@@ -66,4 +66,4 @@ def test_a_shape_that_no_processor_takes_is_an_error_of_the_medium(tmp_path: Pat
     else:
         write_clip(path, [ribbon] * 3, codec="ffv1")
     with pytest.raises(MediaError, match="TOO_NARROW: a picture of 800x2 is more than 200 times as long as wide"):
-        load_picture(kind, str(path), FrameSampling(), Real())
+        load_frames(kind, str(path), FrameSampling(), Real())

@@ -22,7 +22,7 @@ from PIL import Image
 
 import juicecap
 from juicecap.errors import EnvironmentFailure, MediaError
-from juicecap.media.load import load_picture
+from juicecap.media.load import load_frames
 from juicecap.media.sampling import FrameSampling
 from juicecap.media.sizes import FrameSizes, PixelBudget
 from juicecap.media.video.probe import probe
@@ -129,7 +129,7 @@ def test_the_same_pixels_and_facts_as_without_it(tmp_path, monkeypatch, clip, na
 
     asked, pictures, info = run(ask)
     for each, picture in zip(asked, pictures, strict=True):
-        expected = load_picture(*each, sizes)
+        expected = load_frames(*each, sizes)
         assert np.array_equal(picture.pixels, expected.pixels), each
         assert (picture.times, picture.duration, picture.unreadable) == (expected.times, expected.duration, 0)
     assert [number_in(pixels) for pixels in pictures[0].pixels] == [0, 5, 11, 17, 22, 28, 34, 39]
@@ -166,7 +166,7 @@ def test_errors_are_carried_over_as_they_are(tmp_path, clip):
     *pictures, probed = run(ask)
     for each, raised in zip(asked, pictures, strict=True):
         with pytest.raises(MediaError) as expected:
-            load_picture(*each)
+            load_frames(*each)
         assert failure(raised) == failure(expected.value)
     assert probed.code == "UNREADABLE"
 
@@ -248,7 +248,7 @@ def test_after_one_crash_a_fresh_worker_does_the_job(clip, heavy, asked):
         os.kill(asked[0], signal.SIGSEGV)
         return await job
 
-    assert np.array_equal(run(ask).pixels, load_picture("video", heavy, FEW, FREE).pixels)
+    assert np.array_equal(run(ask).pixels, load_frames("video", heavy, FEW, FREE).pixels)
     assert len(set(asked)) == 2
 
 
@@ -405,7 +405,7 @@ def test_an_exception_that_nobody_expected_costs_that_medium_alone_and_is_logged
     assert str(lost).startswith(f"DECODER_CRASHED: {clip}: the decoder fails with TypeError: ")
     assert not lost.retryable
     assert info.frames == 40
-    assert re.search(r"(?s)clip.mp4: an unexpected exception.*Traceback.*load_picture.*TypeError", "".join(logged))
+    assert re.search(r"(?s)clip.mp4: an unexpected exception.*Traceback.*load_frames.*TypeError", "".join(logged))
 
 
 def test_frames_that_do_not_fit_into_memory_cost_their_sample(clip):

@@ -20,12 +20,12 @@ from make_clips import number_in, write_clip
 from juicecap.errors import EnvironmentFailure, MediaError, SampleError
 from juicecap.media.access import remote, temporary
 from juicecap.media.access.remote import fetch, is_public, rules_of
-from juicecap.media.rules import MediaRules
+from juicecap.media.rules import MediaLimits
 from juicecap.ops import VideoDurationFilter
 from juicecap.vlm.base import Limits, Message, ModelSettings, Part, Request
 from juicecap.vlm.pipeline import core
 
-OPEN = MediaRules(allow_remote=True, remote_seconds=20.0)
+OPEN = MediaLimits(allow_remote=True, remote_seconds=20.0)
 
 
 class Server(ThreadingHTTPServer):
@@ -79,12 +79,12 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     running.server_close()
 
 
-def got(url: str, rules: MediaRules = OPEN) -> bytes:
+def got(url: str, rules: MediaLimits = OPEN) -> bytes:
     fetched = asyncio.run(fetch(url, rules))
     return Path(fetched.path).read_bytes()
 
 
-def refusal(url: str, rules: MediaRules = OPEN) -> tuple[str, bool]:
+def refusal(url: str, rules: MediaLimits = OPEN) -> tuple[str, bool]:
     with pytest.raises(MediaError) as caught:
         asyncio.run(fetch(url, rules))
     left = set(os.listdir(temporary.folder_of_this_process().path)) - {"lock"}
@@ -203,9 +203,9 @@ def test_a_server_that_fails_once_is_asked_again(server: Server) -> None:
 
 def test_size(server: Server) -> None:
     server.answers["/a.mp4"] = [(200, {}, bytes(5000))]
-    assert len(got(server.url("/a.mp4"), MediaRules(allow_remote=True, remote_bytes=5000))) == 5000
+    assert len(got(server.url("/a.mp4"), MediaLimits(allow_remote=True, remote_bytes=5000))) == 5000
     large = f"TOO_LARGE: {server.url('/a.mp4')} has 5000 bytes, more than 4999 (remote_max_mb)"
-    assert refusal(server.url("/a.mp4"), MediaRules(allow_remote=True, remote_bytes=4999)) == (large, False)
+    assert refusal(server.url("/a.mp4"), MediaLimits(allow_remote=True, remote_bytes=4999)) == (large, False)
 
 
 def test_size_that_is_not_announced(server: Server) -> None:
@@ -213,7 +213,7 @@ def test_size_that_is_not_announced(server: Server) -> None:
     server.answers["/a.mp4"] = [(200, {"Transfer-Encoding": "chunked", "Content-Length": ""}, body)]
     Handler.protocol_version = "HTTP/1.1"
     try:
-        found = refusal(server.url("/a.mp4"), MediaRules(allow_remote=True, remote_bytes=4999))[0]
+        found = refusal(server.url("/a.mp4"), MediaLimits(allow_remote=True, remote_bytes=4999))[0]
     finally:
         Handler.protocol_version = "HTTP/1.0"
     assert found.startswith((f"TOO_LARGE: {server.url('/a.mp4')} has ", f"REMOTE_FAILED: {server.url('/a.mp4')}"))
@@ -223,7 +223,7 @@ def test_time(server: Server) -> None:
     server.answers["/a.mp4"] = [(200, {}, bytes(100_000))]
     server.slow["/a.mp4"] = 0.1
     began = time.monotonic()
-    found = refusal(server.url("/a.mp4"), MediaRules(allow_remote=True, remote_seconds=0.5))
+    found = refusal(server.url("/a.mp4"), MediaLimits(allow_remote=True, remote_seconds=0.5))
     sentence = f"REMOTE_TIMEOUT: {server.url('/a.mp4')}: fetching it took more than 0.5 seconds (remote_seconds)"
     assert found == (sentence, True)
     assert time.monotonic() - began < 5
@@ -256,7 +256,7 @@ def test_a_store_of_fsspecs(monkeypatch: pytest.MonkeyPatch) -> None:
         file.write(b"film" * 100)
     assert got("memory://films/a.mp4") == b"film" * 100
     large = "TOO_LARGE: memory://films/a.mp4 has 400 bytes, more than 399 (remote_max_mb)"
-    assert refusal("memory://films/a.mp4", MediaRules(allow_remote=True, remote_bytes=399)) == (large, False)
+    assert refusal("memory://films/a.mp4", MediaLimits(allow_remote=True, remote_bytes=399)) == (large, False)
     gone = "REMOTE_FAILED: memory://films/b.mp4 cannot be fetched: there is no such object"
     assert refusal("memory://films/b.mp4") == (gone, False)
 
@@ -302,7 +302,7 @@ def test_what_a_killed_process_left_is_removed(tmp_path: Path, monkeypatch: pyte
 
 
 def test_what_was_fetched_need_not_lie_in_the_root(server: Server, tmp_path: Path) -> None:
-    rules = MediaRules(allow_remote=True, root=str(tmp_path))
+    rules = MediaLimits(allow_remote=True, root=str(tmp_path))
     server.answers["/a.mp4"] = [(200, {}, b"film")]
     fetched = asyncio.run(fetch(server.url("/a.mp4"), rules))
     assert rules_of(fetched.path, rules).root == ""
@@ -310,7 +310,7 @@ def test_what_was_fetched_need_not_lie_in_the_root(server: Server, tmp_path: Pat
     assert rules_of(f"{fetched.path}/../../x", rules) == rules
 
 
-def asked_about(script: object, url: str, media: MediaRules) -> object:
+def asked_about(script: object, url: str, media: MediaLimits) -> object:
     question = Message("user", (Part("video", url), Part("text", "what")))
     return core.ask([Request(model=ModelSettings(model=script.model), messages=(question,))], Limits(media=media))[0]
 
@@ -318,7 +318,7 @@ def asked_about(script: object, url: str, media: MediaRules) -> object:
 def test_a_model_is_asked_about_an_address(server: Server, tmp_path: Path, script: object) -> None:
     server.answers["/a.mp4"] = [(200, {}, write_clip(tmp_path / "a.mp4", 12).read_bytes())]
     server.answers["/b.mp4"] = [(200, {}, b"prose")]
-    rules = MediaRules(allow_remote=True, root=str(tmp_path / "nowhere"))
+    rules = MediaLimits(allow_remote=True, root=str(tmp_path / "nowhere"))
     outcome = asked_about(script, server.url("/a.mp4"), rules)
     assert [answer.text for answer in outcome.answers] == ["what 0"]
     (prepared,) = script.batches[0]
@@ -328,7 +328,7 @@ def test_a_model_is_asked_about_an_address(server: Server, tmp_path: Path, scrip
     assert (failure.code, failure.message.partition(" (")[0]) == (
         "UNREADABLE", f"{server.url('/b.mp4')}?… is not a video that can be read",
     )  # fmt: skip
-    refused = asked_about(script, server.url("/a.mp4"), MediaRules()).failure
+    refused = asked_about(script, server.url("/a.mp4"), MediaLimits()).failure
     assert (refused.code, refused.message) == (
         "REMOTE_NOT_ALLOWED", f"{server.url('/a.mp4')} is an address, and remote media are off (allow_remote)",
     )  # fmt: skip

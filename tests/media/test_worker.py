@@ -115,7 +115,7 @@ def test_what_the_system_has_run_out_of_is_not_the_files_fault(tmp_path: Path, m
     def full(*_: object, **__: object) -> None:
         raise OSError(24, "Too many open files")
 
-    monkeypatch.setattr("juicecap.media.workers.worker.load_picture", full)
+    monkeypatch.setattr("juicecap.media.workers.worker.load_frames", full)
     reply = answer(job("a.mp4"), SharedFrames())
     assert reply == {"environment": "a.mp4 cannot be decoded now (Too many open files)"}
 
@@ -232,12 +232,12 @@ def test_a_lack_of_memory_is_known_by_whatever_name(error, wanted):
 
 IMPORTING = """
 import sys
-from juicecap.media import worker
+from juicecap.media.workers import worker
 from juicecap.media.sampling import FrameSampling
 from juicecap.media.sizes import FrameSizes
 before = set(sys.modules)
 for path in sys.argv[1:]:
-    worker.load_picture("video" if path.endswith("mp4") else "image", path, FrameSampling(), FrameSizes())
+    worker.load_frames("video" if path.endswith("mp4") else "image", path, FrameSampling(), FrameSizes())
 print(sorted(set(sys.modules) - before))
 """
 

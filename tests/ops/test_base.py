@@ -198,7 +198,7 @@ class TestFailures:
 
     def test_samples_of_a_failing_one_are_not_touched(self):
         sample = {"n": 2}
-        TwiceMapper().settle(sample, [])
+        TwiceMapper().finish(sample, [])
         assert sample == {"n": 2}
 
     def test_whatever_a_users_op_raises_rejects_the_sample_alone(self):
@@ -349,7 +349,7 @@ class TestSettings:
 
     def test_without_a_word_of_ones_own(self):
         op = TextLengthFilter()
-        assert (op.outside_state(), op.columns_required(), op.columns_written(), op.media_columns()) == (
+        assert (op.external_fingerprint(), op.columns_required(), op.columns_written(), op.media_columns()) == (
             "",
             (("text_key", "text"),),
             {},

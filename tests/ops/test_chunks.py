@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from juicecap.ops.captioning.chunks import Chunk, Tokens, one_chunk, split_chunks
+from juicecap.ops.captioning.chunks import Chunk, SpecialTokens, one_chunk, split_chunks
 
-TOKENS = Tokens("<__dj__video>", "<__dj__image>", "<__dj__audio>", "<|__dj__eoc|>")
+TOKENS = SpecialTokens("<__dj__video>", "<__dj__image>", "<__dj__audio>", "<|__dj__eoc|>")
 V, P, A, E = TOKENS.video, TOKENS.image, TOKENS.audio, TOKENS.end_of_chunk
 
 

@@ -9,7 +9,7 @@ import pytest
 from make_clips import write_clip
 
 from juicecap.errors import SampleError, SettingsError
-from juicecap.media.rules import DEFAULT_RULES, MediaRules
+from juicecap.media.rules import DEFAULT_RULES, MediaLimits
 from juicecap.ops import VideoCaptioningFromVLMMapper, VideoDurationFilter, VideoResolutionFilter
 from juicecap.recipe import load_recipe
 
@@ -34,7 +34,7 @@ def test_each_parameter_is_a_rule(tmp_path: Path) -> None:
         remote_seconds=6.0,
         decode_memory_mb=7,
     )
-    assert op.limits().media == MediaRules(
+    assert op.limits().media == MediaLimits(
         root=os.path.realpath(tmp_path),
         max_pixels=1,
         max_frames=2,
@@ -67,8 +67,8 @@ def test_a_recipe_sets_them_for_the_ops_that_read_media(tmp_path: Path) -> None:
         "process:\n- text_length_filter:\n- video_duration_filter:\n- video_resolution_filter:\n    media_max_mb: 8\n"
     )
     _, duration, resolution = (step.op for step in load_recipe(path).steps)
-    assert duration.media_rules() == MediaRules(root="/data", max_bytes=7 << 20, allow_remote=True)
-    assert resolution.media_rules() == MediaRules(root="/data", max_bytes=8 << 20, allow_remote=True)
+    assert duration.media_rules() == MediaLimits(root="/data", max_bytes=7 << 20, allow_remote=True)
+    assert resolution.media_rules() == MediaLimits(root="/data", max_bytes=8 << 20, allow_remote=True)
 
 
 @pytest.mark.parametrize(

@@ -129,13 +129,13 @@ def test_usage_is_counted_once_for_each_sample():
 
 def test_a_watcher_is_told_each_fate_before_the_next_sample_is_looked_at(monkeypatch: pytest.MonkeyPatch):
     told = []
-    settle = HalveMapper.settle
+    settle = HalveMapper.finish
 
     def noted(op, sample, outcomes):
         told.append(sample["n"])
         return settle(op, sample, outcomes)
 
-    monkeypatch.setattr(HalveMapper, "settle", noted)
+    monkeypatch.setattr(HalveMapper, "finish", noted)
     table_of([4, 3, 0], batch_size=2, watcher=lambda fate: told.append(fate.kind))
     assert told == [4, "kept", 3, "rejected", 0, "filtered"]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from juicecap.recipe.yaml.values import Place, parse
+from juicecap.recipe.yaml.values import SourceSpan, parse
 
 Complain = Callable[..., str]
 
@@ -204,12 +204,12 @@ def test_aliases_are_copies_and_merge_keys_give_way_to_explicit_ones() -> None:
 
 def test_each_key_and_value_has_its_place() -> None:
     parsed = parse("a: 1\nlist:\n  - name: two words\n    text: |\n      more\n", "r")
-    assert parsed.keys["a",] == Place(1, 1, 1)
-    assert parsed.places["a",] == Place(1, 4, 1)
-    assert parsed.keys["list", 0, "name"] == Place(3, 5, 4)
-    assert parsed.places["list", 0, "name"] == Place(3, 11, 9)
-    assert parsed.places["list", 0] == Place(3, 5, 15)
-    assert parsed.places["list", 0, "text"] == Place(4, 11, 1)
+    assert parsed.keys["a",] == SourceSpan(1, 1, 1)
+    assert parsed.places["a",] == SourceSpan(1, 4, 1)
+    assert parsed.keys["list", 0, "name"] == SourceSpan(3, 5, 4)
+    assert parsed.places["list", 0, "name"] == SourceSpan(3, 11, 9)
+    assert parsed.places["list", 0] == SourceSpan(3, 5, 15)
+    assert parsed.places["list", 0, "text"] == SourceSpan(4, 11, 1)
 
 
 def test_a_byte_order_mark_and_foreign_line_ends(complain: Complain) -> None:

@@ -111,7 +111,7 @@ def test_a_run_that_is_killed_around_the_rename_knows_its_output(texts, shard_si
     rename = "pathlib.Path.replace"
     if shard_size:
         rename = "atomic._exchange" if there else "pathlib.Path.rename"
-        sound = sound.replace("import json", "from juicecap.data import atomic\nimport json")
+        sound = sound.replace("import json", "from juicecap.data.writing import atomic\nimport json")
     operators.write_text(sound + KILLED.format(rename=rename, name=output.name, after=after))
     killed = subprocess.run(texts.command(export_shard_size=shard_size), capture_output=True, text=True, check=False)
     assert killed.returncode == -9, killed.stderr

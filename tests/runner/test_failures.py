@@ -17,12 +17,12 @@ from juicecap.errors import DataError, EnvironmentFailure, MediaError
 from juicecap.media.workers.pool import DecodePool
 from juicecap.report.summary import summary
 from juicecap.runner import RunResult
-from juicecap.runner.failure_guard import ALIKE, ENGINE
+from juicecap.runner.failure_guard import ENGINE, IDENTICAL_FAILURES
 from juicecap.vlm.backends.hf import backend
 from juicecap.vlm.base import Failure, Outcome
 from juicecap.vlm.pipeline import core
 
-MANY = [f"text {number:03}" for number in range(ALIKE + 30)]
+MANY = [f"text {number:03}" for number in range(IDENTICAL_FAILURES + 30)]
 
 
 def test_a_line_of_rejected_jsonl_tells_all_about_a_sample(texts) -> None:
@@ -148,13 +148,15 @@ class TestAllAlike:
         texts.write(MANY)
         texts.fails(dict.fromkeys(MANY, ("SERVER_ERROR", True)))
         message = (
-            f"trouble_mapper: all of the first {ALIKE} samples failed for the same reason; the first: SERVER_ERROR: "
+            f"trouble_mapper: all of the first {IDENTICAL_FAILURES} samples failed for the same reason; the first: SERVER_ERROR: "
             "data.jsonl:1: no luck with text 000. Nothing was exported. Running again goes on."
         )
         with pytest.raises(EnvironmentFailure, match=f"^{re.escape(message)}$"):
             texts.run()
         assert not texts.output.exists()
-        assert [each["id"] for each in texts.rejections()] == [f"data.jsonl:{number}" for number in range(1, ALIKE + 1)]
+        assert [each["id"] for each in texts.rejections()] == [
+            f"data.jsonl:{number}" for number in range(1, IDENTICAL_FAILURES + 1)
+        ]
 
     def test_a_failure_of_the_environment_that_is_kept_says_what_earlier_runs_need(self, texts) -> None:
         texts.write(MANY)
@@ -172,7 +174,10 @@ class TestAllAlike:
         assert (result.rejected, result.exit_code, texts.out()) == (len(MANY), 0, [])
         assert texts.run(max_rejected=0, on_error="keep").failed == len(MANY)
 
-    @pytest.mark.parametrize(("bad", "allowed"), [(ALIKE, ALIKE), (ALIKE + 9, ALIKE + 9), (104, 0.8), (29, 0)])
+    @pytest.mark.parametrize(
+        ("bad", "allowed"),
+        [(IDENTICAL_FAILURES, IDENTICAL_FAILURES), (IDENTICAL_FAILURES + 9, IDENTICAL_FAILURES + 9), (104, 0.8), (29, 0)],
+    )
     def test_bad_data_at_the_head_that_max_rejected_allows_ends_no_run(self, texts, bad: int, allowed: float) -> None:
         texts.write(MANY)
         texts.fails(dict.fromkeys(MANY[:bad], ("ODD", False)))
@@ -180,14 +185,24 @@ class TestAllAlike:
         assert (result.rejected, result.exit_code) == (bad, 0 if allowed else 3)
         assert texts.out() == [f"{text}!" for text in MANY[bad:]]
 
-    @pytest.mark.parametrize(("allowed", "first"), [(ALIKE - 1, ALIKE), (ALIKE + 8, ALIKE + 9), (0.8, 105), (0.05, ALIKE)])
+    @pytest.mark.parametrize(
+        ("allowed", "first"),
+        [
+            (IDENTICAL_FAILURES - 1, IDENTICAL_FAILURES),
+            (IDENTICAL_FAILURES + 8, IDENTICAL_FAILURES + 9),
+            (0.8, 105),
+            (0.05, IDENTICAL_FAILURES),
+        ],
+    )
     def test_one_more_than_it_allows_does(self, texts, allowed: float, first: int) -> None:
         texts.write(MANY)
         texts.fails(dict.fromkeys(MANY[:first], ("ODD", False)))
         with pytest.raises(DataError, match=f"all of the first {first} samples failed"):
             texts.run(max_rejected=allowed)
         assert texts.asked()[-1] == MANY[first - 1]
-        assert [each["id"] for each in texts.rejections()] == [f"data.jsonl:{number}" for number in range(1, ALIKE + 1)]
+        assert [each["id"] for each in texts.rejections()] == [
+            f"data.jsonl:{number}" for number in range(1, IDENTICAL_FAILURES + 1)
+        ]
 
     @pytest.mark.parametrize("other", [None, ("STRANGE", False)])
     def test_one_sample_that_fares_otherwise_is_enough_to_go_on(self, texts, other: tuple[str, bool] | None) -> None:
@@ -249,7 +264,9 @@ class TestRunningAgain:
         with monkeypatch.context() as patch:
             patch.setattr(script, "answer", lambda prepared: Outcome(failure=failure, seed=prepared.seed))
             for _ in range(2):
-                with pytest.raises(EnvironmentFailure, match=f"all of the first {ALIKE} samples failed .*: {code}: .*goes on"):
+                with pytest.raises(
+                    EnvironmentFailure, match=f"all of the first {IDENTICAL_FAILURES} samples failed .*: {code}: .*goes on"
+                ):
                     pictures()
         result = pictures()
         assert (result.exit_code, result.exported, result.rejected) == (0, len(MANY), 0)
@@ -302,14 +319,14 @@ class TestRunningAgain:
 
     def test_all_of_a_few_are_given_up_for_good(self, texts, pictures, script, monkeypatch) -> None:
         rows = (texts.folder / "data.jsonl").read_text().splitlines(keepends=True)
-        (texts.folder / "data.jsonl").write_text("".join(rows[:ALIKE]))
+        (texts.folder / "data.jsonl").write_text("".join(rows[:IDENTICAL_FAILURES]))
         failure = Failure(code="GENERATE_FAILED", message="broken")
         with monkeypatch.context() as patch:
             patch.setattr(script, "answer", lambda prepared: Outcome(failure=failure, seed=prepared.seed))
             assert pictures().exit_code == 3
         shutil.rmtree(texts.work_dir / "steps")
         result = pictures()
-        assert (result.rejected, self.numbers(script)) == (ALIKE, [])
+        assert (result.rejected, self.numbers(script)) == (IDENTICAL_FAILURES, [])
 
     def test_a_real_model_that_breaks_for_good_takes_nobody_with_it(self, texts, monkeypatch) -> None:
         """Every call from the fourth on fails; 8, 12 and 18 samples were answered by then."""

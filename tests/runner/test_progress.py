@@ -25,7 +25,7 @@ from juicecap.runner.reporting.status import read_status, write_status
 from juicecap.runner.run_folder.lock import is_locked, locked
 from juicecap.runner.run_folder.log import logging_to
 from juicecap.vlm.base import Answer, Outcome
-from juicecap.vlm.pipeline.resources.engine_stats import Meter
+from juicecap.vlm.pipeline.resources.engine_stats import EngineStats
 
 PACED = '''
 import time
@@ -330,7 +330,7 @@ def test_the_manifest_has_what_a_paper_asks_for(texts) -> None:
 
 
 def test_the_meter_counts_answers_tokens_and_the_time_in_which_an_engine_works() -> None:
-    meter = Meter()
+    meter = EngineStats()
     assert meter.read().in_flight == 0
     with meter.call(3), meter.call(2):
         time.sleep(0.1)

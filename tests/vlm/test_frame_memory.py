@@ -9,7 +9,7 @@ import random
 import pytest
 
 from juicecap.vlm.pipeline.resources import frame_budget as frame_memory
-from juicecap.vlm.pipeline.resources.frame_budget import FORGETTING, PART_OF_MACHINE, FrameMemory, machine_memory
+from juicecap.vlm.pipeline.resources.frame_budget import DECAY, PART_OF_MACHINE, FrameBudget, machine_memory
 
 
 async def soon(work) -> bool:
@@ -24,7 +24,7 @@ async def soon(work) -> bool:
 
 def test_no_more_than_the_limit_once_sizes_are_known():
     async def work():
-        memory = FrameMemory(100)
+        memory = FrameBudget(100)
         with await memory.share(1) as first:
             first.settle([40])
             with await memory.share(1) as second:
@@ -39,7 +39,7 @@ def test_no_more_than_the_limit_once_sizes_are_known():
 
 def test_who_waits_enters_when_somebody_leaves_and_in_order():
     async def work():
-        memory = FrameMemory(100)
+        memory = FrameBudget(100)
         entered = []
 
         async def enter(name: str, requests: int) -> None:
@@ -59,7 +59,7 @@ def test_who_waits_enters_when_somebody_leaves_and_in_order():
 
 def test_a_request_larger_than_the_limit_is_let_in_alone():
     async def work():
-        memory = FrameMemory(100)
+        memory = FrameBudget(100)
         with await memory.share(1) as giant:
             giant.settle([1000])
             assert not await soon(memory.share(1))
@@ -71,7 +71,7 @@ def test_a_request_larger_than_the_limit_is_let_in_alone():
 
 def test_before_the_first_frames_are_known_few_enter():
     async def work():
-        memory = FrameMemory(100)
+        memory = FrameBudget(100)
         shares = [await memory.share(1) for _ in range(8)]
         assert memory.held == 96
         assert not await soon(memory.share(1))
@@ -86,7 +86,7 @@ def test_only_so_many_of_unknown_size_are_inside(monkeypatch):
     monkeypatch.setattr(frame_memory, "MOST_UNKNOWN", 4)
 
     async def work():
-        memory = FrameMemory(1000)
+        memory = FrameBudget(1000)
         with await memory.share(1) as first:
             first.settle([1])
         shares = [await memory.share(2) for _ in range(2)]
@@ -99,7 +99,7 @@ def test_only_so_many_of_unknown_size_are_inside(monkeypatch):
 
 def test_requests_without_frames_tell_nothing():
     async def work():
-        memory = FrameMemory(80)
+        memory = FrameBudget(80)
         with await memory.share(2) as share:
             share.settle([0, 0])
             assert memory.expected == 10
@@ -110,10 +110,10 @@ def test_requests_without_frames_tell_nothing():
 
 
 def test_a_giant_is_forgotten_in_time():
-    memory = FrameMemory(100)
+    memory = FrameBudget(100)
     memory.settled([50])
     memory.settled([10])
-    assert memory.expected == int(50 * FORGETTING)
+    assert memory.expected == int(50 * DECAY)
     memory.settled([10] * 200)
     assert memory.expected == 10
 
@@ -122,7 +122,7 @@ def test_whatever_the_sizes_nobody_waits_for_ever_and_the_limit_holds():
     """Random sizes, giants among them: all get through, and no more than the limit is held by those of known size."""
 
     async def work(seed: int) -> None:
-        rng, memory, most = random.Random(seed), FrameMemory(1_000_003), 0
+        rng, memory, most = random.Random(seed), FrameBudget(1_000_003), 0
 
         async def one(size: int) -> None:
             nonlocal most
@@ -154,4 +154,4 @@ def test_the_default_is_a_part_of_the_machines_memory(tmp_path):
     group.write_text("max\n")
     whole = machine_memory(group)
     assert whole == machine_memory(tmp_path / "none") > 2**28
-    assert FrameMemory().limit == pytest.approx(machine_memory() / PART_OF_MACHINE, abs=1)
+    assert FrameBudget().limit == pytest.approx(machine_memory() / PART_OF_MACHINE, abs=1)

@@ -113,7 +113,7 @@ def test_real_libraries_under_a_real_limit(limit, megabytes):
     script = f"""
         import resource
         from juicecap.errors import EnvironmentFailure
-        from juicecap.vlm import catalog
+        from juicecap.vlm.backends import catalog
         from juicecap.vlm.base import ModelSettings
         resource.setrlimit(resource.{limit}, ({megabytes} << 20, {megabytes} << 20))
         try:

@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 import tiny_models
 
-from juicecap.media.picture import Picture
+from juicecap.media.picture import MediaFrames
 from juicecap.media.sampling import FrameSampling
 from juicecap.media.sizes import FrameSizes, PixelBudget
 from juicecap.vlm.backends.hf import inputs
-from juicecap.vlm.backends.hf.load import Loaded, load
+from juicecap.vlm.backends.hf.load import LoadedModel, load
 from juicecap.vlm.backends.transformers_common.prompt import render
 from juicecap.vlm.base import Message, ModelSettings, Part, Prepared, Request
-from juicecap.vlm.context import Context
+from juicecap.vlm.context import ContextLength
 from juicecap.vlm.models.facts import _DEFAULTS, _VIDEO_PROCESSORS, ModelFacts, model_facts
 from juicecap.vlm.models.prompt_tokens import PromptTokens, Shown
 
@@ -31,7 +31,7 @@ TEXTS = (
 
 
 @pytest.fixture(scope="session", params=["demo", "qwen2_5_vl", "qwen3_vl"])
-def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Loaded:
+def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
     if request.param == "demo":
         return load(ModelSettings(model="juicecap-demo-vlm"))
     folder = tiny_models.save(request.param, tmp_path_factory.mktemp("models") / request.param)
@@ -39,7 +39,7 @@ def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 
 @pytest.fixture
-def facts(model: Loaded) -> ModelFacts:
+def facts(model: LoadedModel) -> ModelFacts:
     found = model_facts(ModelSettings(model=model.processor.tokenizer.name_or_path))
     assert found
     return found
@@ -65,22 +65,22 @@ def clips(number: int) -> list[tuple[int, tuple[int, int], tuple[float, ...]]]:
     return found
 
 
-def real_tokens(model: Loaded, request: Request, picture: Picture) -> int:
+def real_tokens(model: LoadedModel, request: Request, picture: MediaFrames) -> int:
     row = inputs.encode(model, Prepared(request=request, pictures=(picture,), seed=0))
     return int(row["input_ids"].shape[1])
 
 
-def test_the_sizes_are_those_of_the_processor(model: Loaded, facts: ModelFacts) -> None:
+def test_the_sizes_are_those_of_the_processor(model: LoadedModel, facts: ModelFacts) -> None:
     assert facts.sizes == model.sizes
     assert facts.context == model.context
 
 
-def test_fifty_videos_have_as_many_tokens_as_the_processor_makes_of_them(model: Loaded, facts: ModelFacts) -> None:
+def test_fifty_videos_have_as_many_tokens_as_the_processor_makes_of_them(model: LoadedModel, facts: ModelFacts) -> None:
     counter = PromptTokens(facts)
     wrong = []
     for number, (count, size, times) in enumerate(clips(50)):
         width, height = facts.sizes.size("video", count, *size, FrameSampling())
-        picture = Picture(pixels=np.zeros((count, height, width, 3), np.uint8), times=times, duration=times[-1] + 1)
+        picture = MediaFrames(pixels=np.zeros((count, height, width, 3), np.uint8), times=times, duration=times[-1] + 1)
         request = asked("video", TEXTS[number % len(TEXTS)], system="Be brief." if number % 3 else None)
         counted = counter.count(request, [Shown(kind="video", width=width, height=height, times=times)])
         assert (counted.exact_vision, counted.exact_text) == (True, True)
@@ -90,15 +90,15 @@ def test_fifty_videos_have_as_many_tokens_as_the_processor_makes_of_them(model: 
     assert wrong == []
 
 
-def test_images_too(model: Loaded, facts: ModelFacts) -> None:
+def test_images_too(model: LoadedModel, facts: ModelFacts) -> None:
     for size in [(64, 64), (320, 180), (33, 450), (1280, 720)]:
         width, height = facts.sizes.size("image", 1, *size, FrameSampling())
         request = asked("image", TEXTS[0])
         counted = PromptTokens(facts).count(request, [Shown(kind="image", width=width, height=height)])
-        assert counted.tokens == real_tokens(model, request, Picture(pixels=np.zeros((1, height, width, 3), np.uint8)))
+        assert counted.tokens == real_tokens(model, request, MediaFrames(pixels=np.zeros((1, height, width, 3), np.uint8)))
 
 
-def test_the_text_is_what_the_engine_sends(model: Loaded, facts: ModelFacts) -> None:
+def test_the_text_is_what_the_engine_sends(model: LoadedModel, facts: ModelFacts) -> None:
     for text in TEXTS:
         request = asked("video", text, system="Be <|im_start|> brief.")
         assert PromptTokens(facts).text(request) == render(model.processor, request)
@@ -142,5 +142,5 @@ def test_defaults_are_those_of_the_processors() -> None:
 def test_a_model_of_the_hub_that_is_not_here_is_known_by_its_family(tmp_path: Path) -> None:
     found = model_facts(ModelSettings(model="Qwen/Qwen3-VL-8B-Instruct", params=f'{{"cache_dir": "{tmp_path}"}}'))
     assert found
-    assert (found.folder, found.model_type, found.context, found.tells_times) == (None, "qwen3_vl", Context(262_144), True)
+    assert (found.folder, found.model_type, found.context, found.tells_times) == (None, "qwen3_vl", ContextLength(262_144), True)
     assert model_facts(ModelSettings(model="someone/else", params=f'{{"cache_dir": "{tmp_path}"}}')) is None

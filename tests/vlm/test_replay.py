@@ -23,7 +23,7 @@ from juicecap.errors import EnvironmentFailure, MediaError
 from juicecap.media import digest as digest_module
 from juicecap.media.digest import FileState
 from juicecap.media.sampling import FrameSampling
-from juicecap.ops.apply.request_stream import answered, forecast
+from juicecap.ops.apply.request_stream import forecast, stream_outcomes
 from juicecap.vlm.base import Failure, Limits, Message, ModelSettings, Outcome, Part, Request, Sampling
 from juicecap.vlm.journal import Journal
 from juicecap.vlm.pipeline import core
@@ -295,7 +295,7 @@ class TestFailures:
         plan = lambda sample: [request_for(clips.paths[0], sample["text"])]  # noqa: E731
         journal = Journal(tmp_path / "j")
         with pytest.raises(EnvironmentFailure, match="no space left"):
-            list(answered(({"text": str(number)} for number in range(500)), plan, Limits(), journal))
+            list(stream_outcomes(({"text": str(number)} for number in range(500)), plan, Limits(), journal))
         with pytest.raises(EnvironmentFailure, match="no space left"):
             journal.close()
         assert len(script.batches) < 500
@@ -417,7 +417,7 @@ class TestGroups:
         for times in range(2):
             script.batches.clear()
             with Journal(tmp_path / "j") as journal:
-                results = list(answered(samples, plan, Limits(), journal))
+                results = list(stream_outcomes(samples, plan, Limits(), journal))
             assert [outcomes[0].answers[0].text for _, outcomes in results] == [f"{number % 1500} 0" for number in range(3000)]
             assert sum(map(len, script.batches)) == (0 if times else 1500)
 
@@ -438,7 +438,7 @@ class TestForecast:
             told = forecast(samples, plan, Limits(), journal, 60)
             assert (told.replayed, told.asked, told.whole) == (5, 10, True)
             assert (journal.replayed, journal.asked, script.opened) == (0, 0, [])
-            list(answered(samples, plan, Limits(), journal))
+            list(stream_outcomes(samples, plan, Limits(), journal))
             assert (journal.replayed, journal.asked) == (5, 10)
 
     def test_it_does_not_count_for_longer_than_it_may(self, request_for, old, tmp_path):
@@ -453,9 +453,9 @@ class TestPins:
         given = []
         entry = sys.modules["scripted_backend"].Backend
 
-        async def identify(self, pin=""):
-            given.append(pin)
-            return pin or "frames"
+        async def identify(self, transport_choice=""):
+            given.append(transport_choice)
+            return transport_choice or "frames"
 
         monkeypatch.setattr(entry, "identify", identify)
         ask(request_for(clips.paths[0]))
@@ -496,17 +496,18 @@ from pathlib import Path
 from types import ModuleType
 from juicecap.media.sizes import FrameSizes
 from juicecap.media.sampling import FrameSampling
-from juicecap.vlm import catalog, core
-from juicecap.vlm.base import Abilities, Answer, Limits, Message, ModelSettings, Outcome, Part, Request
+from juicecap.vlm.backends import catalog
+from juicecap.vlm.pipeline import core
+from juicecap.vlm.base import Capabilities, Answer, Limits, Message, ModelSettings, Outcome, Part, Request
 from juicecap.vlm.journal import Journal
 import asyncio
 
 class Backend:
     def __init__(self, settings): pass
-    async def identify(self, pin=""): return ""
+    async def identify(self, transport_choice=""): return ""
     async def open(self): pass
     def identity(self): return "killed"
-    def abilities(self): return Abilities(sizes=FrameSizes(), together=4, calls=1)
+    def capabilities(self): return Capabilities(sizes=FrameSizes(), batch_size=4, max_concurrent_calls=1)
     async def generate(self, batch):
         await asyncio.sleep(float(sys.argv[4]))
         names = [each.request.messages[0].parts[-1].value for each in batch]

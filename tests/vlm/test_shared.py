@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from juicecap.vlm.pipeline.resources.ref_counted_cache import Shared
+from juicecap.vlm.pipeline.resources.ref_counted_cache import RefCountedCache
 
 
 class Counting:
@@ -29,7 +29,7 @@ class Counting:
 
 def test_done_once_and_kept_as_long_as_it_is_held():
     async def work():
-        shared, counting = Shared(), Counting()
+        shared, counting = RefCountedCache(), Counting()
         with shared.hold() as first:
             with shared.hold() as second:
                 asking = asyncio.gather(*(hold.get("k", counting.work("k")) for hold in (first, second, first)))
@@ -48,7 +48,7 @@ def test_done_once_and_kept_as_long_as_it_is_held():
 
 def test_a_failure_is_everybodys():
     async def work():
-        shared, counting = Shared(), Counting()
+        shared, counting = RefCountedCache(), Counting()
         counting.go.set()
         with shared.hold() as hold:
             for _ in range(2):
@@ -61,7 +61,7 @@ def test_a_failure_is_everybodys():
 
 def test_what_nobody_waits_for_any_more_is_given_up():
     async def work():
-        shared, counting = Shared(), Counting()
+        shared, counting = RefCountedCache(), Counting()
         with shared.hold() as hold:
             asking = asyncio.ensure_future(hold.get("k", counting.work("k")))
             await asyncio.sleep(0)

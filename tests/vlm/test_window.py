@@ -16,8 +16,8 @@ from conftest import prompt_of
 from juicecap.errors import BugError, EnvironmentFailure, SampleError
 from juicecap.media.sampling import FrameSampling
 from juicecap.media.sizes import FrameSizes
-from juicecap.ops.apply.request_stream import answered
-from juicecap.vlm.base import Abilities, Failure, Limits, Message, ModelSettings, Part, Request
+from juicecap.ops.apply.request_stream import stream_outcomes
+from juicecap.vlm.base import Capabilities, Failure, Limits, Message, ModelSettings, Part, Request
 from juicecap.vlm.pipeline import core, window
 from juicecap.vlm.pipeline.batching import batch_size, calls_at_once
 from juicecap.vlm.pipeline.lookup import digests
@@ -67,7 +67,7 @@ def test_each_sample_gets_its_own_outcomes_in_order(script, plan, clips):
         {"text": "c", "videos": []},
         {"text": "d"},
     ]
-    results = list(answered(iter(samples), plan, Limits()))
+    results = list(stream_outcomes(iter(samples), plan, Limits()))
     assert [sample for sample, _ in results] == samples
     assert texts_of(results) == [["a 0"], "ODD", ["b 0"] * 3, [], ["d 0"]]
 
@@ -91,27 +91,27 @@ def test_while_the_first_sample_waits_the_others_are_answered(script, plan):
                 threading.Event().wait(0.01)
             script.gates["slow"].set()
 
-    results = list(answered(Samples(), noted, Limits()))
+    results = list(stream_outcomes(Samples(), noted, Limits()))
     assert texts_of(results) == [["slow 0"], *([f"{number} 0"] for number in range(48))]
     assert planned[0] == "slow"
 
 
 def test_batches_are_cut_by_order_and_grow_and_the_last_is_not_waited_for(script, plan):
     script.together = 6
-    list(answered(asked(*map(str, range(21))), plan, Limits()))
+    list(stream_outcomes(asked(*map(str, range(21))), plan, Limits()))
     assert [len(batch) for batch in batches(script)] == [2, 3, 5, 6, 5]
     assert [text for batch in batches(script) for text in batch] == [str(number) for number in range(21)]
 
 
 def test_a_batch_size_is_the_engines(script, plan):
-    list(answered(asked(*"abcd"), plan, Limits(batch_size=3)))
-    list(answered(asked(*"efgh"), plan, Limits(in_flight=2)))
+    list(stream_outcomes(asked(*"abcd"), plan, Limits(batch_size=3)))
+    list(stream_outcomes(asked(*"efgh"), plan, Limits(in_flight=2)))
     assert batches(script) == [["a", "b", "c"], ["d"], ["e"], ["f", "g"], ["h"]]
 
 
 def test_a_sample_that_fails_does_not_move_the_cuts(script, plan):
     samples = [{"text": "a"}, {"text": "b", "videos": ["none.mp4"]}, {"text": "c"}, {"text": "d"}]
-    results = list(answered(samples, plan, Limits(batch_size=2)))
+    results = list(stream_outcomes(samples, plan, Limits(batch_size=2)))
     assert batches(script) == [["a"], ["c", "d"]]
     assert results[1][1][0].failure.code == "FILE_NOT_FOUND"
 
@@ -124,10 +124,10 @@ def test_an_engine_that_batches_by_itself_gets_so_many_requests_at_once(script, 
         yield from asked("a", *map(str, range(30)))
         script.gates["a"].set()
 
-    list(answered(samples(), plan, Limits()))
+    list(stream_outcomes(samples(), plan, Limits()))
     assert script.most_under_way <= 5
     script.most_under_way = 0
-    list(answered(asked(*map(str, range(30))), plan, Limits(in_flight=1)))
+    list(stream_outcomes(asked(*map(str, range(30))), plan, Limits(in_flight=1)))
     assert script.most_under_way == 1
     assert [len(batch) for batch in script.batches] == [1] * 61
 
@@ -139,7 +139,7 @@ def sparse(count: int, every: int) -> list[dict]:
 
 def test_samples_without_requests_do_not_stop_the_stream(script, plan, monkeypatch):
     monkeypatch.setattr(window, "MOST_SAMPLES", 8)
-    results = list(answered(sparse(40, every=4), plan, Limits()))
+    results = list(stream_outcomes(sparse(40, every=4), plan, Limits()))
     assert texts_of(results) == [[] if number % 4 else [f"{number} 0"] for number in range(40)]
     assert batches(script) == [["0", "4"], ["8", "12"], ["16", "20"], ["24", "28"], ["32", "36"]]
 
@@ -147,13 +147,13 @@ def test_samples_without_requests_do_not_stop_the_stream(script, plan, monkeypat
 def test_few_requests_among_many_samples_still_fill_batches(script, plan, monkeypatch):
     monkeypatch.setattr(window, "MOST_SAMPLES", 24)
     script.together = 4
-    list(answered(sparse(200, every=5), plan, Limits(batch_size=4)))
+    list(stream_outcomes(sparse(200, every=5), plan, Limits(batch_size=4)))
     assert [len(batch) for batch in batches(script)] == [4] * 10
 
 
 def test_a_batch_that_is_larger_than_the_window_goes_as_far_as_it_got(script, plan, monkeypatch):
     monkeypatch.setattr(window, "MOST_REQUESTS", 5)
-    results = list(answered(asked(*map(str, range(12))), plan, Limits(batch_size=8)))
+    results = list(stream_outcomes(asked(*map(str, range(12))), plan, Limits(batch_size=8)))
     assert texts_of(results) == [[f"{number} 0"] for number in range(12)]
     assert [len(batch) for batch in batches(script)] == [5, 5, 2]
 
@@ -165,7 +165,7 @@ def test_two_models_whose_batches_fill_slowly(script, plan, monkeypatch):
         (first,) = plan(sample)
         return [first, replace(first, model=ModelSettings(model=f"{script.model}-x"))]
 
-    results = list(answered(asked(*map(str, range(10))), both, Limits(batch_size=4)))
+    results = list(stream_outcomes(asked(*map(str, range(10))), both, Limits(batch_size=4)))
     assert texts_of(results) == [[f"{number} 0"] * 2 for number in range(10)]
 
 
@@ -179,7 +179,7 @@ def test_the_window_is_bounded(script, plan, monkeypatch):
             yield {"text": str(number)}
 
     script.together, script.calls = 1, 1
-    for place, _ in enumerate(answered(samples(), plan, Limits())):
+    for place, _ in enumerate(stream_outcomes(samples(), plan, Limits())):
         assert len(taken) <= place + 1 + 20
 
 
@@ -188,7 +188,7 @@ def test_a_clip_that_many_ask_about_is_decoded_once(script, plan, clips, monkeyp
     decoded = counted_decoding(monkeypatch)
     path, other = clips.paths[:2]
     samples = [{"text": text, "videos": [path]} for text in "ab"] + [{"text": "c", "videos": [path, other]}]
-    list(answered(samples, plan, Limits(batch_size=4)))
+    list(stream_outcomes(samples, plan, Limits(batch_size=4)))
     assert sorted(decoded) == sorted([path, other])
     first, second, third, fourth = script.batches[0]
     assert first.pictures[0] is second.pictures[0] is third.pictures[0]
@@ -201,7 +201,7 @@ def test_frames_are_let_go(script, plan, clips, monkeypatch):
     decoded = counted_decoding(monkeypatch)
     script.together = 1
     for _ in range(2):
-        list(answered([{"text": "a", "videos": clips.paths[:1]}], plan, Limits()))
+        list(stream_outcomes([{"text": "a", "videos": clips.paths[:1]}], plan, Limits()))
     assert decoded == clips.paths[:1] * 2
     core.close()
 
@@ -225,7 +225,7 @@ def test_where_the_engine_takes_files_they_are_probed_and_not_decoded(script, pl
     text = tmp_path / "text.mp4"
     text.write_text("no video")
     samples = [{"text": "a", "videos": clips.paths[:1]}, {"text": "b", "videos": [str(text)]}]
-    results = list(answered(samples, plan, Limits()))
+    results = list(stream_outcomes(samples, plan, Limits()))
     assert [outcomes[0].failure and outcomes[0].failure.code for _, outcomes in results] == [None, "UNREADABLE"]
     (picture,) = script.batches[0][0].pictures
     assert picture.pixels.shape == (0, 0, 0, 3)
@@ -238,7 +238,7 @@ def test_an_engine_that_dies_ends_the_stream_behind_what_was_answered(script, pl
     script.gates["c"] = threading.Event()
     got = []
     with pytest.raises(EnvironmentFailure, match="the server is gone"):
-        for _, outcomes in answered(asked(*"abcd"), plan, Limits()):
+        for _, outcomes in stream_outcomes(asked(*"abcd"), plan, Limits()):
             got.append(outcomes[0].answers[0].text)
             if len(got) == 2:
                 script.gates["c"].set()
@@ -248,13 +248,13 @@ def test_an_engine_that_dies_ends_the_stream_behind_what_was_answered(script, pl
 def test_a_bug_of_a_backend_is_not_swallowed(script, plan):
     script.answers["a"] = ZeroDivisionError("oops")
     with pytest.raises(ZeroDivisionError, match="oops"):
-        list(answered(asked("a"), plan, Limits()))
+        list(stream_outcomes(asked("a"), plan, Limits()))
 
 
 def test_a_request_that_is_given_up_by_a_backend_is_a_bug_and_not_a_hang(script, plan):
     script.answers["a"] = asyncio.CancelledError()
     with pytest.raises(BugError, match="a request was given up by nobody"):
-        list(answered(asked("a"), plan, Limits()))
+        list(stream_outcomes(asked("a"), plan, Limits()))
 
 
 @pytest.mark.parametrize("hidden", [False, True], ids=["openly", "under its size and time"])
@@ -274,29 +274,30 @@ def test_a_file_that_changes_while_it_is_read_is_asked_another_day(script, plan,
         return digest
 
     monkeypatch.setattr(digests, "content_digest", changed)
-    ((_, (outcome,)),) = answered([{"text": "a", "videos": [str(path)]}], plan, Limits())
+    ((_, (outcome,)),) = stream_outcomes([{"text": "a", "videos": [str(path)]}], plan, Limits())
     assert outcome.failure == Failure(code="MEDIA_CHANGED", message=f"{path} was changed while it was read", retryable=True)
 
 
 def test_an_error_does_not_keep_frames_alive(script, plan):
     script.answers["a"] = EnvironmentFailure("gone")
     with pytest.raises(EnvironmentFailure) as caught:
-        list(answered(asked("a"), plan, Limits()))
+        list(stream_outcomes(asked("a"), plan, Limits()))
     frame_of = [frame.f_locals for frame, _ in traceback.walk_tb(caught.value.__traceback__)]
     assert not any(isinstance(value, list) and script.batches[0][0] in value for local in frame_of for value in local.values())
 
 
 @pytest.mark.parametrize(("in_flight", "shape"), [(None, (16, 2)), (1, (1, 1)), (5, (5, 1)), (16, (16, 1)), (40, (16, 2))])
 def test_max_in_flight_holds_where_the_engine_takes_batches(in_flight, shape):
-    abilities, limits = Abilities(sizes=FrameSizes(), together=16, calls=2), Limits(in_flight=in_flight)
-    size = batch_size(abilities, limits)
-    assert (size, calls_at_once(abilities, limits, size)) == shape
+    capabilities, limits = Capabilities(sizes=FrameSizes(), batch_size=16, max_concurrent_calls=2), Limits(in_flight=in_flight)
+    size = batch_size(capabilities, limits)
+    assert (size, calls_at_once(capabilities, limits, size)) == shape
 
 
 def test_windows_share_the_engines_turns(script, plan):
     script.together, script.calls = 1, 9
     threads = [
-        threading.Thread(target=lambda: list(answered(asked(*map(str, range(20))), plan, Limits(in_flight=2)))) for _ in range(4)
+        threading.Thread(target=lambda: list(stream_outcomes(asked(*map(str, range(20))), plan, Limits(in_flight=2))))
+        for _ in range(4)
     ]
     for thread in threads:
         thread.start()
@@ -308,10 +309,10 @@ def test_windows_share_the_engines_turns(script, plan):
 
 def test_leaving_early_gives_up_what_is_under_way(script, plan):
     script.together = 1
-    stream = answered(asked(*map(str, range(100))), plan, Limits(in_flight=1))
+    stream = stream_outcomes(asked(*map(str, range(100))), plan, Limits(in_flight=1))
     assert next(stream)[1][0].answers[0].text == "0 0"
     stream.close()
-    assert texts_of(answered(asked("z"), plan, Limits())) == [["z 0"]]
+    assert texts_of(stream_outcomes(asked("z"), plan, Limits())) == [["z 0"]]
     assert len(script.batches) < 100
 
 
@@ -319,7 +320,7 @@ def test_leaving_early_gives_up_what_is_under_way(script, plan):
 @pytest.mark.parametrize("workers", [1, 3])
 def test_seeds_depend_neither_on_the_batch_nor_on_the_workers(script, plan, clips, size, workers):
     samples = [{"text": "p", "videos": [path]} for path in clips.paths[:5]]
-    seeds = [outcomes[0].seed for _, outcomes in answered(samples, plan, Limits(batch_size=size, workers=workers))]
+    seeds = [outcomes[0].seed for _, outcomes in stream_outcomes(samples, plan, Limits(batch_size=size, workers=workers))]
     alone = [core.ask([replace(plan(sample)[0], candidates=2)])[0].seed for sample in samples]
     assert seeds == alone
     assert len(set(seeds)) == 5

@@ -13,7 +13,7 @@ from juicecap.errors import DataError, JuicecapError, UsageError
 from juicecap.naming import unwritable
 from juicecap.recipe.authoring.schema import recipe_schema
 from juicecap.recipe.authoring.template import RECIPE, SCHEMA, TEMPLATES, fitting_recipe, recipe_text, samples
-from juicecap.sample import shown_path
+from juicecap.sample import display_path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,7 +31,7 @@ def main(options: argparse.Namespace) -> int:
     folder = "" if folder == "." else folder
     for path in (options.folder, options.dataset or ""):
         if why := unwritable(path):
-            raise UsageError(f"{shown_path(path)} {why}")
+            raise UsageError(f"{display_path(path)} {why}")
     template, copied = options.template or "demo", []
     if options.dataset:
         template, text = fitting_recipe(folder, options.template, options.dataset)

@@ -25,7 +25,7 @@ from juicecap.data.source.text import file_list
 from juicecap.data.surroundings import check_devices
 from juicecap.errors import DataError
 from juicecap.naming import unwritable
-from juicecap.sample import shown_path
+from juicecap.sample import display_path
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -89,7 +89,7 @@ def open_source(
     """
     check_devices()
     if why := unwritable(os.path.abspath(path)):
-        raise DataError(f"{shown_path(path)} {why}")
+        raise DataError(f"{display_path(path)} {why}")
     if limit is not None and limit < 1:
         raise DataError(f"the limit for {path} is {limit}; it must be at least 1. Leave it out to read all records.")
     if limit is not None and limit > MOST_RECORDS:

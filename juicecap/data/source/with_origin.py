@@ -12,10 +12,10 @@ from juicecap.data.exact_json import exact
 from juicecap.data.source.options import Options
 from juicecap.data.source.tables.embedded import media_as_files
 from juicecap.data.table import (
+    build_once,
     cached_file,
     chunks,
     fingerprint_of,
-    made_once,
     origins,
     write_arrow,
 )
@@ -47,7 +47,7 @@ def with_origin(dataset: Dataset, name: str, folder: str, key: Iterable[object],
         batches = origin_batches(name, folder, len(dataset))
         allowance = Allowance(name, size, "give it in several parts")
         allowance.check(len(dataset) * (len(name) + len(folder)))
-        made = made_once(path, fingerprint, lambda: write_arrow(path, origin_features().arrow_schema, batches, allowance))
+        made = build_once(path, fingerprint, lambda: write_arrow(path, origin_features().arrow_schema, batches, allowance))
         dataset = concatenate_datasets([dataset, made], axis=1)
     info = DatasetInfo(features=exact(dataset.features))
     return Dataset(dataset.data, info=info, indices_table=dataset._indices, fingerprint=fingerprint)  # noqa: SLF001  (datasets has no public name for it)

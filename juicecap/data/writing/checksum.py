@@ -19,7 +19,7 @@ _LENGTH = len(_MARK) + 16
 _BLOCK = 2**20
 
 
-def seal(path: Path) -> None:
+def append_checksum(path: Path) -> None:
     """Put the checksum of a file behind its end; whoever calls this flushes it to disk.
 
     Raises:
@@ -29,7 +29,7 @@ def seal(path: Path) -> None:
         file.write(_checksum(file, file.seek(0, os.SEEK_END)))
 
 
-def sound(path: Path) -> bool:
+def verify_checksum(path: Path) -> bool:
     """Whether a file is what was sealed, to the last bit. All of it is read.
 
     Raises:

@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from juicecap.errors import EnvironmentFailure, MediaError
-from juicecap.media.rules import DEFAULT_RULES, MediaRules
+from juicecap.media.rules import DEFAULT_RULES, MediaLimits
 from juicecap.naming import is_utf8_here, unnameable
 from juicecap.plain import FLAGS, kind_of
-from juicecap.sample import is_remote, shown_path
+from juicecap.sample import display_path, is_remote
 
 _FOLDER = os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC | getattr(os, "O_PATH", os.O_RDONLY)
 
@@ -31,7 +31,7 @@ _NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 _LED_ELSEWHERE = (errno.ELOOP, errno.ENOENT, errno.ENOTDIR)
 
 
-def check_file(path: str, rules: MediaRules = DEFAULT_RULES) -> None:
+def check_file(path: str, rules: MediaLimits = DEFAULT_RULES) -> None:
     """Make sure that a path names a file that `open_file` takes.
 
     Raises:
@@ -42,7 +42,7 @@ def check_file(path: str, rules: MediaRules = DEFAULT_RULES) -> None:
 
 
 @contextmanager
-def open_file(path: str, rules: MediaRules = DEFAULT_RULES) -> Iterator[int]:
+def open_file(path: str, rules: MediaLimits = DEFAULT_RULES) -> Iterator[int]:
     """The descriptor of a plain local file with something in it, open for reading as long as the context lasts.
 
     Raises:
@@ -51,11 +51,11 @@ def open_file(path: str, rules: MediaRules = DEFAULT_RULES) -> Iterator[int]:
         EnvironmentFailure: no more files can be opened.
     """
     if is_remote(path):
-        raise MediaError("REMOTE_NOT_ALLOWED", f"{shown_path(path)} is an address, and remote media are off (allow_remote)")
+        raise MediaError("REMOTE_NOT_ALLOWED", f"{display_path(path)} is an address, and remote media are off (allow_remote)")
     if not is_utf8_here() and (why := unnameable(path)):  # in another locale it may be there
-        raise MediaError("UNREADABLE", f"{shown_path(path)} {why}", retryable=True)
+        raise MediaError("UNREADABLE", f"{display_path(path)} {why}", retryable=True)
     if why := _unfit(path):
-        raise MediaError("FILE_NOT_FOUND", f"{shown_path(path)} {why}")
+        raise MediaError("FILE_NOT_FOUND", f"{display_path(path)} {why}")
     if not lies_inside(path, rules):
         raise _outside(path, rules)
     try:
@@ -72,7 +72,7 @@ def open_file(path: str, rules: MediaRules = DEFAULT_RULES) -> Iterator[int]:
         os.close(fd)
 
 
-def lies_inside(path: str, rules: MediaRules) -> bool:
+def lies_inside(path: str, rules: MediaLimits) -> bool:
     """Whether a path keeps to `root`, links followed; also if it cannot be a path at all."""
     return not rules.root or bool(_unfit(path)) or _below(os.path.realpath(path), rules.root)
 
@@ -87,18 +87,18 @@ def _unfit(path: str) -> str:
     return "does not exist"
 
 
-def _check_kind(path: str, status: os.stat_result, rules: MediaRules) -> None:
+def _check_kind(path: str, status: os.stat_result, rules: MediaLimits) -> None:
     if kind := kind_of(status):
-        raise MediaError("NOT_A_FILE", f"{shown_path(path)} is {kind}, not a file")
+        raise MediaError("NOT_A_FILE", f"{display_path(path)} is {kind}, not a file")
     if status.st_size == 0:
-        raise MediaError("UNREADABLE", f"{shown_path(path)} is empty")
+        raise MediaError("UNREADABLE", f"{display_path(path)} is empty")
     if status.st_size > rules.max_bytes:
         sizes = f"{status.st_size} bytes, more than {rules.max_bytes}"
-        raise MediaError("TOO_LARGE", f"{shown_path(path)} has {sizes} (media_max_mb)")
+        raise MediaError("TOO_LARGE", f"{display_path(path)} has {sizes} (media_max_mb)")
 
 
-def _outside(path: str, rules: MediaRules) -> MediaError:
-    return MediaError("OUTSIDE_MEDIA_ROOT", f"{shown_path(path)} lies outside of media_root ({shown_path(rules.root)})")
+def _outside(path: str, rules: MediaLimits) -> MediaError:
+    return MediaError("OUTSIDE_MEDIA_ROOT", f"{display_path(path)} lies outside of media_root ({display_path(rules.root)})")
 
 
 def _below(real: str, root: str) -> bool:
@@ -134,7 +134,7 @@ def _is_inside(fd: int, path: str, root: str) -> bool:
 
 
 def _refusal(path: str, error: OSError) -> MediaError | EnvironmentFailure:
-    name, number = shown_path(path), error.errno
+    name, number = display_path(path), error.errno
     if number in _NO_ROOM:
         return EnvironmentFailure(f"{name} cannot be opened now ({error.strerror}); running again resumes")
     if number in _NO_SUCH_FILE:

@@ -23,8 +23,8 @@ from typing import IO, TYPE_CHECKING
 
 from juicecap.errors import EnvironmentFailure, MediaError
 from juicecap.media.access.temporary import folder_of_this_process
-from juicecap.media.rules import MediaRules
-from juicecap.sample import shown_path
+from juicecap.media.rules import MediaLimits
+from juicecap.sample import display_path
 
 if TYPE_CHECKING:
     import httpx2
@@ -59,10 +59,10 @@ class Fetched:
 
     def renamed(self, message: str) -> str:
         """A message about the file, with its address in place of its path."""
-        return message.replace(self.path, shown_path(self.url))
+        return message.replace(self.path, display_path(self.url))
 
 
-async def fetch(url: str, rules: MediaRules) -> Fetched:
+async def fetch(url: str, rules: MediaLimits) -> Fetched:
     """Bring a file here.
 
     Raises:
@@ -73,7 +73,7 @@ async def fetch(url: str, rules: MediaRules) -> Fetched:
     scheme = url.partition("://")[0].lower()
     if scheme not in ("http", "https", *BUCKETS):
         kinds = "https, http, " + ", ".join(BUCKETS)
-        raise MediaError("REMOTE_REFUSED", f"{shown_path(url)} is not fetched: an address begins with one of {kinds}")
+        raise MediaError("REMOTE_REFUSED", f"{display_path(url)} is not fetched: an address begins with one of {kinds}")
     try:
         descriptor, path = folder_of_this_process().new_file()
     except OSError as error:
@@ -87,26 +87,26 @@ async def fetch(url: str, rules: MediaRules) -> Fetched:
     return Fetched(url, path)
 
 
-async def _filled(url: str, scheme: str, descriptor: int, path: str, rules: MediaRules) -> None:
+async def _filled(url: str, scheme: str, descriptor: int, path: str, rules: MediaLimits) -> None:
     try:
         with os.fdopen(descriptor, "wb") as file:  # closing it writes what is left
             async with asyncio.timeout(rules.remote_seconds):
                 await _tried(url, scheme, file, rules)
     except TimeoutError as error:
-        late = f"{shown_path(url)}: fetching it took more than {rules.remote_seconds:g} seconds (remote_seconds)"
+        late = f"{display_path(url)}: fetching it took more than {rules.remote_seconds:g} seconds (remote_seconds)"
         raise MediaError("REMOTE_TIMEOUT", late, retryable=True) from error
     except OSError as error:
         way = "running again resumes once there is room (TMPDIR, or a smaller remote_max_mb)"
         raise EnvironmentFailure(f"{path} cannot be written ({error.strerror}); {way}") from error
 
 
-def rules_of(path: str, rules: MediaRules) -> MediaRules:
+def rules_of(path: str, rules: MediaLimits) -> MediaLimits:
     """The rules for a local path: what was brought here need not lie in `root`."""
     brought = rules.allow_remote and str(Path(path).parent) == folder_of_this_process().path
     return replace(rules, root="") if brought else rules
 
 
-async def _tried(url: str, scheme: str, file: IO[bytes], rules: MediaRules) -> None:
+async def _tried(url: str, scheme: str, file: IO[bytes], rules: MediaLimits) -> None:
     for left in reversed(range(TRIES)):
         file.seek(0)
         file.truncate()
@@ -123,7 +123,7 @@ async def _tried(url: str, scheme: str, file: IO[bytes], rules: MediaRules) -> N
             return
 
 
-async def _from_server(url: str, file: IO[bytes], rules: MediaRules) -> None:
+async def _from_server(url: str, file: IO[bytes], rules: MediaLimits) -> None:
     import httpx2
 
     timeout = httpx2.Timeout(SILENCE)
@@ -158,8 +158,8 @@ def _readable(url: str) -> Iterator[None]:
     try:
         yield
     except (httpx2.InvalidURL, ValueError) as error:  # of names that no IDNA knows, and halves of surrogate pairs
-        why = shown_path(str(error))
-        raise MediaError("REMOTE_REFUSED", f"{shown_path(url)} is not fetched: it is no address ({why})") from error
+        why = display_path(str(error))
+        raise MediaError("REMOTE_REFUSED", f"{display_path(url)} is not fetched: it is no address ({why})") from error
 
 
 async def _request(client: httpx2.AsyncClient, url: str, there: httpx2.URL) -> httpx2.Request:
@@ -169,13 +169,13 @@ async def _request(client: httpx2.AsyncClient, url: str, there: httpx2.URL) -> h
         headers = {"Host": there.netloc.decode("ascii"), "Accept-Encoding": "identity"}
         name = {"sni_hostname": there.raw_host.decode("ascii")}
     if there.scheme not in ("http", "https") or not host:
-        raise MediaError("REMOTE_REFUSED", f"{shown_path(url)} is not fetched: it leads to an address that is not of the web")
+        raise MediaError("REMOTE_REFUSED", f"{display_path(url)} is not fetched: it leads to an address that is not of the web")
     if there.userinfo:
-        raise MediaError("REMOTE_REFUSED", f"{shown_path(url)} is not fetched: an address holds no user or password")
+        raise MediaError("REMOTE_REFUSED", f"{display_path(url)} is not fetched: an address holds no user or password")
     if port is None:
         port = 443 if there.scheme == "https" else 80
     if port not in _PORTS:
-        raise MediaError("REMOTE_REFUSED", f"{shown_path(url)} is not fetched: a port is a number from 1 to 65535")
+        raise MediaError("REMOTE_REFUSED", f"{display_path(url)} is not fetched: a port is a number from 1 to 65535")
     address = await _address(url, host, port)
     return client.build_request("GET", there.copy_with(host=address, fragment=None), headers=headers, extensions=name)
 
@@ -184,11 +184,11 @@ async def _address(url: str, host: str, port: int) -> str:
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, ValueError) as error:  # or no name that could be looked up
-        raise _failed(url, f"no host {shown_path(host)} is found") from error
+        raise _failed(url, f"no host {display_path(host)} is found") from error
     addresses = [str(place[0]) for *_, place in found]
     public = next(filter(is_public, addresses), None)
     if public is None:
-        raise MediaError("REMOTE_REFUSED", f"{shown_path(url)} is not fetched: {shown_path(host)} is in a private network")
+        raise MediaError("REMOTE_REFUSED", f"{display_path(url)} is not fetched: {display_path(host)} is in a private network")
     return public
 
 
@@ -213,7 +213,7 @@ _TRANSLATED = ipaddress.IPv6Network("64:ff9b::/96")
 """Addresses of IPv4 as a translating router writes them (RFC 6052)."""
 
 
-async def _save(url: str, response: httpx2.Response, file: IO[bytes], rules: MediaRules) -> None:
+async def _save(url: str, response: httpx2.Response, file: IO[bytes], rules: MediaLimits) -> None:
     status = response.status_code
     if status != 200:  # noqa: PLR2004  (OK)
         raise _failed(url, f"the server says {status}", retryable=status >= 500 or status in _TRY_AGAIN)  # noqa: PLR2004
@@ -226,7 +226,7 @@ async def _save(url: str, response: httpx2.Response, file: IO[bytes], rules: Med
         await asyncio.to_thread(room.write, chunk)
 
 
-async def _from_bucket(url: str, scheme: str, file: IO[bytes], rules: MediaRules) -> None:
+async def _from_bucket(url: str, scheme: str, file: IO[bytes], rules: MediaLimits) -> None:
     stop = threading.Event()
     try:
         await asyncio.to_thread(_copy_from_bucket, url, scheme, _Room(url, file, rules), stop.is_set)
@@ -246,7 +246,7 @@ def _copy_from_bucket(url: str, scheme: str, room: _Room, stopped: Callable[[], 
     except (MediaError, _DiskFailed):
         raise
     except ImportError as error:
-        raise MediaError("REMOTE_FAILED", f"{shown_path(url)} cannot be fetched: {error}", retryable=True) from error
+        raise MediaError("REMOTE_FAILED", f"{display_path(url)} cannot be fetched: {error}", retryable=True) from error
     except FileNotFoundError as error:
         raise _failed(url, "there is no such object", retryable=False) from error
     except Exception as error:  # a foreign library's door; its words may hold keys
@@ -260,14 +260,14 @@ class _DiskFailed(OSError):
 class _Room:
     """Where a file goes, as long as it is not too large."""
 
-    def __init__(self, url: str, file: IO[bytes], rules: MediaRules) -> None:
+    def __init__(self, url: str, file: IO[bytes], rules: MediaLimits) -> None:
         self._url, self._file, self._most, self._size = url, file, rules.remote_bytes, 0
 
     def expect(self, size: int) -> None:
         """So many bytes are announced."""
         if size > self._most:
             sizes = f"{size} bytes, more than {self._most}"
-            raise MediaError("TOO_LARGE", f"{shown_path(self._url)} has {sizes} (remote_max_mb)")
+            raise MediaError("TOO_LARGE", f"{display_path(self._url)} has {sizes} (remote_max_mb)")
 
     def write(self, chunk: bytes) -> None:
         """Take more."""
@@ -280,7 +280,7 @@ class _Room:
 
 
 def _failed(url: str, why: str, *, retryable: bool = True) -> MediaError:
-    return MediaError("REMOTE_FAILED", f"{shown_path(url)} cannot be fetched: {why}", retryable=retryable)
+    return MediaError("REMOTE_FAILED", f"{display_path(url)} cannot be fetched: {why}", retryable=retryable)
 
 
 @cache

@@ -17,12 +17,12 @@ from av import VideoFrame
 from av.video.reformatter import Interpolation, VideoReformatter
 
 from juicecap.errors import MediaError
-from juicecap.media.rules import DEFAULT_RULES, MediaRules
+from juicecap.media.rules import DEFAULT_RULES, MediaLimits
 from juicecap.media.sampling import FrameSampling, most_frames, target_times
 from juicecap.media.video.probe import VideoInfo, info_of, open_video, oversize, refused_size
 from juicecap.media.video.reader import FrameReader, TimedFrame
-from juicecap.media.video.seek_planner import Walker
-from juicecap.sample import shown_path
+from juicecap.media.video.seek_planner import SeekPlanner
+from juicecap.sample import display_path
 
 SizeRule = Callable[[int, int, int], tuple[int, int]]
 """(frames, width, height) of the upright video to the (width, height) that is wanted."""
@@ -52,7 +52,7 @@ class Frames:
 
 
 def decode_frames(
-    path: str, sampling: FrameSampling, size: SizeRule, *, rules: MediaRules = DEFAULT_RULES, allocate: Allocate = in_memory
+    path: str, sampling: FrameSampling, size: SizeRule, *, rules: MediaLimits = DEFAULT_RULES, allocate: Allocate = in_memory
 ) -> Frames:
     """Decode the frames of `path` that `sampling` asks for, scaled to `size`, into what `allocate` gives.
 
@@ -75,7 +75,7 @@ def decode_frames(
             reader = FrameReader(*video)
             frames = _taken(reader, info_of(path, video, reader, rules), sampling, size, allocate, keep_to)
         if frames is None:
-            lost = f"{shown_path(path)}: not one frame can be decoded ({reader.unreadable} damaged packets)"
+            lost = f"{display_path(path)}: not one frame can be decoded ({reader.unreadable} damaged packets)"
             raise refused_size(path, rules) or MediaError("UNDECODABLE", lost)
     return frames
 
@@ -94,7 +94,7 @@ def _taken(
     wanted = size(most, info.width, info.height)
     scale, pixels = _scaler(info, wanted), allocate(most, *wanted[::-1])
     shown: list[float] = []
-    for time, frame in _distinct(Walker(reader), times):
+    for time, frame in _distinct(SeekPlanner(reader), times):
         keep_to(frame)
         if len(shown) == len(pixels):  # the header told too few
             pixels, before = allocate(len(times), *wanted[::-1]), pixels.copy()
@@ -106,7 +106,7 @@ def _taken(
     return Frames(pixels=pixels[: len(shown)], times=tuple(shown), info=info, unreadable=reader.unreadable)
 
 
-def _distinct(walker: Walker, times: list[float]) -> Iterator[TimedFrame]:
+def _distinct(walker: SeekPlanner, times: list[float]) -> Iterator[TimedFrame]:
     before = None
     for time in times:
         shown = walker.frame_at(time)

@@ -19,10 +19,10 @@ from av.video.stream import VideoStream
 
 from juicecap.errors import EnvironmentFailure, MediaError
 from juicecap.media.access.files import open_file
-from juicecap.media.rules import DEFAULT_RULES, MediaRules
+from juicecap.media.rules import DEFAULT_RULES, MediaLimits
 from juicecap.media.video.packets import packets, raise_memory_error
 from juicecap.media.video.reader import FrameReader, frame_rate
-from juicecap.sample import shown_path
+from juicecap.sample import display_path
 
 _NOT_FILMS = ("adf", "bin", "concat", "dash", "hls", "idf", "image2", "imf", "lavfi", "rtp", "rtsp", "sap", "sdp", "tty", "xbin")
 """Demuxers that make a film of a text: of what it would look like on a terminal, or of the files that it names."""
@@ -64,7 +64,7 @@ class VideoInfo:
     rotation: int
 
 
-def probe(path: str, rules: MediaRules = DEFAULT_RULES) -> VideoInfo:
+def probe(path: str, rules: MediaLimits = DEFAULT_RULES) -> VideoInfo:
     """Read a video's header.
 
     Raises:
@@ -77,7 +77,7 @@ def probe(path: str, rules: MediaRules = DEFAULT_RULES) -> VideoInfo:
 
 
 @contextmanager
-def open_video(path: str, rules: MediaRules = DEFAULT_RULES) -> Iterator[tuple[InputContainer, VideoStream]]:
+def open_video(path: str, rules: MediaLimits = DEFAULT_RULES) -> Iterator[tuple[InputContainer, VideoStream]]:
     """Open a file and its first video stream that is not a cover picture; FFmpeg's errors become `MediaError`s.
 
     Only plain files are opened, and nothing that they name: FFmpeg would take `http://…` or `concat:…` for a protocol, follow
@@ -95,11 +95,11 @@ def open_video(path: str, rules: MediaRules = DEFAULT_RULES) -> Iterator[tuple[I
         except av.error.FFmpegError as error:
             raise_memory_error(error)
             why = "" if isinstance(error, av.error.ArgumentError) else f" that can be read ({error.strerror})"
-            raise MediaError("UNREADABLE", f"{shown_path(path)} is not a video{why}") from error
+            raise MediaError("UNREADABLE", f"{display_path(path)} is not a video{why}") from error
 
 
 def info_of(
-    path: str, video: tuple[InputContainer, VideoStream], reader: FrameReader, rules: MediaRules = DEFAULT_RULES
+    path: str, video: tuple[InputContainer, VideoStream], reader: FrameReader, rules: MediaLimits = DEFAULT_RULES
 ) -> VideoInfo:
     """The facts about an open video from which `reader` has not taken a frame yet.
 
@@ -119,7 +119,7 @@ def info_of(
     duration = max(duration, 1 / reader.fps)
     if duration > (most := min(rules.max_seconds, LONGEST)):
         seconds = f"{duration:.0f} seconds, more than {most:g}"
-        raise MediaError("TOO_LARGE", f"{shown_path(path)} lasts {seconds} (media_max_seconds)")
+        raise MediaError("TOO_LARGE", f"{display_path(path)} lasts {seconds} (media_max_seconds)")
     return VideoInfo(
         duration=duration,
         fps=reader.fps,
@@ -131,7 +131,7 @@ def info_of(
     )
 
 
-def refused_size(path: str, rules: MediaRules) -> MediaError | None:
+def refused_size(path: str, rules: MediaLimits) -> MediaError | None:
     """Why nothing could be decoded, if it is that FFmpeg found a picture too large; it says so in its log only."""
     level, skipping = av.logging.get_level(), av.logging.get_skip_repeated()
     av.logging.set_level(av.logging.ERROR)
@@ -153,13 +153,13 @@ def refused_size(path: str, rules: MediaRules) -> MediaError | None:
     return next((oversize(path, *size, rules) for size in sizes if math.prod(size) > rules.max_pixels), None)
 
 
-def oversize(path: str, width: int, height: int, rules: MediaRules) -> MediaError:
+def oversize(path: str, width: int, height: int, rules: MediaLimits) -> MediaError:
     """The error of a video whose frames are too large."""
     sizes = f"{width}x{height}, more than {rules.max_pixels} pixels"
-    return MediaError("TOO_LARGE", f"{shown_path(path)} has frames of {sizes} (media_max_pixels)")
+    return MediaError("TOO_LARGE", f"{display_path(path)} has frames of {sizes} (media_max_pixels)")
 
 
-def _container(fd: int, rules: MediaRules) -> InputContainer:
+def _container(fd: int, rules: MediaLimits) -> InputContainer:
     """An open file, of which FFmpeg has decoded as much as it needs to know what is in it."""
     options = {**_OPTIONS, "fd": str(fd)}
     each: list[Any] = [_most(rules)] * _STREAMS_AT_OPENING  # PyAV's stub says `list[str]`
@@ -171,14 +171,14 @@ def _container(fd: int, rules: MediaRules) -> InputContainer:
         return av.open("fd:", metadata_errors="replace", options=options)
 
 
-def _most(rules: MediaRules) -> dict[str, str]:
+def _most(rules: MediaLimits) -> dict[str, str]:
     """What keeps a decoder of FFmpeg's from setting memory aside for pictures that are too large, whose margins it counts too."""
     return {"max_pixels": str(min(2 * rules.max_pixels + 2**20, _MOST_PIXELS))}
 
 
-def _video_stream(path: str, container: InputContainer, rules: MediaRules) -> VideoStream:
+def _video_stream(path: str, container: InputContainer, rules: MediaLimits) -> VideoStream:
     """The stream of the film, if its header breaks no rule."""
-    name = shown_path(path)
+    name = display_path(path)
     streams = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
     if not streams:
         raise MediaError("NO_VIDEO_STREAM", f"{name} has no video stream")
@@ -197,11 +197,11 @@ def _video_stream(path: str, container: InputContainer, rules: MediaRules) -> Vi
 
 
 def _sizeless(path: str) -> MediaError:
-    return MediaError("UNREADABLE", f"{shown_path(path)} does not say how large its pictures are")
+    return MediaError("UNREADABLE", f"{display_path(path)} does not say how large its pictures are")
 
 
-def _too_many_frames(path: str, frames: int, rules: MediaRules) -> MediaError:
-    return MediaError("TOO_LARGE", f"{shown_path(path)} has {frames} frames, more than {rules.max_frames} (media_max_frames)")
+def _too_many_frames(path: str, frames: int, rules: MediaLimits) -> MediaError:
+    return MediaError("TOO_LARGE", f"{display_path(path)} has {frames} frames, more than {rules.max_frames} (media_max_frames)")
 
 
 def _header_duration(container: InputContainer, stream: VideoStream) -> float | None:
@@ -215,7 +215,7 @@ def _header_duration(container: InputContainer, stream: VideoStream) -> float | 
     return container.duration / av.time_base - begin if container.duration else None
 
 
-def _measured_duration(path: str, rules: MediaRules) -> float:
+def _measured_duration(path: str, rules: MediaLimits) -> float:
     """Duration by reading all packets without decoding them, for files whose header has none."""
     first, last, count = None, 0, 0
     with open_video(path, rules) as (container, stream):

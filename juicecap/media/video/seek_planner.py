@@ -16,7 +16,7 @@ BLIND_SEEK_GAP = 4.0
 """Seconds to the next instant from which on a seek is tried where the index does not tell; doubled by each try in vain."""
 
 
-class Walker:
+class SeekPlanner:
     """`frame_at` takes instants that do not decrease."""
 
     def __init__(self, reader: FrameReader) -> None:
@@ -29,13 +29,13 @@ class Walker:
         """The frame on screen at `time` with its own time; None if nothing can be decoded."""
         reader = self._reader
         reader.wanted = time + TIME_TOLERANCE
-        if reader.upcoming and self._pays(reader.upcoming[0], time):
+        if reader.upcoming and self._seek_saves_work(reader.upcoming[0], time):
             self._skip_towards(reader.upcoming[0], time)
         while reader.upcoming and (self._current is None or reader.upcoming[0] <= reader.wanted):
             self._current = reader.advance()
         return self._current
 
-    def _pays(self, here: float, time: float) -> bool:
+    def _seek_saves_work(self, here: float, time: float) -> bool:
         """Whether a seek to `time` may save work."""
         wanted = time - self._lead
         key_frame = self._reader.indexed_key_frame(wanted)

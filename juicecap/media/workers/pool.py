@@ -21,14 +21,14 @@ from typing import Any
 from loguru import logger
 
 from juicecap.errors import EnvironmentFailure, MediaError
-from juicecap.media.picture import Picture
-from juicecap.media.rules import DEFAULT_RULES, MediaRules
+from juicecap.media.picture import MediaFrames
+from juicecap.media.rules import DEFAULT_RULES, MediaLimits
 from juicecap.media.sampling import FrameSampling
 from juicecap.media.sizes import FrameSizes
 from juicecap.media.video.probe import VideoInfo
 from juicecap.media.workers.shared_frames import mapped
 from juicecap.media.workers.worker_process import WorkerEnded, WorkerProcess
-from juicecap.sample import shown_path
+from juicecap.sample import display_path
 
 TRIES = 2
 
@@ -63,12 +63,12 @@ class DecodePool:
         self._closed = False
 
     async def picture(
-        self, kind: str, path: str, sampling: FrameSampling, sizes: FrameSizes, rules: MediaRules = DEFAULT_RULES
-    ) -> Picture:
-        """As `load_picture`; the pixels are writable and this process's own.
+        self, kind: str, path: str, sampling: FrameSampling, sizes: FrameSizes, rules: MediaLimits = DEFAULT_RULES
+    ) -> MediaFrames:
+        """As `load_frames`; the pixels are writable and this process's own.
 
         Raises:
-            MediaError: as `load_picture`; `DECODE_TIMEOUT`, `DECODER_CRASHED`, or `TOO_LARGE` for want of memory.
+            MediaError: as `load_frames`; `DECODE_TIMEOUT`, `DECODER_CRASHED`, or `TOO_LARGE` for want of memory.
             EnvironmentFailure: no worker can be started, something that the system has run out of, or a closed pool.
         """
         job = {"do": "picture", "kind": kind, "sampling": asdict(sampling), "sizes": asdict(sizes)}
@@ -76,16 +76,16 @@ class DecodePool:
         facts = reply["picture"]
         try:
             if fd is None:
-                raise EnvironmentFailure(f"{shown_path(path)}: its frames cannot be taken over (too many open files)")
+                raise EnvironmentFailure(f"{display_path(path)}: its frames cannot be taken over (too many open files)")
             pixels = mapped(fd, facts.pop("shape"))
         except OSError as error:
-            raise EnvironmentFailure(f"{shown_path(path)}: its frames cannot be taken over ({error.strerror})") from error
+            raise EnvironmentFailure(f"{display_path(path)}: its frames cannot be taken over ({error.strerror})") from error
         finally:
             if fd is not None:
                 os.close(fd)
-        return Picture(pixels=pixels, **facts | {"times": tuple(facts["times"])})
+        return MediaFrames(pixels=pixels, **facts | {"times": tuple(facts["times"])})
 
-    async def probe(self, path: str, rules: MediaRules = DEFAULT_RULES) -> VideoInfo:
+    async def probe(self, path: str, rules: MediaLimits = DEFAULT_RULES) -> VideoInfo:
         """As `juicecap.media.video.probe.probe`, with the errors of `picture`."""
         reply, _ = await self._answer({"do": "probe"}, path, rules)
         return VideoInfo(**reply["info"])
@@ -101,14 +101,14 @@ class DecodePool:
         while (self._busy or self._some_left()) and time.monotonic() < deadline:
             await asyncio.sleep(0.005)
 
-    async def _answer(self, job: dict[str, Any], path: str, rules: MediaRules) -> tuple[dict[str, Any], int | None]:
+    async def _answer(self, job: dict[str, Any], path: str, rules: MediaLimits) -> tuple[dict[str, Any], int | None]:
         folder = None if Path(path).is_absolute() else str(Path.cwd())
         limits = {"cpu_seconds": self._cpu_seconds, "memory": self._memory}
         job |= {"path": path, "folder": folder, "rules": asdict(rules), **limits}
         async with self._turns:
             reply, fd = await self._tried(job, path)
         if "traceback" in reply:
-            logger.info("{}: an unexpected exception in a decoding process\n{}", shown_path(path), reply["traceback"])
+            logger.info("{}: an unexpected exception in a decoding process\n{}", display_path(path), reply["traceback"])
         if "error" in reply:
             raise MediaError(**reply["error"])
         if "environment" in reply:
@@ -125,7 +125,7 @@ class DecodePool:
             except TimeoutError:
                 self._drop(worker)
                 limit = f"{self._wall_seconds:g} seconds"
-                failure = MediaError("DECODE_TIMEOUT", f"{shown_path(path)}: reading it took more than {limit}")
+                failure = MediaError("DECODE_TIMEOUT", f"{display_path(path)}: reading it took more than {limit}")
             except WorkerEnded as end:
                 self._drop(worker)
                 crashes += end.status != -signal.SIGPROF
@@ -144,8 +144,8 @@ class DecodePool:
     def _failure(self, path: str, end: WorkerEnded, *, twice: bool) -> MediaError:
         if end.status == -signal.SIGPROF:
             limit = f"{self._cpu_seconds:g} CPU seconds"
-            return MediaError("DECODE_TIMEOUT", f"{shown_path(path)}: reading it took more than {limit}")
-        return MediaError("DECODER_CRASHED", f"{shown_path(path)}: the decoder crashed ({end})" + ", twice" * twice)
+            return MediaError("DECODE_TIMEOUT", f"{display_path(path)}: reading it took more than {limit}")
+        return MediaError("DECODER_CRASHED", f"{display_path(path)}: the decoder crashed ({end})" + ", twice" * twice)
 
     async def _worker(self, *, fresh: bool) -> WorkerProcess:
         self._refuse_if_closed()

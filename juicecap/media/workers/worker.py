@@ -33,13 +33,13 @@ from typing import Any
 import av.subtitles.stream  # noqa: F401  (PyAV imports it with the first file, when memory is limited already)
 
 from juicecap.errors import EnvironmentFailure, MediaError, causes
-from juicecap.media.load import load_picture
-from juicecap.media.rules import MediaRules
+from juicecap.media.load import load_frames
+from juicecap.media.rules import MediaLimits
 from juicecap.media.sampling import FrameSampling
 from juicecap.media.sizes import FrameSizes
 from juicecap.media.video.probe import probe
 from juicecap.media.workers.shared_frames import NoRoom, SharedFrames
-from juicecap.sample import shown_path
+from juicecap.sample import display_path
 
 Message = dict[str, Any]
 
@@ -74,7 +74,7 @@ def main(fd: int) -> None:
         try:
             frames = SharedFrames()
         except OSError as error:  # of which the medium knows nothing
-            _send(channel, line_of(_no_room_now(shown_path(job["path"]), error)), [])
+            _send(channel, line_of(_no_room_now(display_path(job["path"]), error)), [])
             continue
         with closing(frames):
             _limit_memory(own + job["memory"])
@@ -91,14 +91,14 @@ def line_of(message: Message) -> bytes:
 
 def answer(job: Message, frames: SharedFrames) -> Message:
     """Do a job, with the pixels in `frames`, whatever may come of it."""
-    path, rules = job["path"], MediaRules(**job["rules"])
+    path, rules = job["path"], MediaLimits(**job["rules"])
     try:
         if job["folder"]:
             os.chdir(job["folder"])
         if job["do"] == "probe":
             return {"info": asdict(probe(path, rules))}
         sampling, sizes = FrameSampling(**job["sampling"]), FrameSizes.from_plain(job["sizes"])
-        picture = load_picture(job["kind"], path, sampling, sizes, rules=rules, allocate=frames.allocate)
+        picture = load_frames(job["kind"], path, sampling, sizes, rules=rules, allocate=frames.allocate)
     except Exception as error:  # noqa: BLE001  # the door to the pool, which raises it again
         return _failure(error, path, job["memory"])
     facts = {"times": picture.times, "duration": picture.duration, "unreadable": picture.unreadable}
@@ -106,7 +106,7 @@ def answer(job: Message, frames: SharedFrames) -> Message:
 
 
 def _failure(error: Exception, path: str, memory: int) -> Message:
-    name = shown_path(path)
+    name = display_path(path)
     if isinstance(error, MediaError):
         return {"error": {"code": error.code, "message": error.message, "retryable": error.retryable}}
     if isinstance(error, EnvironmentFailure):
@@ -118,7 +118,7 @@ def _failure(error: Exception, path: str, memory: int) -> Message:
         return {"error": {"code": "TOO_LARGE", "message": f"{name}: {need}", "retryable": True}}
     if isinstance(error, OSError) and error.errno in _NO_ROOM:
         return _no_room_now(name, error)
-    told = shown_path(f"the decoder fails with {type(error).__name__}: {error}".partition("\n")[0])
+    told = display_path(f"the decoder fails with {type(error).__name__}: {error}".partition("\n")[0])
     failure = {"code": "DECODER_CRASHED", "message": f"{name}: {told}", "retryable": False}
     return {"error": failure, "traceback": "".join(traceback.format_exception(error))}
 

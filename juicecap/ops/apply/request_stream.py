@@ -13,9 +13,9 @@ from juicecap.sample import Sample
 from juicecap.vlm.base import Limits, ModelSettings, Outcome, Request
 from juicecap.vlm.journal import Journal
 from juicecap.vlm.pipeline import core
-from juicecap.vlm.pipeline.window import Ticket, Window
+from juicecap.vlm.pipeline.window import PendingSample, Window
 
-Plan = Callable[[Sample], Sequence[Request] | SampleError]
+RequestPlanner = Callable[[Sample], Sequence[Request] | SampleError]
 """What to ask about a sample, or why nothing can be asked."""
 
 _COUNTED_AT_ONCE = 64
@@ -31,7 +31,7 @@ class Forecast:
     whole: bool
 
 
-def forecast(samples: Iterable[Sample], plan: Plan, limits: Limits, journal: Journal, seconds: float) -> Forecast:
+def forecast(samples: Iterable[Sample], plan: RequestPlanner, limits: Limits, journal: Journal, seconds: float) -> Forecast:
     """Count what the journal knows about these samples, for so many seconds at most.
 
     The count is exact but for two things, which make less to be asked than it says: clips that the journal met under other
@@ -57,13 +57,13 @@ def identify(models: Sequence[ModelSettings], max_tokens: int, journal: Journal 
         ModelError: one can never answer, or holds no prompt beside `max_tokens`.
         EnvironmentFailure: one is not there.
     """
-    for abilities in core.identify(models, journal):
-        if abilities.context:
-            abilities.context.check_answer(max_tokens)
+    for capabilities in core.identify(models, journal):
+        if capabilities.context:
+            capabilities.context.check_answer(max_tokens)
 
 
-def answered(
-    samples: Iterable[Sample], plan: Plan, limits: Limits, journal: Journal | None = None
+def stream_outcomes(
+    samples: Iterable[Sample], plan: RequestPlanner, limits: Limits, journal: Journal | None = None
 ) -> Iterator[tuple[Sample, list[Outcome] | SampleError]]:
     """Each sample with the outcomes of its requests, or with the error of its plan; in order. What `journal` knows is not asked.
 
@@ -74,7 +74,7 @@ def answered(
     """
     source = iter(samples)
     with core.window(limits, journal) as window:
-        under_way: deque[tuple[Sample, Ticket | SampleError]] = deque()
+        under_way: deque[tuple[Sample, PendingSample | SampleError]] = deque()
         more = True
         while more or under_way:
             while more and window.has_room(len(under_way)):
@@ -95,5 +95,5 @@ def answered(
                 yield sample, sent.outcomes()
 
 
-def _sent(window: Window, planned: Sequence[Request] | SampleError) -> Ticket | SampleError:
+def _sent(window: Window, planned: Sequence[Request] | SampleError) -> PendingSample | SampleError:
     return planned if isinstance(planned, SampleError) else window.submit(planned)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Tokens:
+class SpecialTokens:
     """The special tokens of a recipe."""
 
     video: str
@@ -52,14 +52,14 @@ class Chunk:
     """What is left without special tokens."""
     videos: tuple[str, ...]
 
-    def rewritten(self, captions: Sequence[str], tokens: Tokens) -> str:
+    def rewritten(self, captions: Sequence[str], tokens: SpecialTokens) -> str:
         """Its special tokens alone, each video token followed by its caption, and the token that ends a chunk."""
         left = iter(captions)
         body = "".join(f"{token} {next(left)} " if token == tokens.video else token for token in self.tokens)
         return body + tokens.end_of_chunk
 
 
-def split_chunks(text: str, videos: Sequence[str], tokens: Tokens) -> list[Chunk]:
+def split_chunks(text: str, videos: Sequence[str], tokens: SpecialTokens) -> list[Chunk]:
     """The chunks of a text that has a video token for at most each of `videos`; chunks without one are dropped."""
     chunks, left = [], iter(videos)
     for part in text.split(tokens.end_of_chunk):
@@ -70,7 +70,7 @@ def split_chunks(text: str, videos: Sequence[str], tokens: Tokens) -> list[Chunk
     return chunks
 
 
-def one_chunk(text: str, videos: Sequence[str], tokens: Tokens) -> Chunk:
+def one_chunk(text: str, videos: Sequence[str], tokens: SpecialTokens) -> Chunk:
     """All videos as one chunk, however many video tokens the text has; its image and audio tokens stay, in front."""
     others = [token for token in tokens.pattern().findall(text) if token in (tokens.image, tokens.audio)]
     return Chunk((*others, *(tokens.video,) * len(videos)), tokens.stripped(text), tuple(videos))

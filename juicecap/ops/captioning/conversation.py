@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from juicecap.errors import SampleError
-from juicecap.sample import json_in_cell, shown
+from juicecap.sample import json_in_cell, short_repr
 
 Kind = Literal["image", "video"]
 
@@ -74,7 +74,7 @@ def read_conversation(value: object, column: str) -> Conversation:
     human = next((place for place, speaker in enumerate(speakers) if speaker in _HUMAN), None)
     others = [speaker for speaker in speakers if speaker not in _SYSTEM]
     if human is None and others:
-        raise SampleError("BAD_CONVERSATION", f"column {column!r} has a turn of {shown(others[0])} and none of a human")
+        raise SampleError("BAD_CONVERSATION", f"column {column!r} has a turn of {short_repr(others[0])} and none of a human")
     texts = [_text(turn, column) for turn in turns]
     media = [each for turn, speaker in zip(turns, speakers, strict=True) if speaker in _HUMAN for each in _media(turn, column)]
     return Conversation(
@@ -103,10 +103,10 @@ def _turns(value: object, column: str) -> list[Mapping[str, Any]]:
     if value is None or value == "":
         return []
     if not isinstance(value, list | tuple):
-        raise SampleError("BAD_CONVERSATION", f"column {column!r} holds {shown(value)}, not a list of turns")
+        raise SampleError("BAD_CONVERSATION", f"column {column!r} holds {short_repr(value)}, not a list of turns")
     for turn in value:
         if not isinstance(turn, Mapping):
-            raise SampleError("BAD_CONVERSATION", f"column {column!r} holds {shown(turn)} where a turn should be")
+            raise SampleError("BAD_CONVERSATION", f"column {column!r} holds {short_repr(turn)} where a turn should be")
     return list(value)
 
 
@@ -117,7 +117,7 @@ def _keys(turn: Mapping[str, Any]) -> tuple[str, str]:
 def _speaker(turn: Mapping[str, Any], column: str) -> str:
     speaker = turn.get(_keys(turn)[0])
     if not isinstance(speaker, str):
-        raise SampleError("BAD_CONVERSATION", f"column {column!r} has a turn that names no speaker: {shown(dict(turn))}")
+        raise SampleError("BAD_CONVERSATION", f"column {column!r} has a turn that names no speaker: {short_repr(dict(turn))}")
     return speaker
 
 
@@ -129,7 +129,7 @@ def _text(turn: Mapping[str, Any], column: str) -> str:
         return "\n".join(each["text"] for each in value if _is_text(each))
     if value is None:
         return ""
-    raise SampleError("BAD_CONVERSATION", f"column {column!r} has a turn that holds {shown(value)}, not a text")
+    raise SampleError("BAD_CONVERSATION", f"column {column!r} has a turn that holds {short_repr(value)}, not a text")
 
 
 def _is_text(part: object) -> bool:
@@ -147,7 +147,7 @@ def _media(turn: Mapping[str, Any], column: str) -> list[Medium]:
         elif isinstance(part, Mapping) and isinstance(part.get("type"), str) and part["type"] in _PARTS:
             found.append(Medium(_PARTS[part["type"]], _path(part, column)))
         else:
-            raise SampleError("BAD_CONVERSATION", f"column {column!r} holds {shown(part)} where a part of a turn should be")
+            raise SampleError("BAD_CONVERSATION", f"column {column!r} holds {short_repr(part)} where a part of a turn should be")
     return found
 
 
@@ -163,9 +163,9 @@ def _path(part: Mapping[str, Any], column: str) -> str | None:
     if named is None or named == "":
         return None
     if not isinstance(named, str):
-        raise SampleError("BAD_CONVERSATION", f"column {column!r} holds {shown(named)} where a path should be")
+        raise SampleError("BAD_CONVERSATION", f"column {column!r} holds {short_repr(named)} where a path should be")
     if named.startswith("data:"):
-        raise SampleError("BAD_CONVERSATION", f"column {column!r} holds {shown(named)}; write it to a file and name that")
+        raise SampleError("BAD_CONVERSATION", f"column {column!r} holds {short_repr(named)}; write it to a file and name that")
     return named.removeprefix("file://")
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from juicecap.data.writing.lines import json_text
 from juicecap.errors import SampleError
-from juicecap.sample import Sample, shown
+from juicecap.sample import Sample, short_repr
 
 
 def template_columns(template: str) -> tuple[str, ...]:
@@ -48,4 +48,4 @@ def _written(name: str, value: Any) -> str:
     try:
         return json_text(value) if isinstance(value, bool | float | list | dict) else str(value)
     except (TypeError, ValueError, RecursionError) as error:
-        raise SampleError("BAD_VALUE", f"the prompt names the column {name!r}, which holds {shown(value)}") from error
+        raise SampleError("BAD_VALUE", f"the prompt names the column {name!r}, which holds {short_repr(value)}") from error

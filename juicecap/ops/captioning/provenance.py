@@ -9,7 +9,7 @@ from dataclasses import asdict
 from typing import Any
 
 from juicecap.errors import SampleError
-from juicecap.sample import Sample, json_in_cell, sample_name, shown
+from juicecap.sample import Sample, json_in_cell, sample_name, short_repr
 from juicecap.vlm.base import Answer, Outcome, Request
 
 PROVENANCE = [
@@ -54,7 +54,9 @@ def entries_of(sample: Sample, column: str) -> list[Any]:
     if value is None or value == "":
         return []
     if not isinstance(value, list | tuple):
-        raise SampleError("BAD_PROVENANCE", f"column {column!r} holds {shown(value)}, not a list: name another provenance_field")
+        raise SampleError(
+            "BAD_PROVENANCE", f"column {column!r} holds {short_repr(value)}, not a list: name another provenance_field"
+        )
     return list(value)
 
 

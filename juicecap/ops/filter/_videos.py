@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
-from juicecap.media.rules import MediaRules
+from juicecap.media.rules import MediaLimits
 from juicecap.sample import Sample, media_paths
 from juicecap.vlm.base import Limits
 from juicecap.vlm.pipeline import core
@@ -17,7 +17,7 @@ AnyOrAll = Literal["any", "all"]
 
 
 def videos_pass(
-    sample: Sample, video_key: str, any_or_all: AnyOrAll, passes: Callable[[VideoInfo], bool], rules: MediaRules
+    sample: Sample, video_key: str, any_or_all: AnyOrAll, passes: Callable[[VideoInfo], bool], rules: MediaLimits
 ) -> bool:
     """Whether any, or all, of a sample's videos pass. A sample without videos passes.
 

@@ -10,7 +10,7 @@ from jsonargparse.typing import NonNegativeInt
 from juicecap.errors import SampleError
 from juicecap.ops.base import Filter
 from juicecap.ops.options.numbers import Length
-from juicecap.sample import Sample, shown
+from juicecap.sample import Sample, short_repr
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,5 +36,5 @@ class TextLengthFilter(Filter):
         """Whether the text's length is in the range."""
         text = sample.get(self.text_key)
         if text is not None and not isinstance(text, str):
-            raise SampleError("BAD_TEXT", f"column {self.text_key!r} holds {shown(text)}, not a text")
+            raise SampleError("BAD_TEXT", f"column {self.text_key!r} holds {short_repr(text)}, not a text")
         return bool(self.min_len <= len(text or "") <= self.max_len)

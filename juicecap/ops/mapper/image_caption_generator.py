@@ -55,7 +55,7 @@ class ImageCaptionGenerator(CaptionedColumn, Mapper):
         """See `CaptionedColumn.shown`."""
         return media_parts(sample, {"image": self.input_modal_key}, self._conversation(sample))
 
-    def outside_state(self) -> str:
+    def external_fingerprint(self) -> str:
         """See `Op.outside_state`."""
         return self.model_state()
 

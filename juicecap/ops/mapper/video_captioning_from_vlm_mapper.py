@@ -13,14 +13,14 @@ from typing import Any, ClassVar, Literal, NamedTuple
 from juicecap.errors import SampleError
 from juicecap.notice import say_once
 from juicecap.ops.base import Mapper
-from juicecap.ops.captioning.chunks import Chunk, Tokens, one_chunk, split_chunks
+from juicecap.ops.captioning.chunks import Chunk, SpecialTokens, one_chunk, split_chunks
 from juicecap.ops.captioning.provenance import PROVENANCE, entries_of, provenance, with_provenance
 from juicecap.ops.captioning.similarity import most_similar
 from juicecap.ops.options.common_options import column_clashes
 from juicecap.ops.options.model_options import ModelOptions
 from juicecap.ops.options.numbers import Candidates
 from juicecap.ops.options.types import NOT_EMPTY
-from juicecap.sample import LONGEST_TEXT, Sample, media_paths, shown
+from juicecap.sample import LONGEST_TEXT, Sample, media_paths, short_repr
 from juicecap.vlm.base import Answer, Message, Outcome, Part, Request
 
 DEFAULT_PROMPT = "\nDescribe the input video in 1-2 sentences.\n"
@@ -82,7 +82,7 @@ class VideoCaptioningFromVLMMapper(ModelOptions, Mapper):
         """See `Op.media_columns`."""
         return (self.video_key,)
 
-    def outside_state(self) -> str:
+    def external_fingerprint(self) -> str:
         """See `Op.outside_state`."""
         return self.model_state()
 
@@ -101,7 +101,7 @@ class VideoCaptioningFromVLMMapper(ModelOptions, Mapper):
             written[self.provenance_field] = PROVENANCE
         return written
 
-    def doubts(self, sample: Sample) -> Sequence[tuple[str, str]]:
+    def sample_warnings(self, sample: Sample) -> Sequence[tuple[str, str]]:
         """See `Op.doubts`."""
         if self.keep_candidate_mode != "similar_one_simhash" or self.caption_num == 1:
             return ()
@@ -146,15 +146,15 @@ class VideoCaptioningFromVLMMapper(ModelOptions, Mapper):
         return (self.text_update_strategy or ("keep_origin" if self.caption_field else "rewrite")) == "rewrite"
 
     @property
-    def _tokens(self) -> Tokens:
-        return Tokens(self.video_special_token, self.image_special_token, self.audio_special_token, self.eoc_special_token)
+    def _tokens(self) -> SpecialTokens:
+        return SpecialTokens(self.video_special_token, self.image_special_token, self.audio_special_token, self.eoc_special_token)
 
     def _chunks(self, sample: Sample) -> list[Chunk]:
         videos, text = media_paths(sample, self.video_key), sample.get(self.text_key)
         if not videos:
             return []
         if text is not None and not isinstance(text, str):
-            raise SampleError("BAD_TEXT", f"column {self.text_key!r} holds {shown(text)}, not a text")
+            raise SampleError("BAD_TEXT", f"column {self.text_key!r} holds {short_repr(text)}, not a text")
         text = text or ""
         if len(text) > LONGEST_TEXT:
             raise SampleError("TOO_LONG", f"column {self.text_key!r} has {len(text):,} characters, more than {LONGEST_TEXT:,}")

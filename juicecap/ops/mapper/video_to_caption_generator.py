@@ -63,7 +63,7 @@ class VideoToCaptionGenerator(CaptionedColumn, Mapper):
         """See `CaptionedColumn.shown`."""
         return media_parts(sample, {"image": self.input_image_key, "video": self.input_video_key}, self._conversation(sample))
 
-    def outside_state(self) -> str:
+    def external_fingerprint(self) -> str:
         """See `Op.outside_state`."""
         return self.model_state()
 

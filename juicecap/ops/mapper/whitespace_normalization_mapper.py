@@ -8,7 +8,7 @@ from typing import Any
 
 from juicecap.errors import SampleError
 from juicecap.ops.base import Mapper
-from juicecap.sample import Sample, shown
+from juicecap.sample import Sample, short_repr
 from juicecap.vlm.base import Outcome
 
 _SPACES = [*map(chr, range(0x2000, 0x200E)), *"\t\u0084\u00a0\u202f\u205f\u2060\u3000\ufffc"]
@@ -35,5 +35,5 @@ class WhitespaceNormalizationMapper(Mapper):
         if text is None:
             return [sample]
         if not isinstance(text, str):
-            raise SampleError("BAD_TEXT", f"column {self.text_key!r} holds {shown(text)}, not a text")
+            raise SampleError("BAD_TEXT", f"column {self.text_key!r} holds {short_repr(text)}, not a text")
         return [{**sample, self.text_key: text.strip().translate(_TO_SPACE)}]

@@ -5,19 +5,19 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 
-from juicecap.media.rules import DEFAULT_RULES, MediaRules
+from juicecap.media.rules import DEFAULT_RULES, MediaLimits
 from juicecap.naming import unnameable
 from juicecap.ops.options.numbers import Amount, Megabytes, Pixels, Seconds
 from juicecap.ops.options.run_options import RUN_ONLY
 from juicecap.ops.options.types import NOT_EMPTY
-from juicecap.sample import shown_path
+from juicecap.sample import display_path
 
 
 def root_problems(settings: object) -> list[tuple[str, str]]:
     """What is wrong with the `media_root` of settings that have one, as (parameter, sentence) pairs."""
     root = getattr(settings, "media_root", None) or ""
     why = "cannot be a path: it holds a null character" if "\0" in root else unnameable(root)
-    return [("media_root", f"media_root: {shown_path(root)} {why}")] if why else []
+    return [("media_root", f"media_root: {display_path(root)} {why}")] if why else []
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,9 +41,9 @@ class MediaOptions:
     remote_seconds: Seconds = field(default=DEFAULT_RULES.remote_seconds, metadata=RUN_ONLY)
     """Seconds that fetching a file may take; .inf: no limit."""
 
-    def media_rules(self) -> MediaRules:
+    def media_rules(self) -> MediaLimits:
         """These parameters in the words of `media`."""
-        return MediaRules(
+        return MediaLimits(
             max_pixels=self.media_max_pixels,
             max_frames=self.media_max_frames,
             max_seconds=self.media_max_seconds,

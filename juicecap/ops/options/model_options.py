@@ -15,7 +15,7 @@ from juicecap.ops.options import dataflow_aliases as serving_names
 from juicecap.ops.options.media_options import MediaOptions
 from juicecap.ops.options.numbers import Cores, Enlarged, FrameRate, Frames, Megabytes, Moment, Pixels, Requests, Seconds, Seed
 from juicecap.ops.options.run_options import IGNORED, RUN_ONLY
-from juicecap.sample import LONGEST_TEXT, shown
+from juicecap.sample import LONGEST_TEXT, short_repr
 from juicecap.vlm import sampling_params as sampling
 from juicecap.vlm.backends import model_params
 from juicecap.vlm.base import Limits, Message, ModelSettings, Request, Sampling, canonical_json
@@ -167,7 +167,7 @@ class ModelOptions(MediaOptions):
             if len(part.value) > LONGEST_TEXT:
                 raise SampleError("TOO_LONG", f"the prompt has {len(part.value):,} characters, more than {LONGEST_TEXT:,}")
             if valid(part.value) != part.value:
-                told = f"the prompt {shown(part.value)} has half of a surrogate pair, which is no character"
+                told = f"the prompt {short_repr(part.value)} has half of a surrogate pair, which is no character"
                 raise SampleError("BAD_TEXT", told)
         return Request(
             model=self._model(),

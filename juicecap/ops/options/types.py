@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from juicecap.sample import shown
+from juicecap.sample import short_repr
 
 NOT_EMPTY: Mapping[str, Any] = {"not_empty": True}
 """Metadata of a field that takes a path, a column or a restriction: an empty text, as an empty variable gives it, is none."""
@@ -147,7 +147,7 @@ def type_problems(settings: Any) -> list[tuple[str, str]]:
     hints = _hints(type(settings))
     values = {each.name: getattr(settings, each.name) for each in fields(settings)}
     found = [
-        (name, f"{name} must be {expected(value, hints[name])}, not {shown(value)}")
+        (name, f"{name} must be {expected(value, hints[name])}, not {short_repr(value)}")
         for name, value in values.items()
         if not fits(value, hints[name])
     ]

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from juicecap.ops import schema
 from juicecap.recipe.problems import Problem, suggestion
 from juicecap.recipe.types import Recipe, Step
-from juicecap.recipe.yaml.values import Trail
+from juicecap.recipe.yaml.values import KeyPath
 
 SHOWN_COLUMNS = 8
 """Columns that a message lists."""
@@ -42,7 +42,7 @@ def taken_columns(recipe: Recipe, columns: Iterable[str]) -> list[Problem]:
 
 def problem_of(recipe: Recipe, step: Step, parameter: str, message: str, hint: str = "") -> Problem:
     """A problem with an op's parameter, where that was set: in its block, else at the top level, else nowhere (the op's name)."""
-    own: Trail = ("process", step.index, step.name)
+    own: KeyPath = ("process", step.index, step.name)
     top = "text_keys" if parameter == "text_key" else parameter
     message = f"{step.name}: {message}"
     for key in schema.written_as(type(step.op), step.settings, parameter, message):

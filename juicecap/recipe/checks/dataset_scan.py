@@ -17,7 +17,7 @@ from juicecap.data.source.text import csv_table, file_list, json_list, jsonl
 from juicecap.errors import SampleError
 from juicecap.naming import unnameable
 from juicecap.recipe.types import Recipe, Step
-from juicecap.sample import ORIGIN, is_remote, media_paths, shown_path
+from juicecap.sample import ORIGIN, display_path, is_remote, media_paths
 
 READERS: dict[str, Callable[[Path], Iterator[Record]]] = {
     "csv": csv_table.records,
@@ -55,7 +55,7 @@ class MediaCount:
 
 
 @dataclass
-class Doubt:
+class RowWarning:
     """What an op would say of rows: in how many of those looked at, and the first of them."""
 
     rows: int = 0
@@ -68,15 +68,15 @@ class Doubt:
 
 
 @dataclass
-class Sight:
+class DatasetScan:
     """What was seen."""
 
     rows: int = 0
     columns: dict[str, None] = field(default_factory=dict)
     media: dict[str, MediaCount] = field(default_factory=dict)
-    doubts: dict[tuple[int, str, str], Doubt] = field(default_factory=dict)
+    sample_warnings: dict[tuple[int, str, str], RowWarning] = field(default_factory=dict)
     """By the op's position in the recipe's steps, the parameter (empty: the row itself fails) and the sentence."""
-    broken: Doubt = field(default_factory=Doubt)
+    broken: RowWarning = field(default_factory=RowWarning)
     """Rows that cannot be read."""
     complete: bool = False
     """Whether all rows were looked at."""
@@ -86,7 +86,7 @@ class Sight:
     """Whether every row has the columns of the first one, as in a table with a header."""
 
 
-def look(recipe: Recipe, format_: str, budget: float) -> Sight:
+def look(recipe: Recipe, format_: str, budget: float) -> DatasetScan:
     """Look at the dataset for `budget` seconds, and at one row at least.
 
     Raises:
@@ -97,7 +97,7 @@ def look(recipe: Recipe, format_: str, budget: float) -> Sight:
     for name, module in (("files", file_list), ("folder", folder), ("metadata", metadata)):
         readers[name] = partial(module.records, options=Options(**keys))
     if format_ not in readers:
-        return Sight()
+        return DatasetScan()
     deadline = time.monotonic() + budget
     path = Path(recipe.dataset_path)
     if format_ == "metadata":
@@ -106,7 +106,7 @@ def look(recipe: Recipe, format_: str, budget: float) -> Sight:
     columns = dict.fromkeys(column for step in recipe.steps for column in step.op.media_columns())
     fixed = format_ in ("csv", "tsv", "folder")
     remote = any(getattr(step.op, "allow_remote", False) for step in recipe.steps)
-    sight = Sight(readable=True, fixed=fixed, media={each: MediaCount(each, remote=remote) for each in columns})
+    sight = DatasetScan(readable=True, fixed=fixed, media={each: MediaCount(each, remote=remote) for each in columns})
     asked = _first_steps(recipe)
     for record in readers[format_](path):
         if sight.rows and time.monotonic() > deadline:
@@ -132,19 +132,19 @@ def _first_steps(recipe: Recipe) -> list[tuple[int, Step]]:
         if step.index != place or not type(step.op).__module__.startswith("juicecap."):
             break
         found.append((place, step))
-        if step.op.asks():
+        if step.op.uses_model():
             break
     return found
 
 
-def _doubt(sample: dict[str, Any], where: str, place: int, step: Step, sight: Sight) -> None:
+def _doubt(sample: dict[str, Any], where: str, place: int, step: Step, sight: DatasetScan) -> None:
     try:
         step.op.requests(sample)
-        sentences = step.op.doubts(sample)
+        sentences = step.op.sample_warnings(sample)
     except SampleError as error:
         sentences = [] if error.code in TOLD_BY_MEDIA else [("", f"{error.code}: {error.message}")]
     for parameter, sentence in sentences:
-        doubt = sight.doubts.setdefault((place, parameter, sentence if parameter else ""), Doubt())
+        doubt = sight.sample_warnings.setdefault((place, parameter, sentence if parameter else ""), RowWarning())
         doubt.count(where if parameter else f"{where}: {sentence}")
 
 
@@ -162,8 +162,8 @@ def _count(sample: dict[str, Any], where: str, media: MediaCount, deadline: floa
         media.seen += 1
         if is_remote(path):
             if not media.remote:
-                media.failed(f"{where}: {shown_path(path)} is an address, and remote media are off (allow_remote)")
+                media.failed(f"{where}: {display_path(path)} is an address, and remote media are off (allow_remote)")
         elif why := unnameable(path):
-            media.failed(f"{where}: {shown_path(path)} {why}")
+            media.failed(f"{where}: {display_path(path)} {why}")
         elif not os.path.isfile(path):
-            media.failed(f"{where}: {shown_path(path)} {'is not a file' if os.path.exists(path) else 'does not exist'}")
+            media.failed(f"{where}: {display_path(path)} {'is not a file' if os.path.exists(path) else 'does not exist'}")

@@ -16,8 +16,8 @@ from juicecap.data import export
 from juicecap.errors import DataError
 from juicecap.hidden import Hidden
 from juicecap.recipe.checks.columns import missing_columns, problem_of, taken_columns
-from juicecap.recipe.checks.dataset_scan import Doubt, MediaCount, Sight, look
-from juicecap.recipe.checks.model_check import misfits
+from juicecap.recipe.checks.dataset_scan import DatasetScan, MediaCount, RowWarning, look
+from juicecap.recipe.checks.model_check import check_models
 from juicecap.recipe.checks.paths import dataset_format, export_problems
 from juicecap.recipe.load import draft_recipe
 from juicecap.recipe.problems import Problem, in_order
@@ -86,10 +86,10 @@ def _compared(recipe: Recipe, budget: float) -> Report:
     found = _Findings()
     format_, problems = dataset_format(recipe)
     found.problems += [*problems, *export_problems(recipe)]
-    unfit, doubtful = misfits(recipe)
+    unfit, doubtful = check_models(recipe)
     found.problems += unfit
     found.warnings += [*doubtful, *_literal_prompts(recipe), *_formulas(recipe)]
-    sight = Sight(complete=False)
+    sight = DatasetScan(complete=False)
     if format_ is not None:
         try:
             sight = look(recipe, format_, budget)
@@ -106,7 +106,7 @@ def _compared(recipe: Recipe, budget: float) -> Report:
     )
 
 
-def _seen(recipe: Recipe, format_: str, sight: Sight, found: _Findings) -> None:
+def _seen(recipe: Recipe, format_: str, sight: DatasetScan, found: _Findings) -> None:
     found.unseen.extend(_unseen(recipe, format_, sight))
     _columns(recipe, format_, sight, found)
     if sight.broken.rows:
@@ -118,7 +118,7 @@ def _seen(recipe: Recipe, format_: str, sight: Sight, found: _Findings) -> None:
             found.problems.append(recipe.source.problem(("dataset_path",), _none_usable(media), hint=_WHERE_MEDIA))
         elif media.failures:
             found.warnings.append(Problem(file="", message=_media_warning(media)))
-    for (place, parameter, sentence), doubt in sight.doubts.items():
+    for (place, parameter, sentence), doubt in sight.sample_warnings.items():
         step, whole = recipe.steps[place], sight.complete and doubt.rows == sight.rows
         if not parameter and not _columns_fit(step, sight):
             continue  # that is told already
@@ -126,12 +126,12 @@ def _seen(recipe: Recipe, format_: str, sight: Sight, found: _Findings) -> None:
         (found.problems if whole else found.warnings).append(problem)
 
 
-def _columns_fit(step: Step, sight: Sight) -> bool:
+def _columns_fit(step: Step, sight: DatasetScan) -> bool:
     required = all(column in sight.columns for _, column in step.op.columns_required())
     return required and not any(column in sight.columns for _, column in step.op.columns_refused())
 
 
-def _unseen(recipe: Recipe, format_: str, sight: Sight) -> Iterator[str]:
+def _unseen(recipe: Recipe, format_: str, sight: DatasetScan) -> Iterator[str]:
     path = recipe.dataset_path
     if format_ == "hub":
         yield f"{path} was not looked at: no such path is here, so it is taken for a dataset on the Hub"
@@ -144,7 +144,7 @@ def _unseen(recipe: Recipe, format_: str, sight: Sight) -> Iterator[str]:
             yield f"only {media.seen:,} entries of column {media.column!r} could be looked for in the time there was"
 
 
-def _columns(recipe: Recipe, format_: str, sight: Sight, found: _Findings) -> None:
+def _columns(recipe: Recipe, format_: str, sight: DatasetScan, found: _Findings) -> None:
     """Columns that are missing; only a warning where rows that were not looked at may have them."""
     if sight.readable and sight.complete and not sight.columns and not sight.broken.rows:
         what = "has no videos and no pictures" if format_ == "folder" else "has no rows"
@@ -183,7 +183,7 @@ def _formulas(recipe: Recipe) -> Iterator[Problem]:
         yield recipe.source.problem(("export_path",), message)
 
 
-def _doubtful(sentence: str, doubt: Doubt, sight: Sight) -> str:
+def _doubtful(sentence: str, doubt: RowWarning, sight: DatasetScan) -> str:
     rows = f"{doubt.rows:,} of {sight.rows:,} rows looked at"
     if sentence:
         return f"{sentence} in {rows}; the first: {doubt.first}"

@@ -16,11 +16,11 @@ from juicecap.ops.options.model_options import ModelOptions
 from juicecap.recipe.checks.columns import problem_of
 from juicecap.recipe.problems import Problem
 from juicecap.recipe.types import Recipe, Step
-from juicecap.recipe.yaml.values import Trail
+from juicecap.recipe.yaml.values import KeyPath
 from juicecap.vlm.backends.model_params import unknown_to_hf
 from juicecap.vlm.backends.openai.options import options_of
 from juicecap.vlm.base import ModelSettings
-from juicecap.vlm.context import Context
+from juicecap.vlm.context import ContextLength
 from juicecap.vlm.models.facts import ModelFacts, model_facts
 from juicecap.vlm.models.prompt_tokens import PromptTokens, Shown
 
@@ -31,7 +31,7 @@ SMALL, FULL_HD = (16, 16), (1920, 1080)
 TENSOR_PARALLEL = ("tensor_parallel_size", "vllm_tensor_parallel_size")
 
 
-def misfits(recipe: Recipe) -> tuple[list[Problem], list[Problem]]:
+def check_models(recipe: Recipe) -> tuple[list[Problem], list[Problem]]:
     """Problems, and warnings."""
     problems: list[Problem] = []
     warnings: list[Problem] = []
@@ -96,7 +96,7 @@ def _unknown(recipe: Recipe, step: Step, engine: ModelSettings, config: Collecti
 def _parallel(recipe: Recipe, step: Step, facts: ModelFacts, size: object) -> Iterator[Problem]:
     if not facts.heads or not isinstance(size, int) or isinstance(size, bool) or size < 1 or facts.heads % size == 0:
         return
-    own: Trail = ("process", step.index, step.name)
+    own: KeyPath = ("process", step.index, step.name)
     trails = [(*own, "model_params", TENSOR_PARALLEL[0]), *((*own, name) for name in TENSOR_PARALLEL)]
     trail = next((each for each in trails if each in recipe.source.keys or each in recipe.source.overridden), own)
     divisors = [str(number) for number in range(1, facts.heads + 1) if facts.heads % number == 0]
@@ -105,7 +105,7 @@ def _parallel(recipe: Recipe, step: Step, facts: ModelFacts, size: object) -> It
 
 
 def _context(
-    recipe: Recipe, step: Step, options: ModelOptions, facts: ModelFacts, context: Context
+    recipe: Recipe, step: Step, options: ModelOptions, facts: ModelFacts, context: ContextLength
 ) -> tuple[Problem | None, Problem | None]:
     sampling, answer = options.frame_sampling(), options.token_sampling(1).max_tokens
     if answer >= context.tokens:
@@ -149,8 +149,8 @@ def _fitting(options: ModelOptions, facts: ModelFacts, frames: int, size: tuple[
     return low
 
 
-def _max_tokens(recipe: Recipe, step: Step) -> Trail:
-    own: Trail = ("process", step.index, step.name)
+def _max_tokens(recipe: Recipe, step: Step) -> KeyPath:
+    own: KeyPath = ("process", step.index, step.name)
     names = [("sampling_params", "max_tokens"), ("sampling_params", "max_new_tokens"), ("vllm_max_tokens",)]
     trails = [(*own, *name) for name in names]
     return next((each for each in trails if each in recipe.source.keys or each in recipe.source.overridden), own)

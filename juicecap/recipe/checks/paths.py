@@ -16,7 +16,7 @@ from juicecap.recipe.checks.overwrites import clashes
 from juicecap.recipe.problems import Problem, near, suggestion
 from juicecap.recipe.types import Recipe
 from juicecap.recipe.work_dir import ADVICE, obstacle
-from juicecap.sample import shown_path
+from juicecap.sample import display_path
 from juicecap.vlm.journal.file_signature import is_journal
 
 MOST_SIBLINGS = 1000
@@ -27,7 +27,7 @@ def dataset_format(recipe: Recipe) -> tuple[str | None, list[Problem]]:
     """The format of the dataset, or None and why there is nothing to look at."""
     path = recipe.dataset_path
     if why := unnameable(path) or unwritable(os.path.abspath(path)):
-        return None, [recipe.source.problem(("dataset_path",), f"dataset_path: {shown_path(path)} {why}")]
+        return None, [recipe.source.problem(("dataset_path",), f"dataset_path: {display_path(path)} {why}")]
     try:
         return _dataset(recipe)
     except (OSError, ValueError) as error:  # no permission, a name too long, a NUL in it
@@ -62,7 +62,7 @@ def _unnameable(recipe: Recipe) -> list[Problem]:
     paths = {"export_path": recipe.export_path}
     paths |= {name: path for name, path in (("work_dir", recipe.work_dir), ("journal", recipe.journal)) if values.get(name)}
     told = {name: why for name, path in paths.items() if (why := unnameable(str(path)))}
-    return [recipe.source.problem((name,), f"{name}: {shown_path(str(paths[name]))} {why}") for name, why in told.items()]
+    return [recipe.source.problem((name,), f"{name}: {display_path(str(paths[name]))} {why}") for name, why in told.items()]
 
 
 def _reason(error: OSError | ValueError) -> str:

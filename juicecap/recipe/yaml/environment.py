@@ -16,7 +16,7 @@ import yaml
 
 from juicecap.recipe.problems import suggestion
 from juicecap.recipe.yaml.compose import Loader
-from juicecap.recipe.yaml.values import MAX_BYTES, Trail, parse
+from juicecap.recipe.yaml.values import MAX_BYTES, KeyPath, parse
 
 _PIECE = re.compile(r"\$\$\{|\$\{([^{}]*)\}|\$\{")
 _VARIABLE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?", re.DOTALL)
@@ -57,7 +57,7 @@ class Filled:
         return parse(self.text, "").values if str(tag).rpartition(":")[2] in _WORDS else self.text
 
 
-def strings(values: Any, trail: Trail = ()) -> Iterator[tuple[Trail, str]]:
+def strings(values: Any, trail: KeyPath = ()) -> Iterator[tuple[KeyPath, str]]:
     """The texts among the values that hold a variable or an escape, each with its trail."""
     if isinstance(values, str):
         if "${" in values:

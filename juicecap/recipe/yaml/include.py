@@ -21,7 +21,7 @@ from juicecap.naming import unnameable
 from juicecap.recipe.problems import Problem, lines_of, shown
 from juicecap.recipe.yaml.compose import MAX_NODES
 from juicecap.recipe.yaml.environment import BadVariable, Filled, fill
-from juicecap.recipe.yaml.values import MAX_BYTES, SUFFIXES, Parsed, Trail, bare, is_named_yaml, parse, read
+from juicecap.recipe.yaml.values import MAX_BYTES, SUFFIXES, KeyPath, Parsed, bare, is_named_yaml, parse, read
 
 KEY = "include"
 
@@ -73,7 +73,7 @@ class Included:
             if isinstance(mapping, dict) and KEY in mapping:
                 self._merge(parsed, folder, trail, mapping, above)
 
-    def _merge(self, parsed: Parsed, folder: Path, trail: Trail, mapping: dict[Any, Any], above: Mapping[str, str]) -> None:
+    def _merge(self, parsed: Parsed, folder: Path, trail: KeyPath, mapping: dict[Any, Any], above: Mapping[str, str]) -> None:
         own = {key: value for key, value in mapping.items() if key != KEY}
         taken: dict[Any, Any] = {}
         for at, name in self._names(parsed, (*trail, KEY), mapping[KEY]):
@@ -86,7 +86,7 @@ class Included:
         mapping.clear()
         mapping.update({**taken, **own})
 
-    def _names(self, parsed: Parsed, trail: Trail, value: Any) -> Iterator[tuple[Trail, Filled]]:
+    def _names(self, parsed: Parsed, trail: KeyPath, value: Any) -> Iterator[tuple[KeyPath, Filled]]:
         entries = [((*trail, index), each) for index, each in enumerate(value)] if isinstance(value, list) else [(trail, value)]
         for at, entry in entries if value is not None else ():  # null: nothing is included
             if not isinstance(entry, str) or not entry.strip():
@@ -104,7 +104,7 @@ class Included:
                 _complain(parsed, at, f"include: {entry} is empty; it takes {_TAKEN}")
 
     def _load(
-        self, parsed: Parsed, at: Trail, path: Path, named: str, above: Mapping[str, str], *, blocks: bool
+        self, parsed: Parsed, at: KeyPath, path: Path, named: str, above: Mapping[str, str], *, blocks: bool
     ) -> Parsed | None:
         """The included file's values, with what it includes itself; None if there is something wrong with it as a whole.
 
@@ -187,7 +187,7 @@ def _refusal(path: Path, real: str) -> str:
     return what if real == os.path.abspath(path) else f"leads to {real}, which {what}"
 
 
-def _blocks(values: Any) -> Iterator[Trail]:
+def _blocks(values: Any) -> Iterator[KeyPath]:
     """The trails of all ops' blocks."""
     process = values.get("process") if isinstance(values, dict) else None
     for index, item in enumerate(process if isinstance(process, list) else []):
@@ -195,13 +195,13 @@ def _blocks(values: Any) -> Iterator[Trail]:
             yield from (("process", index, name) for name in item)
 
 
-def _at(values: Any, trail: Trail) -> Any:
+def _at(values: Any, trail: KeyPath) -> Any:
     for step in trail:
         values = values[step]
     return values
 
 
-def _forget(parsed: Parsed, trail: Trail, keys: set[Any]) -> None:
+def _forget(parsed: Parsed, trail: KeyPath, keys: set[Any]) -> None:
     """Remove the places of what stands at these keys of the mapping at `trail`, and of which others take the place."""
     depth = len(trail)
     for table in (parsed.keys, parsed.places):
@@ -209,7 +209,7 @@ def _forget(parsed: Parsed, trail: Trail, keys: set[Any]) -> None:
             del table[inner]
 
 
-def _adopt(parsed: Parsed, trail: Trail, other: Parsed, skip: dict[Any, Any]) -> None:
+def _adopt(parsed: Parsed, trail: KeyPath, other: Parsed, skip: dict[Any, Any]) -> None:
     """Take over the places of another file's keys, each with the name of its file."""
     for mine, theirs in ((parsed.keys, other.keys), (parsed.places, other.places)):
         for inner, place in theirs.items():
@@ -217,7 +217,7 @@ def _adopt(parsed: Parsed, trail: Trail, other: Parsed, skip: dict[Any, Any]) ->
                 mine[(*trail, *inner)] = place if place.file else replace(place, file=other.file)
 
 
-def _complain(parsed: Parsed, trail: Trail, message: str, hint: str = "") -> None:
+def _complain(parsed: Parsed, trail: KeyPath, message: str, hint: str = "") -> None:
     place = parsed.places[trail]
     problem = Problem(
         file=parsed.file, line=place.line, column=place.column, length=max(1, place.length), message=message, hint=hint

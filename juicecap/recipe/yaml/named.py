@@ -19,7 +19,7 @@ from juicecap import sample
 from juicecap.hidden import Hidden
 from juicecap.recipe.problems import shown
 from juicecap.recipe.yaml.environment import Filled
-from juicecap.recipe.yaml.values import Trail
+from juicecap.recipe.yaml.values import KeyPath
 
 SHORTEST_WORD = 3
 """Characters of a value that is looked for as a word; a shorter one is found in quotes, behind `not` and in brackets."""
@@ -32,13 +32,13 @@ _IN_BRACKETS = re.compile(r"\b\w+ \([^()]*\)")
 class Named:
     """What is known of the values that variables gave. `values` are those of the whole recipe."""
 
-    def __init__(self, values: Any, filled: Mapping[Trail, Filled]) -> None:
+    def __init__(self, values: Any, filled: Mapping[KeyPath, Filled]) -> None:
         self._values, self._filled = values, filled
         # The names of ops are no secrets, and what a run tells of them is looked up by them.
         told = [each for trail, each in filled.items() if trail[:1] != ("process",) or len(trail) >= _OP]
         self.hidden = Hidden({value: f"${{{name}}}" for each in told for name, value in each.values})
-        self._below: dict[Trail, list[Trail]] = {}
-        self._phrases: dict[Trail, dict[str, str]] = {}
+        self._below: dict[KeyPath, list[KeyPath]] = {}
+        self._phrases: dict[KeyPath, dict[str, str]] = {}
         for trail, each in filled.items():
             if each.values:
                 for length in range(len(trail) + 1):
@@ -47,13 +47,13 @@ class Named:
                 phrases[repr(each.text)] = repr(each.named)
                 phrases[f"{trail[-1]} ({each.value})"] = f"{trail[-1]} ({each.named})"
 
-    def message(self, trail: Trail, message: str) -> str:
+    def message(self, trail: KeyPath, message: str) -> str:
         """The message about what stands at `trail`."""
         if not message or not self._below:
             return message
         if "not " in message:
             for value, named in self._shapes(trail):
-                for each in (shown, sample.shown, repr):
+                for each in (shown, sample.short_repr, repr):
                     message = message.replace(f"not {each(value)}", f"not {each(named)}")
         known = ChainMap(*(self._phrases.get(place, {}) for place in dict.fromkeys((_block(trail), trail[:_ITEM], ()))))
         message = _IN_BRACKETS.sub(lambda found: known.get(found[0], found[0]), _quoted(message, known))
@@ -62,7 +62,7 @@ class Named:
                 message = _without_words(message, self._filled[inner])
         return self.hidden.text(message)
 
-    def _shapes(self, trail: Trail) -> Iterator[tuple[Any, Any]]:
+    def _shapes(self, trail: KeyPath) -> Iterator[tuple[Any, Any]]:
         """The value at `trail`, as it may be read, and with variables by their names in it."""
         below = self._below.get(trail, ())
         if not below:
@@ -84,12 +84,12 @@ class Named:
                 yield from ((each.value, each.named), (each.text, each.named))
 
 
-def _is_parameter(trail: Trail) -> bool:
+def _is_parameter(trail: KeyPath) -> bool:
     """Whether a message about `trail` speaks of what stands there and in it; one about an op speaks of much else."""
     return len(trail) > _OP if trail[:1] == ("process",) and len(trail) != _ITEM else bool(trail)
 
 
-def _block(trail: Trail) -> Trail:
+def _block(trail: KeyPath) -> KeyPath:
     """Where the parameters stand of which a message about `trail` may speak besides keys of the recipe."""
     return trail[:_OP] if trail[:1] == ("process",) else ()
 

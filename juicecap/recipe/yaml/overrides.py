@@ -12,7 +12,7 @@ from typing import Any
 from juicecap.errors import RecipeError, UsageError
 from juicecap.recipe.problems import shown, suggestion
 from juicecap.recipe.yaml.source import Source
-from juicecap.recipe.yaml.values import Trail, parse
+from juicecap.recipe.yaml.values import KeyPath, parse
 
 
 def apply_overrides(source: Source, overrides: Sequence[str], known_keys: Collection[str]) -> None:
@@ -40,13 +40,13 @@ def _value(option: str, text: str) -> Any:
     return parsed.values
 
 
-def _trail(source: Source, words: list[str], known_keys: Collection[str], option: str) -> Trail:
+def _trail(source: Source, words: list[str], known_keys: Collection[str], option: str) -> KeyPath:
     """From the words of KEY to the place that is set; an op without parameters is given an empty mapping for them."""
     first = words[0]
     if first in source.values or first in known_keys:
         if len(words) > 1 and first not in source.values:
             raise UsageError(f"--set {option}: the recipe has no {first!r} to set a part of")
-        trail: Trail = ()
+        trail: KeyPath = ()
     else:
         trail = _op_trail(source, first, known_keys, option)
         words = words[1:]
@@ -57,7 +57,7 @@ def _trail(source: Source, words: list[str], known_keys: Collection[str], option
     return trail
 
 
-def _op_trail(source: Source, name: str, known_keys: Collection[str], option: str) -> Trail:
+def _op_trail(source: Source, name: str, known_keys: Collection[str], option: str) -> KeyPath:
     process = source.values.get("process")
     items = process if isinstance(process, list) else []
     found = [index for index, item in enumerate(items) if item == name or (isinstance(item, dict) and name in item)]
@@ -71,7 +71,7 @@ def _op_trail(source: Source, name: str, known_keys: Collection[str], option: st
     return ("process", found[0], name)
 
 
-def _step(source: Source, trail: Trail, word: str, option: str, *, is_last: bool) -> str | int:
+def _step(source: Source, trail: KeyPath, word: str, option: str, *, is_last: bool) -> str | int:
     """The key or position that `word` means in what stands at `trail`."""
     parent = _opened(source, trail, word)
     where = ".".join(map(str, trail))
@@ -91,7 +91,7 @@ def _step(source: Source, trail: Trail, word: str, option: str, *, is_last: bool
     return key
 
 
-def _opened(source: Source, trail: Trail, word: str) -> Any:
+def _opened(source: Source, trail: KeyPath, word: str) -> Any:
     """What stands at `trail`, where an op without parameters (`- name` or `- name:`) is made ready to take some."""
     match trail:
         case ("process", int(index)) if source.at(trail) == word:

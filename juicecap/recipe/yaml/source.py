@@ -10,7 +10,7 @@ from typing import Any, Literal
 from juicecap.recipe.problems import Problem, lines_of
 from juicecap.recipe.yaml.environment import BadVariable, Filled, fill, strings
 from juicecap.recipe.yaml.named import Named
-from juicecap.recipe.yaml.values import MAX_BYTES, Place, Trail
+from juicecap.recipe.yaml.values import MAX_BYTES, KeyPath, SourceSpan
 
 
 @dataclass
@@ -20,9 +20,9 @@ class Source:
     file: str
     text: str
     values: dict[str | int, Any]
-    keys: dict[Trail, Place] = field(default_factory=dict)
-    places: dict[Trail, Place] = field(default_factory=dict)
-    overridden: dict[Trail, str] = field(default_factory=dict)
+    keys: dict[KeyPath, SourceSpan] = field(default_factory=dict)
+    places: dict[KeyPath, SourceSpan] = field(default_factory=dict)
+    overridden: dict[KeyPath, str] = field(default_factory=dict)
     """What an option of the command line set, and its text: `seed=4`."""
     texts: dict[str, str] = field(default_factory=dict)
     """The texts of the files that the recipe includes, by their paths as they are told."""
@@ -30,13 +30,13 @@ class Source:
     """The paths of these files."""
     written: dict[str | int, Any] = field(default_factory=dict)
     """The values before variables were filled in."""
-    filled: dict[Trail, Filled] = field(default_factory=dict)
+    filled: dict[KeyPath, Filled] = field(default_factory=dict)
     """Values with variables that were filled in."""
 
     def fill_variables(self) -> list[Problem]:
         """Fill in the variables of all values; those that cannot be stay as they are and are problems."""
         self.written = copy.deepcopy(self.values)
-        bad: list[tuple[Trail, BadVariable]] = []
+        bad: list[tuple[KeyPath, BadVariable]] = []
         room = MAX_BYTES
         for trail, text in list(strings(self.values)):
             try:
@@ -54,15 +54,15 @@ class Source:
         """Says the names of variables in the place of their values, once those are filled in."""
         return Named(self.values, self.filled)
 
-    def as_text(self, trail: Trail) -> Any:
+    def as_text(self, trail: KeyPath) -> Any:
         """The value at `trail` for a parameter that takes texts: one that a variable gave stays a text, also if it is `3`."""
         return self.filled[trail].text if trail in self.filled else self.at(trail)
 
-    def is_empty(self, trail: Trail) -> bool:
+    def is_empty(self, trail: KeyPath) -> bool:
         """Whether an empty variable stands at `trail`. Its value is null, which means something else where a path may stand."""
         return trail in self.filled and not self.filled[trail].text.strip()
 
-    def place(self, trail: Trail, at: Literal["key", "value"]) -> Place | str | None:
+    def place(self, trail: KeyPath, at: Literal["key", "value"]) -> SourceSpan | str | None:
         """Where the key or the value at `trail` was set; what is not written is placed at the key around it.
 
         A string is the text of the option that set it; None: the recipe as a whole.
@@ -79,7 +79,7 @@ class Source:
             trail, at = trail[:-1], "key"
         return None
 
-    def problem(self, trail: Trail, message: str, *, at: Literal["key", "value"] = "value", hint: str = "") -> Problem:
+    def problem(self, trail: KeyPath, message: str, *, at: Literal["key", "value"] = "value", hint: str = "") -> Problem:
         """The problem with the key or the value at `trail`. What message and hint say of values has their variables by name."""
         place = self.place(trail, at)
         message, hint = self.named.message(trail, message), self.named.message(trail, hint)
@@ -97,7 +97,7 @@ class Source:
             excerpt=lines_of(self.texts[place.file])[place.line - 1] if place.file else None,
         )
 
-    def set(self, trail: Trail, value: Any, option: str) -> None:
+    def set(self, trail: KeyPath, value: Any, option: str) -> None:
         """Put a value at `trail`, whose parent exists, in place of what was there."""
         parent = self.at(trail[:-1])
         parent[trail[-1]] = value
@@ -106,13 +106,13 @@ class Source:
                 del table[inner]
         self.overridden[trail] = option
 
-    def at(self, trail: Trail) -> Any:
+    def at(self, trail: KeyPath) -> Any:
         """The value at `trail`, which exists."""
         value: Any = self.values
         for step in trail:
             value = value[step]
         return value
 
-    def _option(self, trail: Trail) -> str | None:
+    def _option(self, trail: KeyPath) -> str | None:
         prefixes = (trail[:length] for length in range(len(trail), 0, -1))
         return next((self.overridden[each] for each in prefixes if each in self.overridden), None)

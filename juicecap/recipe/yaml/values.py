@@ -35,7 +35,7 @@ PATIENCE = 30.0
 LONGEST_WORD = 100
 """Characters of a number, or of another value that is not text."""
 INT_BITS = 64
-Trail = tuple[str | int, ...]
+KeyPath = tuple[str | int, ...]
 """Keys and list positions that lead from the root to a value."""
 
 _WORDS_IN_QUOTES = re.compile(r"""(['"])(?:(?!\1).){2,}\1""")
@@ -46,7 +46,7 @@ _MERGE = f"{_TAG}merge"
 
 
 @dataclass(frozen=True)
-class Place:
+class SourceSpan:
     """Where something stands: line and column from 1, and how many characters it has on that line."""
 
     line: int
@@ -63,8 +63,8 @@ class Parsed:
     file: str
     text: str
     values: Any = None
-    keys: dict[Trail, Place] = field(default_factory=dict)
-    places: dict[Trail, Place] = field(default_factory=dict)
+    keys: dict[KeyPath, SourceSpan] = field(default_factory=dict)
+    places: dict[KeyPath, SourceSpan] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
 
 
@@ -151,7 +151,7 @@ class _Values:
         self.open: set[int] = set()
         self.count = 0
 
-    def of(self, node: yaml.Node, trail: Trail) -> Any:
+    def of(self, node: yaml.Node, trail: KeyPath) -> Any:
         """The value of the node, which stands at `trail`."""
         self.count += 1
         place = self.place(node)
@@ -172,12 +172,12 @@ class _Values:
         finally:
             self.open.discard(id(node))
 
-    def mapping(self, node: yaml.MappingNode, trail: Trail) -> dict[str | int, Any]:
+    def mapping(self, node: yaml.MappingNode, trail: KeyPath) -> dict[str | int, Any]:
         values: dict[str | int, Any] = {}
         for key_node, value_node in node.value:
             if key_node.tag == _MERGE:
                 values.update(self.merged(value_node, trail))
-        own: dict[str | int, Place] = {}
+        own: dict[str | int, SourceSpan] = {}
         for key_node, value_node in node.value:
             if key_node.tag == _MERGE:
                 continue
@@ -193,7 +193,7 @@ class _Values:
             values[key] = self.of(value_node, (*trail, key))
         return values
 
-    def merged(self, node: yaml.Node, trail: Trail) -> dict[str | int, Any]:
+    def merged(self, node: yaml.Node, trail: KeyPath) -> dict[str | int, Any]:
         """The mapping, or the mappings of a list, that `<<` brings in; the first of a list wins."""
         nodes = node.value if isinstance(node, yaml.SequenceNode) else [node]
         values: dict[str | int, Any] = {}
@@ -243,12 +243,12 @@ class _Values:
             tag = shown(node.tag.replace(_TAG, "!!"))
             self.report(self.place(node), f"the tag {tag} is not allowed: a recipe holds plain values")
 
-    def place(self, node: yaml.Node) -> Place:
+    def place(self, node: yaml.Node) -> SourceSpan:
         start, end = node.start_mark, node.end_mark
         if start.line == end.line:
-            return Place(start.line + 1, start.column + 1, end.column - start.column)
-        return Place(start.line + 1, start.column + 1, max(1, len(self.lines[start.line].rstrip()) - start.column))
+            return SourceSpan(start.line + 1, start.column + 1, end.column - start.column)
+        return SourceSpan(start.line + 1, start.column + 1, max(1, len(self.lines[start.line].rstrip()) - start.column))
 
-    def report(self, place: Place, message: str) -> None:
+    def report(self, place: SourceSpan, message: str) -> None:
         problem = Problem(file=self.parsed.file, line=place.line, column=place.column, length=place.length, message=message)
         self.parsed.problems.append(problem)

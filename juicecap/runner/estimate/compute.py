@@ -17,7 +17,7 @@ from juicecap.ops.base import Op
 from juicecap.ops.whole_dataset import WholeDatasetOp
 from juicecap.recipe import Recipe, Step
 from juicecap.runner.estimate.dataset_sample import Header, Headers, open_dataset, spread
-from juicecap.runner.estimate.model import SHORTEST_ANSWER, Asked, Plan, StepPlan
+from juicecap.runner.estimate.model import SHORTEST_ANSWER, Plan, RequestEstimate, StepPlan
 from juicecap.sample import Sample, sample_name
 from juicecap.vlm.base import Answer, Outcome, Part, Request
 from juicecap.vlm.journal import Journal
@@ -49,7 +49,7 @@ def make_plan(recipe: Recipe, *, look_at_all: bool = False) -> Plan:
     samples: list[Sample] = [dataset[row] for row in rows]
     with PromptCounters() as counters:
         for step in recipe.steps:
-            if step.op.asks():
+            if step.op.uses_model():
                 samples = _asking(step, samples, headers, counters, plan)
             elif _is_applied(step.op):
                 fates = list(step.op.stream(samples))
@@ -70,7 +70,7 @@ def _asking(step: Step, samples: Sequence[Sample], headers: Headers, counters: P
     plan.steps.append(planned)
     wanted: list[tuple[Sample, Sequence[Request]]] = []
     for sample in samples:
-        requests = step.op.asked(sample)
+        requests = step.op.plan_requests(sample)
         if isinstance(requests, SampleError):
             planned.refused.append(f"{sample_name(sample, step.op.media_keys())}: {requests}")
         else:
@@ -99,11 +99,11 @@ def _asking(step: Step, samples: Sequence[Sample], headers: Headers, counters: P
     return outputs
 
 
-def _asked(name: str, request: Request, counters: PromptCounters, known: Mapping[Part, Header]) -> Asked:
+def _asked(name: str, request: Request, counters: PromptCounters, known: Mapping[Part, Header]) -> RequestEstimate:
     media = [_shown(part, request, counters.of(request.model).facts, known) for part in request.media()]
     counted = counters.count(request, media)
     told = request.model.backend != "openai"  # what a server makes of pictures, and around a prompt, is its own affair
-    return Asked(
+    return RequestEstimate(
         sample=name,
         frames=sum(max(1, len(each.times)) for each in media),
         prompt=counted.tokens,
@@ -146,7 +146,7 @@ def _made_up(op: Op, sample: Sample, requests: Sequence[Request]) -> Sequence[Sa
         for request in requests
     ]
     try:
-        return op.settle(sample, outcomes) or []
+        return op.finish(sample, outcomes) or []
     except Exception:  # noqa: BLE001  (an op may want answers of a form that made-up ones do not have)
         return [sample]
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from juicecap.errors import MediaError
 from juicecap.media.image import image_size
-from juicecap.media.rules import MediaRules
+from juicecap.media.rules import MediaLimits
 from juicecap.media.video.probe import VideoInfo
 from juicecap.media.workers.pool import DecodePool
 from juicecap.recipe import Recipe, missing_columns, taken_columns
@@ -57,9 +57,9 @@ class Headers:
     """What the headers of media say; each file is read once, and videos in processes of their own (see `media.pool`)."""
 
     def __init__(self) -> None:
-        self.known: dict[tuple[Part, MediaRules], Header] = {}
+        self.known: dict[tuple[Part, MediaLimits], Header] = {}
 
-    def read(self, media: Iterable[Part], rules: MediaRules) -> dict[Part, Header]:
+    def read(self, media: Iterable[Part], rules: MediaLimits) -> dict[Part, Header]:
         """What these media say, which are read if they have not been read within these rules."""
         parts = list(dict.fromkeys(media))
         new = [part for part in parts if (part, rules) not in self.known]
@@ -73,14 +73,14 @@ class Headers:
         return {part: self.known[part, rules] for part in parts}
 
 
-def _image(path: str, rules: MediaRules) -> Header:
+def _image(path: str, rules: MediaLimits) -> Header:
     try:
         return image_size(path, rules=rules)
     except MediaError as error:
         return error
 
 
-async def _probed(paths: list[str], rules: MediaRules) -> list[Header]:
+async def _probed(paths: list[str], rules: MediaLimits) -> list[Header]:
     pool = DecodePool()
 
     async def probed(path: str) -> Header:

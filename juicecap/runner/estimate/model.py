@@ -22,23 +22,23 @@ NO_MODEL = ModelSettings(model="no model")
 
 
 @dataclass(frozen=True)
-class Band:
+class Interval:
     """Between what and what a number is going to lie."""
 
     low: float
     high: float
 
-    def times(self, factor: float) -> Band:
+    def times(self, factor: float) -> Interval:
         """Both multiplied."""
-        return Band(self.low * factor, self.high * factor)
+        return Interval(self.low * factor, self.high * factor)
 
-    def plus(self, other: Band) -> Band:
+    def plus(self, other: Interval) -> Interval:
         """Both added."""
-        return Band(self.low + other.low, self.high + other.high)
+        return Interval(self.low + other.low, self.high + other.high)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
+class RequestEstimate:
     """One request of a sample that was looked at."""
 
     sample: str
@@ -67,7 +67,7 @@ class StepPlan:
     """Of the first request; an op that asks several is told of as if all were this one."""
     facts: ModelFacts | None = None
     samples: int = 0
-    asked: list[Asked] = field(default_factory=list)
+    asked: list[RequestEstimate] = field(default_factory=list)
     video_seconds: list[float] = field(default_factory=list)
     """Of each video of `asked`."""
     refused: list[str] = field(default_factory=list)
@@ -82,7 +82,7 @@ class StepPlan:
         return self.facts.context.tokens if self.facts and self.facts.context else None
 
     @property
-    def largest(self) -> Asked | None:
+    def largest(self) -> RequestEstimate | None:
         """The request that needs most tokens."""
         return max(self.asked, key=lambda each: each.needed, default=None)
 
@@ -91,28 +91,28 @@ class StepPlan:
         """Requests looked at that the model cannot hold."""
         return sum(each.needed > self.context for each in self.asked) if self.context else 0
 
-    def left(self) -> list[tuple[Asked, int]]:
+    def left(self) -> list[tuple[RequestEstimate, int]]:
         """The requests that an engine will be asked, with the answers that the journal lacks."""
         known = self.known or [0] * len(self.asked)
         pairs = [(each, each.candidates - have) for each, have in zip(self.asked, known, strict=True)]
         return [(each, lacking) for each, lacking in pairs if lacking > 0]
 
-    def prompt_tokens(self) -> Band:
+    def prompt_tokens(self) -> Interval:
         """Tokens of prompts that an engine is going to read, in the whole run."""
         return self._scaled([float(each.prompt) for each, _ in self.left()])
 
-    def answer_tokens(self) -> Band:
+    def answer_tokens(self) -> Interval:
         """Tokens that an engine is going to write, in the whole run."""
         low = [float(lacking * min(SHORTEST_ANSWER, each.max_tokens)) for each, lacking in self.left()]
         high = [float(lacking * each.max_tokens) for each, lacking in self.left()]
-        return Band(self._scaled(low).low, self._scaled(high).high)
+        return Interval(self._scaled(low).low, self._scaled(high).high)
 
-    def _scaled(self, values: Sequence[float]) -> Band:
+    def _scaled(self, values: Sequence[float]) -> Interval:
         total = sum(values) * self.factor
         if self.factor == 1 or not values:
-            return Band(total, total)
+            return Interval(total, total)
         error = CONFIDENCE * statistics.pstdev(values) * math.sqrt(len(values)) * self.factor
-        return Band(max(0.0, total - error), total + error)
+        return Interval(max(0.0, total - error), total + error)
 
     def cache_bytes(self, tokens: int) -> int | None:
         """Bytes of the key-value cache for so many tokens."""
@@ -144,17 +144,17 @@ class Plan:
         """What one sample that was looked at stands for."""
         return self.samples / self.looked_at if self.looked_at else 1.0
 
-    def prompt_tokens(self) -> Band:
+    def prompt_tokens(self) -> Interval:
         """Of all steps."""
         return _sum(step.prompt_tokens() for step in self.steps)
 
-    def answer_tokens(self) -> Band:
+    def answer_tokens(self) -> Interval:
         """Of all steps."""
         return _sum(step.answer_tokens() for step in self.steps)
 
 
-def _sum(bands: Iterable[Band]) -> Band:
-    total = Band(0.0, 0.0)
+def _sum(bands: Iterable[Interval]) -> Interval:
+    total = Interval(0.0, 0.0)
     for band in bands:
         total = total.plus(band)
     return total

@@ -15,8 +15,8 @@ from pathlib import Path
 from juicecap.data.surroundings import check_working_directory
 from juicecap.data.writing.lines import write_lines
 from juicecap.errors import MediaError, ModelError, SampleError
-from juicecap.media.picture import Picture
-from juicecap.media.rules import MediaRules
+from juicecap.media.picture import MediaFrames
+from juicecap.media.rules import MediaLimits
 from juicecap.media.sizes import FrameSizes
 from juicecap.media.workers.pool import DecodePool
 from juicecap.ops.apply.fate import Fate
@@ -35,7 +35,7 @@ FOLDER = "preview"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Question:
+class RequestPreview:
     """One request, and what came of it."""
 
     request: Request
@@ -44,17 +44,17 @@ class Question:
     """As it was sent, with a placeholder for each medium; the parts one by one where the chat template is not known."""
     templated: bool
     """Whether `prompt` is what the model's own chat template made."""
-    seen: tuple[tuple[Part, Picture | MediaError], ...]
+    seen: tuple[tuple[Part, MediaFrames | MediaError], ...]
     """The media as the model saw them."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Seen:
+class StepPreview:
     """What one op did to one sample."""
 
     step: Step
     fate: Fate
-    questions: tuple[Question, ...] = ()
+    questions: tuple[RequestPreview, ...] = ()
 
     def chosen(self, answer: Answer) -> bool:
         """Whether an answer stands in what the sample became: by the seed in its provenance, else by its text."""
@@ -76,7 +76,7 @@ class Preview:
     total: int
     """Samples in the dataset."""
     seconds: list[tuple[str, float]] = field(default_factory=list)
-    samples: dict[str, list[Seen]] = field(default_factory=dict)
+    samples: dict[str, list[StepPreview]] = field(default_factory=dict)
     results: dict[str, list[Sample]] = field(default_factory=dict)
     """What each input sample became in the end."""
 
@@ -105,7 +105,9 @@ def run_preview(recipe: Recipe, number: int) -> Preview:
             fates = list(step.op.stream(samples, step.options.batch_size, journal))
             preview.seconds.append((step.name, time.monotonic() - began))
             for fate, asked in zip(fates, questions, strict=True):
-                preview.samples.setdefault(_name(fate.sample, recipe), []).append(Seen(step=step, fate=fate, questions=asked))
+                preview.samples.setdefault(_name(fate.sample, recipe), []).append(
+                    StepPreview(step=step, fate=fate, questions=asked)
+                )
             samples = [output for fate in fates for output in fate.outputs]
             if not samples:
                 break
@@ -122,9 +124,9 @@ def _name(sample: Sample, recipe: Recipe) -> str:
     return sample_name(sample, (recipe.video_key, recipe.image_key))
 
 
-def _asked(step: Step, samples: Sequence[Sample], journal: Journal) -> list[tuple[Question, ...]]:
+def _asked(step: Step, samples: Sequence[Sample], journal: Journal) -> list[tuple[RequestPreview, ...]]:
     """For each sample the op's requests with their outcomes, which stand in the journal from then on."""
-    if not step.op.asks():
+    if not step.op.uses_model():
         return [()] * len(samples)
     wanted = [_requests(step, sample) for sample in samples]
     requests = [request for each in wanted for request in each]
@@ -135,13 +137,13 @@ def _asked(step: Step, samples: Sequence[Sample], journal: Journal) -> list[tupl
 
 
 def _requests(step: Step, sample: Sample) -> Sequence[Request]:
-    requests = step.op.asked(sample)
+    requests = step.op.plan_requests(sample)
     return () if isinstance(requests, SampleError) else requests  # the op's stream rejects the sample and says why
 
 
 def _question(
-    request: Request, outcome: Outcome, pictures: dict[tuple[Part, str], Picture | MediaError], counters: PromptCounters
-) -> Question:
+    request: Request, outcome: Outcome, pictures: dict[tuple[Part, str], MediaFrames | MediaError], counters: PromptCounters
+) -> RequestPreview:
     text = None
     if request.model.backend != "openai":
         try:
@@ -149,7 +151,9 @@ def _question(
         except ModelError:  # the engine says so, of each sample
             text = None
     seen = tuple((part, pictures[part, _frames_key(request)]) for part in request.media())
-    return Question(request=request, outcome=outcome, prompt=text or _by_parts(request), templated=text is not None, seen=seen)
+    return RequestPreview(
+        request=request, outcome=outcome, prompt=text or _by_parts(request), templated=text is not None, seen=seen
+    )
 
 
 def _by_parts(request: Request) -> str:
@@ -163,11 +167,11 @@ def _frames_key(request: Request) -> str:
     return f"{request.model} {request.frames}"
 
 
-async def _pictures(requests: Sequence[Request], rules: MediaRules) -> dict[tuple[Part, str], Picture | MediaError]:
+async def _pictures(requests: Sequence[Request], rules: MediaLimits) -> dict[tuple[Part, str], MediaFrames | MediaError]:
     """The media of the requests, decoded to the sizes that the model is shown."""
     pool = DecodePool()
 
-    async def decoded(part: Part, request: Request) -> Picture | MediaError:
+    async def decoded(part: Part, request: Request) -> MediaFrames | MediaError:
         facts = model_facts(request.model) if request.model.backend != "openai" else None
         try:
             return await pool.picture(part.kind, part.value, request.frames, facts.sizes if facts else FrameSizes(), rules)

@@ -27,7 +27,7 @@ from juicecap.runner.reporting.metrics import write_metrics
 from juicecap.runner.reporting.progress import Progress
 from juicecap.runner.reporting.status import RunStatus, State, StepStatus, write_status
 from juicecap.runner.result import RunResult, StepResult
-from juicecap.vlm.pipeline.resources.engine_stats import METER, Reading
+from juicecap.vlm.pipeline.resources.engine_stats import ENGINE_STATS, StatsSnapshot
 
 LOOKED_AT, WRITTEN = 0.5, 1.0
 """Seconds between two looks at the counts, and between two writings of files."""
@@ -39,7 +39,7 @@ WINDOW = 30.0
 class _Moment(NamedTuple):
     time: float
     done: int
-    reading: Reading
+    reading: StatsSnapshot
 
 
 @dataclass(kw_only=True)
@@ -51,7 +51,7 @@ class _Step:
     samples: int
     asks: bool
     began: float
-    before: Reading
+    before: StatsSnapshot
     finished_before: bool
     done: int = 0
     filtered: int = 0
@@ -125,7 +125,7 @@ class Reporter:
     def started(self, op: str, number: int, samples: int, *, asks: bool, finished: bool) -> None:
         """A step begins."""
         with self._lock:
-            now, reading = time.monotonic(), METER.read()
+            now, reading = time.monotonic(), ENGINE_STATS.read()
             self._step = _Step(
                 op=op, number=number, samples=samples, asks=asks, began=now, before=reading, finished_before=finished
             )
@@ -199,7 +199,7 @@ class Reporter:
         self._run = replace(self._run, updated=_now(), seconds=round(time.monotonic() - self._began, 3), steps=steps)
 
     def _running(self, step: _Step) -> StepStatus:
-        now = _Moment(time.monotonic(), step.done, METER.read())
+        now = _Moment(time.monotonic(), step.done, ENGINE_STATS.read())
         while len(self._moments) > 1 and self._moments[1].time <= now.time - WINDOW:
             self._moments.popleft()
         status = _between(step, self._moments[0], now)
@@ -210,7 +210,7 @@ class Reporter:
 
     def _whole(self, step: _Step, result: StepResult) -> StepStatus:
         """A step that is done: what its table tells, and its rates from begin to end."""
-        now = _Moment(time.monotonic(), step.done, METER.read())
+        now = _Moment(time.monotonic(), step.done, ENGINE_STATS.read())
         status = _between(step, _Moment(step.began, 0, step.before), now)
         counts = result.counts
         facts = {"filtered": counts.filtered, "rejected": counts.rejected, "captions": counts.captions}

@@ -14,16 +14,16 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
-from juicecap.sample import shown_path
+from juicecap.sample import display_path
 from juicecap.secrecy import hidden, key_in
 from juicecap.vlm.base import Answer, Failure, Outcome, Prepared
 from juicecap.vlm.journal.store import Entry
 from juicecap.vlm.unicode import valid
 
-Found = Mapping[int, Any]
+EntriesByCandidate = Mapping[int, Any]
 """Entries of one key, by candidate."""
 
-Look = Mapping[str, Found]
+EntriesByKey = Mapping[str, EntriesByCandidate]
 """Entries by key."""
 
 
@@ -55,16 +55,16 @@ def medium_entry(key: str, path: str, failure: Failure) -> list[Entry]:
     return [] if failure.retryable else [Entry(key, 0, {"failure": _words(failure), "path": path})]
 
 
-def medium_failure(found: Found, path: str) -> Failure | None:
+def medium_failure(found: EntriesByCandidate, path: str) -> Failure | None:
     """Why a medium cannot be used, if that is known; in words about the name that it has now."""
     entry = found.get(0)
     if entry is None:
         return None
     failure = Failure(**entry["failure"])
-    return replace(failure, message=failure.message.replace(shown_path(entry["path"]), shown_path(path)))
+    return replace(failure, message=failure.message.replace(display_path(entry["path"]), display_path(path)))
 
 
-def outcome_of(found: Found, seed: int, candidates: int) -> Outcome:
+def outcome_of(found: EntriesByCandidate, seed: int, candidates: int) -> Outcome:
     """As much of a request's outcome as is known: answers up to the first candidate that is missing, or a failure.
 
     Texts are made valid Unicode, since older journals may hold what servers sent.

@@ -21,7 +21,7 @@ from typing import Any, Self, TypeVar
 
 from juicecap.errors import EnvironmentFailure, JuicecapError
 from juicecap.vlm.journal.quarantine import Damaged, set_aside
-from juicecap.vlm.journal.store import Entry, Fact, Record, SeenFile, Store, open_store
+from juicecap.vlm.journal.store import Entry, Fact, FileDigest, Record, Store, open_store
 
 T = TypeVar("T")
 
@@ -81,11 +81,11 @@ class Journal:
         if records and not self._closed:
             self._work.put(lambda: self._take(records))
 
-    def doubt(self) -> None:
+    def hold_failures(self) -> None:
         """Hold failures back from now on: it is not known yet whether the samples or the environment is to blame."""
         self._work.put(self._doubt)
 
-    def trust(self) -> None:
+    def release_failures(self) -> None:
         """The samples are to blame: write down what was held back, and what comes from now on."""
         self._work.put(self._trust)
 
@@ -93,7 +93,7 @@ class Journal:
         """The entries of these keys, by candidate. The future raises EnvironmentFailure if they cannot be read."""
         return self._asked(lambda: self._look(keys))
 
-    def seen(self, paths: Sequence[bytes]) -> Future[dict[bytes, SeenFile]]:
+    def seen(self, paths: Sequence[bytes]) -> Future[dict[bytes, FileDigest]]:
         """What is known of these files."""
         return self._asked(lambda: self._seen(paths))
 
@@ -237,12 +237,14 @@ class Journal:
             }
         return found
 
-    def _seen(self, paths: Sequence[bytes]) -> dict[bytes, SeenFile]:
+    def _seen(self, paths: Sequence[bytes]) -> dict[bytes, FileDigest]:
         if self._fresh:
             return {}
         found = self._stored(lambda store: store.seen(paths))
         wanted = set(paths)
-        return found | {record.path: record for record in self._records if isinstance(record, SeenFile) and record.path in wanted}
+        return found | {
+            record.path: record for record in self._records if isinstance(record, FileDigest) and record.path in wanted
+        }
 
     def _fact(self, name: str) -> str:
         if self._fresh:

@@ -1,7 +1,7 @@
 """Setting a damaged journal aside while other runs use it, or find the same damage at the same moment.
 
 SQLite opens a database and what belongs to it by their names, one after the other, so nobody may rename them in between. Who
-opens, reads or writes a journal holds its folder with others (`holding`), for as long as that takes; who renames it holds the
+opens, reads or writes a journal holds its folder with others (`folder_lock`), for as long as that takes; who renames it holds the
 folder alone, and looks first whether the file is still the one that was damaged. Others notice by the file's number that theirs
 is gone, and open the new one before they write. The lock is the system's (`flock` of the folder); where a file system has none,
 or only one run at a time can use the file, there is none.
@@ -47,7 +47,7 @@ def file_id(path: Path) -> FileId | None:
 
 
 @contextmanager
-def holding(folder: Path, *, alone: bool = False) -> Iterator[None]:
+def folder_lock(folder: Path, *, alone: bool = False) -> Iterator[None]:
     """Hold a folder for the block, together with others or alone; wait for that as long as it takes."""
     try:
         handle = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
@@ -70,7 +70,7 @@ def set_aside(path: Path, damage: Damaged) -> None:
     """
     real = Path(os.path.realpath(path))
     new = real.with_name(f"{real.name}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%S.%f}")
-    with holding(real.parent, alone=True):
+    with folder_lock(real.parent, alone=True):
         if damage.file is None or file_id(real) != damage.file:
             return
         try:

@@ -26,7 +26,7 @@ from juicecap.notice import say_once
 from juicecap.vlm.journal.errors import FAULTS, failure, is_damage, primary
 from juicecap.vlm.journal.file_signature import APPLICATION, MARK, TABLES, VERSION, check_place, stamp
 from juicecap.vlm.journal.filesystem import on_network
-from juicecap.vlm.journal.quarantine import Damaged, file_id, holding, set_aside
+from juicecap.vlm.journal.quarantine import Damaged, file_id, folder_lock, set_aside
 
 PATIENCE = 60.0
 """Seconds to wait for another run that writes."""
@@ -49,7 +49,7 @@ class Entry(NamedTuple):
     content: dict[str, Any]
 
 
-class SeenFile(NamedTuple):
+class FileDigest(NamedTuple):
     """A medium's file as it was when it was digested. Times are in nanoseconds."""
 
     path: bytes
@@ -70,13 +70,13 @@ class Fact:
 
 
 @dataclass(frozen=True)
-class Usable:
+class ClearFailure:
     """A medium, by its key, that can be used after all: what stands there against it goes."""
 
     key: str
 
 
-Record = Entry | SeenFile | Fact | Usable
+Record = Entry | FileDigest | Fact | ClearFailure
 
 
 class Store:
@@ -97,7 +97,7 @@ class Store:
         try:
             check_place(path)
             self._real.parent.mkdir(parents=True, exist_ok=True)
-            with holding(self._real.parent):
+            with folder_lock(self._real.parent):
                 self._database = sqlite3.connect(self._real, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
                 self._database.text_factory = bytes  # whatever stands there, reading it is no error
                 self._file = file_id(self._real)
@@ -117,10 +117,10 @@ class Store:
             found.setdefault(key.hex(), {})[candidate] = content
         return found
 
-    def seen(self, paths: Sequence[bytes]) -> dict[bytes, SeenFile]:
+    def seen(self, paths: Sequence[bytes]) -> dict[bytes, FileDigest]:
         """What is known of these files."""
         query = "SELECT path, 0, entry, checksum FROM digests WHERE path IN"
-        return {path: SeenFile(path, *content) for path, _, content in self._select(query, paths) if _is_seen(content)}
+        return {path: FileDigest(path, *content) for path, _, content in self._select(query, paths) if _is_seen(content)}
 
     def fact(self, name: str) -> str | None:
         """A fact, if it is known."""
@@ -145,7 +145,7 @@ class Store:
 
     def close(self) -> None:
         """Let go of the file."""
-        with holding(self._real.parent):  # SQLite removes what belongs to a file by name, if nobody has renamed it
+        with folder_lock(self._real.parent):  # SQLite removes what belongs to a file by name, if nobody has renamed it
             self._database.close()
 
     def _prepare(self) -> None:
@@ -225,7 +225,7 @@ class Store:
     @contextmanager
     def _used(self, what: str) -> Iterator[None]:
         """Use the file, which nobody sets aside meanwhile and nobody has set aside before."""
-        with holding(self._real.parent):
+        with folder_lock(self._real.parent):
             if not self._alone and file_id(self._real) != self._file:
                 raise Damaged("it is not the file any more that was opened", self._file)
             try:
@@ -261,9 +261,9 @@ class Store:
     def _insert(self, record: Record) -> None:
         if isinstance(record, Entry):
             self._put("answers", bytes.fromhex(record.key), record.candidate, record.content)
-        elif isinstance(record, SeenFile):
+        elif isinstance(record, FileDigest):
             self._put("digests", record.path, 0, record[1:])
-        elif isinstance(record, Usable):
+        elif isinstance(record, ClearFailure):
             self._database.execute("DELETE FROM answers WHERE key = ?", (bytes.fromhex(record.key),))
         else:
             self._put("facts", bytes.fromhex(record.name), 0, record.fact)
@@ -311,7 +311,7 @@ def _content(name: Any, number: Any, text: Any, checksum: Any) -> list[Any]:
 
 def _is_seen(content: Any) -> bool:
     """Whether it is what is kept of a file: five numbers and a text."""
-    if not isinstance(content, list) or len(content) != len(SeenFile._fields) - 1:
+    if not isinstance(content, list) or len(content) != len(FileDigest._fields) - 1:
         return False
     *numbers, digest = content
     return all(isinstance(each, int) for each in numbers) and isinstance(digest, str)

@@ -16,7 +16,7 @@ from typing import Any
 
 from juicecap.media.sizes import FrameSizes, PixelBudget
 from juicecap.vlm.base import ModelSettings
-from juicecap.vlm.context import Context
+from juicecap.vlm.context import ContextLength
 from juicecap.vlm.models.folder import MOST_PARTS, check_code, check_folder, weight_bytes
 from juicecap.vlm.models.json_files import Section, read_object, read_text
 from juicecap.vlm.models.names import local_folder
@@ -100,7 +100,7 @@ class ModelFacts:
     folder: Path | None
     model_type: str
     sizes: FrameSizes
-    context: Context | None = None
+    context: ContextLength | None = None
     """Tokens of prompt and answer that fit."""
     config_names: frozenset[str] = field(default=frozenset(), repr=False)
     """The entries of the model's config.json."""
@@ -142,7 +142,7 @@ def model_facts(settings: ModelSettings) -> ModelFacts | None:
     return replace(facts, context=_given(params.get("max_model_len"), facts.context))
 
 
-def _given(limit: object, model: Context | None) -> Context | None:
+def _given(limit: object, model: ContextLength | None) -> ContextLength | None:
     """What vLLM is given of what the model holds: what the recipe says, or less than all on a CPU."""
     if not isinstance(limit, int) or isinstance(limit, bool) or limit <= 0:
         limit = CPU_MODEL_LEN if _vllm_is_for_cpus() else None
@@ -150,7 +150,7 @@ def _given(limit: object, model: Context | None) -> Context | None:
             limit = min(limit, model.tokens)
     if limit is None:
         return model
-    return Context(limit, model.tokens if model and model.tokens > limit else None)
+    return ContextLength(limit, model.tokens if model and model.tokens > limit else None)
 
 
 def first_limit(told: Iterable[object]) -> int | None:
@@ -180,7 +180,7 @@ def _from_folder(folder: Path) -> ModelFacts | None:
         folder=folder,
         model_type=model_type,
         sizes=FrameSizes(**{kind: _budget(folder, kind, model_type) for kind in ("image", "video")}),
-        context=Context(length) if length else None,
+        context=ContextLength(length) if length else None,
         config_names=frozenset(config.values),
         heads=inner.count("num_attention_heads", MOST_HEADS),
         cache_values=_cache_values(inner),
@@ -193,7 +193,7 @@ def _from_folder(folder: Path) -> ModelFacts | None:
 def _published(model: str) -> ModelFacts | None:
     for pattern, model_type, context, sizes in _PUBLISHED:
         if pattern.search(model):
-            return ModelFacts(folder=None, model_type=model_type, sizes=sizes, context=Context(context))
+            return ModelFacts(folder=None, model_type=model_type, sizes=sizes, context=ContextLength(context))
     return None
 
 

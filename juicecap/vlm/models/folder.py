@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from juicecap.errors import ModelError
-from juicecap.sample import shown
+from juicecap.sample import short_repr
 from juicecap.vlm.models.json_files import most_bytes, no_file, read_object, too_large, unreadable
 
 MOST_PARTS = {"layer": 1024, "depth": 1024, "block": 1024, "stage": 1024, "expert": 8192}
@@ -46,7 +46,9 @@ def check_folder(folder: Path) -> None:
     tokenizers = read_object(folder / "tokenizer_config.json").values.get("fast_tokenizer_files")
     for name in tokenizers if isinstance(tokenizers, list) else ():
         if not is_inside(name):
-            raise _leads_away(folder / "tokenizer_config.json", f"{shown(name)} outside of its folder (fast_tokenizer_files)")
+            raise _leads_away(
+                folder / "tokenizer_config.json", f"{short_repr(name)} outside of its folder (fast_tokenizer_files)"
+            )
 
 
 def check_code(folder: Path, params: Mapping[str, Any]) -> None:
@@ -66,7 +68,7 @@ def check_code(folder: Path, params: Mapping[str, Any]) -> None:
     file = folder / "config.json"
     for name, value in _implementations(read_object(file).values):
         if "/" in value and params.get(name.strip("_").removesuffix("_internal")) != value:
-            told = f"{name} is {shown(value)}, a program from the Hub"
+            told = f"{name} is {short_repr(value)}, a program from the Hub"
             raise ModelError(f"{file}: {told}: take that out, or name it in model_params if you trust it")
 
 
@@ -76,7 +78,7 @@ def _check_parts(file: Path, config: Mapping[str, Any]) -> None:
         found = _PARTS.search(name)
         for number in value if isinstance(value, list) else [value]:
             if found and isinstance(number, int | float) and not number <= (most := MOST_PARTS[found[1]]):
-                raise ModelError(f"{file}: {trail}{name} must be at most {most:,}, not {shown(number)}")
+                raise ModelError(f"{file}: {trail}{name} must be at most {most:,}, not {short_repr(number)}")
 
 
 def _implementations(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from juicecap.errors import ModelError
-from juicecap.sample import shown
+from juicecap.sample import short_repr
 
 MOST_CONFIG_BYTES = 2**24
 """Of a file of settings or a chat template. The largest of real models have one or two megabytes."""
@@ -161,7 +161,7 @@ def _kind(value: object) -> str:
         return "an object"
     if isinstance(value, list | tuple):
         return "a list"
-    return json.dumps(value) if value is None or isinstance(value, bool) else shown(value)
+    return json.dumps(value) if value is None or isinstance(value, bool) else short_repr(value)
 
 
 def damaged(file: Path, cause: object) -> ModelError:

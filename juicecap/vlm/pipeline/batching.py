@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from juicecap.vlm.base import Abilities, Limits, Outcome, Request
+from juicecap.vlm.base import Capabilities, Limits, Outcome, Request
 
 FIRST, GROWTH = 4, 1.5
 """The first batch is smaller by `FIRST`, and each one larger by `GROWTH` than the one before until they are full: so the engine
@@ -20,7 +20,7 @@ begins early, and the next batch is ready when it ends."""
 
 
 @dataclass(frozen=True)
-class Asked:
+class QueuedRequest:
     """A request, whose it is, and who is to be told its outcome."""
 
     request: Request
@@ -32,8 +32,8 @@ class Batcher:
     """Takes requests, and puts batches of them into `batches`; none before `begin`."""
 
     def __init__(self) -> None:
-        self.batches: asyncio.Queue[list[Asked]] = asyncio.Queue()
-        self._waiting: list[Asked] = []
+        self.batches: asyncio.Queue[list[QueuedRequest]] = asyncio.Queue()
+        self._waiting: list[QueuedRequest] = []
         self._flushed = False
         self._urgent: object = None
         self._size: int | None = None  # not known before the engine is identified
@@ -45,7 +45,7 @@ class Batcher:
         self._next = math.ceil(size / FIRST) if grow else size
         self._cut()
 
-    def add(self, asked: Asked) -> None:
+    def add(self, asked: QueuedRequest) -> None:
         """Take a request; it comes behind all before it."""
         self._waiting.append(asked)
         self._flushed = False
@@ -75,21 +75,21 @@ class Batcher:
         del self._waiting[:count]
 
 
-def batch_size(abilities: Abilities, limits: Limits) -> int:
+def batch_size(capabilities: Capabilities, limits: Limits) -> int:
     """Requests in a call."""
-    if abilities.together == 1:
+    if capabilities.batch_size == 1:
         return 1
-    size = limits.batch_size or abilities.together
+    size = limits.batch_size or capabilities.batch_size
     return min(size, limits.in_flight or size)
 
 
-def calls_at_once(abilities: Abilities, limits: Limits, size: int) -> int:
+def calls_at_once(capabilities: Capabilities, limits: Limits, size: int) -> int:
     """Calls, of batches of this size, that may be under way at once."""
     if not limits.in_flight:
-        return abilities.calls
-    if size == 1 and abilities.together == 1:
+        return capabilities.max_concurrent_calls
+    if size == 1 and capabilities.batch_size == 1:
         return limits.in_flight
-    return max(1, min(abilities.calls, limits.in_flight // size))
+    return max(1, min(capabilities.max_concurrent_calls, limits.in_flight // size))
 
 
 def batches_ahead(size: int, calls: int) -> int:

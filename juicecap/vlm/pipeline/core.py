@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakSet
 
 from juicecap.errors import EnvironmentFailure
-from juicecap.vlm.base import Abilities, Limits, ModelSettings, Outcome, Request
+from juicecap.vlm.base import Capabilities, Limits, ModelSettings, Outcome, Request
 from juicecap.vlm.journal import Journal
 from juicecap.vlm.pipeline.lookup import cache_lookup as lookup
-from juicecap.vlm.pipeline.lookup.keys import Keys
+from juicecap.vlm.pipeline.lookup.keys import RequestKeys
 from juicecap.vlm.pipeline.resources.window_resources import Resources, WindowResources
 from juicecap.vlm.pipeline.window import Window
 
@@ -55,7 +55,7 @@ def ask(requests: Sequence[Request], limits: Limits = DEFAULT_LIMITS, journal: J
         return ticket.outcomes()
 
 
-def identify(models: Iterable[ModelSettings], journal: Journal | None = None) -> list[Abilities]:
+def identify(models: Iterable[ModelSettings], journal: Journal | None = None) -> list[Capabilities]:
     """What these engines can do; none is opened. A server that was never asked for this `journal` is looked for.
 
     Raises:
@@ -63,7 +63,7 @@ def identify(models: Iterable[ModelSettings], journal: Journal | None = None) ->
     """
     with _lock:
         core = _core()
-    return [core.do(Keys.of(core.resources.engines, model, DEFAULT_LIMITS, journal)).abilities for model in models]
+    return [core.do(RequestKeys.of(core.resources.engines, model, DEFAULT_LIMITS, journal)).capabilities for model in models]
 
 
 def known_answers(requests: Sequence[Request], journal: Journal, limits: Limits = DEFAULT_LIMITS) -> list[int]:

@@ -13,55 +13,61 @@ from juicecap.vlm.base import Backend, ModelSettings, Outcome, Prepared
 from juicecap.vlm.journal.entries import entries_of, joined
 from juicecap.vlm.journal.store import Entry
 from juicecap.vlm.pipeline.batching import batches_ahead, calls_at_once
-from juicecap.vlm.pipeline.lookup.cache_lookup import Wanted
-from juicecap.vlm.pipeline.lookup.single_flight import Claims
+from juicecap.vlm.pipeline.lookup.cache_lookup import CacheMiss
+from juicecap.vlm.pipeline.lookup.single_flight import SingleFlight
 from juicecap.vlm.pipeline.preparing import prepare
-from juicecap.vlm.pipeline.resources.engine_stats import METER
-from juicecap.vlm.pipeline.resources.frame_budget import Share
+from juicecap.vlm.pipeline.resources.engine_stats import ENGINE_STATS
+from juicecap.vlm.pipeline.resources.frame_budget import Reservation
 from juicecap.vlm.pipeline.resources.window_resources import WindowResources
 from juicecap.vlm.pipeline.tasks import Tasks, all_of
 
 
-class Serving:
+class Dispatcher:
     """The way of one lane's batches through an open engine."""
 
     def __init__(
-        self, settings: ModelSettings, engine: Backend, size: int, claims: Claims, resources: WindowResources, tasks: Tasks
+        self,
+        settings: ModelSettings,
+        engine: Backend,
+        size: int,
+        single_flight: SingleFlight,
+        resources: WindowResources,
+        tasks: Tasks,
     ) -> None:
-        self._engine, self._claims, self._resources, self._tasks = engine, claims, resources, tasks
-        calls = calls_at_once(engine.abilities(), resources.limits, size)
+        self._engine, self._single_flight, self._resources, self._tasks = engine, single_flight, resources, tasks
+        calls = calls_at_once(engine.capabilities(), resources.limits, size)
         self._turns = resources.common.engines.turns(settings, calls)
         self._memory = resources.common.memory(resources.limits)
         self._under_way = asyncio.Semaphore(calls + batches_ahead(size, calls))
 
-    async def enter(self, batch: list[Wanted]) -> None:
+    async def enter(self, batch: list[CacheMiss]) -> None:
         """Let a batch in as soon as there is room."""
         await self._under_way.acquire()
         share = await self._memory.share(len(batch))
         served = self._tasks.start(self._serve(batch, share))
         served.add_done_callback(lambda _: self._under_way.release())
 
-    async def _serve(self, batch: list[Wanted], share: Share) -> None:
+    async def _serve(self, batch: list[CacheMiss], share: Reservation) -> None:
         """From requests to outcomes."""
         with share, self._resources.shared.hold() as hold:
-            abilities = self._engine.abilities()
-            prepared = await all_of(prepare(wanted, abilities, self._resources, hold) for wanted in batch)
-            ready: list[tuple[Wanted, Prepared]] = []
+            capabilities = self._engine.capabilities()
+            prepared = await all_of(prepare(wanted, capabilities, self._resources, hold) for wanted in batch)
+            ready: list[tuple[CacheMiss, Prepared]] = []
             for wanted, each in zip(batch, prepared, strict=True):
                 if isinstance(each, Prepared):
                     ready.append((wanted, each))
                 else:
-                    self._claims.settle(wanted.keyed, each)
+                    self._single_flight.settle(wanted.keyed, each)
             share.settle(_bytes(each for _, each in ready))
             if not ready:
                 return
             async with self._turns:
-                with METER.call(len(ready)):
+                with ENGINE_STATS.call(len(ready)):
                     outcomes = await self._engine.generate([each for _, each in ready])
-            METER.answered(outcomes)
+            ENGINE_STATS.answered(outcomes)
             self._answered(ready, outcomes)
 
-    def _answered(self, ready: list[tuple[Wanted, Prepared]], outcomes: Iterable[Outcome]) -> None:
+    def _answered(self, ready: list[tuple[CacheMiss, Prepared]], outcomes: Iterable[Outcome]) -> None:
         """Write down what came of one call, all of it together, and hand it on."""
         entries: list[Entry] = []
         for (wanted, prepared), outcome in zip(ready, outcomes, strict=True):
@@ -69,7 +75,7 @@ class Serving:
             self._resources.count(replayed=prepared.first, asked=len(prepared.seeds))
         self._resources.note(entries)
         for (wanted, _), outcome in zip(ready, outcomes, strict=True):
-            self._claims.settle(wanted.keyed, joined(wanted.known, outcome))
+            self._single_flight.settle(wanted.keyed, joined(wanted.known, outcome))
 
 
 def _bytes(prepared: Iterable[Prepared]) -> list[int]:

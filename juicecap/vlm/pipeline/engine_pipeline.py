@@ -1,6 +1,6 @@
 """The way of a window's requests to one engine: cut into batches, looked up ahead, answered if something is missing.
 
-    requests ─▶ batching ─▶ lookup (digests, keys, journal, claims) ─▶ serving (preparing, the engine, journal) ─▶ outcomes
+    requests ─▶ batching ─▶ lookup (digests, keys, journal, single_flight) ─▶ serving (preparing, the engine, journal) ─▶ outcomes
 
 Everything here runs on the core's loop. An engine is opened when there is something to ask.
 """
@@ -10,16 +10,16 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from juicecap.vlm.base import ModelSettings
-from juicecap.vlm.pipeline.batching import Asked, Batcher, batch_size
-from juicecap.vlm.pipeline.dispatcher import Serving
-from juicecap.vlm.pipeline.lookup.cache_lookup import Lookup
-from juicecap.vlm.pipeline.lookup.keys import Keys
-from juicecap.vlm.pipeline.lookup.single_flight import Claims
+from juicecap.vlm.pipeline.batching import Batcher, QueuedRequest, batch_size
+from juicecap.vlm.pipeline.dispatcher import Dispatcher
+from juicecap.vlm.pipeline.lookup.cache_lookup import LookupStage
+from juicecap.vlm.pipeline.lookup.keys import RequestKeys
+from juicecap.vlm.pipeline.lookup.single_flight import SingleFlight
 from juicecap.vlm.pipeline.resources.window_resources import WindowResources
 from juicecap.vlm.pipeline.tasks import Tasks
 
 
-class Lane:
+class EnginePipeline:
     """Requests of one window to one engine, in order. `fail` is told if they cannot be answered."""
 
     def __init__(self, settings: ModelSettings, resources: WindowResources, fail: Callable[[BaseException], None]) -> None:
@@ -28,7 +28,7 @@ class Lane:
         self._tasks = Tasks(fail)
         self._tasks.start(self._run())
 
-    def add(self, asked: Asked) -> None:
+    def add(self, asked: QueuedRequest) -> None:
         """Take a request; it comes behind all before it."""
         self._batcher.add(asked)
 
@@ -46,18 +46,18 @@ class Lane:
 
     async def _run(self) -> None:
         """Let batches into the engine, in order."""
-        resources, claims = self._resources, Claims()
+        resources, single_flight = self._resources, SingleFlight()
         engines, limits = resources.common.engines, resources.limits
-        keys = await Keys.of(engines, self._settings, limits, resources.journal)
-        size = batch_size(keys.abilities, limits)
+        keys = await RequestKeys.of(engines, self._settings, limits, resources.journal)
+        size = batch_size(keys.capabilities, limits)
         self._batcher.begin(size, grow=not limits.batch_size)
-        lookup = Lookup(self._batcher.batches, size, keys, claims, resources, self._tasks)
-        serving: Serving | None = None
+        lookup = LookupStage(self._batcher.batches, size, keys, single_flight, resources, self._tasks)
+        serving: Dispatcher | None = None
         while True:
             if wanted := await lookup.next():
                 if serving is None:
                     engine = await engines.opened(self._settings)
                     if keys.choice:
                         resources.note([keys.choice])
-                    serving = Serving(self._settings, engine, size, claims, resources, self._tasks)
+                    serving = Dispatcher(self._settings, engine, size, single_flight, resources, self._tasks)
                 await serving.enter(wanted)

@@ -15,10 +15,10 @@ from juicecap.vlm.models.names import model_state
 
 @dataclass(frozen=True)
 class Identified:
-    """An engine that can be looked up, open or not. `pin` is its choice (`Backend.identify`)."""
+    """An engine that can be looked up, open or not. `transport_choice` is its choice (`Backend.identify`)."""
 
     backend: Backend
-    pin: str
+    transport_choice: str
     model_state: str
     """A digest of a local model's files by name, size and time."""
 
@@ -31,15 +31,15 @@ class Engines:
         self._opened: dict[ModelSettings, asyncio.Task[Backend]] = {}
         self._turns: dict[tuple[ModelSettings, int], asyncio.Semaphore] = {}
 
-    async def identified(self, settings: ModelSettings, pin: str = "") -> Identified:
-        """The engine with these settings as it can be looked up. `pin` is for one that nobody has looked up yet.
+    async def identified(self, settings: ModelSettings, transport_choice: str = "") -> Identified:
+        """The engine with these settings as it can be looked up. `transport_choice` is for one that nobody has looked up yet.
 
         Raises:
             JuicecapError: it cannot be identified; the next caller tries again.
         """
         task = self._identified.get(settings)
         if task is None:
-            task = self._identified[settings] = asyncio.create_task(_identified(settings, pin))
+            task = self._identified[settings] = asyncio.create_task(_identified(settings, transport_choice))
             task.add_done_callback(partial(self._forget_failed, settings))
         return await asyncio.shield(task)  # who gives up waiting must not stop it for others
 
@@ -84,10 +84,10 @@ class Engines:
             self._opened.pop(settings, None)
 
 
-async def _identified(settings: ModelSettings, pin: str) -> Identified:
+async def _identified(settings: ModelSettings, transport_choice: str) -> Identified:
     state = "" if settings.backend == "openai" else await asyncio.to_thread(model_state, settings.model)
     backend = make_backend(settings)
-    return Identified(backend, await backend.identify(pin), state)
+    return Identified(backend, await backend.identify(transport_choice), state)
 
 
 async def _opened(backend: Backend) -> Backend:

@@ -6,14 +6,14 @@ from functools import partial
 
 from juicecap.errors import MediaError
 from juicecap.media.access.remote import rules_of
-from juicecap.media.picture import Picture, without_frames
-from juicecap.sample import shown_path
-from juicecap.vlm.base import Abilities, Outcome, Part, Prepared, Request
+from juicecap.media.picture import MediaFrames, without_frames
+from juicecap.sample import display_path
+from juicecap.vlm.base import Capabilities, Outcome, Part, Prepared, Request
 from juicecap.vlm.journal.entries import medium_entry
-from juicecap.vlm.journal.store import Usable
+from juicecap.vlm.journal.store import ClearFailure
 from juicecap.vlm.outcomes import failure_of
-from juicecap.vlm.pipeline.lookup.cache_lookup import Wanted
-from juicecap.vlm.pipeline.resources.ref_counted_cache import Hold
+from juicecap.vlm.pipeline.lookup.cache_lookup import CacheMiss
+from juicecap.vlm.pipeline.resources.ref_counted_cache import Lease
 from juicecap.vlm.pipeline.resources.window_resources import WindowResources
 from juicecap.vlm.pipeline.tasks import all_of
 
@@ -29,21 +29,21 @@ OF_THE_CONTENT = {
 """Codes of media that cannot be used because of what is in them: it will be so on every day."""
 
 
-async def prepare(wanted: Wanted, abilities: Abilities, resources: WindowResources, hold: Hold) -> Prepared | Outcome:
+async def prepare(wanted: CacheMiss, capabilities: Capabilities, resources: WindowResources, hold: Lease) -> Prepared | Outcome:
     """The request with its media, which `hold` keeps; or the outcome, if one of them cannot be used."""
     keyed = wanted.keyed
     request = keyed.request
     unusable: _Unusable | None = None
-    pictures: list[Picture] = []
+    pictures: list[MediaFrames] = []
     try:
-        pictures = await _pictures(request, abilities, resources, hold)
+        pictures = await _pictures(request, capabilities, resources, hold)
     except _Unusable as caught:
         unusable = caught.with_traceback(None)  # which would hold this frame, and with it what was brought here
     except MediaError as too_large:
         return Outcome(failure=failure_of(too_large), seed=keyed.seed)
     for path, state in keyed.states.items():
         if not await resources.common.readers.unchanged(path, state):
-            error = MediaError("MEDIA_CHANGED", f"{shown_path(path)} was changed while it was read", retryable=True)
+            error = MediaError("MEDIA_CHANGED", f"{display_path(path)} was changed while it was read", retryable=True)
             return Outcome(failure=failure_of(error), seed=keyed.seed)
     if unusable:
         failure, path = failure_of(unusable.error), unusable.part.value
@@ -51,22 +51,24 @@ async def prepare(wanted: Wanted, abilities: Abilities, resources: WindowResourc
             resources.note(medium_entry(keyed.media[unusable.part], path, failure))
         return Outcome(failure=failure, seed=keyed.seed)
     if resources.journal and resources.journal.ignores_failures:
-        resources.note([Usable(key) for key in keyed.media.values()])
+        resources.note([ClearFailure(key) for key in keyed.media.values()])
     known, rules = len(wanted.known.answers), resources.limits.media
     return Prepared(request=request, pictures=tuple(pictures), seed=keyed.seed, first=known, rules=rules)
 
 
-async def _pictures(request: Request, abilities: Abilities, resources: WindowResources, hold: Hold) -> list[Picture]:
+async def _pictures(request: Request, capabilities: Capabilities, resources: WindowResources, hold: Lease) -> list[MediaFrames]:
     """The media of a request, some at a time: a row of the dataset may name any number of them.
 
     Raises:
         _Unusable: one of them cannot be used.
         MediaError: `TOO_LARGE`: they do not fit into memory together.
     """
-    parts, pictures = request.media(), list[Picture]()
+    parts, pictures = request.media(), list[MediaFrames]()
     most = MOST_OF_THE_LIMIT * resources.common.memory(resources.limits).limit
     for start in range(0, len(parts), AT_ONCE):
-        pictures += await all_of(_picture(part, request, abilities, resources, hold) for part in parts[start : start + AT_ONCE])
+        pictures += await all_of(
+            _picture(part, request, capabilities, resources, hold) for part in parts[start : start + AT_ONCE]
+        )
         if len(parts) > 1 and sum(picture.pixels.nbytes for picture in pictures) > most:
             what = f"the frames of {len(parts):,} media take more than {most >> 20:,} MB together"
             way = "show fewer media, frames or pixels at once, or raise frame_memory_mb, of which that is four times"
@@ -74,14 +76,16 @@ async def _pictures(request: Request, abilities: Abilities, resources: WindowRes
     return pictures
 
 
-async def _picture(part: Part, request: Request, abilities: Abilities, resources: WindowResources, hold: Hold) -> Picture:
+async def _picture(
+    part: Part, request: Request, capabilities: Capabilities, resources: WindowResources, hold: Lease
+) -> MediaFrames:
     pool, rules = resources.common.pool(resources.limits), rules_of(part.value, resources.limits.media)
     try:
-        if abilities.takes_files and part.kind == "video":
+        if capabilities.takes_files and part.kind == "video":
             info = await hold.get(("probe", part.value), partial(pool.probe, part.value, rules))
             return without_frames(info.duration)
-        key = part, request.frames, abilities.sizes
-        return await hold.get(key, partial(pool.picture, part.kind, part.value, request.frames, abilities.sizes, rules))
+        key = part, request.frames, capabilities.sizes
+        return await hold.get(key, partial(pool.picture, part.kind, part.value, request.frames, capabilities.sizes, rules))
     except MediaError as error:
         raise _Unusable(part, error) from error
 

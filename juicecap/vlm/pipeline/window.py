@@ -24,8 +24,8 @@ from types import TracebackType
 from typing import Self
 
 from juicecap.vlm.base import ModelSettings, Outcome, Request
-from juicecap.vlm.pipeline.batching import Asked
-from juicecap.vlm.pipeline.engine_pipeline import Lane
+from juicecap.vlm.pipeline.batching import QueuedRequest
+from juicecap.vlm.pipeline.engine_pipeline import EnginePipeline
 from juicecap.vlm.pipeline.resources.window_resources import WindowResources
 
 MOST_REQUESTS = 1024
@@ -35,7 +35,7 @@ MOST_SAMPLES = 4096
 """Samples in a window, answered or not."""
 
 
-class Ticket:
+class PendingSample:
     """The requests of one sample on their way."""
 
     def __init__(self, count: int) -> None:
@@ -63,7 +63,7 @@ class Window:
 
     def __init__(self, loop: asyncio.AbstractEventLoop, resources: WindowResources) -> None:
         self._loop, self._resources = loop, resources
-        self._lanes: dict[ModelSettings, Lane] = {}
+        self._lanes: dict[ModelSettings, EnginePipeline] = {}
         self._changed = threading.Condition()
         self._unanswered = 0
         self._failure: BaseException | None = None
@@ -79,9 +79,9 @@ class Window:
         """Whether another sample may enter, next to `samples` of which the outcomes have not been taken."""
         return samples < MOST_SAMPLES and self._unanswered < MOST_REQUESTS
 
-    def submit(self, requests: Sequence[Request]) -> Ticket:
+    def submit(self, requests: Sequence[Request]) -> PendingSample:
         """Send a sample's requests on their way."""
-        ticket = Ticket(len(requests))
+        ticket = PendingSample(len(requests))
         if requests:
             with self._changed:
                 self._unanswered += len(requests)
@@ -92,7 +92,7 @@ class Window:
         """Let engines that take batches begin with what they have: nothing more will be submitted for now."""
         self._call(self._flush)
 
-    def wait(self, ticket: Ticket, or_room_for: int | None = None) -> bool:
+    def wait(self, ticket: PendingSample, or_room_for: int | None = None) -> bool:
         """Wait until a ticket is done, or with `or_room_for` (as `has_room`) until there is room; tells whether it is done.
 
         Raises:
@@ -122,16 +122,16 @@ class Window:
         with suppress(RuntimeError):
             self._loop.call_soon_threadsafe(work, *arguments)
 
-    def _accept(self, ticket: Ticket, requests: Sequence[Request]) -> None:
+    def _accept(self, ticket: PendingSample, requests: Sequence[Request]) -> None:
         if self._failure:
             return
         for place, request in enumerate(requests):
             lane = self._lanes.get(request.model)
             if lane is None:
-                lane = self._lanes[request.model] = Lane(request.model, self._resources, self.fail)
-            lane.add(Asked(request, ticket, partial(self._settled, ticket, place)))
+                lane = self._lanes[request.model] = EnginePipeline(request.model, self._resources, self.fail)
+            lane.add(QueuedRequest(request, ticket, partial(self._settled, ticket, place)))
 
-    def _settled(self, ticket: Ticket, place: int, outcome: Outcome) -> None:
+    def _settled(self, ticket: PendingSample, place: int, outcome: Outcome) -> None:
         with self._changed:
             ticket.settle(place, outcome)
             self._unanswered -= 1
@@ -141,7 +141,7 @@ class Window:
         for lane in self._lanes.values():
             lane.flush()
 
-    def _flush_for(self, ticket: Ticket) -> None:
+    def _flush_for(self, ticket: PendingSample) -> None:
         for lane in self._lanes.values():
             lane.flush_for(ticket)
 

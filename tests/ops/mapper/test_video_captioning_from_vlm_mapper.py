@@ -619,8 +619,8 @@ def test_the_model_belongs_to_the_state_of_a_step(tmp_path):
     folder.mkdir()
     (folder / "config.json").write_text("{}")
     op = mapper(hf_model=str(folder))
-    before = op.outside_state()
+    before = op.external_fingerprint()
     (folder / "config.json").write_text('{"a": 1}')
     assert before
-    assert op.outside_state() != before
-    assert mapper(hf_model="org/on-the-hub").outside_state() == ""
+    assert op.external_fingerprint() != before
+    assert mapper(hf_model="org/on-the-hub").external_fingerprint() == ""

@@ -20,13 +20,13 @@ from juicecap.errors import DataError, EnvironmentFailure
 from juicecap.vlm.journal import Journal
 from juicecap.vlm.journal.file_signature import is_journal
 from juicecap.vlm.journal.quarantine import Damaged, file_id, set_aside
-from juicecap.vlm.journal.store import Entry, Fact, SeenFile, Store, open_store
+from juicecap.vlm.journal.store import Entry, Fact, FileDigest, Store, open_store
 
 from .conftest import written
 
 A, B, C = "aa" * 16, "bb" * 16, "cc" * 16
 
-CLIP = SeenFile(b"/clips/ship.mp4", 1, 2, 3, 4, 5, "digest of a ship")
+CLIP = FileDigest(b"/clips/ship.mp4", 1, 2, 3, 4, 5, "digest of a ship")
 
 
 def key(number: int) -> str:

@@ -12,7 +12,7 @@ import pytest
 from juicecap.errors import EnvironmentFailure
 from juicecap.vlm.journal import Journal
 from juicecap.vlm.journal import journal as journal_module
-from juicecap.vlm.journal.store import Entry, Fact, SeenFile, Store
+from juicecap.vlm.journal.store import Entry, Fact, FileDigest, Store
 
 
 def key(number: int) -> str:
@@ -54,7 +54,7 @@ def test_what_was_noted_is_found_before_it_is_written(path, transactions, monkey
     monkeypatch.setattr(journal_module, "MOST_SECONDS", 60.0)
     with Journal(path) as journal:
         journal.note(entries(1, 2))
-        journal.note([Fact(key(9), "frames"), SeenFile(b"a", 1, 2, 3, 4, 5, "d")])
+        journal.note([Fact(key(9), "frames"), FileDigest(b"a", 1, 2, 3, 4, 5, "d")])
         assert journal.look([key(1), key(3)]).result() == {key(1): {0: {"text": "1"}}}
         assert journal.fact(key(9)).result() == "frames"
         assert journal.seen([b"a"]).result()[b"a"].digest == "d"
@@ -107,7 +107,7 @@ class TestDoubt:
 
     def test_failures_are_held_back_and_answers_are_not(self, path):
         with Journal(path) as journal:
-            journal.doubt()
+            journal.hold_failures()
             journal.note([*entries(1), *self.failing(2)])
             journal.flush()
             assert on_disk(path) == ["1"]
@@ -115,15 +115,15 @@ class TestDoubt:
 
     def test_what_nobody_trusts_is_forgotten(self, path):
         with Journal(path) as journal:
-            journal.doubt()
+            journal.hold_failures()
             journal.note(self.failing(1))
         assert on_disk(path) == []
 
     def test_what_is_trusted_is_written_and_so_is_what_comes_then(self, path):
         with Journal(path) as journal:
-            journal.doubt()
+            journal.hold_failures()
             journal.note(self.failing(1))
-            journal.trust()
+            journal.release_failures()
             journal.note(self.failing(2))
             journal.flush()
             assert on_disk(path) == ["1", "2"]
@@ -131,7 +131,7 @@ class TestDoubt:
 
 def test_fresh_reads_nothing_and_writes(path):
     with Journal(path) as journal:
-        journal.note([*entries(1), Fact(key(9), "frames"), SeenFile(b"a", 1, 2, 3, 4, 5, "d")])
+        journal.note([*entries(1), Fact(key(9), "frames"), FileDigest(b"a", 1, 2, 3, 4, 5, "d")])
     with Journal(path, fresh=True) as journal:
         assert journal.empty()
         assert journal.look([key(1)]).result() == {}

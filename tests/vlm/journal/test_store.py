@@ -16,7 +16,7 @@ from juicecap.vlm.journal import file_signature as marks
 from juicecap.vlm.journal import store as store_module
 from juicecap.vlm.journal.file_signature import is_journal
 from juicecap.vlm.journal.filesystem import on_network
-from juicecap.vlm.journal.store import Entry, Fact, SeenFile, Store, open_store
+from juicecap.vlm.journal.store import Entry, Fact, FileDigest, Store, open_store
 
 from .conftest import written
 
@@ -28,7 +28,7 @@ def entry(key: str = A, candidate: int = 0, text: str = "a caption") -> Entry:
 
 
 def test_what_was_written_is_there_when_it_is_opened_again(path):
-    seen = SeenFile(b"/clips/\xff.mp4", 2**64 - 1, 2, 3, 4, 5, "digest")  # more than SQLite's own integers
+    seen = FileDigest(b"/clips/\xff.mp4", 2**64 - 1, 2, 3, 4, 5, "digest")  # more than SQLite's own integers
     written(path, entry(), entry(candidate=2, text="Ünïcödé 字幕 \0 \ud800"), entry(B), seen, Fact(A, "frames"))
     store = Store(path)
     assert store.answers([A, "cc" * 16]) == {A: {0: {"text": "a caption"}, 2: {"text": "Ünïcödé 字幕 \0 \ud800"}}}

@@ -29,7 +29,7 @@ from juicecap.data.source.unpack import MediaFolder, media_folder
 from juicecap.data.table import dataset_of_records, file_key, fingerprint_of
 from juicecap.errors import DataError
 from juicecap.notice import say_few, say_once
-from juicecap.sample import shown
+from juicecap.sample import short_repr
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -155,7 +155,7 @@ def _members(tar: Tar, shard: Path) -> Iterator[Member]:
             continue
         if member.kind == "other":
             if not said:
-                say_once(f"{shard.name}: members that are no files, such as {shown(member.name)}, are left out")
+                say_once(f"{shard.name}: members that are no files, such as {short_repr(member.name)}, are left out")
             said = True
             continue
         _check_name(member.name, shard)
@@ -165,10 +165,10 @@ def _members(tar: Tar, shard: Path) -> Iterator[Member]:
 def _check_name(name: str, shard: Path) -> None:
     parts = name.split("/")
     if posixpath.isabs(name) or ".." in parts or not name.isprintable():
-        what = f"the member {shown(name)} would be unpacked elsewhere"
+        what = f"the member {short_repr(name)} would be unpacked elsewhere"
         raise DataError(f"{shard}: {what}. Write the shard again with plain names.")
     if len(name.encode()) > _NAME or max(len(part.encode()) for part in parts) > _PART:
-        what = f"the member {shown(name)} has a name that is longer than a file's can be"
+        what = f"the member {short_repr(name)} has a name that is longer than a file's can be"
         raise DataError(f"{shard}: {what}. Write the shard again with shorter names.")
 
 
@@ -211,7 +211,7 @@ class _Sample:
         elif suffix == "json":
             self._add(suffix, _json(self._text(member, tar), self._where))
         else:
-            say_few("suffixes", f"members of shards with the suffix {shown(suffix)} are left out: {_NEITHER}")
+            say_few("suffixes", f"members of shards with the suffix {short_repr(suffix)} are left out: {_NEITHER}")
 
     def _medium(self, column: str, member: Member, tar: Tar) -> None:
         self._refuse_sparse(member)

@@ -18,7 +18,7 @@ import xxhash
 from juicecap.data.compressed import PIECE
 from juicecap.data.source.options import AUDIO_SUFFIXES, IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from juicecap.data.source.unpack import MediaFolder, media_folder, suffix_of
-from juicecap.data.table import chunks, file_key, fingerprint_of, made_once, write_arrow
+from juicecap.data.table import build_once, chunks, file_key, fingerprint_of, write_arrow
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -95,7 +95,7 @@ def media_as_files(dataset: Dataset, fingerprint: str = "", cache: Path | None =
         with MediaFolder(folder) as media:
             write_arrow(path, features.arrow_schema, _batches(source, numbers, media, features))
 
-    joined = concatenate_datasets([dataset.remove_columns(columns), made_once(path, fingerprint, make)], axis=1)
+    joined = concatenate_datasets([dataset.remove_columns(columns), build_once(path, fingerprint, make)], axis=1)
     order = Features({name: joined.features[name] for name in dataset.column_names})
     table = InMemoryTable(joined.data.table.select(list(order)))  # its buffers stay mapped; other tables keep their own order
     return Dataset(table, info=DatasetInfo(features=order), indices_table=joined._indices)  # noqa: SLF001  (datasets has no public name for it)

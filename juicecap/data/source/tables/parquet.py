@@ -23,10 +23,10 @@ from juicecap.data.source.with_origin import keeps_origin
 from juicecap.data.table import (
     CHUNK,
     absolute,
+    build_once,
     cached_file,
     file_key,
     fingerprint_of,
-    made_once,
     origins,
     write_arrow,
 )
@@ -64,7 +64,7 @@ def open_dataset(path: str, options: Options) -> Dataset:
             cached.unlink(missing_ok=True)
             raise DataError(f"{path} changed while it was read. Run again when nothing writes to it.")
 
-    dataset = made_once(cached, fingerprint, make)
+    dataset = build_once(cached, fingerprint, make)
     if not len(dataset):
         raise DataError(f"{path} has no records. Give a file with at least one.")
     return dataset

@@ -15,7 +15,7 @@ from juicecap.data.record import LONGEST, VALUES, reason_of
 from juicecap.data.source.tables.foreign import Refusal
 from juicecap.data.source.tables.schema_check import shape_of
 from juicecap.data.table import CHUNK
-from juicecap.sample import ORIGIN, shown
+from juicecap.sample import ORIGIN, short_repr
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -57,7 +57,7 @@ class RowCheck:
             self._try(name, batch.column(name))
         for field, column in zip(self._schema, batch.columns, strict=True):
             if not _has_shape(field, column):
-                raise self._refuse(f"the column {shown(field.name)} holds an array that does not have the shape of all")
+                raise self._refuse(f"the column {short_repr(field.name)} holds an array that does not have the shape of all")
         if self._keeps_origin:
             self._check_origin(batch.column(ORIGIN))
         self._row += len(batch)
@@ -68,7 +68,7 @@ class RowCheck:
         except MemoryError:
             raise
         except Exception as error:  # odd times fail in many ways
-            what = f"the column {shown(name)} holds a time that is no value of Python"
+            what = f"the column {short_repr(name)} holds a time that is no value of Python"
             raise self._refuse(f"{what} ({reason_of(error)})") from error
 
     def _check_origin(self, column: pa.Array) -> None:

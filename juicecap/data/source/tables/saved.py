@@ -17,7 +17,7 @@ from juicecap.data.source.tables.foreign import Refusal
 from juicecap.data.source.with_origin import with_origin
 from juicecap.data.table import absolute, file_key
 from juicecap.errors import DataError
-from juicecap.sample import shown
+from juicecap.sample import short_repr
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -62,8 +62,8 @@ def _files(folder: Path, refuse: Refusal) -> list[Path]:
     for each in listed:
         name = each.get("filename") if isinstance(each, dict) else None
         if not isinstance(name, str) or name in ("", "..") or PurePath(name).name != name or "\0" in name:
-            raise refuse(f"state.json names the file {shown(name)}, which does not lie in that folder")
+            raise refuse(f"state.json names the file {short_repr(name)}, which does not lie in that folder")
         if not os.path.isfile(folder / name):
-            raise refuse(f"{shown(name)} is missing")
+            raise refuse(f"{short_repr(name)} is missing")
         files.append(folder / name)
     return files

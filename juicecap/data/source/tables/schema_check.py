@@ -19,7 +19,7 @@ from juicecap.data.columns import LEVELS
 from juicecap.data.record import NAMES, BrokenRecord, decoded, misnamed, parse_object
 from juicecap.data.source.tables.foreign import Refusal, foreign
 from juicecap.errors import DataError
-from juicecap.sample import shown
+from juicecap.sample import short_repr
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -65,8 +65,8 @@ def check_schema(schema: pa.Schema, where: str) -> None:
         for field, level in _fields(column):
             fields += 1
             if level > LEVELS:
-                raise DataError(f"{where}: the column {shown(column.name)} has more than {LEVELS} levels. Flatten it.")
-            _check_field(field, f"{where}: the column {shown(column.name)}")
+                raise DataError(f"{where}: the column {short_repr(column.name)} has more than {LEVELS} levels. Flatten it.")
+            _check_field(field, f"{where}: the column {short_repr(column.name)}")
             if fields > NAMES:
                 raise DataError(f"{where}: has more than {NAMES:,} columns, with those inside of columns. Drop some.")
 
@@ -121,13 +121,13 @@ def checked_features(features: Any, where: str) -> dict[str, Any]:
         DataError: it is odd.
     """
     if not isinstance(features, dict):
-        raise DataError(f"{where}: the features are no object, but {shown(features)}.")
+        raise DataError(f"{where}: the features are no object, but {short_repr(features)}.")
     checked = {}
     for name, feature in features.items():
         try:
             checked[name] = _checked(feature, 0)
         except _OddError as odd:
-            raise DataError(f"{where}: the column {shown(name)} is described as {odd}, which no column can be.") from None
+            raise DataError(f"{where}: the column {short_repr(name)} is described as {odd}, which no column can be.") from None
     return checked
 
 
@@ -136,7 +136,7 @@ def _checked(feature: Any, level: int) -> Any:
     if isinstance(feature, list) and len(feature) == 1:
         feature = {"_type": "List", "feature": feature[0]}
     if not isinstance(feature, dict) or level > LEVELS:
-        raise _OddError(shown(feature))
+        raise _OddError(short_repr(feature))
     kind = feature.get("_type")
     if kind is None or isinstance(kind, dict):
         return {name: _checked(inner, level + 2) for name, inner in feature.items()}
@@ -146,16 +146,16 @@ def _checked(feature: Any, level: int) -> Any:
         return {"_type": kind} if kind in MEDIA and level <= 1 else {"_type": kind, "decode": False}
     parameters = _PARAMETERS.get(kind) if isinstance(kind, str) else None
     if parameters is None or not all(is_it(feature.get(name)) for name, is_it in parameters.items()):
-        raise _OddError(shown(feature))
+        raise _OddError(short_repr(feature))
     if kind in _ARRAYS and not _is_shape(_ARRAYS[kind], feature["shape"]):
-        raise _OddError(shown(feature))
+        raise _OddError(short_repr(feature))
     return {"_type": kind, **{name: feature[name] for name in parameters}}
 
 
 def _checked_list(feature: dict[str, Any], level: int) -> dict[str, Any]:
     kind, length = feature["_type"], feature.get("length", -1)
     if type(length) is not int or not -1 <= length <= _LONGEST_LIST:
-        raise _OddError(shown(feature))
+        raise _OddError(short_repr(feature))
     checked = {"_type": kind, "feature": _checked(feature.get("feature"), level + 1)}
     return checked if kind == "LargeList" else {**checked, "length": length}
 
@@ -202,7 +202,7 @@ def _check_field(field: pa.Field, where: str) -> None:
 
     name, _ = _extension(field)
     if not _is_known(field.type):
-        raise DataError(f"{where} has the type {shown(str(field.type))}, which no column of a dataset can have. Convert it.")
+        raise DataError(f"{where} has the type {short_repr(str(field.type))}, which no column of a dataset can have. Convert it.")
     if _ARRAY_TYPE.fullmatch(name) and shape_of(field) is None:
         raise DataError(f"{where} is an array of an odd shape or type. Write the file again.")
     if pa.types.is_struct(field.type):

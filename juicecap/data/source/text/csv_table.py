@@ -18,7 +18,7 @@ from juicecap.data.record import LONGEST, NAMES, VALUES, BrokenRecord, Record, d
 from juicecap.data.source.options import Options
 from juicecap.data.source.text.text_file import dataset_of_file
 from juicecap.errors import DataError
-from juicecap.sample import shown
+from juicecap.sample import short_repr
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -106,7 +106,7 @@ def _checked(header: list[str], where: str) -> list[str]:
     seen: set[str] = set()
     for name in _valid(header, where):
         if name in seen:
-            raise DataError(f"{where}: the header names {shown(name)} twice. Rename one of the columns.")
+            raise DataError(f"{where}: the header names {short_repr(name)} twice. Rename one of the columns.")
         seen.add(name)
         if reason := misnamed(name):
             raise DataError(f"{where}: {reason}")

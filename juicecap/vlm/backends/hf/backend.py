@@ -18,13 +18,13 @@ import torch
 
 from juicecap.errors import SampleError, short_of_memory
 from juicecap.vlm.backends.hf.generate import answer
-from juicecap.vlm.backends.hf.groups import Member, grouped
+from juicecap.vlm.backends.hf.groups import EncodedRequest, grouped
 from juicecap.vlm.backends.hf.health import Health
 from juicecap.vlm.backends.hf.inputs import encode
-from juicecap.vlm.backends.hf.load import Known, Loaded, load, look_at
+from juicecap.vlm.backends.hf.load import LoadedModel, ModelInfo, inspect_model, load
 from juicecap.vlm.backends.transformers_common.processor import panics_as_errors
 from juicecap.vlm.backends.transformers_common.prompt import let_go
-from juicecap.vlm.base import Abilities, ModelSettings, Outcome, Prepared
+from juicecap.vlm.base import Capabilities, ModelSettings, Outcome, Prepared
 from juicecap.vlm.outcomes import failed
 
 T = TypeVar("T")
@@ -40,14 +40,14 @@ class HFBackend:
         self._settings = settings
         self._encoding = ThreadPoolExecutor(1, thread_name_prefix="juicecap-hf-inputs")
         self._generating = ThreadPoolExecutor(1, thread_name_prefix="juicecap-hf-model")
-        self._known: Known | None = None
-        self._loaded: Loaded | None = None
+        self._known: ModelInfo | None = None
+        self._loaded: LoadedModel | None = None
         self._health: Health | None = None
 
-    async def identify(self, pin: str = "") -> str:
+    async def identify(self, transport_choice: str = "") -> str:
         """Load the processor, and look at the model's files."""
-        del pin
-        self._known = await _on(self._generating, look_at, self._settings)
+        del transport_choice
+        self._known = await _on(self._generating, inspect_model, self._settings)
         return ""
 
     async def open(self) -> None:
@@ -80,26 +80,28 @@ class HFBackend:
         """Model, weights, dtype, template and parameters, as a digest."""
         return self._identified.identity
 
-    def abilities(self) -> Abilities:
+    def capabilities(self) -> Capabilities:
         """Batches of `BATCH`; while one generates, the next is made ready."""
-        return Abilities(sizes=self._identified.sizes, together=BATCH, calls=2, context=self._identified.context)
+        return Capabilities(
+            sizes=self._identified.sizes, batch_size=BATCH, max_concurrent_calls=2, context=self._identified.context
+        )
 
     @property
-    def _identified(self) -> Known:
+    def _identified(self) -> ModelInfo:
         assert self._known is not None, "identify() comes first"
         return self._known
 
     @property
-    def _ready(self) -> Loaded:
+    def _ready(self) -> LoadedModel:
         assert self._loaded is not None, "open() comes first"
         return self._loaded
 
-    def _encoded(self, batch: Sequence[Prepared]) -> tuple[list[Member], dict[int, Outcome]]:
+    def _encoded(self, batch: Sequence[Prepared]) -> tuple[list[EncodedRequest], dict[int, Outcome]]:
         """The requests with their tensors; and by their places those that the processor or the model's limits refuse."""
         members, refused = [], {}
         for place, prepared in enumerate(batch):
             try:
-                member = Member(place, prepared, encode(self._ready, prepared))
+                member = EncodedRequest(place, prepared, encode(self._ready, prepared))
                 if self._ready.context:
                     self._ready.context.check_length(member.tokens, prepared.request.sampling.max_tokens)
             except SampleError as error:
@@ -108,7 +110,7 @@ class HFBackend:
                 members.append(member)
         return members, refused
 
-    def _answered(self, members: list[Member]) -> dict[int, Outcome]:
+    def _answered(self, members: list[EncodedRequest]) -> dict[int, Outcome]:
         """Outcomes by the requests' places. The tensors of a group are let go of once it is answered."""
         assert self._health is not None, "open() comes first"
         groups = grouped(members)
@@ -116,11 +118,11 @@ class HFBackend:
         members.clear()
         while groups:
             group = groups.pop(0)
-            outcomes |= zip([member.place for member in group], self._narrowed(group, self._health), strict=True)
+            outcomes |= zip([member.place for member in group], self._bisect(group, self._health), strict=True)
         self._health.check(self._generate)
         return outcomes
 
-    def _narrowed(self, members: list[Member], health: Health) -> list[Outcome]:
+    def _bisect(self, members: list[EncodedRequest], health: Health) -> list[Outcome]:
         try:
             with panics_as_errors():
                 outcomes = self._generate(members)
@@ -137,9 +139,9 @@ class HFBackend:
             return outcomes
         _empty_cache()  # here the error and with it the call's tensors are gone
         middle = len(members) // 2
-        return self._narrowed(members[:middle], health) + self._narrowed(members[middle:], health)
+        return self._bisect(members[:middle], health) + self._bisect(members[middle:], health)
 
-    def _generate(self, members: list[Member]) -> list[Outcome]:
+    def _generate(self, members: list[EncodedRequest]) -> list[Outcome]:
         outcomes: list[Outcome] = answer(self._ready, members)  # untyped behind torch's decorator
         return outcomes
 

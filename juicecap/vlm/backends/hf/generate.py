@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from transformers import LogitsProcessorList
 
-from juicecap.vlm.backends.hf.groups import Member
+from juicecap.vlm.backends.hf.groups import EncodedRequest
 from juicecap.vlm.backends.hf.inputs import PER_TOKEN, Row, batched
-from juicecap.vlm.backends.hf.load import Loaded
+from juicecap.vlm.backends.hf.load import LoadedModel
 from juicecap.vlm.backends.hf.sampler import PresencePenalty, RepetitionPenalty, SeededSampler
 from juicecap.vlm.base import Answer, Outcome, Sampling
 from juicecap.vlm.outcomes import answered
@@ -20,7 +20,7 @@ WHOLE = {"token_type_ids", "cross_attention_mask"}
 
 
 @torch.inference_mode()
-def answer(loaded: Loaded, members: Sequence[Member]) -> list[Outcome]:
+def answer(loaded: LoadedModel, members: Sequence[EncodedRequest]) -> list[Outcome]:
     """Answer requests that sample alike and whose tensors fit each other; one left-padded `generate` for all."""
     model, sampling, candidates = loaded.model, members[0].prepared.request.sampling, members[0].candidates
     rows = batched([member.row for member in members], model.generation_config.pad_token_id)
@@ -50,7 +50,7 @@ def answer(loaded: Loaded, members: Sequence[Member]) -> list[Outcome]:
     ]
 
 
-def _read_once(loaded: Loaded, inputs: Row, candidates: int) -> dict[str, Any]:
+def _read_once(loaded: LoadedModel, inputs: Row, candidates: int) -> dict[str, Any]:
     """Let the model read each prompt once for all of its candidates: the inputs to go on from there.
 
     `generate` with `num_return_sequences` would read it, frames included or not, once for each candidate. Here all of the
@@ -72,7 +72,7 @@ def _read_once(loaded: Loaded, inputs: Row, candidates: int) -> dict[str, Any]:
     return {**repeated, "past_key_values": begun.past_key_values}
 
 
-def _outcome(loaded: Loaded, member: Member, generated: list[list[int]]) -> Outcome:
+def _outcome(loaded: LoadedModel, member: EncodedRequest, generated: list[list[int]]) -> Outcome:
     sampling, seeds = member.prepared.request.sampling, member.prepared.seeds
     if len(generated) < len(seeds):  # greedy: one stands for all
         generated = generated * len(seeds)
@@ -80,7 +80,7 @@ def _outcome(loaded: Loaded, member: Member, generated: list[list[int]]) -> Outc
     return answered(member.prepared, answers, prompt_tokens=member.tokens, revision=loaded.revision)
 
 
-def _read(loaded: Loaded, tokens: list[int], sampling: Sampling, seed: int) -> Answer:
+def _read(loaded: LoadedModel, tokens: list[int], sampling: Sampling, seed: int) -> Answer:
     config = loaded.model.generation_config
     ends = {config.pad_token_id, *(config.eos_token_id if isinstance(config.eos_token_id, list) else [config.eos_token_id])}
     end = next((place for place, token in enumerate(tokens) if token in ends), len(tokens))

@@ -23,7 +23,7 @@ MOST_BYTES = 2**30
 """Bytes of pixels that one call may read."""
 
 
-class Member(NamedTuple):
+class EncodedRequest(NamedTuple):
     """A request with its tensors, and its place in the batch."""
 
     place: int
@@ -46,16 +46,16 @@ class Member(NamedTuple):
         return sum(tensor.nbytes for name, tensor in self.row.items() if name not in PER_TOKEN)
 
 
-def grouped(members: Iterable[Member]) -> list[list[Member]]:
+def grouped(members: Iterable[EncodedRequest]) -> list[list[EncodedRequest]]:
     """The members by how they sample, each group halved or cut. A member stands alone if it must."""
-    alike: dict[object, list[Member]] = {}
+    alike: dict[object, list[EncodedRequest]] = {}
     for member in members:
         key = (member.prepared.request.sampling, member.candidates, shape_key(member.row))
         alike.setdefault(key, []).append(member)
     return [part for group in alike.values() for half in _halved(group) for part in _cut(half)]
 
 
-def _halved(group: list[Member]) -> list[list[Member]]:
+def _halved(group: list[EncodedRequest]) -> list[list[EncodedRequest]]:
     if len(group) <= HALVED_ABOVE:
         return [group]
     by_length = sorted(group, key=lambda member: member.tokens)
@@ -63,8 +63,8 @@ def _halved(group: list[Member]) -> list[list[Member]]:
     return [by_length[:middle], by_length[middle:]]
 
 
-def _cut(group: list[Member]) -> list[list[Member]]:
-    parts: list[list[Member]] = []
+def _cut(group: list[EncodedRequest]) -> list[list[EncodedRequest]]:
+    parts: list[list[EncodedRequest]] = []
     longest = pixels = 0
     for member in group:
         longest, pixels = max(longest, member.tokens), pixels + member.pixels

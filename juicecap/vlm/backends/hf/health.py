@@ -11,10 +11,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from juicecap.errors import EnvironmentFailure, SampleError
-from juicecap.sample import shown_path
-from juicecap.vlm.backends.hf.groups import Member
+from juicecap.sample import display_path
+from juicecap.vlm.backends.hf.groups import EncodedRequest
 from juicecap.vlm.backends.hf.inputs import Row, encode
-from juicecap.vlm.backends.hf.load import Loaded
+from juicecap.vlm.backends.hf.load import LoadedModel
 from juicecap.vlm.backends.transformers_common.processor import first_line
 from juicecap.vlm.base import Message, ModelSettings, Part, Prepared, Request, Sampling
 
@@ -24,12 +24,12 @@ ONE_TOKEN = Sampling(max_tokens=1)
 class Health:
     """What is known of one model's health. The thread that asks the model uses it."""
 
-    def __init__(self, settings: ModelSettings, loaded: Loaded) -> None:
+    def __init__(self, settings: ModelSettings, loaded: LoadedModel) -> None:
         self._answerable = _plain_question(settings, loaded)
         self._proven = False  # whether it was ever answered
         self._failure = ""  # the first since the last answer
 
-    def answered(self, members: Sequence[Member]) -> None:
+    def answered(self, members: Sequence[EncodedRequest]) -> None:
         """The model answered these."""
         self._failure = ""
         if not self._proven:
@@ -37,19 +37,19 @@ class Health:
             self._answerable = _member(request, members[0].row)
             self._proven = True
 
-    def failed(self, members: Sequence[Member], error: Exception) -> None:
+    def failed(self, members: Sequence[EncodedRequest], error: Exception) -> None:
         """The model failed on these, which it was asked together."""
         if self._failure:
             return
         request, others = members[0].prepared.request, len(members) - 1
-        what = next((shown_path(part.value) for part in request.media()), "a text") + (f" and {others} more" if others else "")
+        what = next((display_path(part.value) for part in request.media()), "a text") + (f" and {others} more" if others else "")
         hint = "batch_size: 1 finds the sample" if others else "leave that sample out"
         self._failure = (
             f"{request.model.model} answers nothing any more; it began with {what}: {type(error).__name__}: {first_line(error)}. "
             f"Running again goes on; if it ends there again, {hint}."
         )
 
-    def check(self, ask: Callable[[list[Member]], object]) -> None:
+    def check(self, ask: Callable[[list[EncodedRequest]], object]) -> None:
         """Do nothing if the model answered after it failed, or does so now.
 
         Raises:
@@ -60,7 +60,7 @@ class Health:
         self._failure = ""
 
 
-def _answers(ask: Callable[[list[Member]], object], member: Member) -> bool:
+def _answers(ask: Callable[[list[EncodedRequest]], object], member: EncodedRequest) -> bool:
     try:
         ask([member])
     except Exception:  # noqa: BLE001  (a foreign model's door)
@@ -68,7 +68,7 @@ def _answers(ask: Callable[[list[Member]], object], member: Member) -> bool:
     return True
 
 
-def _plain_question(settings: ModelSettings, loaded: Loaded) -> Member | None:
+def _plain_question(settings: ModelSettings, loaded: LoadedModel) -> EncodedRequest | None:
     """A text without pictures, if the processor takes one."""
     request = Request(model=settings, messages=(Message("user", (Part("text", "Hello"),)),), sampling=ONE_TOKEN)
     try:
@@ -77,5 +77,5 @@ def _plain_question(settings: ModelSettings, loaded: Loaded) -> Member | None:
         return None
 
 
-def _member(request: Request, row: Row) -> Member:
-    return Member(-1, Prepared(request=request, pictures=(), seed=0), row)
+def _member(request: Request, row: Row) -> EncodedRequest:
+    return EncodedRequest(-1, Prepared(request=request, pictures=(), seed=0), row)

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 
 from juicecap.errors import SampleError
-from juicecap.media.picture import Picture
-from juicecap.vlm.backends.hf.load import Loaded
+from juicecap.media.picture import MediaFrames
+from juicecap.vlm.backends.hf.load import LoadedModel
 from juicecap.vlm.backends.transformers_common.processor import panics_as_errors
 from juicecap.vlm.backends.transformers_common.prompt import frames_as_images, render
 from juicecap.vlm.base import Prepared
@@ -25,7 +25,7 @@ PER_IMAGE = {"pixel_values": 5, "pixel_attention_mask": 4}
 model can tell which of them are padding."""
 
 
-def encode(loaded: Loaded, prepared: Prepared) -> Row:
+def encode(loaded: LoadedModel, prepared: Prepared) -> Row:
     """Tensors of one request, with a leading dimension of 1 where the model has a batch dimension.
 
     Raises:
@@ -35,7 +35,7 @@ def encode(loaded: Loaded, prepared: Prepared) -> Row:
     """
     processor, request = loaded.processor, prepared.request
     as_images = frames_as_images(processor, request)
-    videos: list[Picture] = []
+    videos: list[MediaFrames] = []
     images: list[torch.Tensor] = []
     counts: list[int] = []
     for part, picture in zip(request.media(), prepared.pictures, strict=True):
@@ -105,7 +105,7 @@ def shape_key(row: Row) -> tuple[object, ...]:
     return tuple(sorted(row)), tuple(sorted(shapes.items()))
 
 
-def _frames(picture: Picture) -> torch.Tensor:
+def _frames(picture: MediaFrames) -> torch.Tensor:
     """(frames, 3, height, width). Tensors of memory that must not be written to are unknown to torch: that is copied."""
     pixels = picture.pixels if picture.pixels.flags.writeable else picture.pixels.copy()
     return torch.from_numpy(pixels).permute(0, 3, 1, 2)
@@ -116,7 +116,7 @@ def _spacing(times: Sequence[float]) -> float:
     return (times[-1] - times[0]) / (len(times) - 1)
 
 
-def _as_wanted(tensor: torch.Tensor, loaded: Loaded) -> torch.Tensor:
+def _as_wanted(tensor: torch.Tensor, loaded: LoadedModel) -> torch.Tensor:
     return tensor.to(loaded.model.dtype) if tensor.is_floating_point() else tensor
 
 

@@ -13,7 +13,7 @@ from transformers.initialization import no_init_weights
 
 from juicecap.errors import EnvironmentFailure, ModelError
 from juicecap.media.sizes import FrameSizes
-from juicecap.sample import shown
+from juicecap.sample import short_repr
 from juicecap.vlm.backends import model_params
 from juicecap.vlm.backends.transformers_common.processor import (
     check_files,
@@ -29,7 +29,7 @@ from juicecap.vlm.backends.transformers_common.processor import (
 )
 from juicecap.vlm.backends.transformers_common.prompt import takes_video
 from juicecap.vlm.base import ModelSettings, canonical_json, digest_of
-from juicecap.vlm.context import Context
+from juicecap.vlm.context import ContextLength
 from juicecap.vlm.models.folder import weight_bytes
 from juicecap.vlm.models.json_files import ANEW
 from juicecap.vlm.models.names import model_source
@@ -45,7 +45,7 @@ CHANGES_NO_ANSWER = {"cache_dir", "local_files_only", "token"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Known:
+class ModelInfo:
     """What a model is, as far as that shows without its weights.
 
     `revision` names the weights: the hub's commit, or a digest of a local folder's files.
@@ -57,12 +57,12 @@ class Known:
     dtype: str
     identity: str
     sizes: FrameSizes
-    context: Context | None
+    context: ContextLength | None
 
 
 @dataclass(frozen=True, kw_only=True)
-class Loaded:
-    """A model ready to answer. See `Known` for what it has from there."""
+class LoadedModel:
+    """A model ready to answer. See `ModelInfo` for what it has from there."""
 
     model: Any
     processor: Any
@@ -71,14 +71,14 @@ class Loaded:
     revision: str
     identity: str
     sizes: FrameSizes
-    context: Context | None
+    context: ContextLength | None
     reads_once: bool
     """Whether what the model remembers of a prompt is a plain key-value cache, which can be repeated for its candidates."""
     keep_offsets: tuple[Any, ...]
     """The modules that keep an offset between places and positions (Qwen's and their kin)."""
 
 
-def look_at(settings: ModelSettings) -> Known:
+def inspect_model(settings: ModelSettings) -> ModelInfo:
     """Find out what `settings` name: bfloat16 on a GPU and float32 on a CPU unless `model_params` say otherwise.
 
     Raises:
@@ -106,25 +106,25 @@ def look_at(settings: ModelSettings) -> Known:
         length = context_length(config, processor)
     telling = canonical_json({name: value for name, value in params.items() if name not in CHANGES_NO_ANSWER})
     named = str(getattr(torch, dtype.removeprefix("torch."), dtype))
-    return Known(
+    return ModelInfo(
         processor=processor,
         commit=commit,
         revision=revision,
         dtype=dtype,
         identity=digest_of(["hf", settings.model, revision, named, telling, digest_of(str(processor.chat_template))]),
         sizes=_sizes(processor),
-        context=Context(length) if length else None,
+        context=ContextLength(length) if length else None,
     )
 
 
-def load(settings: ModelSettings, known: Known | None = None) -> Loaded:
-    """Load what `settings` name; `known` is what `look_at` found.
+def load(settings: ModelSettings, known: ModelInfo | None = None) -> LoadedModel:
+    """Load what `settings` name; `known` is what `inspect_model` found.
 
     Raises:
-        ModelError: as `look_at`.
+        ModelError: as `inspect_model`.
         EnvironmentFailure: it is there but cannot be loaded (out of memory, no network).
     """
-    known = known or look_at(settings)
+    known = known or inspect_model(settings)
     params, processor = settings.engine_params(), known.processor
     params = {name: value for name, value in params.items() if name not in ("dtype", "torch_dtype", "use_safetensors")}
     if known.commit:
@@ -142,7 +142,7 @@ def load(settings: ModelSettings, known: Known | None = None) -> Loaded:
             raise EnvironmentFailure(f"{settings.model} does not fit into the GPU's memory") from error
         _forget_generation_defaults(model, processor)
         _check_special_tokens(settings, model)
-        return Loaded(
+        return LoadedModel(
             model=model.eval(),
             processor=processor,
             tokenizer=copy.deepcopy(processor.tokenizer),
@@ -210,4 +210,6 @@ def _check_special_tokens(settings: ModelSettings, model: Any) -> None:
         value = getattr(model.generation_config, name)
         for token in value if isinstance(value, list) else [] if value is None else [value]:
             if not isinstance(token, int) or isinstance(token, bool) or not 0 <= token < known:
-                raise ModelError(f"{settings.model}: {name} must be the number of a token, below {known:,}, not {shown(token)}")
+                raise ModelError(
+                    f"{settings.model}: {name} must be the number of a token, below {known:,}, not {short_repr(token)}"
+                )

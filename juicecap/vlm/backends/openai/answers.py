@@ -41,7 +41,7 @@ class Reply:
 
 
 def read(answer: dict[str, Any], asked: int | None = None, hide: Callable[[str], str] = hidden) -> Reply:
-    """What is in an answer that has the right shape (`wire.misshapen`): as many candidates as were asked for, at most.
+    """What is in an answer that has the right shape (`wire.shape_error`): as many candidates as were asked for, at most.
 
     Counts that make no sense are 0, as if not told. Reasons of refusals go through `hide`. Servers tell how many tokens all
     candidates have together. Where there are several, each is given a share in proportion to the length of its text, so that the

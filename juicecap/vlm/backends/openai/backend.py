@@ -1,8 +1,8 @@
 """Answering requests by a server that speaks OpenAI's chat interface.
 
-A request becomes a body (`transports`), goes out as often as candidates and the server's abilities require (`asking`), each time
-with retries (`retry`, `breaker`) over one connection pool (`server`), and what comes back becomes an outcome (`answers`,
-`refusals`). How the server takes videos is found out once, when it is opened (`opening`).
+A request becomes a body (`transports`), goes out as often as candidates and the server's capabilities require (`chat_client`), each
+time with retries (`retry`, `breaker`) over one connection pool (`server`), and what comes back becomes an outcome (`answers`,
+`error_mapping`). How the server takes videos is found out once, when it is opened (`detect_server`).
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from juicecap.vlm import outcomes
 from juicecap.vlm.backends.openai import error_mapping as refusals
 from juicecap.vlm.backends.openai.answers import outcome
 from juicecap.vlm.backends.openai.breaker import Breaker
-from juicecap.vlm.backends.openai.chat_client import Asking
-from juicecap.vlm.backends.openai.detect_server import Found, find_out
+from juicecap.vlm.backends.openai.chat_client import ChatClient
+from juicecap.vlm.backends.openai.detect_server import ServerInfo, detect_server
 from juicecap.vlm.backends.openai.options import Transport, options_of
-from juicecap.vlm.backends.openai.retry import Patience, Persistent
+from juicecap.vlm.backends.openai.retry import RetryingServer, RetryPolicy
 from juicecap.vlm.backends.openai.server import CallFailed, Server
 from juicecap.vlm.backends.openai.transports import compose
-from juicecap.vlm.base import Abilities, Failure, ModelSettings, Outcome, Prepared, digest_of
+from juicecap.vlm.base import Capabilities, Failure, ModelSettings, Outcome, Prepared, digest_of
 
 IN_FLIGHT, FILES_IN_FLIGHT = 32, 8
 """Requests at the server at once; files are held in memory whole."""
@@ -39,24 +39,24 @@ MOST_REFUSALS = 1000
 class OpenAIBackend:
     """See `vlm.base.Backend`. `patience` and `breaker` are set by tests."""
 
-    def __init__(self, settings: ModelSettings, *, patience: Patience | None = None, breaker: Breaker | None = None) -> None:
+    def __init__(self, settings: ModelSettings, *, patience: RetryPolicy | None = None, breaker: Breaker | None = None) -> None:
         self._settings = settings
         self._options = options_of(settings)
         self._server: Server | None = None
-        self._asking: Asking | None = None
-        self._found: Found | None = None
+        self._asking: ChatClient | None = None
+        self._found: ServerInfo | None = None
         self._transport = self._options.transport
-        self._patience = patience or Patience(max_attempts=self._options.max_attempts)
-        self._breaker = breaker or Breaker(self._options.place)
+        self._patience = patience or RetryPolicy(max_attempts=self._options.max_attempts)
+        self._breaker = breaker or Breaker(self._options.display_url)
         self._running: set[asyncio.Task[Outcome]] = set()
         self._refused: Counter[str] | None = Counter()
         """How often which refusal was heard; None once a request was answered, or too many were heard."""
 
-    async def identify(self, pin: str = "") -> str:
-        """Decide how videos travel: as the recipe or `pin` says it, or as the server takes them. Without `pin` it is asked."""
-        if self._options.transport is None and pin in get_args(Transport):
-            self._transport = cast("Transport", pin)
-        if not pin or self._transport is None:
+    async def identify(self, transport_choice: str = "") -> str:
+        """Decide how videos travel: as the recipe or `transport_choice` says it, or as the server takes them, which is asked."""
+        if self._options.transport is None and transport_choice in get_args(Transport):
+            self._transport = cast("Transport", transport_choice)
+        if not transport_choice or self._transport is None:
             await self._find_out()
         return self._chosen
 
@@ -67,23 +67,25 @@ class OpenAIBackend:
 
     async def _find_out(self) -> None:
         self._server = Server(self._options)
-        persistent = Persistent(self._server, self._patience, self._breaker)
+        persistent = RetryingServer(self._server, self._patience, self._breaker)
         try:
-            self._found = found = await find_out(self._server, self._patience, self._settings, self._options, self._transport)
+            self._found = found = await detect_server(
+                self._server, self._patience, self._settings, self._options, self._transport
+            )
         except BaseException:
             await self._server.close()
             raise
         self._transport = found.transport
-        self._asking = Asking(persistent, self._settings.model, self._options, extended=found.extended, limit=found.limit)
+        self._asking = ChatClient(persistent, self._settings.model, self._options, extended=found.extended, limit=found.limit)
 
     def identity(self) -> str:
         """Server, model, transport and what is added to each request, as a digest. The server's chat template is not known."""
         return digest_of(["openai", self._options.base, self._settings.model, self._chosen, self._options.extra_body])
 
-    def abilities(self) -> Abilities:
+    def capabilities(self) -> Capabilities:
         """Pictures of any size; many calls at once."""
         files = self._chosen == "file"
-        return Abilities(sizes=FrameSizes(), calls=FILES_IN_FLIGHT if files else IN_FLIGHT, takes_files=files)
+        return Capabilities(sizes=FrameSizes(), max_concurrent_calls=FILES_IN_FLIGHT if files else IN_FLIGHT, takes_files=files)
 
     async def generate(self, batch: Sequence[Prepared]) -> list[Outcome]:
         """Answer each request, in order.

@@ -73,11 +73,11 @@ class Breaker:
         self._given_up, self._silent_since, self._gone = 0, None, ""
         self._last_answer = self._clock()
 
-    def somebody_there(self) -> None:
+    def record_reachable(self) -> None:
         """An attempt failed, but not for lack of a server."""
         self._silent_since = None
 
-    def nobody_there(self, why: str, waited: float = 0.0) -> None:
+    def record_unreachable(self, why: str, waited: float = 0.0) -> None:
         """An attempt failed because there was no server to connect to, or none that said a word for so many seconds."""
         now = self._clock()
         if self._busy(now, waited):

@@ -13,7 +13,7 @@ from typing import Any
 from juicecap.vlm.backends.openai.answers import Reply
 from juicecap.vlm.backends.openai.error_mapping import refuses_n, wants_completion_tokens
 from juicecap.vlm.backends.openai.options import Options
-from juicecap.vlm.backends.openai.retry import Persistent
+from juicecap.vlm.backends.openai.retry import RetryingServer
 from juicecap.vlm.backends.openai.server import CallFailed
 from juicecap.vlm.base import Sampling
 
@@ -24,10 +24,12 @@ _NEUTRAL = {"top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0}
 refuse them."""
 
 
-class Asking:
+class ChatClient:
     """Asks one model of one server."""
 
-    def __init__(self, server: Persistent, model: str, options: Options, *, extended: bool, limit: str = "max_tokens") -> None:
+    def __init__(
+        self, server: RetryingServer, model: str, options: Options, *, extended: bool, limit: str = "max_tokens"
+    ) -> None:
         self._server = server
         self._model = model
         self._extra_body = options.extra_body

@@ -18,13 +18,13 @@ import numpy as np
 
 from juicecap.errors import EnvironmentFailure, ModelError
 from juicecap.media.encode import mp4
-from juicecap.media.picture import Picture
+from juicecap.media.picture import MediaFrames
 from juicecap.vlm.backends.openai import error_mapping as refusals
 from juicecap.vlm.backends.openai import transports
 from juicecap.vlm.backends.openai.breaker import Breaker
-from juicecap.vlm.backends.openai.chat_client import Asking
+from juicecap.vlm.backends.openai.chat_client import ChatClient
 from juicecap.vlm.backends.openai.options import Options, Transport
-from juicecap.vlm.backends.openai.retry import Patience, Persistent
+from juicecap.vlm.backends.openai.retry import RetryingServer, RetryPolicy
 from juicecap.vlm.backends.openai.server import PATIENCE, CallFailed, Server
 from juicecap.vlm.base import Message, ModelSettings, Part, Prepared, Request
 from juicecap.vlm.unicode import valid
@@ -42,7 +42,7 @@ _ATTEMPTS = 3
 
 
 @dataclass(frozen=True)
-class Found:
+class ServerInfo:
     """How to talk to a server. `extended`: it takes vLLM's sampling parameters; `limit`: its name of `max_tokens`."""
 
     transport: Transport
@@ -50,9 +50,9 @@ class Found:
     limit: str
 
 
-async def find_out(
-    server: Server, patience: Patience, settings: ModelSettings, options: Options, transport: Transport | None = None
-) -> Found:
+async def detect_server(
+    server: Server, patience: RetryPolicy, settings: ModelSettings, options: Options, transport: Transport | None = None
+) -> ServerInfo:
     """See the module. `transport` is the one that is set, or that was found before: no other is tried.
 
     Raises:
@@ -61,13 +61,15 @@ async def find_out(
     """
     extended = await _greet(server, settings, options)
     patience = replace(patience, max_attempts=min(_ATTEMPTS, patience.max_attempts))
-    asking = Asking(Persistent(server, patience, Breaker(options.place)), settings.model, options, extended=extended)
+    asking = ChatClient(
+        RetryingServer(server, patience, Breaker(options.display_url)), settings.model, options, extended=extended
+    )
     try:
         async with asyncio.timeout(options.timeout):
             taken = await _try_out(asking, settings, options, transport or options.transport)
     except TimeoutError:
         raise _absent(options, f"no answer within {options.timeout:g} seconds") from None
-    return Found(taken, extended, asking.limit)
+    return ServerInfo(taken, extended, asking.limit)
 
 
 async def _greet(server: Server, settings: ModelSettings, options: Options) -> bool:
@@ -88,7 +90,7 @@ async def _greet(server: Server, settings: ModelSettings, options: Options) -> b
         near = difflib.get_close_matches(settings.model, compared, n=_MOST_NAMES, cutoff=0.0)
         rest = f"{len(names) - len(near)} more" if len(names) > len(near) else ""
         has = " and ".join(filter(None, [server.hidden(", ".join(near)), rest]))
-        raise ModelError(f"{options.place} has no model {settings.model!r}; it has {has}: name one as hf_model")
+        raise ModelError(f"{options.display_url} has no model {settings.model!r}; it has {has}: name one as hf_model")
     return any(model.get("owned_by") in _EXTENDED for model in models)
 
 
@@ -98,10 +100,12 @@ def _is_among(model: str, names: list[str]) -> bool:
 
 
 def _absent(options: Options, why: str) -> EnvironmentFailure:
-    return EnvironmentFailure(f"{options.place}: no server answers ({why}); start it or mend api_base; running again resumes")
+    return EnvironmentFailure(
+        f"{options.display_url}: no server answers ({why}); start it or mend api_base; running again resumes"
+    )
 
 
-async def _try_out(asking: Asking, settings: ModelSettings, options: Options, only: Transport | None) -> Transport:
+async def _try_out(asking: ChatClient, settings: ModelSettings, options: Options, only: Transport | None) -> Transport:
     """The transport that is set, or the first that is taken."""
     words: dict[str, str] = {}
     down = True
@@ -117,14 +121,14 @@ async def _try_out(asking: Asking, settings: ModelSettings, options: Options, on
             down &= trial.transient
     told = "; ".join(f"{transport}: {said}" for transport, said in words.items())
     if down and not any(said.startswith("it answers") for said in words.values()):
-        raise EnvironmentFailure(f"{options.place} fails on every request ({told}); running again resumes")
+        raise EnvironmentFailure(f"{options.display_url} fails on every request ({told}); running again resumes")
     hint = "; leave transport out to have all ways tried" if options.transport else ""
     if only and not options.transport:
         hint = "; it did when the journal was begun: set transport in model_params, or run with --fresh"
-    raise ModelError(f"{settings.model} at {options.place} takes no video that is sent this way ({told}){hint}")
+    raise ModelError(f"{settings.model} at {options.display_url} takes no video that is sent this way ({told}){hint}")
 
 
-async def _prompt_tokens(asking: Asking, settings: ModelSettings, options: Options, body: dict[str, Any]) -> int | CallFailed:
+async def _prompt_tokens(asking: ChatClient, settings: ModelSettings, options: Options, body: dict[str, Any]) -> int | CallFailed:
     """How many tokens a trial's prompt had; 0 if the server does not tell."""
     try:
         return (await asking.limited(body, _TRIAL_TOKENS)).prompt_tokens
@@ -144,6 +148,6 @@ def _clip(transport: Transport, settings: ModelSettings) -> dict[str, Any]:
         video = {"url": f"data:video/mp4;base64,{base64.b64encode(mp4(pixels, _FPS)).decode()}"}
         content = [{"type": "video_url", "video_url": video}, {"type": "text", "text": _QUESTION}]
         return {"messages": [{"role": "user", "content": content}]}
-    picture = Picture(pixels=pixels, times=tuple(number / _FPS for number in range(4)), duration=4 / _FPS)
+    picture = MediaFrames(pixels=pixels, times=tuple(number / _FPS for number in range(4)), duration=4 / _FPS)
     request = Request(model=settings, messages=(Message("user", (Part("video", "trial"), Part("text", _QUESTION))),))
     return transports.compose(Prepared(request=request, pictures=(picture,), seed=0), transport)

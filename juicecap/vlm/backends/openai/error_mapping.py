@@ -23,7 +23,7 @@ def fatal(failed: CallFailed, options: Options, model: str) -> JuicecapError | N
     """The error that ends the run, if no other request could fare better."""
     if failed.kind == "redirect":
         return EnvironmentFailure(
-            f"{options.place} sends requests elsewhere, where neither frames nor a key went ({failed}): "
+            f"{options.display_url} sends requests elsewhere, where neither frames nor a key went ({failed}): "
             "set api_base to the address of the server that is to answer"
         )
     if failed.kind != "status":
@@ -31,12 +31,12 @@ def fatal(failed: CallFailed, options: Options, model: str) -> JuicecapError | N
     if failed.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN) and not _unwanted(failed):
         where = f"the environment variable {options.key_name}"
         key = f"it wants a key: put it into {where}" if options.key == NO_KEY else f"check the key in {where}"
-        return EnvironmentFailure(f"{options.place} refuses access ({failed}); {key}")
+        return EnvironmentFailure(f"{options.display_url} refuses access ({failed}); {key}")
     if failed.status == HTTPStatus.PAYMENT_REQUIRED or failed.code == "insufficient_quota":
-        return EnvironmentFailure(f"{options.place} wants to be paid ({failed}); running again resumes")
+        return EnvironmentFailure(f"{options.display_url} wants to be paid ({failed}); running again resumes")
     if failed.status == HTTPStatus.NOT_FOUND:
         return EnvironmentFailure(
-            f"{options.place} does not serve the model {model!r} at this address ({failed}): check hf_model and api_base, "
+            f"{options.display_url} does not serve the model {model!r} at this address ({failed}): check hf_model and api_base, "
             "which mostly ends in /v1"
         )
     return None
@@ -92,4 +92,4 @@ def wants_completion_tokens(failed: CallFailed) -> bool:
 
 def all_refused(options: Options, count: int, failure: Failure) -> ModelError:
     """The error for a server that has refused everything so far, in the same words."""
-    return ModelError(f"{options.place} refused the first {count} requests, all for the same reason: {failure.message}")
+    return ModelError(f"{options.display_url} refused the first {count} requests, all for the same reason: {failure.message}")

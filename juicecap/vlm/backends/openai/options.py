@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 from urllib.parse import urlsplit
 
 from juicecap.errors import EnvironmentFailure, ModelError
-from juicecap.sample import shown
+from juicecap.sample import short_repr
 from juicecap.secrecy import keep
 from juicecap.vlm.base import ModelSettings
 
@@ -63,7 +63,7 @@ class Options:
         return tuple(each for each in (self.key, parts.query, *long) if each not in ("", NO_KEY))
 
     @property
-    def place(self) -> str:
+    def display_url(self) -> str:
         """The address as people are told it, without what may be a key: a query, and long parts of the path."""
         parts = urlsplit(self.base)
         path = "/".join(part if len(part) < AS_LONG_AS_A_KEY else "***" for part in parts.path.split("/"))
@@ -110,14 +110,14 @@ def _wrong(params: dict[str, Any]) -> list[str]:
         found.append(f"transport must be one of {', '.join(transports)}, not {transport!r}")
     timeout = params.get("timeout", TIMEOUT)
     if not isinstance(timeout, int | float) or isinstance(timeout, bool) or not timeout > 0:
-        found.append(f"timeout must be a number of seconds above 0, not {shown(timeout)}")
+        found.append(f"timeout must be a number of seconds above 0, not {short_repr(timeout)}")
     elif not LEAST_TIMEOUT <= timeout <= MOST_TIMEOUT:
-        found.append(f"timeout must be from {LEAST_TIMEOUT} to {MOST_TIMEOUT} seconds (a week), not {shown(timeout)}")
+        found.append(f"timeout must be from {LEAST_TIMEOUT} to {MOST_TIMEOUT} seconds (a week), not {short_repr(timeout)}")
     attempts = params.get("max_attempts", MAX_ATTEMPTS)
     if not isinstance(attempts, int) or isinstance(attempts, bool) or attempts < 1:
-        found.append(f"max_attempts must be an integer above 0, not {shown(attempts)}")
+        found.append(f"max_attempts must be an integer above 0, not {short_repr(attempts)}")
     elif attempts > MOST_ATTEMPTS:
-        found.append(f"max_attempts must be at most {MOST_ATTEMPTS}, not {shown(attempts)}")
+        found.append(f"max_attempts must be at most {MOST_ATTEMPTS}, not {short_repr(attempts)}")
     extra = params.get("extra_body") or {}
     if not isinstance(extra, dict):
         found.append(f"extra_body must be a mapping, not {extra!r}")

@@ -22,7 +22,7 @@ from juicecap.vlm.backends.openai.server import CallFailed, Server
 
 
 @dataclass(frozen=True, kw_only=True)
-class Patience:
+class RetryPolicy:
     """How often and how long, in seconds."""
 
     max_attempts: int = MAX_ATTEMPTS
@@ -32,10 +32,10 @@ class Patience:
     """A server that asks for a longer pause than this is not waited for."""
 
 
-class Persistent:
+class RetryingServer:
     """A server that is asked again."""
 
-    def __init__(self, server: Server, patience: Patience, breaker: Breaker) -> None:
+    def __init__(self, server: Server, patience: RetryPolicy, breaker: Breaker) -> None:
         self._server = server
         self._patience = patience
         self._breaker = breaker
@@ -80,11 +80,11 @@ class Persistent:
     async def _tell_breaker(self, failed: CallFailed, waited: float) -> None:
         self._breaker.check()
         if failed.silent:
-            self._breaker.nobody_there(str(failed))
+            self._breaker.record_unreachable(str(failed))
         elif failed.kind == "timeout" and not await self._server.is_there():  # else it may just be slow
-            self._breaker.nobody_there(str(failed), waited)
+            self._breaker.record_unreachable(str(failed), waited)
         else:
-            self._breaker.somebody_there()
+            self._breaker.record_reachable()
         self._breaker.check()
 
     async def _wait(self, attempt: int) -> None:

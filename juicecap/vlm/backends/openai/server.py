@@ -24,7 +24,7 @@ from juicecap.secrecy import hidden, hidden_bytes, key_in
 from juicecap.vlm.backends.openai.answers import Reply, read
 from juicecap.vlm.backends.openai.client import LARGEST_ERROR, SMALL_ANSWER, Client, Unreadable
 from juicecap.vlm.backends.openai.options import Options
-from juicecap.vlm.backends.openai.wire import misshapen, parsed
+from juicecap.vlm.backends.openai.wire import parsed, shape_error
 from juicecap.vlm.unicode import valid
 
 Json = dict[str, Any]
@@ -170,7 +170,7 @@ class Server:
         answer = self._object(content)
         if isinstance(answer, CallFailed):
             return answer
-        if reason := misshapen(answer, max_tokens):
+        if reason := shape_error(answer, max_tokens):
             return CallFailed("body", reason)
         reply = read(answer, asked, self.hidden)
         if name := key_in("\n".join(candidate.text for candidate in reply.candidates)):

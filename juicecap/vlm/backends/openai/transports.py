@@ -22,10 +22,10 @@ from juicecap.errors import MediaError
 from juicecap.media.access.files import open_file
 from juicecap.media.access.remote import rules_of
 from juicecap.media.encode import jpeg
-from juicecap.media.picture import Picture
-from juicecap.media.rules import MediaRules
+from juicecap.media.picture import MediaFrames
+from juicecap.media.rules import MediaLimits
 from juicecap.notice import say_once
-from juicecap.sample import shown_path
+from juicecap.sample import display_path
 from juicecap.vlm.backends.openai.control_tokens import neutralised
 from juicecap.vlm.backends.openai.options import Transport
 from juicecap.vlm.base import Part, Prepared, Request
@@ -69,7 +69,7 @@ def _messages(request: Request, media: Iterable[list[Json]]) -> list[Json]:
     return said
 
 
-def _medium(part: Part, picture: Picture, transport: Transport, rules: MediaRules) -> list[Json]:
+def _medium(part: Part, picture: MediaFrames, transport: Transport, rules: MediaLimits) -> list[Json]:
     if part.kind == "image" or transport == "images":
         return [_part("image_url", "image/jpeg", _jpeg(pixels)) for pixels in picture.pixels]
     if transport == "frames":
@@ -85,8 +85,8 @@ def _jpeg(pixels: np.ndarray) -> str:
     return base64.b64encode(jpeg(pixels)).decode()
 
 
-def _file(path: str, rules: MediaRules) -> tuple[str, str]:
-    name = shown_path(path)
+def _file(path: str, rules: MediaLimits) -> tuple[str, str]:
+    name = display_path(path)
     with open_file(path, rules) as fd, open(fd, "rb", closefd=False) as file:
         try:
             content = file.read(LARGEST_FILE + 1)

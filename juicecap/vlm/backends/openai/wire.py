@@ -35,7 +35,7 @@ def parsed(content: bytes) -> Any:
         raise ValueError("is no valid JSON") from None
 
 
-def misshapen(answer: dict[str, Any], max_tokens: int = 2**20) -> str:
+def shape_error(answer: dict[str, Any], max_tokens: int = 2**20) -> str:
     """Why this cannot be an answer to a chat request with that limit; empty if it can."""
     choices = answer.get("choices")
     if not isinstance(choices, list) or not choices or not all(isinstance(choice, dict) for choice in choices):

@@ -19,7 +19,7 @@ from transformers.utils import cached_file, logging
 
 from juicecap.errors import EnvironmentFailure, JuicecapError, ModelError, causes, short_of_memory
 from juicecap.media.sizes import FrameSizes
-from juicecap.sample import shown
+from juicecap.sample import short_repr
 from juicecap.vlm.backends.transformers_common.prompt import isolate
 from juicecap.vlm.base import ModelSettings
 from juicecap.vlm.models.facts import CONTEXT_NAMES, first_limit
@@ -141,7 +141,7 @@ def check_weights(folder: Path) -> None:
             raise damaged(index, "it has no weight_map")
         for name in table.values():
             if not is_inside(name):
-                raise damaged(index, f"it names {shown(name)}, which is no file of this folder")
+                raise damaged(index, f"it names {short_repr(name)}, which is no file of this folder")
         named = set(table.values())
     for file in sorted({folder / name for name in named} | set(folder.glob("model*.safetensors"))):
         begin = read_bytes(file, 8)

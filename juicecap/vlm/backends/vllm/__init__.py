@@ -1,6 +1,6 @@
 """The backend that runs vLLM's asynchronous engine. The only room that imports vllm.
 
-    backend     the protocol: open, identity, abilities, generate, close
+    backend     the protocol: open, identity, capabilities, generate, close
     plan        what is loaded: engine arguments, and which devices each engine gets
     fleet       which engine answers which request, and what happens when one dies
     engine      one engine: a request through it, and word of its death

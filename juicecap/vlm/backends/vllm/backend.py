@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from juicecap.errors import SampleError
 from juicecap.vlm.backends.transformers_common.prompt import let_go
 from juicecap.vlm.backends.vllm.engine import Engine
-from juicecap.vlm.backends.vllm.engine_config import Plan, make_plan
-from juicecap.vlm.backends.vllm.engine_pool import Fleet
+from juicecap.vlm.backends.vllm.engine_config import EngineConfig, make_plan
+from juicecap.vlm.backends.vllm.engine_pool import EnginePool
 from juicecap.vlm.backends.vllm.inputs import answers_of, prompt_of, sampling_of
-from juicecap.vlm.base import Abilities, ModelSettings, Outcome, Prepared
+from juicecap.vlm.base import Capabilities, ModelSettings, Outcome, Prepared
 from juicecap.vlm.outcomes import answered, failed
 
 AHEAD = 1.5
@@ -23,13 +23,13 @@ class VLLMBackend:
 
     def __init__(self, settings: ModelSettings) -> None:
         self._settings = settings
-        self._plan: Plan | None = None
-        self._fleet: Fleet | None = None
+        self._plan: EngineConfig | None = None
+        self._fleet: EnginePool | None = None
         self._slots = 0
 
-    async def identify(self, pin: str = "") -> str:
+    async def identify(self, transport_choice: str = "") -> str:
         """Plan what is going to be loaded."""
-        del pin
+        del transport_choice
         self._plan = await asyncio.to_thread(make_plan, self._settings)
         return ""
 
@@ -37,7 +37,7 @@ class VLLMBackend:
         """Start the engines."""
         if self._plan is None:
             await self.identify()
-        self._fleet = Fleet(self._start, len(self._ready.variables))
+        self._fleet = EnginePool(self._start, len(self._ready.variables))
         try:
             self._slots = await self._fleet.open()
         except BaseException:
@@ -48,11 +48,11 @@ class VLLMBackend:
         """Model, weights, dtype, template and parameters, as a digest."""
         return self._ready.identity
 
-    def abilities(self) -> Abilities:
+    def capabilities(self) -> Capabilities:
         """So many requests that no engine waits for one."""
         together = self._ready.together
         calls = max(1, int(AHEAD * self._slots) // together)
-        return Abilities(sizes=self._ready.sizes, together=together, calls=calls, context=self._ready.context)
+        return Capabilities(sizes=self._ready.sizes, batch_size=together, max_concurrent_calls=calls, context=self._ready.context)
 
     async def generate(self, batch: Sequence[Prepared]) -> list[Outcome]:
         """Answer each request, in order."""
@@ -66,7 +66,7 @@ class VLLMBackend:
             let_go(self._plan.processor)
 
     @property
-    def _ready(self) -> Plan:
+    def _ready(self) -> EngineConfig:
         assert self._plan is not None, "identify() comes first"
         return self._plan
 

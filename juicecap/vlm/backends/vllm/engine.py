@@ -26,7 +26,7 @@ from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 from juicecap.errors import EnvironmentFailure, SampleError
 from juicecap.vlm.backends.transformers_common.processor import first_line, panics_as_errors
 from juicecap.vlm.backends.vllm.process import EngineLog, started
-from juicecap.vlm.context import Context
+from juicecap.vlm.context import ContextLength
 
 LOOK_EVERY = 0.2
 """Seconds between two looks at whether the engine is alive."""
@@ -43,12 +43,12 @@ class EngineDied(Exception):
 class Engine:
     """A running engine. Its methods belong to the event loop on which it was started."""
 
-    def __init__(self, llm: AsyncLLM, log: EngineLog, context: Context) -> None:
+    def __init__(self, llm: AsyncLLM, log: EngineLog, context: ContextLength) -> None:
         self._llm, self._log, self._context = llm, log, context
         self._death = asyncio.ensure_future(self._wait_for_death())
 
     @classmethod
-    async def start(cls, arguments: Mapping[str, Any], variables: Mapping[str, str], context: Context) -> Engine:
+    async def start(cls, arguments: Mapping[str, Any], variables: Mapping[str, str], context: ContextLength) -> Engine:
         """Start an engine with these engine arguments; its processes get these environment variables.
 
         Raises:

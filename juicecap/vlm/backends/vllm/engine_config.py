@@ -23,7 +23,7 @@ from vllm.v1.executor.uniproc_executor import UniProcExecutor
 
 from juicecap.errors import ModelError
 from juicecap.media.sizes import FrameSizes
-from juicecap.sample import shown
+from juicecap.sample import short_repr
 from juicecap.vlm.backends.transformers_common.processor import (
     check_weights,
     context_length,
@@ -35,7 +35,7 @@ from juicecap.vlm.backends.transformers_common.processor import (
 )
 from juicecap.vlm.backends.vllm.process import configuring
 from juicecap.vlm.base import ModelSettings, digest_of
-from juicecap.vlm.context import Context
+from juicecap.vlm.context import ContextLength
 from juicecap.vlm.models.facts import CPU_MODEL_LEN
 from juicecap.vlm.models.folder import weight_bytes
 from juicecap.vlm.models.names import local_folder, model_source
@@ -73,7 +73,7 @@ CHANGES_NO_ANSWER = {
 
 
 @dataclass(frozen=True)
-class Plan:
+class EngineConfig:
     """Engines to start, all of one model."""
 
     arguments: dict[str, Any]
@@ -84,12 +84,12 @@ class Plan:
     sizes: FrameSizes
     together: int
     """Requests that are handed over in one call."""
-    context: Context
+    context: ContextLength
     revision: str
     identity: str
 
 
-def make_plan(settings: ModelSettings) -> Plan:
+def make_plan(settings: ModelSettings) -> EngineConfig:
     """Look at the model and at the machine; nothing is loaded yet but the processor.
 
     Raises:
@@ -125,13 +125,13 @@ def make_plan(settings: ModelSettings) -> Plan:
     revision = str(getattr(config.hf_config, "_commit_hash", None) or folder_revision(source))
     telling = {name: value for name, value in params.items() if name not in CHANGES_NO_ANSWER | {"dtype"}}
     facts = ["vllm", settings.model, revision, str(config.dtype), telling, digest_of(str(processor.chat_template))]
-    return Plan(
+    return EngineConfig(
         arguments=arguments,
         variables=tuple(_variables(gpus, engines, each)),
         processor=processor,
         sizes=frame_sizes(processor),
         together=CPU_TOGETHER if on_cpu else 1,
-        context=Context(length, own if own and own > length else None),
+        context=ContextLength(length, own if own and own > length else None),
         revision=revision,
         identity=digest_of(facts),
     )
@@ -235,7 +235,7 @@ def refusal(error: ValidationError) -> str:
     named, told = [str(part) for part in first["loc"][:1]], first["msg"].removeprefix("Value error, ")
     if not named:
         return f"model_params: vLLM refuses them: {told}"
-    return f"model_params: vLLM refuses {named[0]}: {shown(first['input'])}: {told[:1].lower()}{told[1:]}"
+    return f"model_params: vLLM refuses {named[0]}: {short_repr(first['input'])}: {told[:1].lower()}{told[1:]}"
 
 
 def _visible_devices() -> list[str]:

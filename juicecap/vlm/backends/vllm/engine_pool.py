@@ -25,12 +25,12 @@ CERTAIN = 2
 """So many deaths in a row, and it is certain which request is to blame; with more it may be the engine itself."""
 
 
-class Fleet:
+class EnginePool:
     """Engines that are all alike. `start` starts the one with a number."""
 
     def __init__(self, start: Callable[[int], Awaitable[Engine]], size: int) -> None:
         self._start = start
-        self._berths = [_Berth(number) for number in range(size)]
+        self._berths = [_EngineSlot(number) for number in range(size)]
         self._changed = asyncio.Event()
         self._closed = False
 
@@ -70,7 +70,7 @@ class Fleet:
             result = await work(engine)
         except EngineDied:
             berth.suspects += 1
-            self._bury(berth, engine)
+            self._mark_dead(berth, engine)
         else:
             berth.deaths = 0
             return result
@@ -83,7 +83,7 @@ class Fleet:
             berth.suspects -= 1
             self._tell()
 
-    async def _ask_alone(self, berth: _Berth, work: Callable[[Engine], Awaitable[T]]) -> T:
+    async def _ask_alone(self, berth: _EngineSlot, work: Callable[[Engine], Awaitable[T]]) -> T:
         while berth.engine is None:
             await self._wait()
         engine = berth.engine
@@ -91,20 +91,20 @@ class Fleet:
             result = await work(engine)
         except EngineDied:
             cause = engine.cause_of_death()
-            self._bury(berth, engine)
+            self._mark_dead(berth, engine)
             text = f"vLLM's engine died twice over this sample: {cause}"
             raise SampleError("ENGINE_POISON", text, retryable=berth.deaths > CERTAIN, attempts=2) from None
         berth.deaths = 0
         return result
 
-    async def _free_berth(self) -> _Berth:
+    async def _free_berth(self) -> _EngineSlot:
         while True:
             free = [berth for berth in self._berths if berth.engine and not berth.suspects]
             if free and not self._closed:
                 return min(free, key=lambda berth: berth.busy)
             await self._wait()
 
-    def _bury(self, berth: _Berth, engine: Engine) -> None:
+    def _mark_dead(self, berth: _EngineSlot, engine: Engine) -> None:
         """Many requests notice one death; the first one has the engine replaced."""
         if berth.engine is not engine:
             return
@@ -112,9 +112,9 @@ class Fleet:
         if self._closed:
             return
         berth.deaths += 1
-        berth.reviving = asyncio.ensure_future(self._revive(berth, engine))
+        berth.reviving = asyncio.ensure_future(self._restart(berth, engine))
 
-    async def _revive(self, berth: _Berth, dead: Engine) -> None:
+    async def _restart(self, berth: _EngineSlot, dead: Engine) -> None:
         cause = dead.cause_of_death()
         await dead.stop()
         if berth.deaths >= DEATHS:
@@ -144,7 +144,7 @@ class Fleet:
         changed.set()
 
 
-class _Berth:
+class _EngineSlot:
     """The place of one engine, which stays when an engine dies and the next one takes it."""
 
     def __init__(self, number: int) -> None:

@@ -12,7 +12,7 @@ from vllm.outputs import CompletionOutput, RequestOutput
 from vllm.sampling_params import RequestOutputKind
 
 from juicecap.errors import SampleError
-from juicecap.media.picture import Picture
+from juicecap.media.picture import MediaFrames
 from juicecap.media.sizes import FrameSizes
 from juicecap.vlm.backends.transformers_common.prompt import frames_as_images, render
 from juicecap.vlm.base import Answer, Prepared
@@ -32,7 +32,7 @@ def prompt_of(processor: Any, sizes: FrameSizes, prepared: Prepared) -> dict[str
     """
     request = prepared.request
     as_images = frames_as_images(processor, request)
-    videos: list[Picture] = []
+    videos: list[MediaFrames] = []
     images: list[Image.Image] = []
     counts: list[int] = []
     for part, picture in zip(request.media(), prepared.pictures, strict=True):
@@ -55,7 +55,7 @@ def _writable(pixels: np.ndarray) -> np.ndarray:
     return pixels if pixels.flags.writeable else pixels.copy()
 
 
-def _metadata(picture: Picture, *, evenly: bool) -> dict[str, Any]:
+def _metadata(picture: MediaFrames, *, evenly: bool) -> dict[str, Any]:
     """What a processor is told of a video. `evenly`: it asks for the mean spacing of frames, not for the time of each."""
     metadata = {**video_metadata(picture), "do_sample_frames": False}
     if evenly:  # the spacing that it works out is the video's length by the number of frames

@@ -18,13 +18,13 @@ from juicecap.media.access.remote import Fetched, fetch
 from juicecap.sample import is_remote
 from juicecap.vlm.base import Limits, Outcome, Request
 from juicecap.vlm.journal import Journal
-from juicecap.vlm.journal.entries import Look
+from juicecap.vlm.journal.entries import EntriesByKey
 from juicecap.vlm.outcomes import failure_of
-from juicecap.vlm.pipeline.batching import Asked
+from juicecap.vlm.pipeline.batching import QueuedRequest
 from juicecap.vlm.pipeline.lookup.digests import Digest, Digests
-from juicecap.vlm.pipeline.lookup.keys import Keyed, Keys
-from juicecap.vlm.pipeline.lookup.single_flight import Claims
-from juicecap.vlm.pipeline.resources.ref_counted_cache import Hold
+from juicecap.vlm.pipeline.lookup.keys import KeyedRequest, RequestKeys
+from juicecap.vlm.pipeline.lookup.single_flight import SingleFlight
+from juicecap.vlm.pipeline.resources.ref_counted_cache import Lease
 from juicecap.vlm.pipeline.resources.window_resources import Resources, WindowResources
 from juicecap.vlm.pipeline.tasks import Tasks, all_of
 
@@ -33,42 +33,42 @@ REQUESTS_AHEAD = 64
 
 
 @dataclass
-class Case:
+class CacheLookup:
     """A request that is looked up, and what came of it; without `keyed` its media cannot be read, and it is settled."""
 
-    asked: Asked
-    keyed: Keyed | None = None
-    look: Look = field(default_factory=dict)
+    asked: QueuedRequest
+    keyed: KeyedRequest | None = None
+    look: EntriesByKey = field(default_factory=dict)
 
 
-class Wanted(NamedTuple):
+class CacheMiss(NamedTuple):
     """A request of which something is to be asked, and what is known of its outcome."""
 
-    keyed: Keyed
+    keyed: KeyedRequest
     known: Outcome
 
 
-class Lookup:
+class LookupStage:
     """Looks the batches of one lane up, in order."""
 
     def __init__(
         self,
-        batches: asyncio.Queue[list[Asked]],
+        batches: asyncio.Queue[list[QueuedRequest]],
         size: int,
-        keys: Keys,
-        claims: Claims,
+        keys: RequestKeys,
+        single_flight: SingleFlight,
         resources: WindowResources,
         tasks: Tasks,
     ) -> None:
         """Look up what comes in `batches`, which have `size` requests at most."""
         self._batches = batches
-        self._keys, self._claims, self._resources, self._tasks = keys, claims, resources, tasks
+        self._keys, self._single_flight, self._resources, self._tasks = keys, single_flight, resources, tasks
         self._digests = Digests(resources.common.readers, resources.limits.media, resources.journal)
         self._ahead = asyncio.Semaphore(max(2, REQUESTS_AHEAD // size))
-        self._looked_up: asyncio.Queue[tuple[list[Case], asyncio.Task[None]]] = asyncio.Queue()
+        self._looked_up: asyncio.Queue[tuple[list[CacheLookup], asyncio.Task[None]]] = asyncio.Queue()
         self._tasks.start(self._look_ahead())
 
-    async def next(self) -> list[Wanted]:
+    async def next(self) -> list[CacheMiss]:
         """What is to be asked of the next batch."""
         batch, reading = await self._looked_up.get()
         await reading
@@ -84,7 +84,7 @@ class Lookup:
             while not self._batches.empty() and not self._ahead.locked():
                 await self._ahead.acquire()
                 waiting.append(self._batches.get_nowait())
-            cases = [[Case(asked) for asked in batch] for batch in waiting]
+            cases = [[CacheLookup(asked) for asked in batch] for batch in waiting]
             recalled = await self._digests.recalled(asked.request for batch in waiting for asked in batch)
             for case in itertools.chain.from_iterable(cases):
                 if _covers(recalled, case.asked.request):
@@ -93,7 +93,7 @@ class Lookup:
             for batch in cases:
                 self._looked_up.put_nowait((batch, self._tasks.start(self._read(batch, recalled))))
 
-    async def _read(self, batch: list[Case], recalled: Mapping[str, Digest]) -> None:
+    async def _read(self, batch: list[CacheLookup], recalled: Mapping[str, Digest]) -> None:
         """Look up those of a batch whose media must be read for that."""
         unknown = [case for case in batch if not case.keyed]
         if unknown:
@@ -101,14 +101,14 @@ class Lookup:
                 await all_of(self._digested(case, recalled, hold) for case in unknown)
             await self._look(case for case in unknown if case.keyed)
 
-    async def _digested(self, case: Case, recalled: Mapping[str, Digest], hold: Hold) -> None:
+    async def _digested(self, case: CacheLookup, recalled: Mapping[str, Digest], hold: Lease) -> None:
         try:
             case.asked = await self._brought(case.asked, hold)
             self._meet(case, await self._digests.complete(case.asked.request, recalled, hold))
         except SampleError as error:
             case.asked.settle(Outcome(failure=failure_of(error)))
 
-    async def _brought(self, asked: Asked, hold: Hold) -> Asked:
+    async def _brought(self, asked: QueuedRequest, hold: Lease) -> QueuedRequest:
         """The request with the media that lie elsewhere brought here; they stay as long as somebody can settle it."""
         rules = self._resources.limits.media
         addresses = [part.value for part in asked.request.media() if rules.allow_remote and is_remote(part.value)]
@@ -116,47 +116,47 @@ class Lookup:
             return asked
         brought = [await hold.get(("brought", each), partial(fetch, each, rules)) for each in addresses]
         request = asked.request.with_media({each.url: each.path for each in brought})
-        return Asked(request, asked.owner, partial(_told, asked.settle, brought))
+        return QueuedRequest(request, asked.owner, partial(_told, asked.settle, brought))
 
-    def _meet(self, case: Case, digests: Mapping[str, Digest]) -> None:
+    def _meet(self, case: CacheLookup, digests: Mapping[str, Digest]) -> None:
         case.keyed = self._keys.key(case.asked.request, digests)
-        self._claims.meet(case.keyed)
+        self._single_flight.register(case.keyed)
 
-    async def _look(self, cases: Iterable[Case]) -> None:
+    async def _look(self, cases: Iterable[CacheLookup]) -> None:
         cases, journal = list(cases), self._resources.journal
-        keys = {key for case in cases if case.keyed for key in case.keyed.kept_under}
+        keys = {key for case in cases if case.keyed for key in case.keyed.journal_keys}
         if journal and keys:
             look = await asyncio.wrap_future(journal.look(list(keys)))
             for case in cases:
                 case.look = look
 
-    async def _wanted(self, batch: list[Case]) -> list[Wanted]:
+    async def _wanted(self, batch: list[CacheLookup]) -> list[CacheMiss]:
         """Settle what is known, and leave what others ask already to them: the rest is to be asked."""
-        wanted: list[Wanted] = []
+        wanted: list[CacheMiss] = []
         for case in batch:
             asked, keyed = case.asked, case.keyed
-            if keyed is None or self._claims.follow(keyed, asked.settle):
+            if keyed is None or self._single_flight.join(keyed, asked.settle):
                 continue
-            if self._claims.twice(keyed):
+            if self._single_flight.seen_again(keyed):
                 await self._look([case])
             known = keyed.known(case.look)
             if known.failure or len(known.answers) == asked.request.candidates:
                 self._resources.count(replayed=asked.request.candidates)
                 asked.settle(known)
-                self._claims.leave(keyed)
+                self._single_flight.release(keyed)
             else:
-                self._claims.lead(keyed, asked.settle)
-                wanted.append(Wanted(keyed, known))
+                self._single_flight.start(keyed, asked.settle)
+                wanted.append(CacheMiss(keyed, known))
         return wanted
 
 
 async def known_answers(requests: Sequence[Request], journal: Journal, limits: Limits, resources: Resources) -> list[int]:
     """See `core.known_answers`."""
     models = dict.fromkeys(request.model for request in requests)
-    keys = {model: await Keys.of(resources.engines, model, limits, journal) for model in models}
+    keys = {model: await RequestKeys.of(resources.engines, model, limits, journal) for model in models}
     recalled = await Digests(resources.readers, limits.media, journal).recalled(requests, reread=True)
     keyed = [keys[request.model].key(request, recalled) if _covers(recalled, request) else None for request in requests]
-    look = await asyncio.wrap_future(journal.look([key for each in keyed if each for key in each.kept_under]))
+    look = await asyncio.wrap_future(journal.look([key for each in keyed if each for key in each.journal_keys]))
     known = [each.known(look) if each else Outcome() for each in keyed]
     return [
         request.candidates if outcome.failure else len(outcome.answers) for request, outcome in zip(requests, known, strict=True)

@@ -17,11 +17,11 @@ from functools import partial
 from juicecap.media.access.files import lies_inside
 from juicecap.media.access.remote import rules_of
 from juicecap.media.digest import FileState, content_digest, file_state
-from juicecap.media.rules import MediaRules
+from juicecap.media.rules import MediaLimits
 from juicecap.vlm.base import Request
 from juicecap.vlm.journal import Journal
-from juicecap.vlm.journal.store import SeenFile
-from juicecap.vlm.pipeline.resources.ref_counted_cache import Hold
+from juicecap.vlm.journal.store import FileDigest
+from juicecap.vlm.pipeline.resources.ref_counted_cache import Lease
 
 READERS = 8
 """Threads that digest files; they wait for disks more than they compute."""
@@ -38,17 +38,17 @@ class Digest:
     state: FileState
 
 
-class Readers:
+class DigestThreads:
     """The threads that read files; all windows have them in common."""
 
     def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(READERS, thread_name_prefix="juicecap-digest")
 
-    async def states(self, paths: Collection[str], rules: MediaRules) -> dict[str, FileState | None]:
+    async def states(self, paths: Collection[str], rules: MediaLimits) -> dict[str, FileState | None]:
         """The states of these files; None for what does not keep to the rules."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, _states, paths, rules)
 
-    async def digest(self, path: str, rules: MediaRules) -> Digest:
+    async def digest(self, path: str, rules: MediaLimits) -> Digest:
         """See `content_digest`; and the state of the file that it belongs to."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, _digest, path, rules)
 
@@ -64,9 +64,9 @@ class Readers:
 class Digests:
     """Digests of media that keep to the rules: remembered, from the journal, or read."""
 
-    def __init__(self, readers: Readers, rules: MediaRules, journal: Journal | None) -> None:
+    def __init__(self, readers: DigestThreads, rules: MediaLimits, journal: Journal | None) -> None:
         self._readers, self._rules, self._journal = readers, rules, journal
-        self._remembered: dict[str, SeenFile] = {}
+        self._remembered: dict[str, FileDigest] = {}
 
     async def recalled(self, requests: Iterable[Request], *, reread: bool = False) -> dict[str, Digest]:
         """The digests of these requests' media, as far as they are known without reading a file.
@@ -90,7 +90,7 @@ class Digests:
             digests |= {path: each for path, each in zip(doubtful, read, strict=True) if isinstance(each, Digest)}
         return digests
 
-    async def complete(self, request: Request, recalled: Mapping[str, Digest], hold: Hold) -> dict[str, Digest]:
+    async def complete(self, request: Request, recalled: Mapping[str, Digest], hold: Lease) -> dict[str, Digest]:
         """`recalled`, and the digests of the request's media; those that are not among them are read.
 
         Raises:
@@ -105,7 +105,7 @@ class Digests:
     async def _read(self, path: str) -> Digest:
         seen = time.time_ns()
         digest = await self._readers.digest(path, rules_of(path, self._rules))
-        file = SeenFile(_name(path), *digest.state, seen, digest.digest)
+        file = FileDigest(_name(path), *digest.state, seen, digest.digest)
         self._remembered[path] = file
         if len(self._remembered) > MOST_REMEMBERED:
             del self._remembered[next(iter(self._remembered))]
@@ -114,11 +114,11 @@ class Digests:
         return digest
 
 
-def _states(paths: Collection[str], rules: MediaRules) -> dict[str, FileState | None]:
+def _states(paths: Collection[str], rules: MediaLimits) -> dict[str, FileState | None]:
     return {path: file_state(path) if lies_inside(path, rules) else None for path in paths}
 
 
-def _digest(path: str, rules: MediaRules) -> Digest:
+def _digest(path: str, rules: MediaLimits) -> Digest:
     state = file_state(path)
     return Digest(content_digest(path, rules), state or FileState(0, 0, 0, 0))  # without a state there is no digest
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 from juicecap.media.digest import FileState
-from juicecap.vlm.base import KEPT, Abilities, Limits, ModelSettings, Outcome, Part, Request, digest_of
+from juicecap.vlm.base import JOURNAL_VERSION, Capabilities, Limits, ModelSettings, Outcome, Part, Request, digest_of
 from juicecap.vlm.journal import Journal
-from juicecap.vlm.journal.entries import Look, medium_failure, outcome_of
+from juicecap.vlm.journal.entries import EntriesByKey, medium_failure, outcome_of
 from juicecap.vlm.journal.shapes import sound, sound_medium
 from juicecap.vlm.journal.store import Fact
 from juicecap.vlm.pipeline.engines import Engines, Identified
@@ -17,7 +17,7 @@ from juicecap.vlm.pipeline.lookup.digests import Digest
 
 
 @dataclass(frozen=True, kw_only=True)
-class Keyed:
+class KeyedRequest:
     """A request with what it is known by."""
 
     request: Request
@@ -30,11 +30,11 @@ class Keyed:
     """The media's files when they were digested."""
 
     @property
-    def kept_under(self) -> tuple[str, ...]:
+    def journal_keys(self) -> tuple[str, ...]:
         """All keys under which the journal may know something."""
         return (self.entry, *self.media.values())
 
-    def known(self, look: Look) -> Outcome:
+    def known(self, look: EntriesByKey) -> Outcome:
         """As much of the outcome as the journal knows: answers up to the first that is missing, or a failure."""
         for part, key in self.media.items():
             if failure := medium_failure(sound_medium(look.get(key, {})), part.value):
@@ -42,35 +42,35 @@ class Keyed:
         return outcome_of(sound(look.get(self.entry, {})), self.seed, self.request.candidates)
 
 
-class Keys:
+class RequestKeys:
     """Keys of requests to one engine."""
 
     def __init__(self, engine: Identified, limits: Limits) -> None:
         self._engine = engine
-        self.abilities: Abilities = engine.backend.abilities()
+        self.capabilities: Capabilities = engine.backend.capabilities()
         """What the engine wants."""
         self.choice: Fact | None = None
         """A choice that the journal does not know of, to be written down once the engine is asked."""
         spent = limits.decode_seconds, limits.decode_bytes
-        self._reading = (asdict(self.abilities.sizes), self.abilities.takes_files, *spent, asdict(limits.media))
+        self._reading = (asdict(self.capabilities.sizes), self.capabilities.takes_files, *spent, asdict(limits.media))
 
     @classmethod
-    async def of(cls, engines: Engines, settings: ModelSettings, limits: Limits, journal: Journal | None) -> Keys:
+    async def of(cls, engines: Engines, settings: ModelSettings, limits: Limits, journal: Journal | None) -> RequestKeys:
         """Identify the engine; a choice that the journal knows of is kept."""
         if journal is None:
             return cls(await engines.identified(settings), limits)
         name = digest_of(["pin", settings.backend, settings.model, settings.params, settings.api_base])
-        pin = await asyncio.wrap_future(journal.fact(name))
-        keys = cls(await engines.identified(settings, pin), limits)
-        if keys._engine.pin != pin:
-            keys.choice = Fact(name, keys._engine.pin)
+        transport_choice = await asyncio.wrap_future(journal.fact(name))
+        keys = cls(await engines.identified(settings, transport_choice), limits)
+        if keys._engine.transport_choice != transport_choice:
+            keys.choice = Fact(name, keys._engine.transport_choice)
         return keys
 
-    def key(self, request: Request, digests: Mapping[str, Digest]) -> Keyed:
+    def key(self, request: Request, digests: Mapping[str, Digest]) -> KeyedRequest:
         """The request with its keys."""
         own = {part.value: digests[part.value] for part in request.media()}
         key = request.key({path: each.digest for path, each in own.items()}, self._engine.backend.identity())
-        return Keyed(
+        return KeyedRequest(
             request=request,
             entry=request.entry_key(key, self._engine.model_state),
             media={part: self._medium_key(part, request, own[part.value].digest) for part in request.media()},
@@ -80,4 +80,4 @@ class Keys:
 
     def _medium_key(self, part: Part, request: Request, digest: str) -> str:
         """Of what decides whether a medium can be used: its content, and how it is read."""
-        return digest_of(["medium", KEPT, part.kind, digest, asdict(request.frames), self._reading])
+        return digest_of(["medium", JOURNAL_VERSION, part.kind, digest, asdict(request.frames), self._reading])

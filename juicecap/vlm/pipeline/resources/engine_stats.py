@@ -15,7 +15,7 @@ from juicecap.vlm.base import Outcome
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reading:
+class StatsSnapshot:
     """The meter at one moment. All but `in_flight` only grow."""
 
     in_flight: int = 0
@@ -30,7 +30,7 @@ class Reading:
     """Seconds in which some engine had something to answer."""
 
 
-class Meter:
+class EngineStats:
     """Counts calls of engines, and what came of them."""
 
     def __init__(self) -> None:
@@ -69,11 +69,11 @@ class Meter:
         with self._lock:
             self._replayed += answers
 
-    def read(self) -> Reading:
+    def read(self) -> StatsSnapshot:
         """The figures of this moment."""
         with self._lock:
             running = time.monotonic() - self._busy_since if self._calls else 0.0
-            return Reading(
+            return StatsSnapshot(
                 in_flight=self._in_flight,
                 answers=self._answers,
                 replayed=self._replayed,
@@ -83,5 +83,5 @@ class Meter:
             )
 
 
-METER = Meter()
+ENGINE_STATS = EngineStats()
 """The meter of this process."""

@@ -26,18 +26,18 @@ MOST_UNKNOWN = 64
 UNTOLD = 2**32
 """Bytes that a machine is taken to have which does not tell."""
 
-FORGETTING = 0.98
+DECAY = 0.98
 """By what factor the largest request so far counts less with each further one, so that a giant is forgotten in time."""
 
 
-class FrameMemory:
+class FrameBudget:
     """Hands out shares of a limit (bytes), in the order in which they are asked for."""
 
     def __init__(self, limit: int | None = None) -> None:
         self.limit = limit or machine_memory() // PART_OF_MACHINE
         self.expected = self.limit // FIRST_GUESS
         """Bytes that the frames of one more request are taken to need."""
-        self._inside: set[Share] = set()
+        self._inside: set[Reservation] = set()
         self._door = asyncio.Lock()
         self._changed = asyncio.Event()
         self._seen = False
@@ -47,13 +47,13 @@ class FrameMemory:
         """Bytes of all who are inside, known or expected."""
         return sum(share.requests * self.expected if share.size is None else share.size for share in self._inside)
 
-    async def share(self, requests: int) -> Share:
+    async def share(self, requests: int) -> Reservation:
         """Wait until there is room for the frames of so many requests."""
         async with self._door:
             while not self._has_room(requests):
                 self._changed.clear()
                 await self._changed.wait()
-            share = Share(self, requests)
+            share = Reservation(self, requests)
             self._inside.add(share)
             return share
 
@@ -67,20 +67,20 @@ class FrameMemory:
     def settled(self, sizes: Sequence[int]) -> None:
         """Take note of what the frames of requests need; those without frames tell nothing."""
         for size in filter(None, sizes):
-            self.expected = max(size, int(FORGETTING * self.expected)) if self._seen else size
+            self.expected = max(size, int(DECAY * self.expected)) if self._seen else size
             self._seen = True
         self._changed.set()
 
-    def left(self, share: Share) -> None:
+    def left(self, share: Reservation) -> None:
         """A share is free again."""
         self._inside.discard(share)
         self._changed.set()
 
 
-class Share:
+class Reservation:
     """What is set aside for a batch of requests; leaving its context frees it."""
 
-    def __init__(self, memory: FrameMemory, requests: int) -> None:
+    def __init__(self, memory: FrameBudget, requests: int) -> None:
         self._memory, self.requests = memory, requests
         self.size: int | None = None
         """Bytes, once they are known."""

@@ -17,19 +17,19 @@ class _Work:
     holders: int = 0
 
 
-class Shared:
+class RefCountedCache:
     """Results by key, kept as long as somebody holds them."""
 
     def __init__(self) -> None:
         self._works: dict[Hashable, _Work] = {}
 
-    def hold(self) -> Hold:
+    def hold(self) -> Lease:
         """A context within which results stay."""
-        return Hold(self._works)
+        return Lease(self._works)
 
 
-class Hold:
-    """See `Shared.hold`."""
+class Lease:
+    """See `RefCountedCache.hold`."""
 
     def __init__(self, works: dict[Hashable, _Work]) -> None:
         self._works, self._held = works, set[Hashable]()

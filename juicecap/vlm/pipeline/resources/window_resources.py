@@ -13,10 +13,10 @@ from juicecap.vlm.base import Limits
 from juicecap.vlm.journal import Journal
 from juicecap.vlm.journal.store import Record
 from juicecap.vlm.pipeline.engines import Engines
-from juicecap.vlm.pipeline.lookup.digests import Readers
-from juicecap.vlm.pipeline.resources.engine_stats import METER
-from juicecap.vlm.pipeline.resources.frame_budget import FrameMemory
-from juicecap.vlm.pipeline.resources.ref_counted_cache import Shared
+from juicecap.vlm.pipeline.lookup.digests import DigestThreads
+from juicecap.vlm.pipeline.resources.engine_stats import ENGINE_STATS
+from juicecap.vlm.pipeline.resources.frame_budget import FrameBudget
+from juicecap.vlm.pipeline.resources.ref_counted_cache import RefCountedCache
 
 if TYPE_CHECKING:
     from juicecap.media.video.probe import VideoInfo
@@ -28,9 +28,9 @@ class Resources:
 
     def __init__(self) -> None:
         self.engines = Engines()
-        self.readers = Readers()
+        self.readers = DigestThreads()
         self._pools: dict[tuple[int | None, float, int], DecodePool] = {}
-        self._memories: dict[int | None, FrameMemory] = {}
+        self._memories: dict[int | None, FrameBudget] = {}
 
     def pool(self, limits: Limits) -> DecodePool:
         """The processes that decode within these limits."""
@@ -41,9 +41,9 @@ class Resources:
             self._pools[key] = DecodePool(limits.workers, cpu_seconds=limits.decode_seconds, memory=limits.decode_bytes)
         return self._pools[key]
 
-    def memory(self, limits: Limits) -> FrameMemory:
+    def memory(self, limits: Limits) -> FrameBudget:
         """The room for frames, of all windows with this limit together."""
-        return self._memories.setdefault(limits.frame_bytes, FrameMemory(limits.frame_bytes))
+        return self._memories.setdefault(limits.frame_bytes, FrameBudget(limits.frame_bytes))
 
     async def probe(self, path: str, limits: Limits) -> VideoInfo:
         """See `core.probe`."""
@@ -70,7 +70,7 @@ class WindowResources:
     common: Resources
     limits: Limits
     journal: Journal | None
-    shared: Shared = field(default_factory=Shared)
+    shared: RefCountedCache = field(default_factory=RefCountedCache)
 
     def note(self, records: Sequence[Record]) -> None:
         """Have the journal keep this, if there is one."""
@@ -79,7 +79,7 @@ class WindowResources:
 
     def count(self, *, replayed: int, asked: int = 0) -> None:
         """Count answers that came from the journal, and those that an engine was asked for."""
-        METER.recalled(replayed)
+        ENGINE_STATS.recalled(replayed)
         if self.journal:
             self.journal.replayed += replayed
             self.journal.asked += asked

@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 
 from juicecap.errors import EnvironmentFailure, SampleError
-from juicecap.media.load import load_picture
+from juicecap.media.load import load_frames
 from juicecap.media.sampling import FrameSampling
 from juicecap.vlm.backends.hf import backend as backend_module
 from juicecap.vlm.backends.hf import generate as generate_module
@@ -52,7 +52,7 @@ def six(clips, engine) -> list[Prepared]:
     """Six requests with seeds 0 to 5."""
     return [
         Prepared(
-            request=asked(path), pictures=(load_picture("video", path, FrameSampling(), engine.abilities().sizes),), seed=seed
+            request=asked(path), pictures=(load_frames("video", path, FrameSampling(), engine.capabilities().sizes),), seed=seed
         )
         for seed, path in enumerate(clips.paths[:6])
     ]

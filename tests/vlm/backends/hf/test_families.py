@@ -10,8 +10,8 @@ import pytest
 import tiny_models
 import tiny_templates
 
-from juicecap.media.load import load_picture
-from juicecap.media.picture import Picture
+from juicecap.media.load import load_frames
+from juicecap.media.picture import MediaFrames
 from juicecap.media.sampling import FrameSampling
 from juicecap.vlm.backends.hf.backend import HFBackend
 from juicecap.vlm.backends.hf.inputs import encode
@@ -72,15 +72,15 @@ def engine(family, tmp_path_factory):
     asyncio.run(made.close())
 
 
-def picture(frames: int = 3, seed: int = 0, kind: str = "video", size: tuple[int, int] = (32, 32)) -> Picture:
+def picture(frames: int = 3, seed: int = 0, kind: str = "video", size: tuple[int, int] = (32, 32)) -> MediaFrames:
     """Four by four squares of random colours; frames are 0.75 s apart."""
     colors = np.random.default_rng(seed).integers(0, 256, (frames, 4, 4, 3), np.uint8)
     pixels = colors.repeat(size[0] // 4, axis=1).repeat(size[1] // 4, axis=2)
     times = tuple(index * 0.75 for index in range(frames)) if kind == "video" else ()
-    return Picture(pixels=pixels, times=times, duration=frames * 0.75 if times else 0.0)
+    return MediaFrames(pixels=pixels, times=times, duration=frames * 0.75 if times else 0.0)
 
 
-def asked(*media: Picture, text: str = "Describe the video.", seed: int = 0, **more) -> Prepared:
+def asked(*media: MediaFrames, text: str = "Describe the video.", seed: int = 0, **more) -> Prepared:
     parts = [Part("video" if each.times else "image", str(number)) for number, each in enumerate(media)]
     message = Message("user", (*parts, Part("text", text)))
     request = Request(model=ModelSettings(model="m"), messages=(message,), **{"sampling": SHORT, **more})
@@ -163,8 +163,8 @@ class TestWhatReachesTheModel:
         assert failures(engine, [asked(picture(2), picture(4)), asked(picture(2))]) == [expected, None]
 
     def test_a_clip_from_a_file(self, family, engine, clips):
-        sizes = engine.abilities().sizes
-        clip = load_picture("video", clips.paths[0], FrameSampling(num_frames=5), sizes)
+        sizes = engine.capabilities().sizes
+        clip = load_frames("video", clips.paths[0], FrameSampling(num_frames=5), sizes)
         (outcome,) = asyncio.run(engine.generate([asked(clip)]))
         assert outcome.failure is None
         assert [len(times) for times in outcome.frame_times] == [5]

@@ -6,13 +6,13 @@ import pytest
 import torch
 
 from juicecap.vlm.backends.hf import groups
-from juicecap.vlm.backends.hf.groups import Member, grouped
+from juicecap.vlm.backends.hf.groups import EncodedRequest, grouped
 from juicecap.vlm.base import Message, ModelSettings, Part, Prepared, Request, Sampling
 
 COLD, WARM = Sampling(max_tokens=10), Sampling(max_tokens=10, temperature=0.5)
 
 
-def member(place: int, tokens: int = 90, *, pixels: int = 4, sampling: Sampling = COLD, candidates: int = 1) -> Member:
+def member(place: int, tokens: int = 90, *, pixels: int = 4, sampling: Sampling = COLD, candidates: int = 1) -> EncodedRequest:
     """A member with rows of four bytes of pixels each."""
     request = Request(
         model=ModelSettings(model="m"),
@@ -21,10 +21,10 @@ def member(place: int, tokens: int = 90, *, pixels: int = 4, sampling: Sampling 
         candidates=candidates,
     )
     row = {"input_ids": torch.zeros(1, tokens, dtype=torch.long), "pixel_values": torch.zeros(pixels // 4, 1)}
-    return Member(place, Prepared(request=request, pictures=(), seed=place), row)
+    return EncodedRequest(place, Prepared(request=request, pictures=(), seed=place), row)
 
 
-def places(members: list[Member]) -> list[list[int]]:
+def places(members: list[EncodedRequest]) -> list[list[int]]:
     return [[each.place for each in group] for group in grouped(members)]
 
 

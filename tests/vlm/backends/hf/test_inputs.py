@@ -10,7 +10,7 @@ import torch
 from jinja2 import Environment, TemplateError
 
 from juicecap.errors import SampleError
-from juicecap.media.picture import Picture
+from juicecap.media.picture import MediaFrames
 from juicecap.vlm.backends.hf.inputs import batched, encode, shape_key
 from juicecap.vlm.backends.hf.load import load
 from juicecap.vlm.backends.transformers_common.prompt import frames_as_images, neutralised, render, takes_video
@@ -22,12 +22,12 @@ def demo():
     return load(ModelSettings(model="juicecap-demo-vlm"))
 
 
-def video(frames: int, size: int = 64) -> Picture:
+def video(frames: int, size: int = 64) -> MediaFrames:
     times = tuple(index / 2 for index in range(frames))
-    return Picture(pixels=np.zeros((frames, size, size, 3), np.uint8), times=times, duration=frames / 2)
+    return MediaFrames(pixels=np.zeros((frames, size, size, 3), np.uint8), times=times, duration=frames / 2)
 
 
-def prepared(*pictures: Picture, text: str = "P", system: str = "") -> Prepared:
+def prepared(*pictures: MediaFrames, text: str = "P", system: str = "") -> Prepared:
     parts = [Part("video" if picture.times else "image", str(number)) for number, picture in enumerate(pictures)]
     messages = [Message("user", (*parts, Part("text", text)))]
     if system:
@@ -76,14 +76,14 @@ REFUSED = KNOWN.replace("{{", "{% if part.type == 'video' %}{{ raise_exception('
 def test_videos_have_a_place_or_are_shown_as_images(demo, stub, takes):
     processor = Stub(stub[0], demo, **stub[1])
     assert takes_video(processor) is takes
-    film, both = prepared(video(2)).request, prepared(video(2), Picture(pixels=video(1).pixels)).request
+    film, both = prepared(video(2)).request, prepared(video(2), MediaFrames(pixels=video(1).pixels)).request
     assert frames_as_images(processor, film) is not takes
     assert frames_as_images(processor, both)  # this stub has one name for the pixels of both
-    assert not frames_as_images(processor, prepared(Picture(pixels=video(1).pixels)).request)
+    assert not frames_as_images(processor, prepared(MediaFrames(pixels=video(1).pixels)).request)
 
 
 def test_one_placeholder_for_each_frame(demo):
-    request = prepared(video(2), Picture(pixels=video(1).pixels), video(3), text="?").request
+    request = prepared(video(2), MediaFrames(pixels=video(1).pixels), video(3), text="?").request
     processor = Stub(KNOWN, demo)
     assert render(processor, request, [2, 3]) == "<image>" * 6 + "?"
     assert render(processor, request) == "<video><image><video>?"
@@ -109,7 +109,7 @@ def test_one_frame_and_odd_numbers_of_frames(demo, frames, steps):
 
 
 def test_pictures_are_not_scaled_again(demo):
-    row = encode(demo, prepared(Picture(pixels=np.zeros((1, 32, 96, 3), np.uint8))))
+    row = encode(demo, prepared(MediaFrames(pixels=np.zeros((1, 32, 96, 3), np.uint8))))
     assert row["image_grid_thw"].tolist() == [[1, 4, 12]]
 
 
@@ -137,13 +137,13 @@ def test_rows_are_padded_on_the_left(demo):
 
 
 def test_which_requests_fit_into_one_batch(demo):
-    two, three, image = (encode(demo, prepared(each)) for each in (video(2), video(3), Picture(pixels=video(1).pixels)))
+    two, three, image = (encode(demo, prepared(each)) for each in (video(2), video(3), MediaFrames(pixels=video(1).pixels)))
     assert shape_key(two) == shape_key(three)
     assert shape_key(two) != shape_key(image)
 
 
 def test_a_processor_that_fails_concerns_its_sample_alone(demo):
-    broken = Picture(pixels=np.zeros((2, 30, 30, 3), np.uint8), times=(0.0, 1.0), duration=2.0)
+    broken = MediaFrames(pixels=np.zeros((2, 30, 30, 3), np.uint8), times=(0.0, 1.0), duration=2.0)
     with pytest.raises(SampleError) as caught:
         encode(demo, prepared(broken))
     assert caught.value.code == "PROCESSOR_FAILED"

@@ -20,7 +20,7 @@ from transformers import (
 
 from juicecap.errors import EnvironmentFailure, ModelError
 from juicecap.media.sizes import FrameSizes, PixelBudget
-from juicecap.vlm.backends.hf.load import _forget_generation_defaults, load, look_at
+from juicecap.vlm.backends.hf.load import _forget_generation_defaults, inspect_model, load
 from juicecap.vlm.backends.transformers_common.processor import frame_sizes, load_processor
 from juicecap.vlm.base import ModelSettings
 from juicecap.vlm.models.names import model_source, model_state
@@ -154,9 +154,9 @@ def without_pictures(folder: Path) -> Path:
 class TestDefaults:
     def test_on_a_gpu_weights_are_bfloat16(self, monkeypatch):
         monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-        known = look_at(ModelSettings(model=DEMO))
+        known = inspect_model(ModelSettings(model=DEMO))
         assert known.dtype == "bfloat16"
-        assert look_at(ModelSettings(model=DEMO, params='{"dtype":"float32"}')).dtype == "float32"
+        assert inspect_model(ModelSettings(model=DEMO, params='{"dtype":"float32"}')).dtype == "float32"
         monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
         model = load(ModelSettings(model=DEMO), known).model
         assert {weights.dtype for weights in model.parameters()} == {torch.bfloat16}

@@ -16,7 +16,7 @@ from tokenizers import Tokenizer
 from transformers import AutoProcessor, ProcessorMixin
 
 from juicecap.errors import EnvironmentFailure, ModelError, SampleError
-from juicecap.media.picture import Picture
+from juicecap.media.picture import MediaFrames
 from juicecap.vlm.backends.hf.backend import HFBackend
 from juicecap.vlm.backends.hf.inputs import encode
 from juicecap.vlm.backends.hf.load import load
@@ -63,7 +63,7 @@ def engines() -> Iterator[Callable[[Path], HFBackend]]:
 
 
 def asked(text: str) -> Prepared:
-    picture = Picture(pixels=np.zeros((2, 64, 64, 3), np.uint8), times=(0.0, 0.5), duration=1.0)
+    picture = MediaFrames(pixels=np.zeros((2, 64, 64, 3), np.uint8), times=(0.0, 0.5), duration=1.0)
     messages = (Message("user", (Part("video", "a.mp4"), Part("text", text))),)
     request = Request(model=ModelSettings(model="m"), messages=messages, sampling=Sampling(max_tokens=2))
     return Prepared(request=request, pictures=(picture,), seed=0)

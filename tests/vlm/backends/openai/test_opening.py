@@ -10,7 +10,7 @@ from scripted_server import KEY_NAME, Reply, obliging, prepared, refused, said, 
 
 from juicecap.errors import EnvironmentFailure, ModelError
 from juicecap.media.sizes import FrameSizes
-from juicecap.vlm.base import Abilities
+from juicecap.vlm.base import Capabilities
 
 UNTRUSTED = (
     "Per-request media_io_kwargs are disabled by default because they can change multimodal media loading resource usage. "
@@ -175,8 +175,10 @@ class TestServer:
 
 class TestWhatFollows:
     def test_abilities(self, server):
-        assert opened(server, transport="images").abilities() == Abilities(sizes=FrameSizes(), calls=32)
-        assert opened(server, transport="file").abilities() == Abilities(sizes=FrameSizes(), calls=8, takes_files=True)
+        assert opened(server, transport="images").capabilities() == Capabilities(sizes=FrameSizes(), max_concurrent_calls=32)
+        assert opened(server, transport="file").capabilities() == Capabilities(
+            sizes=FrameSizes(), max_concurrent_calls=8, takes_files=True
+        )
 
     def test_identity_is_what_can_change_answers(self, server):
         plain = opened(server).identity()
@@ -222,9 +224,9 @@ class TestWhatFollows:
 
 
 def test_a_file_cannot_be_cut(server):
-    from juicecap.media.picture import Picture
+    from juicecap.media.picture import MediaFrames
     from juicecap.media.sampling import FrameSampling
 
-    whole = Picture(pixels=np.zeros((0, 0, 0, 3), np.uint8), duration=3.0)
+    whole = MediaFrames(pixels=np.zeros((0, 0, 0, 3), np.uint8), duration=3.0)
     with pytest.raises(ModelError, match="start and end cannot be kept"):
         server.answers(obliging, prepared(pictures=[whole], frames=FrameSampling(start=1.0)), transport="file")

@@ -54,9 +54,9 @@ def test_addresses_that_are_none(base, monkeypatch):
 
 def test_addresses(monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    assert options().place == "https://api.openai.com/v1"
-    assert options(api_base="http://host:8000/v1/").place == "http://host:8000/v1"
-    assert options(api_base="http://host/v1/chat/completions").place == "http://host/v1"
+    assert options().display_url == "https://api.openai.com/v1"
+    assert options(api_base="http://host:8000/v1/").display_url == "http://host:8000/v1"
+    assert options(api_base="http://host/v1/chat/completions").display_url == "http://host/v1"
     with pytest.raises(ModelError) as raised:
         options(api_base="https://me:secret@host:1/v1")
     assert str(raised.value) == (
@@ -91,4 +91,4 @@ def test_what_may_be_a_key_in_an_address_is_sent_and_not_told() -> None:
     whole = f"http://gate.example:8000/{KEY}/v1?token={KEY}"
     made = options(api_base=whole)
     assert made.base == whole
-    assert made.place == "http://gate.example:8000/***/v1"
+    assert made.display_url == "http://gate.example:8000/***/v1"

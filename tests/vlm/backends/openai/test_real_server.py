@@ -19,8 +19,8 @@ from pathlib import Path
 import pytest
 
 from juicecap.errors import EnvironmentFailure, ModelError
-from juicecap.media.load import load_picture
-from juicecap.media.picture import Picture
+from juicecap.media.load import load_frames
+from juicecap.media.picture import MediaFrames
 from juicecap.media.sampling import FrameSampling
 from juicecap.media.sizes import FrameSizes
 from juicecap.ops import ImageCaptionGenerator, VideoToCaptionGenerator
@@ -136,9 +136,9 @@ def asked(*paths: str, text: str = PROMPT, files: bool = False, seed: int = 1, k
         messages=(Message("user", (*(Part(kind, path) for path in paths), Part("text", text))),),
         **more,
     )
-    pictures = tuple(load_picture(kind, path, request.frames, FrameSizes()) for path in paths)
+    pictures = tuple(load_frames(kind, path, request.frames, FrameSizes()) for path in paths)
     if files:
-        pictures = tuple(Picture(pixels=each.pixels[:0], duration=each.duration) for each in pictures)
+        pictures = tuple(MediaFrames(pixels=each.pixels[:0], duration=each.duration) for each in pictures)
     return Prepared(request=request, pictures=pictures, seed=seed)
 
 
@@ -191,7 +191,9 @@ class TestServerThatTrustsRequests:
     def test_times_reach_the_model(self, server, clips):
         quick = asked(clips.paths[0])
         (picture,) = quick.pictures
-        slow = Picture(pixels=picture.pixels, times=tuple(time * 700 for time in picture.times), duration=picture.duration * 700)
+        slow = MediaFrames(
+            pixels=picture.pixels, times=tuple(time * 700 for time in picture.times), duration=picture.duration * 700
+        )
         long = Prepared(request=quick.request, pictures=(slow,), seed=1)
         early, late = server.answers([quick, long], transport="frames")
         assert late.prompt_tokens > early.prompt_tokens  # its time stamps have more digits

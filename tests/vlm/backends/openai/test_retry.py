@@ -17,7 +17,7 @@ from juicecap.errors import EnvironmentFailure, ModelError
 from juicecap.vlm.backends.openai import breaker
 from juicecap.vlm.backends.openai import server as server_module
 from juicecap.vlm.backends.openai.breaker import GIVEN_UP, SILENCE, Breaker
-from juicecap.vlm.backends.openai.retry import Patience
+from juicecap.vlm.backends.openai.retry import RetryPolicy
 from juicecap.vlm.backends.openai.server import _seconds
 
 GOOD = said("A red circle.")
@@ -125,7 +125,7 @@ class TestTime:
             told.append(time.monotonic() + 0.1)
             return Reply(pause.body, 429, pause.headers, hang=0.1)
 
-        patience = Patience(first_wait=0.4, longest_wait=0.4)
+        patience = RetryPolicy(first_wait=0.4, longest_wait=0.4)
         outcomes = server.answers(script, prepared("fails"), prepared("is turned away"), patience=patience)
         assert fates(outcomes) == ["about fails", "about is turned away"]
         assert len(server.seen) == 4
@@ -144,7 +144,7 @@ class TestTime:
         assert _seconds(value) == seconds
 
     def test_waits_grow_and_differ(self, server):
-        patience = Patience(first_wait=0.05, longest_wait=0.2)
+        patience = RetryPolicy(first_wait=0.05, longest_wait=0.2)
         server.answers([refused(500, "oops")], prepared(), patience=patience, max_attempts=6)
         times = [seen.when for seen in server.seen]
         gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
@@ -232,7 +232,7 @@ class TestBreaker:
         watched = Breaker("http://somewhere/v1", clock=lambda: next(clock))
         gone = []
         for _ in times:
-            watched.nobody_there("connection refused")
+            watched.record_unreachable("connection refused")
             gone.append(bool(watched._gone))
         assert gone == [False, False, False, False, True]
 
@@ -349,12 +349,12 @@ class TestSilence:
         def gone_after(second: float, waited: float) -> bool:
             nonlocal now
             now = second
-            watched.nobody_there("silent", waited)
+            watched.record_unreachable("silent", waited)
             return bool(watched._gone)
 
         assert not gone_after(10.0, 0.3)  # silent from 9.7
         assert not gone_after(10.15, 0.1)
-        watched.somebody_there()
+        watched.record_reachable()
         assert not gone_after(10.3, 0.1)  # silent from 10.2
         watched.answered()
         assert not gone_after(10.9, 0.7)  # somebody was answered while it waited

@@ -13,8 +13,8 @@ from PIL import Image
 from scripted_server import obliging, picture, prepared
 
 from juicecap.errors import MediaError
-from juicecap.media.picture import Picture
-from juicecap.media.rules import MediaRules
+from juicecap.media.picture import MediaFrames
+from juicecap.media.rules import MediaLimits
 from juicecap.vlm.backends.openai import transports
 from juicecap.vlm.backends.openai.transports import compose
 from juicecap.vlm.base import Message, ModelSettings, Part, Prepared, Request, Sampling
@@ -27,7 +27,7 @@ METADATA = {
     "total_num_frames": 1500,
     "duration": 1.5,
 }
-WHOLE = Picture(pixels=np.zeros((0, 0, 0, 3), np.uint8), duration=3.0)
+WHOLE = MediaFrames(pixels=np.zeros((0, 0, 0, 3), np.uint8), duration=3.0)
 
 
 def url(part) -> str:
@@ -40,11 +40,11 @@ def pixels_of(data: str) -> np.ndarray:
         return np.asarray(image.convert("RGB"))
 
 
-def noisy(frames: int = 3, **more) -> Picture:
+def noisy(frames: int = 3, **more) -> MediaFrames:
     """Frames with coloured detail of two pixels, which would be lost if colours were stored at half resolution."""
     coarse = np.random.default_rng(3).integers(0, 255, (frames, 24, 32, 3), np.uint8)
     pixels = coarse.repeat(2, axis=1).repeat(2, axis=2)
-    return Picture(pixels=pixels, times=tuple(0.5 * number for number in range(frames)), duration=1.5, **more)
+    return MediaFrames(pixels=pixels, times=tuple(0.5 * number for number in range(frames)), duration=1.5, **more)
 
 
 def close(sent: np.ndarray, frame: np.ndarray) -> bool:
@@ -84,7 +84,7 @@ class TestFrames:
         assert said == ["requests with several videos go to the server as images, since it is told the times of one video only"]
 
     def test_an_image_needs_no_times(self):
-        still = Picture(pixels=picture(1).pixels)
+        still = MediaFrames(pixels=picture(1).pixels)
         body = compose(prepared(pictures=[still], parts=[Part("image", "a.png"), Part("text", "What?")]), "frames")
         assert [part["type"] for part in body["messages"][0]["content"]] == ["image_url", "text"]
         assert set(body) == {"messages"}
@@ -119,7 +119,7 @@ class TestFile:
         secret, link = tmp_path / "secret", tmp_path / "root" / "a.mp4"
         secret.write_bytes(b"secret")
         asked = prepared(pictures=[WHOLE], parts=[Part("video", str(link)), Part("text", "What?")])
-        asked = replace(asked, rules=MediaRules(root=str(tmp_path / "root")))
+        asked = replace(asked, rules=MediaLimits(root=str(tmp_path / "root")))
         link.symlink_to(secret)
         with pytest.raises(MediaError, match=r"^OUTSIDE_MEDIA_ROOT: "):
             compose(asked, "file")
@@ -152,7 +152,7 @@ class TestMessages:
             Message("user", (Part("text", "More?"),)),
         )
         settings = ModelSettings(backend="openai", model="m")
-        still = Picture(pixels=picture(1).pixels)
+        still = MediaFrames(pixels=picture(1).pixels)
         request = Prepared(request=Request(model=settings, messages=turns), pictures=(still, picture()), seed=0)
         system, user, assistant, last = compose(request, "frames")["messages"]
         assert system == {"role": "system", "content": "Be brief."}

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from juicecap.media.load import load_picture
+from juicecap.media.load import load_frames
 from juicecap.media.sampling import FrameSampling
 from juicecap.vlm.base import Backend, Message, ModelSettings, Outcome, Part, Prepared, Request, Sampling
 
@@ -99,8 +99,8 @@ def prepared(engine: Running) -> Callable[..., Prepared]:
             sampling=Sampling(**sampling),
             candidates=candidates,
         )
-        sizes = engine.backend.abilities().sizes
-        pictures = tuple(load_picture(part.kind, part.value, request.frames, sizes) for part in media)
+        sizes = engine.backend.capabilities().sizes
+        pictures = tuple(load_frames(part.kind, part.value, request.frames, sizes) for part in media)
         return Prepared(request=request, pictures=pictures, seed=seed)
 
     return made

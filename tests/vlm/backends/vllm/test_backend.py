@@ -207,8 +207,8 @@ class TestOpening:
         assert text.endswith("lower max_model_len or raise tensor_parallel_size in model_params; running again resumes")
 
     def test_what_an_open_engine_can_do(self, engine, hf):
-        abilities = engine.backend.abilities()
-        assert abilities.sizes == hf.backend.abilities().sizes
-        assert (abilities.together, abilities.calls) == (16, 12)
+        capabilities = engine.backend.capabilities()
+        assert capabilities.sizes == hf.backend.capabilities().sizes
+        assert (capabilities.batch_size, capabilities.max_concurrent_calls) == (16, 12)
         assert len(engine.backend.identity()) == 32
         assert engine.backend.identity() != hf.backend.identity()

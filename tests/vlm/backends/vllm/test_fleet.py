@@ -13,7 +13,7 @@ from poisoned import SUBSETS
 
 from juicecap.errors import EnvironmentFailure, SampleError
 from juicecap.vlm.backends.vllm.engine import EngineDied
-from juicecap.vlm.backends.vllm.engine_pool import Fleet
+from juicecap.vlm.backends.vllm.engine_pool import EnginePool
 
 from .conftest import Running, backend
 
@@ -46,8 +46,8 @@ class TestRealEngines:
         batch = [prepared(path) for path in clips.paths * 5]
         assert texts(running.answers(batch)) == clips.captions * 5
         assert asked == {0: 30, 1: 30}
-        abilities = running.backend.abilities()
-        assert abilities.together * abilities.calls == 48
+        capabilities = running.backend.capabilities()
+        assert capabilities.batch_size * capabilities.max_concurrent_calls == 48
 
     def test_a_request_that_kills_engines_is_found_among_its_neighbours(self, two_frail_engines, clips, prepared):
         running = two_frail_engines
@@ -127,7 +127,7 @@ class Yard:
         return self.built[-1]
 
 
-async def asked(fleet: Fleet, *texts: str) -> list[str]:
+async def asked(fleet: EnginePool, *texts: str) -> list[str]:
     async def one(text):
         try:
             return await fleet.ask(lambda engine: engine.ask(text))
@@ -142,7 +142,7 @@ async def asked(fleet: Fleet, *texts: str) -> list[str]:
 class TestScriptedEngines:
     def fleet(self, yard: Yard, *texts: str, size: int = 1) -> list[str]:
         async def all_of_it():
-            fleet = Fleet(yard.start, size)
+            fleet = EnginePool(yard.start, size)
             await fleet.open()
             answers = await asked(fleet, *texts)
             await fleet.close()
@@ -173,7 +173,7 @@ class TestScriptedEngines:
     def test_new_requests_wait_until_no_suspect_is_left(self):
         async def all_of_it():
             yard = Yard("b")
-            fleet = Fleet(yard.start, 1)
+            fleet = EnginePool(yard.start, 1)
             await fleet.open()
             first = asyncio.ensure_future(asked(fleet, *"abc"))
             await asyncio.sleep(0.015)  # they wait for the next engine
@@ -195,7 +195,7 @@ class TestScriptedEngines:
     )
     def test_deaths_in_a_row_may_be_the_engines_own_fault_and_are_asked_another_day(self, deadly: str, uncertain: str):
         async def all_of_it():
-            fleet = Fleet(Yard(*deadly).start, 1)
+            fleet = EnginePool(Yard(*deadly).start, 1)
             await fleet.open()
             works = [fleet.ask(lambda engine, text=text: engine.ask(text)) for text in "abcdefghijk"]
             outcomes = await asyncio.gather(*works, return_exceptions=True)
@@ -223,7 +223,7 @@ class TestScriptedEngines:
     def test_suspects_that_are_given_up_block_nobody(self):
         async def all_of_it():
             yard = Yard("b")
-            fleet = Fleet(yard.start, 1)
+            fleet = EnginePool(yard.start, 1)
             await fleet.open()
             first = asyncio.ensure_future(asked(fleet, *"abc"))
             await asyncio.sleep(0.015)  # they wait for the next engine
@@ -235,7 +235,7 @@ class TestScriptedEngines:
 
     def test_an_engine_that_does_not_open(self):
         async def all_of_it():
-            fleet = Fleet(Yard(spare=1).start, 2)
+            fleet = EnginePool(Yard(spare=1).start, 2)
             with pytest.raises(EnvironmentFailure, match="out of engines"):
                 await fleet.open()
 
@@ -244,7 +244,7 @@ class TestScriptedEngines:
     def test_a_closed_fleet_reopens_nothing(self):
         async def all_of_it():
             yard = Yard()
-            fleet = Fleet(yard.start, 1)
+            fleet = EnginePool(yard.start, 1)
             await fleet.open()
             asking = asyncio.ensure_future(asked(fleet, *"ab"))
             await asyncio.sleep(0)

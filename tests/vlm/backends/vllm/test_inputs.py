@@ -14,7 +14,7 @@ pytest.importorskip("vllm", reason="vLLM is not installed: .ci/run runs these te
 from vllm.engine.arg_utils import AsyncEngineArgs
 from vllm.renderers import renderer_from_config
 
-from juicecap.media.picture import Picture
+from juicecap.media.picture import MediaFrames
 from juicecap.vlm.backends.hf.inputs import encode
 from juicecap.vlm.backends.hf.load import load
 from juicecap.vlm.backends.vllm.engine import read
@@ -23,14 +23,16 @@ from juicecap.vlm.backends.vllm.process import started
 from juicecap.vlm.base import Message, ModelSettings, Part, Prepared, Request, Sampling
 
 
-def picture(frames: int = 3, seed: int = 0, gap: float = 0.75, kind: str = "video") -> Picture:
+def picture(frames: int = 3, seed: int = 0, gap: float = 0.75, kind: str = "video") -> MediaFrames:
     """Four by four squares of random colours; frames are `gap` seconds apart, and the video goes on after the last one."""
     colors = np.random.default_rng(seed).integers(0, 256, (frames, 4, 4, 3), np.uint8)
     times = tuple(index * gap for index in range(frames)) if kind == "video" else ()
-    return Picture(pixels=colors.repeat(8, axis=1).repeat(8, axis=2), times=times, duration=frames * gap + 1 if times else 0.0)
+    return MediaFrames(
+        pixels=colors.repeat(8, axis=1).repeat(8, axis=2), times=times, duration=frames * gap + 1 if times else 0.0
+    )
 
 
-def asked(*media: Picture) -> Prepared:
+def asked(*media: MediaFrames) -> Prepared:
     parts = [Part("video" if each.times else "image", str(number)) for number, each in enumerate(media)]
     message = Message("user", (*parts, Part("text", "Describe the video.")))
     return Prepared(request=Request(model=ModelSettings(model="m"), messages=(message,)), pictures=media, seed=0)

@@ -14,9 +14,9 @@ from vllm.v1.executor.uniproc_executor import UniProcExecutor
 
 from juicecap.errors import ModelError
 from juicecap.vlm.backends.vllm import engine_config as module
-from juicecap.vlm.backends.vllm.engine_config import Plan, cpu_defaults, engine_params, fitting, make_plan, shares
+from juicecap.vlm.backends.vllm.engine_config import EngineConfig, cpu_defaults, engine_params, fitting, make_plan, shares
 from juicecap.vlm.base import ModelSettings
-from juicecap.vlm.context import Context
+from juicecap.vlm.context import ContextLength
 from juicecap.vlm.models.facts import model_facts
 from juicecap.vlm.models.names import model_source
 
@@ -24,7 +24,7 @@ DEMO = "juicecap-demo-vlm"
 GIB = 2**30
 
 
-def planned(model: str = DEMO, **params) -> Plan:
+def planned(model: str = DEMO, **params) -> EngineConfig:
     return make_plan(ModelSettings(backend="vllm", model=model, params=json.dumps(params)))
 
 
@@ -112,11 +112,11 @@ class TestParameters:
 
 class TestContext:
     def test_less_than_the_model_holds(self):
-        assert planned().context == Context(8192, model=32768)
-        assert planned(max_model_len=1000).context == Context(1000, model=32768)
+        assert planned().context == ContextLength(8192, model=32768)
+        assert planned(max_model_len=1000).context == ContextLength(1000, model=32768)
 
     def test_all_that_it_holds(self):
-        assert planned(max_model_len=32768).context == Context(32768)
+        assert planned(max_model_len=32768).context == ContextLength(32768)
 
     def test_check_knows_as_much(self):
         for params in ({}, {"max_model_len": 1000}, {"max_model_len": 32768}):

@@ -16,7 +16,7 @@ from juicecap.vlm.backends.vllm.process import EngineLog, started
 BARE_SCRIPT = """
 import asyncio, os, sys
 print("once")
-from juicecap.media.load import load_picture
+from juicecap.media.load import load_frames
 from juicecap.media.sampling import FrameSampling
 from juicecap.vlm.base import Message, ModelSettings, Part, Prepared, Request
 from juicecap.vlm.backends.vllm.backend import VLLMBackend
@@ -29,7 +29,7 @@ async def main():
     backend = VLLMBackend(settings)
     before = dict(os.environ)
     await backend.open()
-    picture = load_picture("video", path, FrameSampling(), backend.abilities().sizes)
+    picture = load_frames("video", path, FrameSampling(), backend.capabilities().sizes)
     (outcome,) = await backend.generate([Prepared(request=request, pictures=(picture,), seed=1)])
     print(outcome.answers[0].text)
     left = [name for name in before.keys() | os.environ.keys() if before.get(name) != os.environ.get(name)]
