@@ -11,7 +11,7 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -24,7 +24,7 @@ from juicecap import notice
 from juicecap.data.source.tables import foreign
 from juicecap.isolated import IsolatedProcess
 from juicecap.media.sizes import FrameSizes, PixelBudget
-from juicecap.vlm.backends import catalog
+from juicecap.vlm import catalog
 from juicecap.vlm.base import Answer, Capabilities, Failure, ModelSettings, Outcome, Prepared
 
 if TYPE_CHECKING:
@@ -287,5 +287,5 @@ def script(monkeypatch: pytest.MonkeyPatch) -> Script:
     module = ModuleType("scripted_backend")
     module.Backend = Backend
     monkeypatch.setitem(sys.modules, "scripted_backend", module)
-    monkeypatch.setitem(catalog.BACKENDS, "hf", catalog._Entry("scripted_backend", "Backend", (), "hf"))
+    monkeypatch.setitem(catalog.BACKENDS, "hf", replace(catalog.BACKENDS["hf"], backend="scripted_backend:Backend", libraries=()))
     return known

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from juicecap.report.words import duration
 from juicecap.runner.estimate.model import Interval, Plan, StepPlan
+from juicecap.vlm.catalog import spec_of
 
-MANY_REQUESTS = {"hf": 32, "vllm": 256}
 """Requests that these engines work on at once, unless the recipe says otherwise."""
 
 _SHOWN = 3
@@ -127,7 +127,7 @@ def _memory(step: StepPlan) -> Iterator[str]:
     mean = sum(sizes) / len(sizes)
     limit = _bytes(step.frame_limit())
     yield _line("memory", f"frames of {_bytes(mean)} a request, {_bytes(max(sizes))} at most; up to {limit} in flight")
-    if step.model.backend == "openai" or step.largest is None:
+    if spec_of(step.model).is_remote or step.largest is None:
         return
     tokens = sum(each.prompt + each.candidates * each.max_tokens for each in step.asked) / len(step.asked)
     largest = max(each.prompt + each.candidates * each.max_tokens for each in step.asked)
@@ -136,7 +136,7 @@ def _memory(step: StepPlan) -> Iterator[str]:
         yield _line("KV cache", "not known: the model's config.json is not on this machine")
         return
     told = step.model.engine_params().get("max_num_seqs")
-    many = told if isinstance(told, int) and told > 0 else MANY_REQUESTS[step.model.backend]
+    many = told if isinstance(told, int) and told > 0 else spec_of(step.model).requests_at_once
     weights = f", beside {_bytes(step.facts.weight_bytes)} of weights" if step.facts and step.facts.weight_bytes else ""
     sizes_told = f"{_bytes(each)} a token: {_bytes(one)} a request, {_bytes(top)} the largest"
     yield _line("KV cache", f"{sizes_told}, {_bytes(one * many)} for {many} at once{weights}")

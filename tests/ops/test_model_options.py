@@ -86,7 +86,7 @@ def test_what_contradicts_itself(settings, found):
 
 
 def test_enable_vllm_is_backend_vllm(monkeypatch):
-    from juicecap.vlm.backends import catalog
+    from juicecap.vlm import catalog
 
     monkeypatch.setitem(catalog.BACKENDS, "vllm", catalog.BACKENDS["hf"])
     one = VideoCaptioningFromVLMMapper(enable_vllm=True).question(MESSAGES, 1).model

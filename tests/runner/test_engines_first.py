@@ -16,7 +16,7 @@ import juicecap
 from juicecap.errors import EnvironmentFailure, JuicecapError, ModelError
 from juicecap.ops import VideoCaptioningFromVLMMapper, registry
 from juicecap.runner import RunResult
-from juicecap.vlm.backends import catalog
+from juicecap.vlm import catalog
 from juicecap.vlm.models.names import model_source
 from juicecap.vlm.pipeline import core
 
@@ -148,7 +148,7 @@ class TestNothingIsSpent:
         assert job.marks() == 0
 
     def test_a_library_that_is_not_installed(self, job, monkeypatch):
-        entry = catalog._Entry("no_such_library.backend", "Backend", ("no_such_library",), "vllm")
+        entry = catalog.BackendSpec(backend="no_such_library.backend:Backend", libraries=("no_such_library",), extra="vllm")
         monkeypatch.setitem(catalog.BACKENDS, "vllm", entry)
         error = job.complaint({"enable_vllm": True, "hf_model": "juicecap-demo-vlm"})
         assert str(error) == 'no_such_library is not installed. Install it with: pip install "juicecap[vllm]"'

@@ -14,7 +14,8 @@ import pytest
 from juicecap.errors import EnvironmentFailure, MissingLibrary
 from juicecap.media.sampling import FrameSampling
 from juicecap.media.workers.pool import DecodePool
-from juicecap.vlm.backends import catalog, libraries
+from juicecap.vlm import catalog
+from juicecap.vlm.backends import opening
 from juicecap.vlm.base import Failure, Limits, Message, ModelSettings, Part, Request
 from juicecap.vlm.pipeline import core, preparing
 
@@ -162,27 +163,27 @@ def without(monkeypatch, missing: str) -> None:
     def imported(name: str) -> None:
         raise ModuleNotFoundError(f"No module named {missing!r}", name=missing)
 
-    monkeypatch.setattr(libraries, "importlib", type("Importing", (), {"import_module": staticmethod(imported)}))
+    monkeypatch.setattr(opening, "importlib", type("Importing", (), {"import_module": staticmethod(imported)}))
 
 
 def test_a_missing_library_says_how_to_get_it(monkeypatch):
     without(monkeypatch, "transformers.models")
     with pytest.raises(MissingLibrary) as caught:
-        catalog.make_backend(ModelSettings(model="m"))
+        opening.make_backend(ModelSettings(model="m"))
     assert str(caught.value) == 'transformers is not installed. Install it with: pip install "juicecap[hf]"'
 
 
 def test_a_missing_module_of_ones_own_is_no_missing_library(monkeypatch):
     without(monkeypatch, "juicecap.vlm.backends.hf.gone")
     with pytest.raises(ModuleNotFoundError):
-        catalog.make_backend(ModelSettings(model="m"))
+        opening.make_backend(ModelSettings(model="m"))
 
 
 def test_backends_are_in_order_and_there():
     assert list(catalog.BACKENDS) == sorted(catalog.BACKENDS)
     for entry in catalog.BACKENDS.values():
-        source = Path(importlib.util.find_spec(entry.module).origin).read_text()
-        assert f"class {entry.attribute}:" in source
+        module, _, attribute = entry.backend.partition(":")
+        assert f"class {attribute}:" in Path(importlib.util.find_spec(module).origin).read_text()
 
 
 class TestManyMedia:

@@ -7,8 +7,8 @@ import re
 
 import pytest
 
-from juicecap.vlm.backends import model_params
-from juicecap.vlm.backends.model_params import problems, unknown_to_hf
+from juicecap.vlm.catalog import BACKENDS
+from juicecap.vlm.model_params import problems, unknown
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_what_it_takes_or_may_take(backend, params):
 
 def test_what_transformers_does_not_know():
     params = {"dtyp": "float32", "vision_config": {}, "banana": 1, "device_map": "auto"}
-    assert list(unknown_to_hf(params, ["vision_config"])) == [
+    assert list(unknown("hf", params, ["vision_config"])) == [
         "the hf backend has no parameter 'dtyp' (did you mean 'dtype'?)",
         "the hf backend has no parameter 'banana' (it has attn_implementation, cache_dir, device_map, dtype, "
         "quantization_config, revision, trust_remote_code and others)",
@@ -71,7 +71,7 @@ def test_the_names_are_those_of_from_pretrained():
     text = inspect.getsource(method) + inspect.getsource(auto_factory._BaseAutoModelClass.from_pretrained)
     taken = set(re.findall(r'"(\w+)"', text))
     taken |= set(inspect.signature(method).parameters)
-    known = {*model_params.HF, *model_params.NOT_SET_HERE}
+    known = {*BACKENDS["hf"].parameters, *BACKENDS["hf"].refused}
     assert known <= taken
     popped = set(re.findall(r'kwargs\.pop\(\s*"([a-z]\w*)"', text)) | set(inspect.signature(method).parameters)
     internal = {"adapter_name", "device_mesh", "tqdm_class", "kwargs", "model_args"}
@@ -86,5 +86,5 @@ def test_the_names_are_those_of_vllm():
     from vllm.config.model import ModelDType
     from vllm.engine.arg_utils import AsyncEngineArgs
 
-    assert {*model_params.VLLM} - {field.name for field in fields(AsyncEngineArgs)} == {"cache_dir", "torch_dtype"}
-    assert {*model_params.DTYPES["vllm"]} == {*get_args(ModelDType)}
+    assert {*BACKENDS["vllm"].parameters} - {field.name for field in fields(AsyncEngineArgs)} == {"cache_dir", "torch_dtype"}
+    assert {*BACKENDS["vllm"].dtypes} == {*get_args(ModelDType)}

@@ -496,7 +496,8 @@ from pathlib import Path
 from types import ModuleType
 from juicecap.media.sizes import FrameSizes
 from juicecap.media.sampling import FrameSampling
-from juicecap.vlm.backends import catalog
+from dataclasses import replace
+from juicecap.vlm import catalog
 from juicecap.vlm.pipeline import core
 from juicecap.vlm.base import Capabilities, Answer, Limits, Message, ModelSettings, Outcome, Part, Request
 from juicecap.vlm.journal import Journal
@@ -518,7 +519,7 @@ class Backend:
 module = ModuleType("killed_backend")
 module.Backend = Backend
 sys.modules["killed_backend"] = module
-catalog.BACKENDS["hf"] = catalog._Entry("killed_backend", "Backend", (), "hf")
+catalog.BACKENDS["hf"] = replace(catalog.BACKENDS["hf"], backend="killed_backend:Backend", libraries=())
 requests = [
     Request(model=ModelSettings(model="m"), messages=(Message("user", (Part("video", sys.argv[2]), Part("text", str(n)))),),
             frames=FrameSampling(num_frames=1))

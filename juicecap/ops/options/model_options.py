@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from jsonargparse.typing import PositiveFloat
 
@@ -16,12 +16,20 @@ from juicecap.ops.options.media_options import MediaOptions
 from juicecap.ops.options.numbers import Cores, Enlarged, FrameRate, Frames, Megabytes, Moment, Pixels, Requests, Seconds, Seed
 from juicecap.ops.options.run_options import IGNORED, RUN_ONLY
 from juicecap.sample import LONGEST_TEXT, short_repr
+from juicecap.vlm import catalog, model_params
 from juicecap.vlm import sampling_params as sampling
-from juicecap.vlm.backends import model_params
 from juicecap.vlm.base import Limits, Message, ModelSettings, Request, Sampling, canonical_json
 from juicecap.vlm.models.names import model_state
-from juicecap.vlm.sampling_params import lacks, parse_sampling
+from juicecap.vlm.sampling_params import parse_sampling
 from juicecap.vlm.unicode import valid
+
+if TYPE_CHECKING:
+    BackendName = str
+else:
+    BackendName = Literal[catalog.names()]
+
+_ENABLED = "vllm"
+"""What `enable_vllm` enables."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +38,7 @@ class ModelOptions(MediaOptions):
 
     hf_model: str = field(default="Qwen/Qwen3-VL-8B-Instruct", metadata={"aliases": ["hf_model_name_or_path", "model_name"]})
     """Hub id or local folder of the model, or juicecap-demo-vlm for the bundled demonstration model."""
-    backend: Literal["hf", "vllm", "openai"] = "hf"
+    backend: BackendName = "hf"
     """What runs the model: Hugging Face transformers, vLLM, or an OpenAI-compatible server."""
     enable_vllm: bool = False
     """The same as backend: vllm."""
@@ -80,8 +88,8 @@ class ModelOptions(MediaOptions):
         found = []
         if not self.hf_model.strip():
             found.append(("hf_model", "hf_model is empty: name a model"))
-        if self.enable_vllm and self.backend == "openai":
-            found.append(("enable_vllm", "enable_vllm is true and backend is openai: choose one"))
+        if self.enable_vllm and self.backend not in (_ENABLED, type(self).backend):
+            found.append(("enable_vllm", f"enable_vllm is true and backend is {self.backend}: choose one"))
         found += self._server_problems() + self._sampling_problems(candidates)
         if not _is_plain_data(self.model_params):
             found.append(("model_params", "model_params must be plain values, as a recipe can hold them (dtype: bfloat16)"))
@@ -93,7 +101,7 @@ class ModelOptions(MediaOptions):
     def _sampling_problems(self, candidates: int) -> list[tuple[str, str]]:
         sampling, sentences = parse_sampling(self.sampling_params, candidates)
         if not sentences:
-            sentences = [f"sampling_params: {lack}" for lack in lacks(self._backend(), sampling)]
+            sentences = [f"sampling_params: {lack}" for lack in self._spec().sampling_problems(self._backend(), sampling)]
         own = (self.sampling_params or {}).get("seed")
         if not sentences and own is not None and self.seed not in (0, own):
             sentences = [f"sampling_params: seed is {own} and the op's seed is {self.seed}: set one of them"]
@@ -103,7 +111,7 @@ class ModelOptions(MediaOptions):
         found = [
             (name, f"{name} is for backend: openai, and the backend is {self._backend()}")
             for name in ("api_base", "api_key_env")
-            if getattr(self, name) is not None and self._backend() != "openai"
+            if getattr(self, name) is not None and not self._spec().is_remote
         ]
         if self.api_base is not None and not re.fullmatch(r"https?://[^\s/].*", self.api_base):
             found.append(("api_base", f"api_base must be an address such as http://localhost:8000/v1, not {self.api_base!r}"))
@@ -117,7 +125,7 @@ class ModelOptions(MediaOptions):
 
     def model_state(self) -> str:
         """What `Op.outside_state` says for an op that asks this model."""
-        return "" if self._backend() == "openai" else model_state(self.hf_model)
+        return "" if self._spec().is_remote else model_state(self.hf_model)
 
     def engines(self) -> Sequence[ModelSettings]:
         """See `Op.engines`."""
@@ -189,12 +197,16 @@ class ModelOptions(MediaOptions):
 
     def _engine_params(self) -> dict[str, Any]:
         params = dict(self.model_params or {})
-        if "cache_dir" in params and self._backend() == "vllm":  # its word for the same thing
-            params.setdefault("download_dir", params.pop("cache_dir"))
+        for name, own in self._spec().renamed.items():
+            if name in params:
+                params.setdefault(own, params.pop(name))
         return params
 
     def _backend(self) -> str:
-        return "vllm" if self.enable_vllm else self.backend
+        return _ENABLED if self.enable_vllm else self.backend
+
+    def _spec(self) -> catalog.BackendSpec:
+        return catalog.find(self._backend())
 
 
 def _is_plain_data(params: dict[str, Any] | None) -> bool:

@@ -17,10 +17,11 @@ from juicecap.recipe.checks.columns import problem_of
 from juicecap.recipe.problems import Problem
 from juicecap.recipe.types import Recipe, Step
 from juicecap.recipe.yaml.values import KeyPath
-from juicecap.vlm.backends.model_params import unknown_to_hf
-from juicecap.vlm.backends.openai.options import options_of
+from juicecap.vlm.backends.opening import check_settings
 from juicecap.vlm.base import ModelSettings
+from juicecap.vlm.catalog import spec_of
 from juicecap.vlm.context import ContextLength
+from juicecap.vlm.model_params import unknown as unknown_parameters
 from juicecap.vlm.models.facts import ModelFacts, model_facts
 from juicecap.vlm.models.prompt_tokens import PromptTokens, Shown
 
@@ -39,12 +40,12 @@ def check_models(recipe: Recipe) -> tuple[list[Problem], list[Problem]]:
         if not isinstance(step.op, ModelOptions):
             continue
         for engine in step.op.engines():
-            problem, warning = _server(recipe, step, engine) if engine.backend == "openai" else (_folder(recipe, step), None)
+            problem, warning = _server(recipe, step, engine) if spec_of(engine).is_remote else (_folder(recipe, step), None)
             problems += [problem] if problem else []
             warnings += [warning] if warning else []
             facts, damaged = _facts(recipe, step, engine)
             problems += [damaged] if damaged else []
-            if engine.backend == "hf" and not damaged:
+            if not damaged:
                 unknown = list(_unknown(recipe, step, engine, facts.config_names if facts else frozenset()))
                 (problems if facts and facts.folder else warnings).extend(unknown)
             if facts is None:
@@ -60,7 +61,7 @@ def check_models(recipe: Recipe) -> tuple[list[Problem], list[Problem]]:
 def _server(recipe: Recipe, step: Step, engine: ModelSettings) -> tuple[Problem | None, Problem | None]:
     """What the backend would say of its settings when it opens; a key that is not here may be where the recipe runs."""
     try:
-        options_of(engine)
+        check_settings(engine)
     except ModelError as error:  # of an address with a password the line is not shown
         return problem_of(recipe, step, "model_params", str(error)), None
     except EnvironmentFailure as error:
@@ -73,7 +74,7 @@ def _facts(recipe: Recipe, step: Step, engine: ModelSettings) -> tuple[ModelFact
     try:
         return model_facts(engine), None
     except ModelError as error:
-        return None, None if engine.backend == "openai" else problem_of(recipe, step, "hf_model", str(error))
+        return None, None if spec_of(engine).is_remote else problem_of(recipe, step, "hf_model", str(error))
 
 
 def _folder(recipe: Recipe, step: Step) -> Problem | None:
@@ -88,8 +89,8 @@ def _folder(recipe: Recipe, step: Step) -> Problem | None:
 
 
 def _unknown(recipe: Recipe, step: Step, engine: ModelSettings, config: Collection[str]) -> Iterator[Problem]:
-    """Parameters that transformers does not have. Only doubts where the model's own config is not here, which may have them."""
-    for sentence in unknown_to_hf(engine.engine_params(), config):
+    """Parameters that the backend does not have. Only doubts where the model's own config is not here, which may have them."""
+    for sentence in unknown_parameters(engine.backend, engine.engine_params(), config):
         yield problem_of(recipe, step, "model_params", f"model_params: {sentence}")
 
 

@@ -20,6 +20,7 @@ from juicecap.runner.estimate.dataset_sample import Header, Headers, open_datase
 from juicecap.runner.estimate.model import SHORTEST_ANSWER, Plan, RequestEstimate, StepPlan
 from juicecap.sample import Sample, sample_name
 from juicecap.vlm.base import Answer, Outcome, Part, Request
+from juicecap.vlm.catalog import spec_of
 from juicecap.vlm.journal import Journal
 from juicecap.vlm.journal.file_signature import is_journal
 from juicecap.vlm.models.facts import ModelFacts
@@ -102,7 +103,7 @@ def _asking(step: Step, samples: Sequence[Sample], headers: Headers, counters: P
 def _asked(name: str, request: Request, counters: PromptCounters, known: Mapping[Part, Header]) -> RequestEstimate:
     media = [_shown(part, request, counters.of(request.model).facts, known) for part in request.media()]
     counted = counters.count(request, media)
-    told = request.model.backend != "openai"  # what a server makes of pictures, and around a prompt, is its own affair
+    told = not spec_of(request.model).is_remote  # what a server makes of pictures, and around a prompt, is its own affair
     return RequestEstimate(
         sample=name,
         frames=sum(max(1, len(each.times)) for each in media),

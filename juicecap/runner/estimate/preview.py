@@ -26,6 +26,7 @@ from juicecap.runner.estimate.dataset_sample import open_dataset, spread
 from juicecap.runner.run_folder.folder import make_folder
 from juicecap.sample import Sample, sample_name, visible
 from juicecap.vlm.base import Answer, Outcome, Part, Request
+from juicecap.vlm.catalog import spec_of
 from juicecap.vlm.journal import Journal
 from juicecap.vlm.models.facts import model_facts
 from juicecap.vlm.models.prompt_tokens import PromptCounters
@@ -145,7 +146,7 @@ def _question(
     request: Request, outcome: Outcome, pictures: dict[tuple[Part, str], MediaFrames | MediaError], counters: PromptCounters
 ) -> RequestPreview:
     text = None
-    if request.model.backend != "openai":
+    if not spec_of(request.model).is_remote:
         try:
             text = counters.of(request.model).text(request)
         except ModelError:  # the engine says so, of each sample
@@ -172,7 +173,7 @@ async def _pictures(requests: Sequence[Request], rules: MediaLimits) -> dict[tup
     pool = DecodePool()
 
     async def decoded(part: Part, request: Request) -> MediaFrames | MediaError:
-        facts = model_facts(request.model) if request.model.backend != "openai" else None
+        facts = model_facts(request.model) if not spec_of(request.model).is_remote else None
         try:
             return await pool.picture(part.kind, part.value, request.frames, facts.sizes if facts else FrameSizes(), rules)
         except MediaError as error:

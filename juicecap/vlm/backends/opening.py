@@ -1,4 +1,7 @@
-"""Opening the libraries of a backend. What is missing, broken, or finds no memory is said as what it is."""
+"""From the name of a backend to the backend: its libraries are imported here, and nowhere before.
+
+What is missing, broken, or finds no memory is said as what it is.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,8 @@ from types import ModuleType
 
 from juicecap.errors import EnvironmentFailure, MissingLibrary, causes, short_of_memory
 from juicecap.isolated.limits import environment, signal_name
+from juicecap.vlm.base import Backend, ModelSettings
+from juicecap.vlm.catalog import spec_of
 
 ENOUGH = 2**33
 """Bytes. Under a limit of memory that is lower, libraries are opened in another process first: some crash where they get none."""
@@ -20,6 +25,31 @@ ENOUGH = 2**33
 TRY_SECONDS = 600.0
 
 _HERE = str(Path(__file__).parents[2])
+
+
+def make_backend(settings: ModelSettings) -> Backend:
+    """Import the backend and give it its settings; nothing is loaded yet.
+
+    Raises:
+        MissingLibrary: the backend's libraries are not installed.
+        EnvironmentFailure: they cannot be opened.
+    """
+    spec = spec_of(settings)
+    module, _, attribute = spec.backend.partition(":")
+    backend: Backend = getattr(opened(module, spec.libraries, spec.extra), attribute)(settings)
+    return backend
+
+
+def check_settings(settings: ModelSettings) -> None:
+    """Do nothing if the backend can work with these settings, as far as it knows without opening anything.
+
+    Raises:
+        ModelError: they can never work.
+        EnvironmentFailure: something is not here that may be where the recipe runs, such as a key.
+    """
+    module, _, attribute = spec_of(settings).check_settings.partition(":")
+    if module:
+        getattr(importlib.import_module(module), attribute)(settings)
 
 
 def opened(module: str, libraries: Collection[str], extra: str) -> ModuleType:

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from juicecap.errors import EnvironmentFailure, MissingLibrary
-from juicecap.vlm.backends import libraries
-from juicecap.vlm.backends.libraries import opened
+from juicecap.vlm.backends import opening
+from juicecap.vlm.backends.opening import opened
 
 ANEW = 'install them anew (pip install --force-reinstall "juicecap[hf]"); running again resumes'
 Module = Callable[[str], str]
@@ -97,7 +97,7 @@ def test_no_memory(module, text, said):
     ],
 )
 def test_under_a_limit_a_crash_costs_another_process(module, monkeypatch, text, how):
-    monkeypatch.setattr(libraries, "_limit", lambda: 2**30)
+    monkeypatch.setattr(opening, "_limit", lambda: 2**30)
     assert failure(module(text)) == (
         f"there is too little memory to open the libraries of backend hf ({how}); this process may take 1024 MB "
         "(ulimit -v, ulimit -d); running again resumes"
@@ -113,11 +113,11 @@ def test_real_libraries_under_a_real_limit(limit, megabytes):
     script = f"""
         import resource
         from juicecap.errors import EnvironmentFailure
-        from juicecap.vlm.backends import catalog
+        from juicecap.vlm.backends import opening
         from juicecap.vlm.base import ModelSettings
         resource.setrlimit(resource.{limit}, ({megabytes} << 20, {megabytes} << 20))
         try:
-            catalog.make_backend(ModelSettings(model="m"))
+            opening.make_backend(ModelSettings(model="m"))
         except EnvironmentFailure as error:
             print(error)
     """

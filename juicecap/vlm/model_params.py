@@ -1,0 +1,48 @@
+"""What `model_params` may hold, as far as that is known without opening a library of models.
+
+A name that only other backends have is a problem, and so is a value that no model takes. Other names are left to the engine.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+
+from juicecap.vlm.catalog import BACKENDS, BackendSpec, find
+
+USUAL = ("attn_implementation", "cache_dir", "device_map", "dtype", "quantization_config", "revision", "trust_remote_code")
+"""What recipes set for models on this machine."""
+
+TEXTS = ("cache_dir", "code_revision", "download_dir", "revision", "subfolder")
+"""Parameters that are text, which a commit of digits alone is not unless it stands in quotes."""
+
+
+def problems(backend: str, params: Mapping[str, Any]) -> Iterator[str]:
+    """A sentence for each parameter that this backend cannot take whatever the model is."""
+    spec = find(backend)
+    for name, value in params.items():
+        homes = [home for home, each in BACKENDS.items() if name in each.parameters]
+        if homes and backend not in homes and backend in BACKENDS:
+            yield f"{name} is for backend: {' or '.join(homes)}, and the backend is {backend}"
+        elif name in spec.refused:
+            yield f"{name} is not set here: {spec.refused[name]}"
+        elif name == "use_safetensors" and value is not True:
+            yield "use_safetensors can only be true: other files of weights can run code when they are loaded; convert the model"
+        elif name in TEXTS and spec.dtypes and not isinstance(value, str | None):
+            yield f"{name} must be text, not {value!r}: write it in quotes"
+        elif name in ("dtype", "torch_dtype") and spec.dtypes and value not in spec.dtypes:
+            near = difflib.get_close_matches(str(value), spec.dtypes, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            yield f"{name} must be one of {', '.join(spec.dtypes)}, not {value!r}{hint}"
+
+
+def unknown(backend: str, params: Mapping[str, Any], config: Collection[str]) -> Iterator[str]:
+    """A sentence for each parameter that neither the backend has nor the model's `config`, by the names in it."""
+    spec: BackendSpec = find(backend)
+    for name in params if spec.takes_config else ():
+        if name in spec.parameters or name in config:
+            continue
+        near = difflib.get_close_matches(name, spec.parameters, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(USUAL)} and others"
+        yield f"the {backend} backend has no parameter {name!r} ({hint})"
