@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path, PurePath
 from typing import IO, cast
 
+from typing_extensions import override
+
 from juicecap.data.record import LONGEST, reason_of, unreadable
 from juicecap.errors import DataError
 
@@ -133,8 +135,8 @@ class _Watched(io.RawIOBase):
         self._stream = stream
         self._allowance = Allowance(str(path), path.stat().st_size)
 
+    @override
     def readable(self) -> bool:
-        """See `io.RawIOBase`."""
         return True
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # any buffer, in typeshed's words

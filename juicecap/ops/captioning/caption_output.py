@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from typing_extensions import override
+
 from juicecap.errors import SampleError
 from juicecap.ops.captioning.conversation import Conversation, Kind
 from juicecap.ops.captioning.provenance import PROVENANCE, entries_of, provenance, with_provenance
@@ -50,18 +52,18 @@ class CaptionedColumn(ModelOptions, ABC):
         """What the model is shown of a sample; see `media_parts`."""
 
     def media_of(self, sample: Sample) -> list[str]:
-        """See `Op.media_of`."""
+        """The paths of what the model is shown."""
         try:
             return [part.value for part in self.shown(sample)]
         except SampleError:
             return []
 
+    @override
     def key_name(self) -> str:
-        """See `ModelOptions.key_name`."""
         return super().key_name() or (DATAFLOW_KEY if os.environ.get(DATAFLOW_KEY) else "")
 
     def columns_refused(self) -> tuple[tuple[str, str], ...]:
-        """See `Op.columns_refused`."""
+        """The column of the caption, unless it may be overwritten."""
         return () if self.overwrite_output else (("output_key", self.output_key),)
 
     def check_output(self, sample: Sample) -> None:

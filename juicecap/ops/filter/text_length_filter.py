@@ -6,6 +6,7 @@ import sys
 from dataclasses import dataclass
 
 from jsonargparse.typing import NonNegativeInt
+from typing_extensions import override
 
 from juicecap.errors import SampleError
 from juicecap.ops.base import Filter
@@ -22,14 +23,14 @@ class TextLengthFilter(Filter):
     max_len: NonNegativeInt = sys.maxsize
     """Most characters that pass."""
 
+    @override
     def problems(self) -> list[tuple[str, str]]:
-        """See `Op.problems`."""
         if self.min_len > self.max_len:
             return [("min_len", f"min_len ({self.min_len}) is larger than max_len ({self.max_len}): nothing can pass")]
         return []
 
+    @override
     def columns_required(self) -> tuple[tuple[str, str], ...]:
-        """See `Op.columns_required`."""
         return (("text_key", self.text_key),)
 
     def keep(self, sample: Sample) -> bool:

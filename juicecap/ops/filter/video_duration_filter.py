@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from jsonargparse.typing import NonNegativeFloat
+from typing_extensions import override
 
 from juicecap.ops.base import Filter
 from juicecap.ops.filter._videos import AnyOrAll, range_problems, videos_pass
@@ -27,16 +28,16 @@ class VideoDurationFilter(MediaOptions, Filter):
 
     headers_only: ClassVar[bool] = True
 
+    @override
     def problems(self) -> list[tuple[str, str]]:
-        """See `Op.problems`."""
         return range_problems(("min_duration", self.min_duration), ("max_duration", self.max_duration))
 
+    @override
     def media_columns(self) -> tuple[str, ...]:
-        """See `Op.media_columns`."""
         return (self.video_key,)
 
+    @override
     def columns_required(self) -> tuple[tuple[str, str], ...]:
-        """See `Op.columns_required`."""
         return (("video_key", self.video_key),)
 
     def keep(self, sample: Sample) -> bool:

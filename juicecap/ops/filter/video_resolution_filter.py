@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from jsonargparse.typing import PositiveInt
+from typing_extensions import override
 
 from juicecap.ops.base import Filter
 from juicecap.ops.filter._videos import AnyOrAll, range_problems, videos_pass
@@ -38,19 +39,19 @@ class VideoResolutionFilter(MediaOptions, Filter):
 
     headers_only: ClassVar[bool] = True
 
+    @override
     def problems(self) -> list[tuple[str, str]]:
-        """See `Op.problems`."""
         return [
             *range_problems(("min_width", self.min_width), ("max_width", self.max_width)),
             *range_problems(("min_height", self.min_height), ("max_height", self.max_height)),
         ]
 
+    @override
     def media_columns(self) -> tuple[str, ...]:
-        """See `Op.media_columns`."""
         return (self.video_key,)
 
+    @override
     def columns_required(self) -> tuple[tuple[str, str], ...]:
-        """See `Op.columns_required`."""
         return (("video_key", self.video_key),)
 
     def keep(self, sample: Sample) -> bool:

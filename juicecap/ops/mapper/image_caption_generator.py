@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from typing_extensions import override
+
 from juicecap.ops.base import Mapper
 from juicecap.ops.captioning.caption_output import CaptionedColumn, media_parts, messages
 from juicecap.ops.captioning.conversation import Conversation, read_conversation
@@ -34,33 +36,29 @@ class ImageCaptionGenerator(CaptionedColumn, Mapper):
     prompt: str | None = None
     """What to ask where the sample has no conversation, or an empty one; null: "Please describe the image in detail."."""
 
+    @override
     def problems(self) -> list[tuple[str, str]]:
-        """See `Op.problems`."""
         names = ("input_modal_key", "input_conversation_key")
-        return self.model_problems(1) + column_clashes(self, names, ("output_key", "provenance_field"))
+        return column_clashes(self, names, ("output_key", "provenance_field"))
 
+    @override
     def media_columns(self) -> tuple[str, ...]:
-        """See `Op.media_columns`."""
         return (self.input_modal_key,)
 
+    @override
     def media_keys(self) -> tuple[str, ...]:
-        """See `Op.media_keys`."""
         return (self.input_modal_key,)
 
+    @override
     def media_sources(self) -> tuple[str, ...]:
-        """See `Op.media_sources`."""
         return (*self.media_columns(), self.input_conversation_key)
 
+    @override
     def shown(self, sample: Sample) -> tuple[Part, ...]:
-        """See `CaptionedColumn.shown`."""
         return media_parts(sample, {"image": self.input_modal_key}, self._conversation(sample))
 
-    def external_fingerprint(self) -> str:
-        """See `Op.outside_state`."""
-        return self.model_state()
-
+    @override
     def columns_written(self) -> Mapping[str, Any]:
-        """See `Op.columns_written`."""
         return self.written()
 
     def requests(self, sample: Sample) -> Sequence[Request]:

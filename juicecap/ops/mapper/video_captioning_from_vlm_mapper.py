@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, NamedTuple
 
+from typing_extensions import override
+
 from juicecap.errors import SampleError
 from juicecap.notice import say_once
 from juicecap.ops.base import Mapper
@@ -65,9 +67,13 @@ class VideoCaptioningFromVLMMapper(ModelOptions, Mapper):
 
     default_batch_size: ClassVar[int] = 16
 
+    @override
+    def candidates(self) -> int:
+        return self.caption_num
+
+    @override
     def problems(self) -> list[tuple[str, str]]:
-        """See `Op.problems`."""
-        found = self.model_problems(self.caption_num)
+        found = []
         if self.caption_field and self.keep_original_sample:
             found.append(
                 ("keep_original_sample", "keep_original_sample: true and caption_field exclude each other: set one of them")
@@ -78,20 +84,16 @@ class VideoCaptioningFromVLMMapper(ModelOptions, Mapper):
             )
         return found + column_clashes(self, ("video_key", "prompt_key", "text_key"), ("caption_field", "provenance_field"))
 
+    @override
     def media_columns(self) -> tuple[str, ...]:
-        """See `Op.media_columns`."""
         return (self.video_key,)
 
-    def external_fingerprint(self) -> str:
-        """See `Op.outside_state`."""
-        return self.model_state()
-
+    @override
     def columns_required(self) -> tuple[tuple[str, str], ...]:
-        """See `Op.columns_required`."""
         return (("video_key", self.video_key), *((("prompt_key", self.prompt_key),) if self.prompt_key else ()))
 
+    @override
     def columns_written(self) -> Mapping[str, Any]:
-        """See `Op.columns_written`."""
         written: dict[str, Any] = {}
         if self._rewrites:
             written[self.text_key] = "text"
@@ -101,8 +103,8 @@ class VideoCaptioningFromVLMMapper(ModelOptions, Mapper):
             written[self.provenance_field] = PROVENANCE
         return written
 
+    @override
     def sample_warnings(self, sample: Sample) -> Sequence[tuple[str, str]]:
-        """See `Op.doubts`."""
         if self.keep_candidate_mode != "similar_one_simhash" or self.caption_num == 1:
             return ()
         if all(chunk.text for chunk in self._chunks(sample)):

@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from typing_extensions import override
+
 from juicecap.ops.base import Mapper
 from juicecap.ops.captioning.caption_output import CaptionedColumn, media_parts, messages
 from juicecap.ops.captioning.conversation import Conversation, read_conversation, turns_spec, without_tokens
@@ -37,9 +39,9 @@ class VideoToCaptionGenerator(CaptionedColumn, Mapper):
     conversation_mode: Literal["overwrite", "fill_empty", "ignore"] = "overwrite"
     """Whether the prompt becomes the first human turn: always, only if that is empty, or never."""
 
+    @override
     def problems(self) -> list[tuple[str, str]]:
-        """See `Op.problems`."""
-        found = self.model_problems(1)
+        found = []
         try:
             template_columns(self._template)
         except ValueError as error:
@@ -47,32 +49,28 @@ class VideoToCaptionGenerator(CaptionedColumn, Mapper):
         names = ("input_image_key", "input_video_key", "input_conversation_key")
         return found + column_clashes(self, names, ("output_key", "provenance_field"))
 
+    @override
     def media_columns(self) -> tuple[str, ...]:
-        """See `Op.media_columns`."""
         return (self.input_image_key, self.input_video_key)
 
+    @override
     def media_keys(self) -> tuple[str, ...]:
-        """See `Op.media_keys`."""
         return (self.input_video_key, self.input_image_key)
 
+    @override
     def media_sources(self) -> tuple[str, ...]:
-        """See `Op.media_sources`."""
         return (*self.media_columns(), self.input_conversation_key)
 
+    @override
     def shown(self, sample: Sample) -> tuple[Part, ...]:
-        """See `CaptionedColumn.shown`."""
         return media_parts(sample, {"image": self.input_image_key, "video": self.input_video_key}, self._conversation(sample))
 
-    def external_fingerprint(self) -> str:
-        """See `Op.outside_state`."""
-        return self.model_state()
-
+    @override
     def columns_required(self) -> tuple[tuple[str, str], ...]:
-        """See `Op.columns_required`."""
         return tuple(("prompt_template", column) for column in template_columns(self._template))
 
+    @override
     def columns_written(self) -> Mapping[str, Any]:
-        """See `Op.columns_written`."""
         column = self.input_conversation_key
         conversation = {} if self.conversation_mode == "ignore" else {column: turns_spec(column)}
         return {**conversation, **self.written()}

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from typing_extensions import override
+
 from juicecap.errors import SampleError
 from juicecap.ops.base import Mapper
 from juicecap.sample import Sample, short_repr
@@ -20,12 +22,12 @@ _TO_SPACE = str.maketrans(dict.fromkeys(_SPACES, " "))
 class WhitespaceNormalizationMapper(Mapper):
     """Strips the text and turns every kind of white space within a line into a plain space."""
 
+    @override
     def columns_required(self) -> tuple[tuple[str, str], ...]:
-        """See `Op.columns_required`."""
         return (("text_key", self.text_key),)
 
+    @override
     def columns_written(self) -> Mapping[str, Any]:
-        """See `Op.columns_written`."""
         return {self.text_key: "text"}
 
     def process(self, sample: Sample, outcomes: Sequence[Outcome]) -> Sequence[Sample]:

@@ -83,14 +83,18 @@ class ModelOptions(MediaOptions):
 
     ignored_parameters: ClassVar[Mapping[str, str]] = {**IGNORED, **serving_names.IGNORED}
 
-    def model_problems(self, candidates: int) -> list[tuple[str, str]]:
+    def candidates(self) -> int:
+        """How many answers each question of the op gets."""
+        return 1
+
+    def shared_problems(self) -> list[tuple[str, str]]:
         """What contradicts itself in these parameters, as (parameter, sentence) pairs."""
         found = []
         if not self.hf_model.strip():
             found.append(("hf_model", "hf_model is empty: name a model"))
         if self.enable_vllm and self.backend not in (_ENABLED, type(self).backend):
             found.append(("enable_vllm", f"enable_vllm is true and backend is {self.backend}: choose one"))
-        found += self._server_problems() + self._sampling_problems(candidates)
+        found += self._server_problems() + self._sampling_problems(self.candidates())
         if not _is_plain_data(self.model_params):
             found.append(("model_params", "model_params must be plain values, as a recipe can hold them (dtype: bfloat16)"))
         else:
@@ -123,20 +127,20 @@ class ModelOptions(MediaOptions):
         """The variable that holds the server's key; empty: the backend's default."""
         return self.api_key_env or ""
 
-    def model_state(self) -> str:
-        """What `Op.outside_state` says for an op that asks this model."""
+    def external_fingerprint(self) -> str:
+        """The state of a local model's files, so that a step is not taken for current after its model was replaced."""
         return "" if self._spec().is_remote else model_state(self.hf_model)
 
     def engines(self) -> Sequence[ModelSettings]:
-        """See `Op.engines`."""
+        """The one engine that these settings name."""
         return (self._model(),)
 
     def max_tokens(self) -> int:
-        """See `Op.max_tokens`."""
+        """Of `sampling_params`."""
         return self.token_sampling(1).max_tokens
 
     def limits(self, batch_size: int | None = None) -> Limits:
-        """See `Op.limits`."""
+        """How much may be under way, as these settings say."""
         return Limits(
             batch_size=batch_size,
             in_flight=self.max_in_flight,

@@ -46,7 +46,7 @@ class Resources:
         return self._memories.setdefault(limits.frame_bytes, FrameBudget(limits.frame_bytes))
 
     async def probe(self, path: str, limits: Limits) -> VideoInfo:
-        """See `core.probe`."""
+        """What the headers of a video say, read in a process of its own."""
         if not (limits.media.allow_remote and is_remote(path)):
             return await self.pool(limits).probe(path, limits.media)
         brought = await fetch(path, limits.media)
