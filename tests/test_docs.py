@@ -6,8 +6,12 @@ import ast
 import importlib.util
 import inspect
 import json
+import os
 import re
+import shutil
+import subprocess
 import sys
+import tomllib
 from dataclasses import fields
 from pathlib import Path
 from types import ModuleType
@@ -138,7 +142,7 @@ def test_python_in_the_docs_works(page: Path, body: str, workplace: Path, monkey
 
 
 def test_the_op_of_the_contributing_guide_passes_its_test(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    source, line, test = blocks(ROOT / "CONTRIBUTING.md", "python")
+    source, line, test = blocks(ROOT / "CONTRIBUTING.md", "python")[:3]
     module_of(source, "juicecap.ops.mapper.single_line_mapper", workplace / "single_line_mapper.py", monkeypatch)
     added: dict[str, dict[str, str]] = {}
     exec(line, added)
@@ -158,6 +162,47 @@ def test_the_op_of_the_contributing_guide_passes_its_test(workplace: Path, monke
     for function in tried:
         function()
     assert len(tried) == 2
+
+
+def test_the_backend_and_the_model_op_of_the_contributing_guide_run(tmp_path: Path) -> None:
+    op, backend = blocks(ROOT / "CONTRIBUTING.md", "python")[3:]
+    (entry_point,) = blocks(ROOT / "CONTRIBUTING.md", "toml")
+    (tmp_path / "shot_type.py").write_text(op, encoding="utf-8")
+    packages = tmp_path / "packages"
+    info = packages / "echo_backend-1.0.dist-info"
+    info.mkdir(parents=True)
+    (packages / "echo_backend.py").write_text(backend, encoding="utf-8")
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: echo-backend\nVersion: 1.0\n")
+    ((group, points),) = tomllib.loads(entry_point)["project"]["entry-points"].items()
+    (info / "entry_points.txt").write_text(f"[{group}]\n" + "".join(f"{name} = {at}\n" for name, at in points.items()))
+    shutil.copy(ROOT / "recipes" / "clips" / "clip_03.mp4", tmp_path)
+    (tmp_path / "data.jsonl").write_text('{"videos": ["clip_03.mp4"]}\n{"videos": []}\n')
+    recipe = {
+        "dataset_path": "data.jsonl",
+        "export_path": "out.jsonl",
+        "custom_operator_paths": "shot_type.py",
+        "max_rejected": 1.0,
+        "process": [{"shot_type_mapper": {"backend": "echo", "hf_model": "any", "num_frames": 6}}],
+    }
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(recipe))
+    places = os.pathsep.join([str(packages), str(ROOT)])
+    for verb in ("check", "plan", "run"):
+        command = [sys.executable, "-m", "juicecap", verb, "recipe.yaml"]
+        done = subprocess.run(
+            command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": places}, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+    (row,) = map(json.loads, (tmp_path / "out.jsonl").read_text().splitlines())
+    assert row["shot_type"] == "6 frames: Is this a close-up, a medium shot or a long shot?"
+    (rejected,) = map(json.loads, (tmp_path / "out.run" / "rejected.jsonl").read_text().splitlines())
+    assert (rejected["code"], rejected["message"]) == ("NO_VIDEO", "column 'videos' holds no video")
+    wrong = yaml.safe_dump({**recipe, "process": [{"shot_type_mapper": {"backend": "ecko"}}]})
+    (tmp_path / "recipe.yaml").write_text(wrong)
+    command = [sys.executable, "-m", "juicecap", "check", "recipe.yaml"]
+    done = subprocess.run(
+        command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": places}, capture_output=True, text=True, check=False
+    )
+    assert "backend must be hf | vllm | openai | echo, not 'ecko'" in done.stderr
 
 
 @pytest.mark.parametrize("page", PAGES, ids=named)
