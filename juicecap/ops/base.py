@@ -23,7 +23,7 @@ from juicecap.ops.options.media_options import root_problems
 from juicecap.ops.options.run_options import IGNORED, is_run_only
 from juicecap.ops.options.types import NOT_EMPTY, type_problems
 from juicecap.sample import Sample, media_paths
-from juicecap.vlm.base import Limits, ModelSettings, Outcome, Request, digest_of
+from juicecap.vlm.base import Limits, ModelSettings, Outcome, Request, digest_of, unset_later
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +87,8 @@ class Op(ColumnsAndTokens, Applied, ABC):
 
     def settings(self) -> dict[str, Any]:
         """The settings by name that can change the output, as plain data."""
-        return {each.name: getattr(self, each.name) for each in fields(self) if not is_run_only(each)}
+        names = [each.name for each in fields(self) if not is_run_only(each)]
+        return {name: getattr(self, name) for name in names if name not in unset_later(self)}
 
     def fingerprint(self) -> str:
         """A hash of the op's name, version and settings."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal, Protocol
 
 from juicecap.errors import SampleError
@@ -116,8 +116,8 @@ class Request:
                 [message.role, [[p.kind, p.value if p.kind == "text" else media_digests[p.value]] for p in message.parts]]
                 for message in self.messages
             ],
-            "frames": asdict(self.frames),
-            "sampling": asdict(self.sampling),
+            "frames": hashed(self.frames),
+            "sampling": hashed(self.sampling),
         }
         return digest_of(facts)
 
@@ -273,6 +273,21 @@ class Backend(Protocol):
 
     async def close(self) -> None:
         """Let go of the engine."""
+
+
+LATER: Mapping[str, bool] = {"later": True}
+"""Metadata of a field that was added to something which is hashed: at its default it has no part in the hash, so that journals
+and steps of before it stay good."""
+
+
+def hashed(settings: Any) -> dict[str, Any]:
+    """The fields of a dataclass that have a part in a hash, as plain data."""
+    return {name: value for name, value in asdict(settings).items() if name not in unset_later(settings)}
+
+
+def unset_later(settings: Any) -> set[str]:
+    """The names of the fields of a dataclass that were added `LATER` and are at their defaults."""
+    return {each.name for each in fields(settings) if each.metadata.get("later") and getattr(settings, each.name) == each.default}
 
 
 def digest_of(facts: object) -> str:

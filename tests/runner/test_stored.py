@@ -9,15 +9,22 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 import juicecap
+from juicecap.errors import SettingsError
 from juicecap.media.sampling import FrameSampling
 from juicecap.ops import catalog
-from juicecap.vlm.base import Message, ModelSettings, Part, Request, Sampling
+from juicecap.ops.base import Mapper
+from juicecap.ops.filter.text_length_filter import TextLengthFilter
+from juicecap.ops.options.model_options import ModelOptions
+from juicecap.sample import Sample
+from juicecap.vlm.base import LATER, Message, ModelSettings, Outcome, Part, Request, Sampling
 
 STORED = Path(__file__).parents[1] / "stored_run"
 KEYS: dict[str, Any] = json.loads((STORED.parent / "stored_keys.json").read_text(encoding="utf-8"))
@@ -84,3 +91,49 @@ def test_ops_have_the_fingerprints_of_before(stored: dict[str, Any]) -> None:
 
 def test_every_op_of_before_is_there() -> None:
     assert {stored["op"] for stored in KEYS["ops"]} <= set(catalog.names())
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewerSampling(Sampling):
+    novelty: float = field(default=0.0, metadata=LATER)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewerFilter(TextLengthFilter):
+    name: ClassVar[str] = TextLengthFilter.name
+    novelty: int = field(default=0, metadata=LATER)
+
+
+def test_a_field_that_is_added_changes_no_key_until_it_is_set() -> None:
+    request = request_of(KEYS["requests"][0]["request"])
+    digests = {part.value: "digest" for part in request.media()}
+
+    def key(sampling: Sampling) -> str:
+        return replace(request, sampling=sampling).key(digests, "an identity")
+
+    assert key(NewerSampling()) == key(Sampling())
+    assert key(NewerSampling(novelty=0.5)) != key(Sampling())
+    assert NewerFilter(min_len=5).fingerprint() == TextLengthFilter(min_len=5).fingerprint()
+    assert NewerFilter(min_len=5, novelty=1).fingerprint() != TextLengthFilter(min_len=5).fingerprint()
+
+
+@dataclass(frozen=True, kw_only=True)
+class AsksMapper(ModelOptions, Mapper):
+    """As little as an op that asks a model can be."""
+
+    def requests(self, sample: Sample) -> Sequence[Request]:
+        return [self.question([Message("user", (Part("text", "Well?"),))], self.candidates())]
+
+    def process(self, sample: Sample, outcomes: Sequence[Outcome]) -> Sequence[Sample]:
+        return [sample]
+
+
+def test_no_op_that_asks_a_model_can_forget_what_its_answers_depend_on(tmp_path: Path) -> None:
+    shutil.copytree(Path(juicecap.__file__).parent / "assets" / "demo_vlm", tmp_path / "model")
+    op = AsksMapper(hf_model=str(tmp_path / "model"))
+    before = op.external_fingerprint()
+    os.utime(tmp_path / "model" / "config.json", ns=(1, 1))
+    assert op.external_fingerprint() != before
+    assert [engine.model for engine in op.engines()] == [str(tmp_path / "model")]
+    with pytest.raises(SettingsError, match="sampling_params has no parameter 'temp'"):
+        AsksMapper(sampling_params={"temp": 1})

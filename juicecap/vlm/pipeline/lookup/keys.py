@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 from juicecap.media.digest import FileState
-from juicecap.vlm.base import JOURNAL_VERSION, Capabilities, Limits, ModelSettings, Outcome, Part, Request, digest_of
+from juicecap.vlm.base import JOURNAL_VERSION, Capabilities, Limits, ModelSettings, Outcome, Part, Request, digest_of, hashed
 from juicecap.vlm.journal import Journal
 from juicecap.vlm.journal.entries import EntriesByKey, medium_failure, outcome_of
 from juicecap.vlm.journal.shapes import sound, sound_medium
@@ -52,7 +52,7 @@ class RequestKeys:
         self.choice: Fact | None = None
         """A choice that the journal does not know of, to be written down once the engine is asked."""
         spent = limits.decode_seconds, limits.decode_bytes
-        self._reading = (asdict(self.capabilities.sizes), self.capabilities.takes_files, *spent, asdict(limits.media))
+        self._reading = (asdict(self.capabilities.sizes), self.capabilities.takes_files, *spent, hashed(limits.media))
 
     @classmethod
     async def of(cls, engines: Engines, settings: ModelSettings, limits: Limits, journal: Journal | None) -> RequestKeys:
@@ -80,4 +80,4 @@ class RequestKeys:
 
     def _medium_key(self, part: Part, request: Request, digest: str) -> str:
         """Of what decides whether a medium can be used: its content, and how it is read."""
-        return digest_of(["medium", JOURNAL_VERSION, part.kind, digest, asdict(request.frames), self._reading])
+        return digest_of(["medium", JOURNAL_VERSION, part.kind, digest, hashed(request.frames), self._reading])
