@@ -23,7 +23,7 @@ from juicecap.vlm.pipeline.tasks import Tasks, all_of
 
 
 class Dispatcher:
-    """The way of one lane's batches through an open engine."""
+    """The way of one pipeline's batches through an open engine."""
 
     def __init__(
         self,

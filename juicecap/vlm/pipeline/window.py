@@ -63,7 +63,7 @@ class Window:
 
     def __init__(self, loop: asyncio.AbstractEventLoop, resources: WindowResources) -> None:
         self._loop, self._resources = loop, resources
-        self._lanes: dict[ModelSettings, EnginePipeline] = {}
+        self._pipelines: dict[ModelSettings, EnginePipeline] = {}
         self._changed = threading.Condition()
         self._unanswered = 0
         self._failure: BaseException | None = None
@@ -126,10 +126,10 @@ class Window:
         if self._failure:
             return
         for place, request in enumerate(requests):
-            lane = self._lanes.get(request.model)
-            if lane is None:
-                lane = self._lanes[request.model] = EnginePipeline(request.model, self._resources, self.fail)
-            lane.add(QueuedRequest(request, ticket, partial(self._settled, ticket, place)))
+            pipeline = self._pipelines.get(request.model)
+            if pipeline is None:
+                pipeline = self._pipelines[request.model] = EnginePipeline(request.model, self._resources, self.fail)
+            pipeline.add(QueuedRequest(request, ticket, partial(self._settled, ticket, place)))
 
     def _settled(self, ticket: PendingSample, place: int, outcome: Outcome) -> None:
         with self._changed:
@@ -138,13 +138,13 @@ class Window:
             self._changed.notify_all()
 
     def _flush(self) -> None:
-        for lane in self._lanes.values():
-            lane.flush()
+        for pipeline in self._pipelines.values():
+            pipeline.flush()
 
     def _flush_for(self, ticket: PendingSample) -> None:
-        for lane in self._lanes.values():
-            lane.flush_for(ticket)
+        for pipeline in self._pipelines.values():
+            pipeline.flush_for(ticket)
 
     def _stop(self) -> None:
-        for lane in self._lanes.values():
-            lane.stop()
+        for pipeline in self._pipelines.values():
+            pipeline.stop()

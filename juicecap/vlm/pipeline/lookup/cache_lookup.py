@@ -49,7 +49,7 @@ class CacheMiss(NamedTuple):
 
 
 class LookupStage:
-    """Looks the batches of one lane up, in order."""
+    """Looks the batches of one engine pipeline up, in order."""
 
     def __init__(
         self,
