@@ -19,7 +19,7 @@ from typing import Any
 import yaml
 from common import DEMO_MODEL, ROOT, film
 
-sys.path.insert(0, str(ROOT / "tests"))
+sys.path.insert(0, str(ROOT / "tests" / "support"))
 
 from scripted_server import Reply, ScriptedServer, obliging, refused, said
 

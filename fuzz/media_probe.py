@@ -23,7 +23,7 @@ with atheris.instrument_imports(include=["juicecap.media"]):
     from juicecap.errors import MediaError
     from juicecap.media.video.probe import probe
 
-sys.path.insert(0, str(ROOT / "tests"))
+sys.path.insert(0, str(ROOT / "tests" / "support"))
 from make_clips import picture_of, write_clip
 
 FORMATS = {

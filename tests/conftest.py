@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import os
 import signal
 import subprocess
 import sys
-import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -19,13 +17,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from loguru import logger
+from scripted import Clips, Script, backend_of
 
 from juicecap import notice
 from juicecap.data.source.tables import foreign
 from juicecap.isolated import IsolatedProcess
-from juicecap.media.sizes import FrameSizes, PixelBudget
 from juicecap.vlm import catalog
-from juicecap.vlm.base import Answer, Capabilities, Failure, ModelSettings, Outcome, Prepared
+from juicecap.vlm.base import Answer, Outcome
 
 if TYPE_CHECKING:
     from scripted_server import ScriptedServer
@@ -35,9 +33,6 @@ for _number, _handler in ((signal.SIGINT, signal.default_int_handler), (signal.S
         signal.signal(_number, _handler)
 
 DEMO = "juicecap-demo-vlm"
-
-SIXTEEN = PixelBudget(factor=16, shortest=256, longest=256)
-"""Frames of 16x16 pixels, if they are square."""
 
 _PATHS = {
     "right": ((0.2, 0.5), (0.8, 0.5)),
@@ -68,20 +63,6 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if os.environ.get("JUICECAP_NO_SKIPS") and reporter.stats.get("skipped"):
         reporter.write_line("\nJUICECAP_NO_SKIPS is set, and tests were skipped", red=True)
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
-
-
-@dataclass(frozen=True)
-class Clips:
-    """Clips of 64x64 pixels, 24 frames, 12 frames per second: their paths, and what is true of them."""
-
-    folder: Path
-    paths: list[str]
-    captions: list[str]
-    details: list[str]
-
-    def text(self, *numbers: int) -> str:
-        """One chunk with the captions of these clips."""
-        return "".join(f"<__dj__video> {self.captions[number]} " for number in numbers) + "<|__dj__eoc|>"
 
 
 @pytest.fixture
@@ -197,48 +178,6 @@ def outcome() -> Callable[..., Outcome]:
     return made
 
 
-def prompt_of(prepared: Prepared) -> str:
-    """The last text of a request."""
-    return [part.value for message in prepared.request.messages for part in message.parts if part.kind == "text"][-1]
-
-
-@dataclass
-class Script:
-    """A backend without a model: answers with what its request shows, and notes what it is asked.
-
-    A request whose text part is a key of `answers` gets those (an exception there is raised); one whose text is a key of
-    `gates` is answered once that is set; `trouble`, if set, is raised by the next `open`.
-    """
-
-    answers: dict[str, Sequence[str] | Failure | BaseException] = field(default_factory=dict)
-    trouble: BaseException | None = None
-    transport_choice: str = ""
-    identified: list[ModelSettings] = field(default_factory=list)
-    opened: list[ModelSettings] = field(default_factory=list)
-    closed: list[ModelSettings] = field(default_factory=list)
-    batches: list[list[Prepared]] = field(default_factory=list)
-    model: str = ""
-    together: int = 16
-    calls: int = 1
-    takes_files: bool = False
-    gates: dict[str, threading.Event] = field(default_factory=dict)
-    under_way: int = 0
-    most_under_way: int = 0
-
-    def answer(self, prepared: Prepared) -> Outcome:
-        """What the backend says to one request."""
-        asked = prompt_of(prepared)
-        texts = self.answers.get(asked, [f"{asked} {number}" for number in range(prepared.request.candidates)])
-        if isinstance(texts, BaseException):
-            raise texts
-        if isinstance(texts, Failure):
-            return Outcome(failure=texts, seed=prepared.seed)
-        answers = tuple(
-            Answer(text=text, finish_reason="stop", tokens=1, seed=prepared.seed + index) for index, text in enumerate(texts)
-        )
-        return Outcome(answers=answers[prepared.first :], seed=prepared.seed, prompt_tokens=5, revision="scripted")
-
-
 _numbers = itertools.count()
 
 
@@ -247,45 +186,8 @@ def script(monkeypatch: pytest.MonkeyPatch) -> Script:
     """Stands in for the transformers backend, for models that no test before has named (`script.model`)."""
     known = Script(model=f"scripted-{next(_numbers)}")
 
-    class Backend:
-        def __init__(self, settings: ModelSettings) -> None:
-            self.settings = settings
-
-        async def identify(self, transport_choice: str = "") -> str:
-            known.identified.append(self.settings)
-            return known.transport_choice
-
-        async def open(self) -> None:
-            trouble, known.trouble = known.trouble, None
-            if trouble:
-                raise trouble
-            known.opened.append(self.settings)
-
-        def identity(self) -> str:
-            return self.settings.model.partition("-")[0]
-
-        def capabilities(self) -> Capabilities:
-            sizes = FrameSizes(video=SIXTEEN, image=SIXTEEN)
-            return Capabilities(
-                sizes=sizes, batch_size=known.together, max_concurrent_calls=known.calls, takes_files=known.takes_files
-            )
-
-        async def generate(self, batch: Sequence[Prepared]) -> list[Outcome]:
-            known.batches.append(list(batch))
-            known.under_way += 1
-            known.most_under_way = max(known.most_under_way, known.under_way)
-            try:
-                for gate in [known.gates[text] for text in map(prompt_of, batch) if text in known.gates]:
-                    assert await asyncio.to_thread(gate.wait, 30)
-                return [known.answer(each) for each in batch]
-            finally:
-                known.under_way -= 1
-
-        async def close(self) -> None:
-            known.closed.append(self.settings)
-
     module = ModuleType("scripted_backend")
-    module.Backend = Backend
+    module.Backend = backend_of(known)
     monkeypatch.setitem(sys.modules, "scripted_backend", module)
     monkeypatch.setitem(catalog.BACKENDS, "hf", replace(catalog.BACKENDS["hf"], backend="scripted_backend:Backend", libraries=()))
     return known

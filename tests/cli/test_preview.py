@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Script
+from scripted import Script
 
 from juicecap.cli import main
 from juicecap.recipe import load_recipe

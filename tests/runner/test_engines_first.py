@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import Clips
+from scripted import Clips
 from scripted_server import KEY_NAME, ScriptedServer, refused
 
 import juicecap

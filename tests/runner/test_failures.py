@@ -10,8 +10,8 @@ from collections.abc import Callable
 from datetime import datetime
 
 import pytest
-from conftest import prompt_of
 from PIL import Image
+from scripted import prompt_of
 
 from juicecap.errors import DataError, EnvironmentFailure, MediaError
 from juicecap.media.workers.pool import DecodePool

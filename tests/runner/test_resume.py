@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import Clips, Script, prompt_of
+from scripted import Clips, Script, prompt_of
 
 import juicecap
 from juicecap.errors import EnvironmentFailure

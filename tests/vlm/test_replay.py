@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import Script, prompt_of
+from scripted import Script, prompt_of
 
 from juicecap.errors import EnvironmentFailure, MediaError
 from juicecap.media import digest as digest_module

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import prompt_of
+from scripted import prompt_of
 
 from juicecap.errors import BugError, EnvironmentFailure, SampleError
 from juicecap.media.sampling import FrameSampling
