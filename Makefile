@@ -1,5 +1,5 @@
 # `make check` is what CI runs.
-.PHONY: check fmt lint types layers test docs
+.PHONY: check fmt lint types layers test quick docs
 
 check: lint types layers docs test
 
@@ -16,7 +16,10 @@ layers:
 	lint-imports
 
 test:
-	pytest
+	pytest -n 2
+
+quick:
+	pytest -n 2 tests/ops tests/recipe/test_load.py tests/recipe/test_schema.py tests/test_docs.py
 
 docs:
 	python tools/make_docs.py --check

@@ -221,7 +221,7 @@ def test_links_and_images_lead_somewhere(page: Path) -> None:
 def test_the_readme_opens_with_its_two_commands() -> None:
     assert blocks(ROOT / "README.md", "")[:2] == [
         'pip install -e ".[hf]" && juicecap run recipes/video_caption.yaml\n',
-        'pip install -e ".[dev]" && pytest\n',
+        'pip install -e ".[dev]" && pytest -n 2\n',
     ]
 
 
