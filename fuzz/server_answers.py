@@ -25,8 +25,8 @@ with atheris.instrument_imports(include=["juicecap.vlm.backends.openai", "juicec
     from fuzzing import fuzz
 
     from juicecap.vlm.backends.openai.answers import Reply
+    from juicecap.vlm.backends.openai.http.server import CallFailed, Server
     from juicecap.vlm.backends.openai.options import options_of
-    from juicecap.vlm.backends.openai.server import CallFailed, Server
     from juicecap.vlm.base import ModelSettings
 
 KEY = "sk-fuzz-0123456789"

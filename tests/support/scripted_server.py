@@ -17,8 +17,8 @@ import numpy as np
 
 from juicecap.media.picture import MediaFrames
 from juicecap.vlm.backends.openai.backend import OpenAIBackend
-from juicecap.vlm.backends.openai.breaker import Breaker
-from juicecap.vlm.backends.openai.retry import RetryPolicy
+from juicecap.vlm.backends.openai.http.breaker import Breaker
+from juicecap.vlm.backends.openai.http.retry import RetryPolicy
 from juicecap.vlm.base import Message, ModelSettings, Outcome, Part, Prepared, Request, Sampling, canonical_json
 
 KEY = "sk-very-secret-0123456789"

@@ -17,12 +17,12 @@ from juicecap.media.sizes import FrameSizes
 from juicecap.vlm import outcomes
 from juicecap.vlm.backends.openai import error_mapping as refusals
 from juicecap.vlm.backends.openai.answers import outcome
-from juicecap.vlm.backends.openai.breaker import Breaker
 from juicecap.vlm.backends.openai.chat_client import ChatClient
 from juicecap.vlm.backends.openai.detect_server import ServerInfo, detect_server
+from juicecap.vlm.backends.openai.http.breaker import Breaker
+from juicecap.vlm.backends.openai.http.retry import RetryingServer, RetryPolicy
+from juicecap.vlm.backends.openai.http.server import CallFailed, Server
 from juicecap.vlm.backends.openai.options import Transport, options_of
-from juicecap.vlm.backends.openai.retry import RetryingServer, RetryPolicy
-from juicecap.vlm.backends.openai.server import CallFailed, Server
 from juicecap.vlm.backends.openai.transports import compose
 from juicecap.vlm.base import Capabilities, Failure, ModelSettings, Outcome, Prepared, digest_of
 

@@ -12,9 +12,9 @@ from typing import Any
 
 from juicecap.vlm.backends.openai.answers import Reply
 from juicecap.vlm.backends.openai.error_mapping import refuses_n, wants_completion_tokens
+from juicecap.vlm.backends.openai.http.retry import RetryingServer
+from juicecap.vlm.backends.openai.http.server import CallFailed
 from juicecap.vlm.backends.openai.options import Options
-from juicecap.vlm.backends.openai.retry import RetryingServer
-from juicecap.vlm.backends.openai.server import CallFailed
 from juicecap.vlm.base import Sampling
 
 Json = dict[str, Any]

@@ -21,11 +21,11 @@ from juicecap.media.encode import mp4
 from juicecap.media.picture import MediaFrames
 from juicecap.vlm.backends.openai import error_mapping as refusals
 from juicecap.vlm.backends.openai import transports
-from juicecap.vlm.backends.openai.breaker import Breaker
 from juicecap.vlm.backends.openai.chat_client import ChatClient
+from juicecap.vlm.backends.openai.http.breaker import Breaker
+from juicecap.vlm.backends.openai.http.retry import RetryingServer, RetryPolicy
+from juicecap.vlm.backends.openai.http.server import PATIENCE, CallFailed, Server
 from juicecap.vlm.backends.openai.options import Options, Transport
-from juicecap.vlm.backends.openai.retry import RetryingServer, RetryPolicy
-from juicecap.vlm.backends.openai.server import PATIENCE, CallFailed, Server
 from juicecap.vlm.base import Message, ModelSettings, Part, Prepared, Request
 from juicecap.vlm.unicode import valid
 

@@ -6,8 +6,8 @@ import re
 from http import HTTPStatus
 
 from juicecap.errors import EnvironmentFailure, JuicecapError, ModelError
+from juicecap.vlm.backends.openai.http.server import CallFailed
 from juicecap.vlm.backends.openai.options import NO_KEY, Options
-from juicecap.vlm.backends.openai.server import CallFailed
 from juicecap.vlm.base import Failure
 
 _TOO_LONG = re.compile(

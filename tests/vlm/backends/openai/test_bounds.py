@@ -13,11 +13,12 @@ import pytest
 from scripted_server import KEY, Reply, ScriptedServer, choice, obliging, prepared, refused, said, three
 
 from juicecap.errors import EnvironmentFailure, ModelError
-from juicecap.vlm.backends.openai import backend, client
-from juicecap.vlm.backends.openai import server as server_module
+from juicecap.vlm.backends.openai import backend
 from juicecap.vlm.backends.openai.answers import read
-from juicecap.vlm.backends.openai.client import LARGEST_ANSWER, LARGEST_ERROR, LARGEST_LIST, SMALL_ANSWER
-from juicecap.vlm.backends.openai.wire import LEAST_TEXT, MOST_VALUES
+from juicecap.vlm.backends.openai.http import client
+from juicecap.vlm.backends.openai.http import server as server_module
+from juicecap.vlm.backends.openai.http.client import LARGEST_ANSWER, LARGEST_ERROR, LARGEST_LIST, SMALL_ANSWER
+from juicecap.vlm.backends.openai.http.wire import LEAST_TEXT, MOST_VALUES
 from juicecap.vlm.base import Outcome, Sampling
 
 GOOD = said("A red circle.")

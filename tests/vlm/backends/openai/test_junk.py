@@ -219,7 +219,7 @@ class TestUnicode:
 
 def test_any_field_may_be_anything() -> None:
     """Each place of an answer holds each odd value; an answer that passes the door is read."""
-    from juicecap.vlm.backends.openai.wire import shape_error
+    from juicecap.vlm.backends.openai.http.wire import shape_error
 
     values: list[Any] = [None, "", "x", 0, -1, 1.5, float("nan"), True, [], [None], ["x"], {}, {"x": None}, [{"type": "text"}]]
     good: dict[str, Any] = said("A red circle.", "two", system_fingerprint="fp").body

@@ -13,7 +13,7 @@ import pytest
 from scripted_server import KEY, Reply, ScriptedServer, obliging, prepared, refused, said
 
 from juicecap.errors import EnvironmentFailure, ModelError
-from juicecap.vlm.backends.openai.client import MOST_REDIRECTS
+from juicecap.vlm.backends.openai.http.client import MOST_REDIRECTS
 
 STATUSES = [301, 302, 303, 307, 308]
 

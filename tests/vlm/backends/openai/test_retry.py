@@ -14,11 +14,11 @@ import pytest
 from scripted_server import KEY, Reply, obliging, prepared, refused, said, three
 
 from juicecap.errors import EnvironmentFailure, ModelError
-from juicecap.vlm.backends.openai import breaker
-from juicecap.vlm.backends.openai import server as server_module
-from juicecap.vlm.backends.openai.breaker import GIVEN_UP, SILENCE, Breaker
-from juicecap.vlm.backends.openai.retry import RetryPolicy
-from juicecap.vlm.backends.openai.server import _seconds
+from juicecap.vlm.backends.openai.http import breaker
+from juicecap.vlm.backends.openai.http import server as server_module
+from juicecap.vlm.backends.openai.http.breaker import GIVEN_UP, SILENCE, Breaker
+from juicecap.vlm.backends.openai.http.retry import RetryPolicy
+from juicecap.vlm.backends.openai.http.server import _seconds
 
 GOOD = said("A red circle.")
 

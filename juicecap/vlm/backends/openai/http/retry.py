@@ -16,9 +16,9 @@ from typing import Any
 from loguru import logger
 
 from juicecap.vlm.backends.openai.answers import Reply
-from juicecap.vlm.backends.openai.breaker import Breaker
+from juicecap.vlm.backends.openai.http.breaker import Breaker
+from juicecap.vlm.backends.openai.http.server import CallFailed, Server
 from juicecap.vlm.backends.openai.options import MAX_ATTEMPTS
-from juicecap.vlm.backends.openai.server import CallFailed, Server
 
 
 @dataclass(frozen=True, kw_only=True)
