@@ -165,6 +165,8 @@ class Outcome:
     revision: str = ""
     frame_times: tuple[tuple[float, ...], ...] = ()
     unreadable: int = 0
+    request: Request | None = None
+    """The question, in outcomes that an op is handed."""
 
     def raise_failure(self) -> None:
         """Do nothing if there are answers.

@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -102,7 +103,7 @@ def test_whatever_a_sample_holds_the_op_has_an_answer(op: Op, sample: dict[str, 
         op.media_of(sample)
         texts = [answers[: request.candidates] for request in requests]
         said = [tuple(Answer(text=text, finish_reason="stop", tokens=1, seed=1) for text in each) for each in texts]
-        op.finish(sample, [Outcome(answers=each) for each in said])
+        op.finish(sample, [Outcome(answers=each, request=request) for each, request in zip(said, requests, strict=True)])
     except SampleError as error:
         refused = error
     assert refused is None or (refused.code.isupper() and len(str(refused)) < 1000)
@@ -158,7 +159,8 @@ class TestWhatIsSaid:
             generator(provenance_field="p"),
             Outcome(answers=(Answer(text="x", finish_reason="stop", tokens=1, seed=1),)),
         )
-        (found,) = op.finish({"video": ["a.mp4"], "p": value}, [outcome])
+        sample = {"video": ["a.mp4"], "p": value}
+        (found,) = op.finish(sample, [replace(outcome, request=op.requests(sample)[0])])
         assert found["p"][:-1] == kept
         assert found["p"][-1]["op"] == "video_to_caption_generator"
 

@@ -6,14 +6,14 @@ import itertools
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from juicecap.errors import SampleError
 from juicecap.sample import Sample
 from juicecap.vlm.base import Limits, ModelSettings, Outcome, Request
 from juicecap.vlm.journal import Journal
 from juicecap.vlm.pipeline import core
-from juicecap.vlm.pipeline.window import PendingSample, Window
+from juicecap.vlm.pipeline.window import PendingSample
 
 RequestPlanner = Callable[[Sample], Sequence[Request] | SampleError]
 """What to ask about a sample, or why nothing can be asked."""
@@ -67,6 +67,8 @@ def stream_outcomes(
 ) -> Iterator[tuple[Sample, list[Outcome] | SampleError]]:
     """Each sample with the outcomes of its requests, or with the error of its plan; in order. What `journal` knows is not asked.
 
+    Each outcome carries its request.
+
     All code of ops runs in the thread that iterates: samples are planned while it waits for the one at the head.
 
     Raises:
@@ -74,7 +76,7 @@ def stream_outcomes(
     """
     source = iter(samples)
     with core.window(limits, journal) as window:
-        under_way: deque[tuple[Sample, PendingSample | SampleError]] = deque()
+        under_way: deque[tuple[Sample, Sequence[Request], PendingSample | SampleError]] = deque()
         more = True
         while more or under_way:
             while more and window.has_room(len(under_way)):
@@ -83,17 +85,15 @@ def stream_outcomes(
                     more = False
                     window.flush()
                 else:
-                    under_way.append((sample, _sent(window, plan(sample))))
+                    planned = plan(sample)
+                    requests = () if isinstance(planned, SampleError) else planned
+                    under_way.append((sample, requests, planned if isinstance(planned, SampleError) else window.submit(planned)))
             if not under_way:
                 return
-            sample, sent = under_way[0]
+            sample, requests, sent = under_way[0]
             if isinstance(sent, SampleError):
                 under_way.popleft()
                 yield sample, sent
             elif window.wait(sent, or_room_for=len(under_way) if more else None):
                 under_way.popleft()
-                yield sample, sent.outcomes()
-
-
-def _sent(window: Window, planned: Sequence[Request] | SampleError) -> PendingSample | SampleError:
-    return planned if isinstance(planned, SampleError) else window.submit(planned)
+                yield sample, [replace(each, request=asked) for asked, each in zip(requests, sent.outcomes(), strict=True)]

@@ -16,7 +16,7 @@ from juicecap.ops.captioning.provenance import PROVENANCE, entries_of, provenanc
 from juicecap.ops.options.model_options import ModelOptions
 from juicecap.ops.options.types import NOT_EMPTY
 from juicecap.sample import ORIGIN, Sample, media_paths
-from juicecap.vlm.base import Message, Outcome, Part, Request
+from juicecap.vlm.base import Message, Outcome, Part
 
 KINDS: tuple[Kind, ...] = ("image", "video")
 """In the order in which the model sees them."""
@@ -81,7 +81,7 @@ class CaptionedColumn(ModelOptions, ABC):
         """The columns of the caption, for `Op.columns_written`."""
         return {self.output_key: "text", **({self.provenance_field: PROVENANCE} if self.provenance_field else {})}
 
-    def captioned(self, op: str, sample: Sample, media_keys: Sequence[str], request: Request, outcome: Outcome) -> Sample:
+    def captioned(self, op: str, sample: Sample, media_keys: Sequence[str], outcome: Outcome) -> Sample:
         """The sample with the caption.
 
         Raises:
@@ -93,7 +93,7 @@ class CaptionedColumn(ModelOptions, ABC):
             raise SampleError("EMPTY_ANSWER", "the model's answer is empty")
         new = {**sample, self.output_key: caption}
         if self.provenance_field:
-            entry = provenance(op, sample, media_keys, request, outcome, answer)
+            entry = provenance(op, sample, media_keys, outcome, answer)
             new[self.provenance_field] = with_provenance(sample, self.provenance_field, [entry])
         return new
 

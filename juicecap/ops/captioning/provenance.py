@@ -10,7 +10,7 @@ from typing import Any
 
 from juicecap.errors import SampleError
 from juicecap.sample import Sample, json_in_cell, sample_name, short_repr
-from juicecap.vlm.base import Answer, Outcome, Request
+from juicecap.vlm.base import Answer, Outcome
 
 PROVENANCE = [
     {
@@ -61,9 +61,11 @@ def entries_of(sample: Sample, column: str) -> list[Any]:
 
 
 def provenance(
-    op: str, sample: Sample, media_keys: Sequence[str], request: Request, outcome: Outcome, answer: Answer, candidate: int = 0
+    op: str, sample: Sample, media_keys: Sequence[str], outcome: Outcome, answer: Answer, candidate: int = 0
 ) -> dict[str, Any]:
-    """The entry of one answer; the request is the question that it answers."""
+    """The entry of one answer, of an outcome that carries its request."""
+    request = outcome.request
+    assert request is not None, "an op is handed outcomes with their requests"
     texts = {message.role: part.value for message in request.messages for part in message.parts if part.kind == "text"}
     return {
         "op": op,

@@ -69,7 +69,7 @@ class ImageCaptionGenerator(CaptionedColumn, Mapper):
     def process(self, sample: Sample, outcomes: Sequence[Outcome]) -> Sequence[Sample]:
         """The sample with its caption."""
         (outcome,) = outcomes
-        return [self.captioned(self.name, sample, self.media_keys(), self._request(sample), outcome)]
+        return [self.captioned(self.name, sample, self.media_keys(), outcome)]
 
     def _conversation(self, sample: Sample) -> Conversation:
         return read_conversation(sample.get(self.input_conversation_key), self.input_conversation_key)

@@ -212,8 +212,8 @@ class VideoCaptioningFromVLMMapper(ModelOptions, Mapper):
             new[self.caption_field] = captions
         if self.provenance_field:
             entries = [
-                provenance(self.name, sample, self.media_keys(), request, outcome, each.answer, each.number)
-                for request, outcome, each in zip(self.requests(sample), outcomes, chosen, strict=True)
+                provenance(self.name, sample, self.media_keys(), outcome, each.answer, each.number)
+                for outcome, each in zip(outcomes, chosen, strict=True)
             ]
             new[self.provenance_field] = with_provenance(sample, self.provenance_field, entries)
         return new

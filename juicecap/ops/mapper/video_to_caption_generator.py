@@ -83,11 +83,10 @@ class VideoToCaptionGenerator(CaptionedColumn, Mapper):
     def process(self, sample: Sample, outcomes: Sequence[Outcome]) -> Sequence[Sample]:
         """The sample with its caption, and the prompt in its conversation."""
         (outcome,), conversation = outcomes, self._conversation(sample)
-        request = self._request(sample, conversation)
         if conversation and not self._asks_its_own(conversation):
             column = self.input_conversation_key
             sample = {**sample, column: conversation.with_prompt(filled(self._template, sample), column)}
-        return [self.captioned(self.name, sample, self.media_keys(), request, outcome)]
+        return [self.captioned(self.name, sample, self.media_keys(), outcome)]
 
     @property
     def _template(self) -> str:

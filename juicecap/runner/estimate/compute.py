@@ -143,6 +143,7 @@ def _made_up(op: Op, sample: Sample, requests: Sequence[Request]) -> Sequence[Sa
                 Answer(text=MADE_UP, finish_reason="stop", tokens=SHORTEST_ANSWER, seed=number)
                 for number in range(request.candidates)
             ),
+            request=request,
         )
         for request in requests
     ]

@@ -6,6 +6,7 @@ import json
 import shutil
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,8 @@ def texts(op: VideoCaptioningFromVLMMapper, samples: Sequence[list[str]]) -> lis
 
 
 def processed(op: VideoCaptioningFromVLMMapper, sample: dict[str, Any], *outcomes: Any) -> list[dict[str, Any]]:
-    return list(op.process(sample, outcomes))
+    asked = zip(outcomes, op.requests(sample), strict=True)
+    return list(op.process(sample, [replace(outcome, request=request) for outcome, request in asked]))
 
 
 def asked(op: VideoCaptioningFromVLMMapper, sample: dict[str, Any]) -> list[str]:

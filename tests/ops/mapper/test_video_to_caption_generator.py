@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,8 @@ def asked(op: VideoToCaptionGenerator, sample: dict[str, Any]) -> list[tuple[str
 
 
 def processed(op: VideoToCaptionGenerator, sample: dict[str, Any], outcome: Any) -> dict[str, Any]:
-    (out,) = op.process(sample, [outcome])
+    (request,) = op.requests(sample)
+    (out,) = op.process(sample, [replace(outcome, request=request)])
     return out
 
 
