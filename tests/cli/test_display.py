@@ -376,7 +376,7 @@ def test_ctrl_c_in_each_verb_is_one_line_and_code_130(
         time.sleep(10)
         return 0
 
-    monkeypatch.setattr(f"juicecap.cli.{verb}.main", pressed)
+    monkeypatch.setattr(f"juicecap.cli.verbs.{verb}.main", pressed)
     given = options or ((str(recipe),) if verb in ("check", "plan", "preview", "run", "status") else ())
     assert main([verb, *given]) == 130
     (line,) = capsys.readouterr().err.splitlines()
