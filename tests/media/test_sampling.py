@@ -114,7 +114,7 @@ def test_settings_that_contradict_themselves_are_named() -> None:
     assert FrameSampling(start=1.0, end=2.0, min_pixels=9, max_pixels=9).problems() == []
 
 
-@pytest.mark.parametrize("module", ["files", "sampling", "digest"])
+@pytest.mark.parametrize("module", ["access.files", "sampling", "digest"])
 def test_opens_no_heavy_library(module: str) -> None:
     code = f"import sys, juicecap.media.{module}; print({{'av', 'numpy', 'PIL'}} & set(sys.modules))"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "set()"
