@@ -93,7 +93,7 @@ def test_an_editor_underlines_mistakes(editor: LanguageServer) -> None:
     found = editor.problems(editor.open("wrong.yaml", text))
     assert {each["range"]["start"]["line"]: each["message"] for each in found} == {
         1: "Property sed is not allowed.",
-        4: "min_len must be int >= 0",
+        4: "min_len must be int >= 0 and <= 2147483647",
         6: "Property caption_nmu is not allowed.",
         7: "no op has this name, or it needs parameters (juicecap ops lists all)",
     }
