@@ -354,6 +354,12 @@ class TestHeaders:
         outcomes = server.answers(lambda _: reply, prepared("1"), prepared("2"), prepared("3"), at_once=False)
         assert fates(outcomes) == ["A red circle."] * 3
 
+    def test_nor_does_one_that_comes_with_a_redirect_cost_others(self, server: ScriptedServer) -> None:
+        cookie = "c=é".encode().decode("latin-1")
+        away = Reply("", 307, {"Location": "/v1/chat/completions", "Set-Cookie": cookie})
+        outcomes = server.answers([away, GOOD], prepared("1"), prepared("2"), at_once=False, max_attempts=1)
+        assert fates(outcomes) == ["the server sends a cookie that cannot be sent back", "A red circle."]
+
     @pytest.mark.parametrize("value", ["9" * 400, "1e999", "-1e999", "1" * 50_000, "Wed, " * 10_000, "0x10", "\xff"])
     def test_retry_after(self, server: ScriptedServer, value: str) -> None:
         began = time.monotonic()

@@ -35,13 +35,13 @@ from juicecap.vlm.backends.openai.backend import OpenAIBackend
 
 KEY = "sk-the-key-of-the-test-server"
 PROMPT = "\nDescribe the input video in 1-2 sentences.\n"
-DEMO_CLIPS = Path(__file__).parents[3] / "recipes" / "clips"
+DEMO_CLIPS = Path(__file__).parents[4] / "recipes" / "clips"
 CAPTIONS = {
-    name: said["caption"] for name, said in json.loads((Path(__file__).parents[2] / "demo_clips.json").read_text()).items()
+    name: said["caption"] for name, said in json.loads((Path(__file__).parents[3] / "demo_clips.json").read_text()).items()
 }
-DETAILS = {name: said["detail"] for name, said in json.loads((Path(__file__).parents[2] / "demo_clips.json").read_text()).items()}
-DEMO_IMAGES = Path(__file__).parents[3] / "recipes" / "images"
-IMAGES = json.loads((Path(__file__).parents[2] / "demo_images.json").read_text())
+DETAILS = {name: said["detail"] for name, said in json.loads((Path(__file__).parents[3] / "demo_clips.json").read_text()).items()}
+DEMO_IMAGES = Path(__file__).parents[4] / "recipes" / "images"
+IMAGES = json.loads((Path(__file__).parents[3] / "demo_images.json").read_text())
 SYSTEM = "You are a helpful assistant."
 READY_WITHIN = 300
 

@@ -13,7 +13,7 @@ pytest.importorskip("vllm", reason="vLLM is not installed: .ci/run runs these te
 from juicecap.ops import ImageCaptionGenerator, VideoToCaptionGenerator
 from juicecap.vlm.pipeline import core
 
-TESTS = Path(__file__).parents[2]
+TESTS = Path(__file__).parents[3]
 RECIPES = TESTS.parent / "recipes"
 CLIPS = json.loads((TESTS / "demo_clips.json").read_text())
 IMAGES = json.loads((TESTS / "demo_images.json").read_text())

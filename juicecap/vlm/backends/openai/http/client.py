@@ -68,7 +68,11 @@ class Client(openai.DefaultAsyncHttpxClient):
         onward, redirects = request, 0
         while True:
             request = onward
-            response = await super().send(request, **{**how, "stream": True, "follow_redirects": False})
+            try:
+                response = await super().send(request, **{**how, "stream": True, "follow_redirects": False})
+            except UnicodeError:  # a redirect with a cookie, which the library puts into the next request at once
+                self.cookies.clear()
+                raise Unreadable("the server sends a cookie that cannot be sent back") from None
             try:
                 if not response.has_redirect_location:
                     return _in_memory(response, await self._content(response))
