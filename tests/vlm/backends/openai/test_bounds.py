@@ -360,6 +360,12 @@ class TestHeaders:
         outcomes = server.answers([away, GOOD], prepared("1"), prepared("2"), at_once=False, max_attempts=1)
         assert fates(outcomes) == ["the server sends a cookie that cannot be sent back", "A red circle."]
 
+    def test_a_redirect_to_no_address_costs_one_request(self, server: ScriptedServer) -> None:
+        away = Reply("", 307, {"Location": ":p:/n"})
+        outcomes = server.answers([GOOD, away, GOOD], *map(prepared, "123"), at_once=False, max_attempts=1)
+        assert outcomes[1].failure
+        assert fates(outcomes)[::2] == ["A red circle."] * 2
+
     @pytest.mark.parametrize("value", ["9" * 400, "1e999", "-1e999", "1" * 50_000, "Wed, " * 10_000, "0x10", "\xff"])
     def test_retry_after(self, server: ScriptedServer, value: str) -> None:
         began = time.monotonic()

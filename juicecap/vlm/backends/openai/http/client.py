@@ -70,9 +70,10 @@ class Client(openai.DefaultAsyncHttpxClient):
             request = onward
             try:
                 response = await super().send(request, **{**how, "stream": True, "follow_redirects": False})
-            except UnicodeError:  # a redirect with a cookie, which the library puts into the next request at once
+            except ValueError as error:  # of a redirect the library makes the next request at once, with its cookie
                 self.cookies.clear()
-                raise Unreadable("the server sends a cookie that cannot be sent back") from None
+                what = "sends a cookie that cannot be sent back" if isinstance(error, UnicodeError) else "redirects to no address"
+                raise Unreadable(f"the server {what}") from None
             try:
                 if not response.has_redirect_location:
                     return _in_memory(response, await self._content(response))
