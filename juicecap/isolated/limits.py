@@ -24,14 +24,14 @@ def settle_signals() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-def own_memory() -> int:
-    """Bytes of private memory that this process has now; 0 where the system does not say."""
+def own_memory(untold: int = 0) -> int:
+    """Bytes of private memory that this process has now, or `untold` where the system does not say."""
     try:
         status = Path("/proc/self/status").read_text()
     except OSError:
-        return 0
+        return untold
     found = re.search(r"^VmData:\s+(\d+) kB$", status, re.MULTILINE)
-    return int(found[1]) * 1024 if found else 0
+    return int(found[1]) * 1024 if found else untold
 
 
 def limit_memory(most: int) -> None:

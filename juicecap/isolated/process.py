@@ -8,7 +8,6 @@ and seconds on the clock, kept here, for a call that sleeps. Only JSON travels: 
 from __future__ import annotations
 
 import json
-import os
 import select
 import signal
 import socket
@@ -24,16 +23,13 @@ from typing import IO, Any, Literal, Self, cast
 from juicecap import errors
 from juicecap.errors import BugError, EnvironmentFailure, JuicecapError
 from juicecap.isolated.limits import environment, signal_name
-from juicecap.isolated.messages import READY, line_of
+from juicecap.isolated.messages import READY, last_words, line_of
 
 START_SECONDS = 120.0
 """Time to import the libraries, from a slow network disk of a busy machine."""
 
 LONGEST_REPLY = 1 << 28
 """Bytes."""
-
-_TAIL = 2000
-"""Bytes of a child's last words that are read."""
 
 
 class Stopped(Exception):
@@ -182,12 +178,7 @@ class _Child:
         if status == -signal.SIGPROF:
             return Stopped("time", "it takes too much of the processor")
         how = f"signal {signal_name(-status)}" if status < 0 else f"exit status {status}"
-        return Stopped("crash", ": ".join(filter(None, [f"its process crashed ({how})", self._last_words()])))
-
-    def _last_words(self) -> str:
-        size = os.fstat(self._output.fileno()).st_size
-        lines = os.pread(self._output.fileno(), _TAIL, max(0, size - _TAIL)).decode(errors="replace").split("\n")
-        return next((line.strip() for line in reversed(lines) if line.strip()), "")
+        return Stopped("crash", ": ".join(filter(None, [f"its process crashed ({how})", last_words(self._output.fileno())])))
 
 
 def _ended(process: subprocess.Popen[bytes], channel: socket.socket, output: IO[bytes]) -> None:

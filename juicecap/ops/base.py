@@ -87,8 +87,8 @@ class Op(ColumnsAndTokens, Applied, ABC):
 
     def settings(self) -> dict[str, Any]:
         """The settings by name that can change the output, as plain data."""
-        names = [each.name for each in fields(self) if not is_run_only(each)]
-        return {name: getattr(self, name) for name in names if name not in unset_later(self)}
+        unset = unset_later(self)
+        return {each.name: getattr(self, each.name) for each in fields(self) if not is_run_only(each) and each.name not in unset}
 
     def fingerprint(self) -> str:
         """A hash of the op's name, version and settings."""

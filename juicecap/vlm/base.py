@@ -284,7 +284,8 @@ and steps of before it stay good."""
 
 def hashed(settings: Any) -> dict[str, Any]:
     """The fields of a dataclass that have a part in a hash, as plain data."""
-    return {name: value for name, value in asdict(settings).items() if name not in unset_later(settings)}
+    unset = unset_later(settings)
+    return {name: value for name, value in asdict(settings).items() if name not in unset}
 
 
 def unset_later(settings: Any) -> set[str]:

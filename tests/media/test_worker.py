@@ -21,12 +21,14 @@ from make_clips import number_in, write_clip
 from PIL import Image
 
 from juicecap.errors import EnvironmentFailure
+from juicecap.isolated.limits import own_memory
+from juicecap.isolated.messages import line_of
 from juicecap.media.rules import DEFAULT_RULES
 from juicecap.media.sampling import FrameSampling
 from juicecap.media.sizes import FrameSizes
 from juicecap.media.workers import shared_frames
 from juicecap.media.workers.shared_frames import SharedFrames, mapped
-from juicecap.media.workers.worker import _failure, _own_memory, _wants_memory, answer, line_of
+from juicecap.media.workers.worker import _UNTOLD, _failure, _wants_memory, answer
 
 Worker = tuple[subprocess.Popen[bytes], socket.socket]
 
@@ -157,10 +159,10 @@ def test_a_failure_of_the_environment_stays_one() -> None:
 
 
 def test_without_proc_the_memory_of_a_job_is_not_taken_for_what_the_process_has(monkeypatch: pytest.MonkeyPatch) -> None:
-    here = _own_memory()
+    here = own_memory(_UNTOLD)
     monkeypatch.setattr(Path, "read_text", lambda *_: (_ for _ in ()).throw(FileNotFoundError()))
     assert here > 2**20
-    assert _own_memory() == 2**30
+    assert own_memory(_UNTOLD) == 2**30
 
 
 def test_where_no_file_may_grow_it_is_not_the_files_fault(tmp_path: Path) -> None:

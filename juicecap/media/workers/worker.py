@@ -17,9 +17,6 @@ import errno
 import json
 import os
 import queue
-import re
-import resource
-import signal
 import socket
 import sys
 import threading
@@ -27,12 +24,13 @@ import traceback
 from collections.abc import Callable
 from contextlib import closing, suppress
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import av.subtitles.stream  # noqa: F401  (PyAV imports it with the first file, when memory is limited already)
 
 from juicecap.errors import EnvironmentFailure, MediaError, causes
+from juicecap.isolated.limits import limit_cpu, limit_memory, own_memory, settle_signals
+from juicecap.isolated.messages import READY, line_of
 from juicecap.media.load import load_frames
 from juicecap.media.rules import MediaLimits
 from juicecap.media.sampling import FrameSampling
@@ -46,9 +44,6 @@ Message = dict[str, Any]
 NICENESS = 10
 """The engine goes before: what feeds it must not take its core. The frames that it needs next have long been decoded."""
 
-READY: Message = {"ready": True}
-"""What a worker says first."""
-
 _UNTOLD = 2**30
 """Bytes that this process is taken to have before its first job where the system does not tell: more than it ever has, so that no
 medium is refused for that."""
@@ -61,14 +56,13 @@ _NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC)
 
 def main(fd: int) -> None:
     """Serve until the socket `fd` ends."""
-    _settle_signals()
+    settle_signals()
     os.nice(NICENESS)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     channel = socket.socket(fileno=fd)
     channel.sendall(line_of(READY))
     jobs: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(channel, jobs), daemon=True).start()
-    own = _own_memory()
+    own = own_memory(_UNTOLD)
     while True:
         job = json.loads(jobs.get())
         try:
@@ -77,16 +71,12 @@ def main(fd: int) -> None:
             _send(channel, line_of(_no_room_now(display_path(job["path"]), error)), [])
             continue
         with closing(frames):
-            _limit_memory(own + job["memory"])
-            signal.setitimer(signal.ITIMER_PROF, _timer(job["cpu_seconds"]))
+            with suppress(OSError, ValueError):  # a system that cannot do that sets no limit, and no medium is refused for it
+                limit_memory(own + job["memory"])  # shared memory, in which the frames travel, does not count
+            limit_cpu(_timer(job["cpu_seconds"]))
             reply = answer(job, frames)
-            signal.setitimer(signal.ITIMER_PROF, 0)
+            limit_cpu(0)
             _send(channel, line_of(reply), [frames.fd] if "picture" in reply else [])
-
-
-def line_of(message: Message) -> bytes:
-    """A message as it travels. It is ASCII, so that any path survives, also one that is no proper Unicode."""
-    return json.dumps(message).encode("ascii") + b"\n"
 
 
 def answer(job: Message, frames: SharedFrames) -> Message:
@@ -138,33 +128,6 @@ def _wants_memory(error: BaseException) -> bool:
         isinstance(each, MemoryError) or (isinstance(each, RuntimeError) and "can't start new thread" in str(each))
         for each in causes(error)
     )
-
-
-def _own_memory() -> int:
-    """Bytes of private memory that this process has before its first job, or `_UNTOLD`."""
-    try:
-        status = Path("/proc/self/status").read_text()
-    except OSError:
-        return _UNTOLD
-    found = re.search(r"^VmData:\s+(\d+) kB$", status, re.MULTILINE)
-    return int(found[1]) * 1024 if found else _UNTOLD
-
-
-def _limit_memory(most: int) -> None:
-    """Private memory, which is what decoders take. Shared memory, in which the frames travel, is not counted.
-
-    Where the system cannot do that there is no limit, and no medium is refused for it.
-    """
-    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    with suppress(OSError, ValueError):
-        resource.setrlimit(resource.RLIMIT_DATA, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
-
-
-def _settle_signals() -> None:
-    """Ctrl-C is for the pool's process. The CPU limit must kill, also where the pool's process ignores or blocks its signal."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGPROF, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGPROF])
 
 
 def _listen(channel: socket.socket, jobs: queue.SimpleQueue[bytes], end: Callable[[int], object] = os._exit) -> None:

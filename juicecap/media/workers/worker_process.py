@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -13,14 +12,12 @@ from contextlib import suppress
 from typing import Any
 
 from juicecap.errors import EnvironmentFailure
+from juicecap.isolated.limits import environment, signal_name
+from juicecap.isolated.messages import READY, last_words, line_of
 from juicecap.media.workers.shared_frames import nameless_file
-from juicecap.media.workers.worker import READY, line_of
 
 START_SECONDS = 120.0
 """What a worker may take to import its libraries, from a slow network disk of a busy machine."""
-
-_TAIL = 2000
-"""Bytes of a worker's last words that are read."""
 
 _CLOSE_ON_EXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
 
@@ -29,7 +26,7 @@ class WorkerEnded(Exception):
     """A worker ended in the middle of a job, with `status` as `Popen.returncode`; None if that is not known."""
 
     def __init__(self, status: int | None, last_words: str) -> None:
-        what = f"signal {_signal_name(-status)}" if status is not None and status < 0 else f"exit status {status}"
+        what = f"signal {signal_name(-status)}" if status is not None and status < 0 else f"exit status {status}"
         super().__init__(f"{what}: {last_words}" if last_words else what)
         self.status = status
 
@@ -56,7 +53,7 @@ class WorkerProcess:
                 stdout=self._output,
                 stderr=self._output,
                 pass_fds=[theirs.fileno()],
-                env=_environment(),
+                env=environment(),
                 process_group=0,  # Ctrl-C in the terminal is not meant for it
             )
         except OSError as error:
@@ -137,24 +134,9 @@ class WorkerProcess:
             if self.gone():
                 break
             await asyncio.sleep(0.002)
-        return WorkerEnded(self._process.returncode, self._last_words())
-
-    def _last_words(self) -> str:
-        size = os.fstat(self._output).st_size
-        lines = os.pread(self._output, _TAIL, max(0, size - _TAIL)).decode(errors="replace").split("\n")
-        return next((line.strip() for line in reversed(lines) if line.strip()), "")
+        return WorkerEnded(self._process.returncode, last_words(self._output))
 
     def _close(self) -> None:
         self._channel.close()
         for fd in (*self._fds, self._output):
             os.close(fd)
-
-
-def _signal_name(number: int) -> str:
-    return next((each.name for each in signal.Signals if each == number), str(number))
-
-
-def _environment() -> dict[str, str]:
-    """This process's own, and the places where it finds its modules, in the same order."""
-    places = os.pathsep.join(place for place in sys.path if isinstance(place, str))
-    return os.environ | {"PYTHONPATH": places, "OMP_NUM_THREADS": "1"}
