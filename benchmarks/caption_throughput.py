@@ -173,13 +173,13 @@ class Engine:
         from juicecap.vlm.pipeline import core
 
         self._core = core._core()
-        self._backend = self._core.resources.engines._opened[op.question([], 1).model].result()
+        self._engine = self._core.resources.engines._opened[op.question([], 1).model].result()
         self.timeline, self.recording = Timeline(), True
         self._batches: list[list[Any]] = []
-        self._generate = self._backend.generate
-        self._backend.generate = self._recorded
+        self._generate = self._engine.generate
+        self._engine.generate = self._recorded
         if op.backend == "hf":  # what the model does, without the processor before it
-            self._backend._generate = self.timeline.watching(self._backend._generate)
+            self._engine._generate = self.timeline.watching(self._engine._generate)
         else:
             self._generate = self.timeline.watching_async(self._generate)
 
@@ -193,7 +193,7 @@ class Engine:
         on_loop(self._core, self._replay())
 
     async def _replay(self) -> None:
-        room = asyncio.Semaphore(self._backend.capabilities().max_concurrent_calls)
+        room = asyncio.Semaphore(self._engine.max_concurrent_calls)
 
         async def one(batch: list[Any]) -> None:
             async with room:
@@ -209,7 +209,7 @@ def _decode(op, paths: list[str]) -> None:
 
     running = core._core()
     request = op.question([], 1)
-    sizes = running.resources.engines._opened[request.model].result().capabilities().sizes
+    sizes = running.resources.engines._described[request.model].result().backend.capabilities.sizes
     pool = running.resources.pool(op.limits())
 
     async def all_of_them() -> None:

@@ -161,7 +161,7 @@ class Observed(Subject):
     def run(arguments: list[str]) -> None:
         """`juicecap` with `arguments`; what reaches the model is appended to `observed.jsonl`, in one write per line."""
         from juicecap.cli import entry
-        from juicecap.vlm.backends.hf.backend import HFBackend
+        from juicecap.vlm.backends.hf.backend import HFEngine
         from juicecap.vlm.pipeline.lookup.keys import RequestKeys
 
         notes = os.open("observed.jsonl", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
@@ -169,7 +169,7 @@ class Observed(Subject):
         def note(*what: Any) -> None:
             os.write(notes, json.dumps(what).encode() + b"\n")
 
-        key, generate = RequestKeys.key, HFBackend.generate
+        key, generate = RequestKeys.key, HFEngine.generate
 
         def noted_key(self, *rest):
             keyed = key(self, *rest)
@@ -181,7 +181,7 @@ class Observed(Subject):
                 note("ask", each.seed, list(range(each.first, each.request.candidates)))
             return await generate(self, batch)
 
-        RequestKeys.key, HFBackend.generate = noted_key, noted_generate
+        RequestKeys.key, HFEngine.generate = noted_key, noted_generate
         sys.argv = ["juicecap", *arguments]
         entry()
 

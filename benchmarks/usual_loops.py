@@ -63,13 +63,13 @@ def _vllm(op: VideoCaptioningFromVLMMapper) -> Iterator[Loop]:
     from vllm import LLM, SamplingParams
 
     from juicecap.vlm.backends.transformers_common.processor import frame_sizes, load_processor
-    from juicecap.vlm.backends.vllm.engine_config import make_plan
+    from juicecap.vlm.backends.vllm.engine_config import make_config
     from juicecap.vlm.backends.vllm.inputs import prompt_of
 
     settings = op.question([], 1).model
     processor = load_processor(settings)
     sizes, sampling = frame_sizes(processor), op.token_sampling(op.caption_num)
-    llm = LLM(**{**make_plan(settings).arguments, "model": model_source(DEMO_MODEL)})
+    llm = LLM(**{**make_config(settings).arguments, "model": model_source(DEMO_MODEL)})
     params = SamplingParams(**_drawing(sampling), max_tokens=sampling.max_tokens)
 
     def run(paths: Sequence[str]) -> None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from loguru import logger
-from scripted import Clips, Script, backend_of
+from scripted import Clips, Script, describe_of
 
 from juicecap import notice
 from juicecap.data.source.tables import foreign
@@ -187,7 +187,9 @@ def script(monkeypatch: pytest.MonkeyPatch) -> Script:
     known = Script(model=f"scripted-{next(_numbers)}")
 
     module = ModuleType("scripted_backend")
-    module.Backend = backend_of(known)
+    module.describe = describe_of(known)
     monkeypatch.setitem(sys.modules, "scripted_backend", module)
-    monkeypatch.setitem(catalog.BACKENDS, "hf", replace(catalog.BACKENDS["hf"], backend="scripted_backend:Backend", libraries=()))
+    monkeypatch.setitem(
+        catalog.BACKENDS, "hf", replace(catalog.BACKENDS["hf"], describe="scripted_backend:describe", libraries=())
+    )
     return known

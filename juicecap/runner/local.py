@@ -161,7 +161,7 @@ def _run_steps(
                 folder,
                 reporter,
                 watch,
-                begin=partial(_identify_engines, recipe.steps[number - 1 :], journal),
+                begin=partial(_describe_engines, recipe.steps[number - 1 :], journal),
                 journal=journal,
                 use_cache=recipe.use_cache and not fresh,
                 retry_rejected=retry_rejected,
@@ -180,10 +180,10 @@ def _run_steps(
     return finished
 
 
-def _identify_engines(steps: Sequence[Step], journal: Journal | None) -> None:
+def _describe_engines(steps: Sequence[Step], journal: Journal | None) -> None:
     """What is wrong with any engine is told before the first sample is touched; steps that are done need none."""
     for step in steps:
-        step.op.identify_engines(journal)
+        step.op.describe_engines(journal)
 
 
 def _keep_readable(stage: StepInput, step_file: Path, format_: str, owner: str) -> None:

@@ -14,7 +14,7 @@ To be read in this order:
         batching            which requests go into one call
         lookup/             what is known already: digests, keys, journal, questions that are being asked
         dispatcher          what is not: preparing, the engine, and writing it down
-      engines               identified and opened at first need
+      engines               described and opened at first need
       resources/            what all of them share: decoded media, memory for frames, figures
     backends/               the engines: hf, vllm, openai; catalog has their names
     models/                 what a model's files say, read without a library of models; for `check` and `plan` too

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal, Protocol
 
@@ -222,59 +223,65 @@ class Limits:
 
 @dataclass(frozen=True, kw_only=True)
 class Capabilities:
-    """What an engine wants and can do."""
+    """What an engine wants and can do, as far as it is known before the engine is open."""
 
     sizes: FrameSizes
     """To what size pictures are scaled while they are decoded."""
     batch_size: int = 1
     """Requests in one `generate` call where nobody says otherwise. Batches are cut in the order of the requests."""
-    max_concurrent_calls: int = 1
-    """`generate` calls that keep the engine busy when they are under way at once; known when it is open."""
     takes_files: bool = False
     """Whether videos go to the engine as files: they are probed and not decoded."""
     context: ContextLength | None = None
-    """How many tokens fit, where that is known before the engine is open."""
+    """How many tokens fit, where that is known."""
 
 
-class Backend(Protocol):
-    """An engine that answers requests. All methods run on the core's event loop; one instance serves one `ModelSettings`.
+class Engine(Protocol):
+    """An open engine, which answers requests."""
 
-    `identify` comes first and tells enough to look answers up; `open` is called only if something is to be asked.
-    """
-
-    async def identify(self, transport_choice: str = "") -> str:
-        """Find out what the engine is, without starting it: afterwards `identity` and `capabilities` can say it.
-
-        Where there is a choice that changes answers (how a server takes videos), what it came to is returned, and is given as
-        `transport_choice` by those who have answers of before: then nothing is asked of a server, which may not be needed.
-
-        Raises:
-            ModelError: the settings can never work.
-            EnvironmentFailure: that cannot be found out.
-        """
-
-    async def open(self) -> None:
-        """Load the engine; identify it if nobody has.
-
-        Raises:
-            EnvironmentFailure: the engine cannot start.
-            ModelError: the settings can never work (no such model, not a vision-language model).
-        """
-
-    def identity(self) -> str:
-        """What this engine is, as far as it can change answers: backend, model and revision, dtype, template, parameters."""
-
-    def capabilities(self) -> Capabilities:
-        """What the engine wants and can do; the same as long as it is open."""
+    @property
+    def max_concurrent_calls(self) -> int:
+        """`generate` calls that keep the engine busy when they are under way at once."""
 
     async def generate(self, batch: Sequence[Prepared]) -> list[Outcome]:
         """Answer each request, in order, from its candidate `first` on.
 
         A request that fails has an outcome too; only a dead engine raises.
+
+        Raises:
+            EnvironmentFailure: the engine is gone.
+            ModelError: it turns out that it can never answer.
         """
 
-    async def close(self) -> None:
-        """Let go of the engine."""
+
+@dataclass(frozen=True, kw_only=True)
+class Backend:
+    """A backend with a model, described and not yet open: enough to look answers up."""
+
+    identity: str
+    """What the engine is, as far as it can change answers: backend, model and revision, dtype, template, parameters."""
+    capabilities: Capabilities
+    open: Callable[[], AbstractAsyncContextManager[Engine]]
+    """Load the engine, which is closed on leaving. Called once, and only if there is something to ask.
+
+    Raises `EnvironmentFailure` if the engine cannot start, and `ModelError` if the settings can never work.
+    """
+    transport_choice: str = ""
+    """What a choice that changes answers came to (how a server takes videos), where there is one."""
+
+
+class Describe(Protocol):
+    """How a backend describes itself (`BackendSpec.describe`); it and the engine run on the core's event loop."""
+
+    def __call__(self, settings: ModelSettings, transport_choice: str = "") -> AbstractAsyncContextManager[Backend]:
+        """Find out what the engine is, without starting it; what was held for that is released on leaving.
+
+        `transport_choice` is given by a caller that has answers of before: the choice that they were given with. Then nothing is
+        asked of a server, which may not be needed.
+
+        Raises:
+            ModelError: the settings can never work (no such model, not a vision-language model).
+            EnvironmentFailure: that cannot be found out.
+        """
 
 
 LATER: Mapping[str, bool] = {"later": True}

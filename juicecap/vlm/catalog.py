@@ -23,8 +23,8 @@ GROUP = "juicecap.backends"
 class BackendSpec:
     """A backend, as far as it can be known without opening a library."""
 
-    backend: str
-    """Where the class is that answers (`vlm.base.Backend`), as `package.module:Class`."""
+    describe: str
+    """Where the function is that describes and opens it (`vlm.base.Describe`), as `package.module:function`."""
     libraries: tuple[str, ...] = ()
     """What must be installed."""
     extra: str = ""
@@ -73,7 +73,7 @@ def _not_openai(parameter: str) -> str:
 
 BACKENDS: dict[str, BackendSpec] = {
     "hf": BackendSpec(
-        backend="juicecap.vlm.backends.hf.backend:HFBackend",
+        describe="juicecap.vlm.backends.hf.backend:describe",
         libraries=("torch", "torchvision", "transformers", "accelerate"),
         extra="hf",
         # Parameters of `from_pretrained`; a test compares with transformers.
@@ -99,7 +99,7 @@ BACKENDS: dict[str, BackendSpec] = {
         requests_at_once=32,
     ),
     "openai": BackendSpec(
-        backend="juicecap.vlm.backends.openai.backend:OpenAIBackend",
+        describe="juicecap.vlm.backends.openai.backend:describe",
         libraries=("openai",),
         extra="openai",
         is_remote=True,
@@ -109,7 +109,7 @@ BACKENDS: dict[str, BackendSpec] = {
         largest_temperature=2,
     ),
     "vllm": BackendSpec(
-        backend="juicecap.vlm.backends.vllm.backend:VLLMBackend",
+        describe="juicecap.vlm.backends.vllm.backend:describe",
         libraries=("vllm", "torch", "torchvision", "transformers"),
         extra="vllm",
         # Engine arguments that recipes use or that hf has too; a test compares with vLLM, which is asked for the others.

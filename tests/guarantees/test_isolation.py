@@ -49,13 +49,13 @@ FAULTS: Sequence[Any] = [
 @pytest.fixture(scope="module")
 def frail(patched: pytest.MonkeyPatch) -> dict[str, bool]:
     """The real model, of which the processor or `generate` fails on prompts with a poisonous word, if they are told to."""
-    from juicecap.vlm.backends.hf.backend import HFBackend
+    from juicecap.vlm.backends.hf.backend import HFEngine
 
     fails = {"processor": False, "generate": False}
-    real_open = HFBackend.open
+    real = HFEngine.__init__
 
-    async def opened(self: Any) -> None:
-        await real_open(self)
+    def opened(self: Any, *arguments: Any) -> None:
+        real(self, *arguments)
         processor, generate = self._loaded.processor, self._loaded.model.generate
 
         class Frail:
@@ -76,7 +76,7 @@ def frail(patched: pytest.MonkeyPatch) -> dict[str, bool]:
         self._loaded.model.generate = frail_generate
         self._loaded = replace(self._loaded, processor=Frail())
 
-    patched.setattr(HFBackend, "open", opened)
+    patched.setattr(HFEngine, "__init__", opened)
     return fails
 
 

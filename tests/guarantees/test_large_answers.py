@@ -24,11 +24,9 @@ os.environ[key_name] = key
 async def all_of_them():
     where = {"api_base": server, "api_key_env": key_name, "params": '{"transport": "images"}'}
     settings = ModelSettings(backend="openai", model="served-model", **where)
-    backend = OpenAIBackend(settings, patience=replace(QUICK, max_attempts=1))
-    await backend.open()
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    outcomes = await backend.generate([prepared(f"hostile {number}") for number in range(7)] + [prepared("fine")])
-    await backend.close()
+    async with describe(settings, policy=replace(QUICK, max_attempts=1)) as backend, backend.open() as engine:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        outcomes = await engine.generate([prepared(f"hostile {number}") for number in range(7)] + [prepared("fine")])
     told = [outcome.failure.message if outcome.failure else outcome.answers[0].text for outcome in outcomes]
     print(json.dumps([told, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024]))
 

@@ -148,7 +148,7 @@ class TestNothingIsSpent:
         assert job.marks() == 0
 
     def test_a_library_that_is_not_installed(self, job, monkeypatch):
-        entry = catalog.BackendSpec(backend="no_such_library.backend:Backend", libraries=("no_such_library",), extra="vllm")
+        entry = catalog.BackendSpec(describe="no_such_library.backend:describe", libraries=("no_such_library",), extra="vllm")
         monkeypatch.setitem(catalog.BACKENDS, "vllm", entry)
         error = job.complaint({"enable_vllm": True, "hf_model": "juicecap-demo-vlm"})
         assert str(error) == 'no_such_library is not installed. Install it with: pip install "juicecap[vllm]"'

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from juicecap.media.sizes import FrameSizes, PixelBudget
-from juicecap.vlm.base import Answer, Capabilities, Failure, ModelSettings, Outcome, Prepared
+from juicecap.vlm.base import Answer, Backend, Capabilities, Describe, Engine, Failure, ModelSettings, Outcome, Prepared
 
 SIXTEEN = PixelBudget(factor=16, shortest=256, longest=256)
 """Frames of 16x16 pixels, if they are square."""
@@ -44,8 +46,9 @@ class Script:
 
     answers: dict[str, Sequence[str] | Failure | BaseException] = field(default_factory=dict)
     trouble: BaseException | None = None
-    transport_choice: str = ""
-    identified: list[ModelSettings] = field(default_factory=list)
+    choose: Callable[[str], str] = lambda before: ""
+    """The choice that a backend comes to, which may depend on the one of before."""
+    described: list[ModelSettings] = field(default_factory=list)
     opened: list[ModelSettings] = field(default_factory=list)
     closed: list[ModelSettings] = field(default_factory=list)
     batches: list[list[Prepared]] = field(default_factory=list)
@@ -71,31 +74,31 @@ class Script:
         return Outcome(answers=answers[prepared.first :], seed=prepared.seed, prompt_tokens=5, revision="scripted")
 
 
-def backend_of(known: Script) -> type:
-    """The class of a backend that does what the script says."""
+def describe_of(known: Script) -> Describe:
+    """How a backend describes itself that does what the script says."""
 
-    class Backend:
-        def __init__(self, settings: ModelSettings) -> None:
-            self.settings = settings
+    @asynccontextmanager
+    async def describe(settings: ModelSettings, transport_choice: str = "") -> AsyncIterator[Backend]:
+        known.described.append(settings)
+        sizes = FrameSizes(video=SIXTEEN, image=SIXTEEN)
+        yield Backend(
+            identity=settings.model.partition("-")[0],
+            capabilities=Capabilities(sizes=sizes, batch_size=known.together, takes_files=known.takes_files),
+            open=partial(opened, settings),
+            transport_choice=known.choose(transport_choice),
+        )
 
-        async def identify(self, transport_choice: str = "") -> str:
-            known.identified.append(self.settings)
-            return known.transport_choice
+    @asynccontextmanager
+    async def opened(settings: ModelSettings) -> AsyncIterator[Engine]:
+        trouble, known.trouble = known.trouble, None
+        if trouble:
+            raise trouble
+        known.opened.append(settings)
+        yield ScriptedEngine()
+        known.closed.append(settings)
 
-        async def open(self) -> None:
-            trouble, known.trouble = known.trouble, None
-            if trouble:
-                raise trouble
-            known.opened.append(self.settings)
-
-        def identity(self) -> str:
-            return self.settings.model.partition("-")[0]
-
-        def capabilities(self) -> Capabilities:
-            sizes = FrameSizes(video=SIXTEEN, image=SIXTEEN)
-            return Capabilities(
-                sizes=sizes, batch_size=known.together, max_concurrent_calls=known.calls, takes_files=known.takes_files
-            )
+    class ScriptedEngine:
+        max_concurrent_calls = known.calls
 
         async def generate(self, batch: Sequence[Prepared]) -> list[Outcome]:
             known.batches.append(list(batch))
@@ -108,7 +111,4 @@ def backend_of(known: Script) -> type:
             finally:
                 known.under_way -= 1
 
-        async def close(self) -> None:
-            known.closed.append(self.settings)
-
-    return Backend
+    return describe

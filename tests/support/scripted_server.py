@@ -8,7 +8,8 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -16,10 +17,10 @@ from typing import Any
 import numpy as np
 
 from juicecap.media.picture import MediaFrames
-from juicecap.vlm.backends.openai.backend import OpenAIBackend
+from juicecap.vlm.backends.openai.backend import OpenAIEngine, describe
 from juicecap.vlm.backends.openai.http.breaker import Breaker
 from juicecap.vlm.backends.openai.http.retry import RetryPolicy
-from juicecap.vlm.base import Message, ModelSettings, Outcome, Part, Prepared, Request, Sampling, canonical_json
+from juicecap.vlm.base import Backend, Message, ModelSettings, Outcome, Part, Prepared, Request, Sampling, canonical_json
 
 KEY = "sk-very-secret-0123456789"
 KEY_NAME = "SCRIPTED_KEY"
@@ -199,25 +200,28 @@ class ScriptedServer:
             backend="openai", model=model, params=canonical_json(params), api_base=self.base, api_key_env=KEY_NAME
         )
 
-    def backend(self, *, patience: RetryPolicy = QUICK, breaker: Breaker | None = None, **params) -> OpenAIBackend:
-        """A backend that asks this server; not open yet."""
-        settings = self.settings(**params)
-        patience = replace(patience, max_attempts=params.get("max_attempts", patience.max_attempts))
-        return OpenAIBackend(settings, patience=patience, breaker=breaker)
+    def described(
+        self, *, policy: RetryPolicy = QUICK, breaker: Breaker | None = None, **params
+    ) -> AbstractAsyncContextManager[Backend]:
+        """A backend that asks this server, and waits no longer than a moment between attempts."""
+        policy = replace(policy, max_attempts=params.get("max_attempts", policy.max_attempts))
+        return describe(self.settings(**params), policy=policy, breaker=breaker)
+
+    @contextlib.asynccontextmanager
+    async def engine(self, **how) -> AsyncIterator[OpenAIEngine]:
+        """The same, open."""
+        async with self.described(**how) as backend, backend.open() as engine:
+            yield engine
 
     def answers(self, script: Any, *requests: Prepared, at_once: bool = True, **how) -> list[Outcome]:
         """Open a backend, then follow the script; what the requests became. `seen` has only what came after opening."""
 
         async def all_of_them() -> list[Outcome]:
-            backend = self.backend(**how)
-            await backend.open()
-            self.script, self.seen, self.most_at_once = script, [], 0
-            try:
+            async with self.engine(**how) as engine:
+                self.script, self.seen, self.most_at_once = script, [], 0
                 if at_once:
-                    return await backend.generate(requests)
-                return [(await backend.generate([request]))[0] for request in requests]
-            finally:
-                await backend.close()
+                    return await engine.generate(requests)
+                return [(await engine.generate([request]))[0] for request in requests]
 
         return asyncio.run(all_of_them())
 

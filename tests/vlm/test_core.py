@@ -169,21 +169,21 @@ def without(monkeypatch, missing: str) -> None:
 def test_a_missing_library_says_how_to_get_it(monkeypatch):
     without(monkeypatch, "transformers.models")
     with pytest.raises(MissingLibrary) as caught:
-        opening.make_backend(ModelSettings(model="m"))
+        opening.describer(ModelSettings(model="m"))
     assert str(caught.value) == 'transformers is not installed. Install it with: pip install "juicecap[hf]"'
 
 
 def test_a_missing_module_of_ones_own_is_no_missing_library(monkeypatch):
     without(monkeypatch, "juicecap.vlm.backends.hf.gone")
     with pytest.raises(ModuleNotFoundError):
-        opening.make_backend(ModelSettings(model="m"))
+        opening.describer(ModelSettings(model="m"))
 
 
 def test_backends_are_in_order_and_there():
     assert list(catalog.BACKENDS) == sorted(catalog.BACKENDS)
     for entry in catalog.BACKENDS.values():
-        module, _, attribute = entry.backend.partition(":")
-        assert f"class {attribute}:" in Path(importlib.util.find_spec(module).origin).read_text()
+        module, _, attribute = entry.describe.partition(":")
+        assert f"async def {attribute}(" in Path(importlib.util.find_spec(module).origin).read_text()
 
 
 class TestManyMedia:

@@ -451,13 +451,12 @@ class TestForecast:
 class TestPins:
     def test_a_choice_is_kept_as_long_as_there_are_answers(self, ask, request_for, clips, script, monkeypatch):
         given = []
-        entry = sys.modules["scripted_backend"].Backend
 
-        async def identify(self, transport_choice=""):
-            given.append(transport_choice)
-            return transport_choice or "frames"
+        def choose(before):
+            given.append(before)
+            return before or "frames"
 
-        monkeypatch.setattr(entry, "identify", identify)
+        script.choose = choose
         ask(request_for(clips.paths[0]))
         ask(request_for(clips.paths[0]))
         ask(request_for(clips.paths[0]), fresh=True)
@@ -499,27 +498,28 @@ from juicecap.media.sampling import FrameSampling
 from dataclasses import replace
 from juicecap.vlm import catalog
 from juicecap.vlm.pipeline import core
-from juicecap.vlm.base import Capabilities, Answer, Limits, Message, ModelSettings, Outcome, Part, Request
+from juicecap.vlm.base import Backend, Capabilities, Answer, Limits, Message, ModelSettings, Outcome, Part, Request
+from contextlib import asynccontextmanager, nullcontext
 from juicecap.vlm.journal import Journal
 import asyncio
 
-class Backend:
-    def __init__(self, settings): pass
-    async def identify(self, transport_choice=""): return ""
-    async def open(self): pass
-    def identity(self): return "killed"
-    def capabilities(self): return Capabilities(sizes=FrameSizes(), batch_size=4, max_concurrent_calls=1)
+@asynccontextmanager
+async def describe(settings, transport_choice=""):
+    capabilities = Capabilities(sizes=FrameSizes(), batch_size=4)
+    yield Backend(identity="killed", capabilities=capabilities, open=lambda: nullcontext(Killed()))
+
+class Killed:
+    max_concurrent_calls = 1
     async def generate(self, batch):
         await asyncio.sleep(float(sys.argv[4]))
         names = [each.request.messages[0].parts[-1].value for each in batch]
         print(" ".join(names), flush=True)
         return [Outcome(answers=(Answer(text=n, finish_reason="stop", tokens=1, seed=0),), revision="r") for n in names]
-    async def close(self): pass
 
 module = ModuleType("killed_backend")
-module.Backend = Backend
+module.describe = describe
 sys.modules["killed_backend"] = module
-catalog.BACKENDS["hf"] = replace(catalog.BACKENDS["hf"], backend="killed_backend:Backend", libraries=())
+catalog.BACKENDS["hf"] = replace(catalog.BACKENDS["hf"], describe="killed_backend:describe", libraries=())
 requests = [
     Request(model=ModelSettings(model="m"), messages=(Message("user", (Part("video", sys.argv[2]), Part("text", str(n)))),),
             frames=FrameSampling(num_frames=1))

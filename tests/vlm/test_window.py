@@ -288,9 +288,9 @@ def test_an_error_does_not_keep_frames_alive(script, plan):
 
 @pytest.mark.parametrize(("in_flight", "shape"), [(None, (16, 2)), (1, (1, 1)), (5, (5, 1)), (16, (16, 1)), (40, (16, 2))])
 def test_max_in_flight_holds_where_the_engine_takes_batches(in_flight, shape):
-    capabilities, limits = Capabilities(sizes=FrameSizes(), batch_size=16, max_concurrent_calls=2), Limits(in_flight=in_flight)
+    capabilities, limits = Capabilities(sizes=FrameSizes(), batch_size=16), Limits(in_flight=in_flight)
     size = batch_size(capabilities, limits)
-    assert (size, calls_at_once(capabilities, limits, size)) == shape
+    assert (size, calls_at_once(2, capabilities, limits, size)) == shape
 
 
 def test_windows_share_the_engines_turns(script, plan):

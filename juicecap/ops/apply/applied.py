@@ -15,7 +15,7 @@ from juicecap.data.source.tables.embedded import media_as_files
 from juicecap.data.writing.lines import write_lines
 from juicecap.errors import EnvironmentFailure, SampleError
 from juicecap.ops.apply.fate import Fate, Usage
-from juicecap.ops.apply.request_stream import Forecast, forecast, identify, stream_outcomes
+from juicecap.ops.apply.request_stream import Forecast, describe, forecast, stream_outcomes
 from juicecap.ops.apply.table import fates_of, kept, rejections, step_table
 from juicecap.sample import Batch, Sample, batch_of, samples_of, short_repr
 from juicecap.secrecy import hidden
@@ -31,14 +31,14 @@ if TYPE_CHECKING:
 class Applied:
     """What can be done with an op, whichever it is; the base of `Op`, which says what an op is."""
 
-    def identify_engines(self: Op, journal: Journal | None = None) -> None:
+    def describe_engines(self: Op, journal: Journal | None = None) -> None:
         """Find out what the op's engines are, without opening them. One that was asked for this `journal` need not be there.
 
         Raises:
             ModelError: one can never answer.
             EnvironmentFailure: one is not there.
         """
-        identify(self.engines(), self.max_tokens(), journal)
+        describe(self.engines(), self.max_tokens(), journal)
 
     def fates(self: Op, batch: Batch) -> list[Fate]:
         """Apply the op to a batch; one fate for each sample, in order."""
@@ -136,10 +136,10 @@ class Applied:
 
         Raises:
             SampleError: a sample failed and `rejected` is None; the message names it.
-            ModelError, EnvironmentFailure: as `identify_engines`, before any sample.
+            ModelError, EnvironmentFailure: as `describe_engines`, before any sample.
         """
         if len(dataset):
-            self.identify_engines()
+            self.describe_engines()
         watcher = self._raise_failure if rejected is None else None
         # A fingerprint of its own: the media behind the same rows may be others than last time.
         options: dict[str, Any] = {"load_from_cache_file": False, "new_fingerprint": secrets.token_hex(16)}

@@ -50,14 +50,14 @@ def forecast(samples: Iterable[Sample], plan: RequestPlanner, limits: Limits, jo
     return Forecast(replayed, asked, whole=True)
 
 
-def identify(models: Sequence[ModelSettings], max_tokens: int, journal: Journal | None = None) -> None:
+def describe(models: Sequence[ModelSettings], max_tokens: int, journal: Journal | None = None) -> None:
     """Find out what these engines are, before anything is spent on what they are to be asked. None is opened.
 
     Raises:
         ModelError: one can never answer, or holds no prompt beside `max_tokens`.
         EnvironmentFailure: one is not there.
     """
-    for capabilities in core.identify(models, journal):
+    for capabilities in core.describe(models, journal):
         if capabilities.context:
             capabilities.context.check_answer(max_tokens)
 

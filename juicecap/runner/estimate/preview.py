@@ -99,7 +99,7 @@ def run_preview(recipe: Recipe, number: int) -> Preview:
     preview.samples = {_name(sample, recipe): [] for sample in samples}
     with Journal(recipe.journal) as journal:
         for step in recipe.steps:
-            step.op.identify_engines(journal)
+            step.op.describe_engines(journal)
         for step in recipe.steps:
             began = time.monotonic()
             questions = _asked(step, samples, journal)

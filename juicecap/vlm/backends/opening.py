@@ -16,7 +16,7 @@ from types import ModuleType
 
 from juicecap.errors import EnvironmentFailure, MissingLibrary, causes, short_of_memory
 from juicecap.isolated.limits import environment, signal_name
-from juicecap.vlm.base import Backend, ModelSettings
+from juicecap.vlm.base import Describe, ModelSettings
 from juicecap.vlm.catalog import spec_of
 
 ENOUGH = 2**33
@@ -27,17 +27,17 @@ TRY_SECONDS = 600.0
 _HERE = str(Path(__file__).parents[2])
 
 
-def make_backend(settings: ModelSettings) -> Backend:
-    """Import the backend and give it its settings; nothing is loaded yet.
+def describer(settings: ModelSettings) -> Describe:
+    """Import the backend: the function that describes it. Nothing is loaded yet.
 
     Raises:
         MissingLibrary: the backend's libraries are not installed.
         EnvironmentFailure: they cannot be opened.
     """
     spec = spec_of(settings)
-    module, _, attribute = spec.backend.partition(":")
-    backend: Backend = getattr(opened(module, spec.libraries, spec.extra), attribute)(settings)
-    return backend
+    module, _, attribute = spec.describe.partition(":")
+    describe: Describe = getattr(opened(module, spec.libraries, spec.extra), attribute)
+    return describe
 
 
 def check_settings(settings: ModelSettings) -> None:

@@ -36,7 +36,7 @@ class Batcher:
         self._waiting: list[QueuedRequest] = []
         self._flushed = False
         self._urgent: object = None
-        self._size: int | None = None  # not known before the engine is identified
+        self._size: int | None = None  # not known before the engine is described
         self._next = 0
 
     def begin(self, size: int, *, grow: bool) -> None:
@@ -83,13 +83,13 @@ def batch_size(capabilities: Capabilities, limits: Limits) -> int:
     return min(size, limits.in_flight or size)
 
 
-def calls_at_once(capabilities: Capabilities, limits: Limits, size: int) -> int:
-    """Calls, of batches of this size, that may be under way at once."""
+def calls_at_once(most: int, capabilities: Capabilities, limits: Limits, size: int) -> int:
+    """Calls, of batches of this size, that may be under way at once at an engine that is busy with `most` of them."""
     if not limits.in_flight:
-        return capabilities.max_concurrent_calls
+        return most
     if size == 1 and capabilities.batch_size == 1:
         return limits.in_flight
-    return max(1, min(capabilities.max_concurrent_calls, limits.in_flight // size))
+    return max(1, min(most, limits.in_flight // size))
 
 
 def batches_ahead(size: int, calls: int) -> int:

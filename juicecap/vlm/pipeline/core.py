@@ -55,11 +55,11 @@ def ask(requests: Sequence[Request], limits: Limits = DEFAULT_LIMITS, journal: J
         return ticket.outcomes()
 
 
-def identify(models: Iterable[ModelSettings], journal: Journal | None = None) -> list[Capabilities]:
+def describe(models: Iterable[ModelSettings], journal: Journal | None = None) -> list[Capabilities]:
     """What these engines can do; none is opened. A server that was never asked for this `journal` is looked for.
 
     Raises:
-        JuicecapError: one cannot be identified.
+        JuicecapError: one cannot be described.
     """
     with _lock:
         core = _core()
@@ -72,7 +72,7 @@ def known_answers(requests: Sequence[Request], journal: Journal, limits: Limits 
     Media that the journal has not met are not read: it is taken to know nothing about them. No engine is opened.
 
     Raises:
-        JuicecapError: an engine cannot be identified.
+        JuicecapError: an engine cannot be described.
     """
     with _lock:
         core = _core()

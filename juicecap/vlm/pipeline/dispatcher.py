@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 
-from juicecap.vlm.base import Backend, ModelSettings, Outcome, Prepared
+from juicecap.vlm.base import Capabilities, Engine, ModelSettings, Outcome, Prepared
 from juicecap.vlm.journal.entries import entries_of, joined
 from juicecap.vlm.journal.store import Entry
 from juicecap.vlm.pipeline.batching import batches_ahead, calls_at_once
@@ -28,14 +28,16 @@ class Dispatcher:
     def __init__(
         self,
         settings: ModelSettings,
-        engine: Backend,
+        capabilities: Capabilities,
+        engine: Engine,
         size: int,
         single_flight: SingleFlight,
         resources: WindowResources,
         tasks: Tasks,
     ) -> None:
+        self._capabilities = capabilities
         self._engine, self._single_flight, self._resources, self._tasks = engine, single_flight, resources, tasks
-        calls = calls_at_once(engine.capabilities(), resources.limits, size)
+        calls = calls_at_once(engine.max_concurrent_calls, capabilities, resources.limits, size)
         self._turns = resources.common.engines.turns(settings, calls)
         self._memory = resources.common.memory(resources.limits)
         self._under_way = asyncio.Semaphore(calls + batches_ahead(size, calls))
@@ -50,8 +52,7 @@ class Dispatcher:
     async def _serve(self, batch: list[CacheMiss], share: Reservation) -> None:
         """From requests to outcomes."""
         with share, self._resources.shared.hold() as hold:
-            capabilities = self._engine.capabilities()
-            prepared = await all_of(prepare(wanted, capabilities, self._resources, hold) for wanted in batch)
+            prepared = await all_of(prepare(wanted, self._capabilities, self._resources, hold) for wanted in batch)
             ready: list[tuple[CacheMiss, Prepared]] = []
             for wanted, each in zip(batch, prepared, strict=True):
                 if isinstance(each, Prepared):

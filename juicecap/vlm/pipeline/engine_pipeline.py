@@ -59,5 +59,5 @@ class EnginePipeline:
                     engine = await engines.opened(self._settings)
                     if keys.choice:
                         resources.note([keys.choice])
-                    serving = Dispatcher(self._settings, engine, size, single_flight, resources, self._tasks)
+                    serving = Dispatcher(self._settings, keys.capabilities, engine, size, single_flight, resources, self._tasks)
                 await serving.enter(wanted)

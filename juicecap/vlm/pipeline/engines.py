@@ -1,96 +1,97 @@
-"""The engines of this process: identified and opened at first need, and shared by all who ask with equal settings."""
+"""The engines of this process: described and opened at first need, and shared by all callers with equal settings."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from juicecap.vlm.backends.opening import make_backend
-from juicecap.vlm.base import Backend, ModelSettings
+from juicecap.vlm.backends.opening import describer
+from juicecap.vlm.base import Backend, Engine, ModelSettings
 from juicecap.vlm.catalog import spec_of
 from juicecap.vlm.models.names import model_state
 
 
 @dataclass(frozen=True)
-class Identified:
-    """An engine that can be looked up, open or not. `transport_choice` is its choice (`Backend.identify`)."""
+class Described:
+    """An engine that can be looked up, open or not. `held` is what is released when it is closed."""
 
     backend: Backend
-    transport_choice: str
     model_state: str
     """A digest of a local model's files by name, size and time."""
+    held: AsyncExitStack
 
 
 class Engines:
     """Engines by their settings. All methods are called on the core's loop."""
 
     def __init__(self) -> None:
-        self._identified: dict[ModelSettings, asyncio.Task[Identified]] = {}
-        self._opened: dict[ModelSettings, asyncio.Task[Backend]] = {}
+        self._described: dict[ModelSettings, asyncio.Task[Described]] = {}
+        self._opened: dict[ModelSettings, asyncio.Task[Engine]] = {}
         self._turns: dict[tuple[ModelSettings, int], asyncio.Semaphore] = {}
 
-    async def identified(self, settings: ModelSettings, transport_choice: str = "") -> Identified:
-        """The engine with these settings as it can be looked up. `transport_choice` is for one that nobody has looked up yet.
+    async def described(self, settings: ModelSettings, transport_choice: str = "") -> Described:
+        """The engine with these settings as it can be looked up. `transport_choice` counts where it was not described before.
 
         Raises:
-            JuicecapError: it cannot be identified; the next caller tries again.
+            JuicecapError: it cannot be described; the next caller tries again.
         """
-        task = self._identified.get(settings)
+        task = self._described.get(settings)
         if task is None:
-            task = self._identified[settings] = asyncio.create_task(_identified(settings, transport_choice))
+            task = self._described[settings] = asyncio.create_task(_describe(settings, transport_choice))
             task.add_done_callback(partial(self._forget_failed, settings))
-        return await asyncio.shield(task)  # who gives up waiting must not stop it for others
+        return await asyncio.shield(task)  # a caller that gives up waiting must not stop it for others
 
-    async def opened(self, settings: ModelSettings) -> Backend:
+    async def opened(self, settings: ModelSettings) -> Engine:
         """The open engine with these settings.
 
         Raises:
             JuicecapError: it cannot be opened; the next caller tries again.
         """
-        backend = (await self.identified(settings)).backend
+        described = await self.described(settings)
         opening = self._opened.get(settings)
         if opening is None:
-            opening = self._opened[settings] = asyncio.create_task(_opened(backend))
+            opening = self._opened[settings] = asyncio.create_task(_open(described))
             opening.add_done_callback(partial(self._forget_failed, settings))
         return await asyncio.shield(opening)
 
     def turns(self, settings: ModelSettings, calls: int) -> asyncio.Semaphore:
-        """So many calls of the engine may be under way, of all windows together."""
+        """The semaphore for `calls` calls of the engine at once, of all windows together."""
         return self._turns.setdefault((settings, calls), asyncio.Semaphore(calls))
 
     async def close(self, but: Collection[ModelSettings] = ()) -> list[BaseException]:
-        """Close engines, opening ones included; what goes wrong with one does not keep the others."""
-        tasks = {settings: task for settings, task in self._opened.items() if settings not in but}
-        looked_at = {settings: task for settings, task in self._identified.items() if settings not in but}
+        """Close engines, those that are being opened included; an error of one does not keep the others open."""
+        describing = {settings: task for settings, task in self._described.items() if settings not in but}
+        opening = {settings: task for settings, task in self._opened.items() if settings not in but}
+        self._described = {settings: task for settings, task in self._described.items() if settings in but}
         self._opened = {settings: task for settings, task in self._opened.items() if settings in but}
-        self._identified = {settings: task for settings, task in self._identified.items() if settings in but}
         self._turns = {key: turns for key, turns in self._turns.items() if key[0] in but}
-        for task in (*tasks.values(), *looked_at.values()):
-            task.cancel()  # does nothing to what is there
-        unopened = [task for settings, task in looked_at.items() if settings not in tasks]
-        identified = await asyncio.gather(*unopened, return_exceptions=True)
-        opened = await asyncio.gather(*tasks.values(), return_exceptions=True)
-        opened += [each if isinstance(each, BaseException) else each.backend for each in identified]
-        closed = await asyncio.gather(
-            *(engine.close() for engine in opened if not isinstance(engine, BaseException)), return_exceptions=True
-        )
-        return [error for error in closed if error]
+        for task in (*opening.values(), *describing.values()):
+            task.cancel()  # does nothing to one that is done
+        await asyncio.gather(*opening.values(), return_exceptions=True)
+        described = await asyncio.gather(*describing.values(), return_exceptions=True)
+        released = (one.held.aclose() for one in described if isinstance(one, Described))
+        return [error for error in await asyncio.gather(*released, return_exceptions=True) if error]
 
     def _forget_failed(self, settings: ModelSettings, task: asyncio.Task[Any]) -> None:
-        if (task.cancelled() or task.exception()) and task in (self._identified.get(settings), self._opened.get(settings)):
-            self._identified.pop(settings, None)
+        if (task.cancelled() or task.exception()) and task in (self._described.get(settings), self._opened.get(settings)):
+            self._described.pop(settings, None)
             self._opened.pop(settings, None)
 
 
-async def _identified(settings: ModelSettings, transport_choice: str) -> Identified:
+async def _describe(settings: ModelSettings, transport_choice: str) -> Described:
     state = "" if spec_of(settings).is_remote else await asyncio.to_thread(model_state, settings.model)
-    backend = make_backend(settings)
-    return Identified(backend, await backend.identify(transport_choice), state)
+    held = AsyncExitStack()
+    backend = await held.enter_async_context(describer(settings)(settings, transport_choice))
+    return Described(backend, state, held)
 
 
-async def _opened(backend: Backend) -> Backend:
-    await backend.open()
-    return backend
+async def _open(described: Described) -> Engine:
+    try:
+        return await described.held.enter_async_context(described.backend.open())
+    except BaseException:
+        await described.held.aclose()
+        raise

@@ -117,7 +117,7 @@ def test_real_libraries_under_a_real_limit(limit, megabytes):
         from juicecap.vlm.base import ModelSettings
         resource.setrlimit(resource.{limit}, ({megabytes} << 20, {megabytes} << 20))
         try:
-            opening.make_backend(ModelSettings(model="m"))
+            opening.describer(ModelSettings(model="m"))
         except EnvironmentFailure as error:
             print(error)
     """

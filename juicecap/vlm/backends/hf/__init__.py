@@ -1,6 +1,6 @@
 """The backend that runs Hugging Face transformers in this process. The only room that imports torch and transformers.
 
-backend         the protocol: identify, open, generate, close
+backend         the model described, and the engine that answers
 load            the model
 groups          which requests of a batch go through it in one call
 inputs          a request as tensors, and several as one batch

@@ -9,9 +9,10 @@ that answers nothing any more ends the run (`health`).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import TypeVar
 
 import torch
@@ -24,7 +25,7 @@ from juicecap.vlm.backends.hf.inputs import encode
 from juicecap.vlm.backends.hf.load import LoadedModel, ModelInfo, inspect_model, load
 from juicecap.vlm.backends.transformers_common.processor import panics_as_errors
 from juicecap.vlm.backends.transformers_common.prompt import let_go
-from juicecap.vlm.base import Capabilities, ModelSettings, Outcome, Prepared
+from juicecap.vlm.base import Backend, Capabilities, ModelSettings, Outcome, Prepared
 from juicecap.vlm.outcomes import failed
 
 T = TypeVar("T")
@@ -33,29 +34,46 @@ BATCH = 32
 """Requests that are answered together, unless the recipe sets a batch size."""
 
 
-class HFBackend:
-    """See `vlm.base.Backend`."""
+@asynccontextmanager
+async def describe(settings: ModelSettings, transport_choice: str = "") -> AsyncIterator[Backend]:
+    """Load the processor, and look at the model's files (`vlm.base.Describe`)."""
+    del transport_choice
+    info = await asyncio.to_thread(inspect_model, settings)
+    capabilities = Capabilities(sizes=info.sizes, batch_size=BATCH, context=info.context)
+    try:
+        yield Backend(identity=info.identity, capabilities=capabilities, open=partial(_open, settings, info))
+    finally:
+        let_go(info.processor)
 
-    def __init__(self, settings: ModelSettings) -> None:
-        self._settings = settings
-        self._encoding = ThreadPoolExecutor(1, thread_name_prefix="juicecap-hf-inputs")
-        self._generating = ThreadPoolExecutor(1, thread_name_prefix="juicecap-hf-model")
-        self._known: ModelInfo | None = None
-        self._loaded: LoadedModel | None = None
-        self._health: Health | None = None
 
-    async def identify(self, transport_choice: str = "") -> str:
-        """Load the processor, and look at the model's files."""
-        del transport_choice
-        self._known = await _on(self._generating, inspect_model, self._settings)
-        return ""
+@asynccontextmanager
+async def _open(settings: ModelSettings, info: ModelInfo) -> AsyncIterator[HFEngine]:
+    """Load the model. Its memory is free again afterwards, whoever still holds the engine."""
+    with (
+        ThreadPoolExecutor(1, thread_name_prefix="juicecap-hf-inputs") as encoding,
+        ThreadPoolExecutor(1, thread_name_prefix="juicecap-hf-model") as generating,
+    ):
+        engine = await _on(generating, HFEngine, settings, info, encoding, generating)
+        try:
+            yield engine
+        finally:
+            encoding.shutdown()
+            generating.shutdown()
+            engine.release()
 
-    async def open(self) -> None:
-        """Load the model."""
-        if self._known is None:
-            await self.identify()
-        self._loaded = await _on(self._generating, load, self._settings, self._known)
-        self._health = await _on(self._encoding, Health, self._settings, self._loaded)
+
+class HFEngine:
+    """A model in this process (`vlm.base.Engine`)."""
+
+    max_concurrent_calls = 2
+    """While one generates, the next is made ready."""
+
+    def __init__(
+        self, settings: ModelSettings, info: ModelInfo, encoding: ThreadPoolExecutor, generating: ThreadPoolExecutor
+    ) -> None:
+        self._encoding, self._generating = encoding, generating
+        self._loaded: LoadedModel = load(settings, info)
+        self._health = Health(settings, self._loaded)
 
     async def generate(self, batch: Sequence[Prepared]) -> list[Outcome]:
         """Answer each request, in order.
@@ -67,43 +85,19 @@ class HFBackend:
         outcomes = {**refused, **await _on(self._generating, self._answered, members)}
         return [outcomes[place] for place in range(len(batch))]
 
-    async def close(self) -> None:
-        """Let go of the model's memory."""
-        self._encoding.shutdown()
-        self._generating.shutdown()
-        if self._known:
-            let_go(self._known.processor)
-        self._loaded = self._health = None
+    def release(self) -> None:
+        """Let go of the model's memory; nothing can be asked any more."""
+        del self._loaded, self._health
         _empty_cache()
-
-    def identity(self) -> str:
-        """Model, weights, dtype, template and parameters, as a digest."""
-        return self._identified.identity
-
-    def capabilities(self) -> Capabilities:
-        """Batches of `BATCH`; while one generates, the next is made ready."""
-        return Capabilities(
-            sizes=self._identified.sizes, batch_size=BATCH, max_concurrent_calls=2, context=self._identified.context
-        )
-
-    @property
-    def _identified(self) -> ModelInfo:
-        assert self._known is not None, "identify() comes first"
-        return self._known
-
-    @property
-    def _ready(self) -> LoadedModel:
-        assert self._loaded is not None, "open() comes first"
-        return self._loaded
 
     def _encoded(self, batch: Sequence[Prepared]) -> tuple[list[EncodedRequest], dict[int, Outcome]]:
         """The requests with their tensors; and by their places those that the processor or the model's limits refuse."""
         members, refused = [], {}
         for place, prepared in enumerate(batch):
             try:
-                member = EncodedRequest(place, prepared, encode(self._ready, prepared))
-                if self._ready.context:
-                    self._ready.context.check_length(member.tokens, prepared.request.sampling.max_tokens)
+                member = EncodedRequest(place, prepared, encode(self._loaded, prepared))
+                if self._loaded.context:
+                    self._loaded.context.check_length(member.tokens, prepared.request.sampling.max_tokens)
             except SampleError as error:
                 refused[place] = failed(prepared, error)
             else:
@@ -112,37 +106,36 @@ class HFBackend:
 
     def _answered(self, members: list[EncodedRequest]) -> dict[int, Outcome]:
         """Outcomes by the requests' places. The tensors of a group are let go of once it is answered."""
-        assert self._health is not None, "open() comes first"
         groups = grouped(members)
         outcomes: dict[int, Outcome] = {}
         members.clear()
         while groups:
             group = groups.pop(0)
-            outcomes |= zip([member.place for member in group], self._bisect(group, self._health), strict=True)
+            outcomes |= zip([member.place for member in group], self._bisect(group), strict=True)
         self._health.check(self._generate)
         return outcomes
 
-    def _bisect(self, members: list[EncodedRequest], health: Health) -> list[Outcome]:
+    def _bisect(self, members: list[EncodedRequest]) -> list[Outcome]:
         try:
             with panics_as_errors():
                 outcomes = self._generate(members)
         except Exception as error:  # noqa: BLE001  (a foreign model's door; torch.OutOfMemoryError among others)
             full = isinstance(error, torch.OutOfMemoryError) or short_of_memory(error)
             if not full:
-                health.failed(members, error)
+                self._health.failed(members, error)
             if len(members) == 1:
                 text = f"the model fails with {type(error).__name__}: {error}"
                 code = "OUT_OF_MEMORY" if full else "GENERATE_FAILED"
                 return [failed(members[0].prepared, SampleError(code, text, retryable=full))]  # others may have held the memory
         else:
-            health.answered(members)
+            self._health.answered(members)
             return outcomes
         _empty_cache()  # here the error and with it the call's tensors are gone
         middle = len(members) // 2
-        return self._bisect(members[:middle], health) + self._bisect(members[middle:], health)
+        return self._bisect(members[:middle]) + self._bisect(members[middle:])
 
     def _generate(self, members: list[EncodedRequest]) -> list[Outcome]:
-        outcomes: list[Outcome] = answer(self._ready, members)  # untyped behind torch's decorator
+        outcomes: list[Outcome] = answer(self._loaded, members)  # untyped behind torch's decorator
         return outcomes
 
 

@@ -9,22 +9,24 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
+from functools import partial
 from typing import cast, get_args
 
 from juicecap.errors import ModelError, SampleError
 from juicecap.media.sizes import FrameSizes
 from juicecap.vlm import outcomes
-from juicecap.vlm.backends.openai import error_mapping as refusals
+from juicecap.vlm.backends.openai import error_mapping
 from juicecap.vlm.backends.openai.answers import outcome
 from juicecap.vlm.backends.openai.chat_client import ChatClient
-from juicecap.vlm.backends.openai.detect_server import ServerInfo, detect_server
+from juicecap.vlm.backends.openai.detect_server import detect_server
 from juicecap.vlm.backends.openai.http.breaker import Breaker
 from juicecap.vlm.backends.openai.http.retry import RetryingServer, RetryPolicy
 from juicecap.vlm.backends.openai.http.server import CallFailed, Server
-from juicecap.vlm.backends.openai.options import Transport, options_of
+from juicecap.vlm.backends.openai.options import Options, Transport, options_of
 from juicecap.vlm.backends.openai.transports import compose
-from juicecap.vlm.base import Capabilities, Failure, ModelSettings, Outcome, Prepared, digest_of
+from juicecap.vlm.base import Backend, Capabilities, Failure, ModelSettings, Outcome, Prepared, digest_of
 
 IN_FLIGHT, FILES_IN_FLIGHT = 32, 8
 """Requests at the server at once; files are held in memory whole."""
@@ -36,56 +38,60 @@ MOST_REFUSALS = 1000
 """Refusals in different words that are remembered; beyond that they are not all for one reason."""
 
 
-class OpenAIBackend:
-    """See `vlm.base.Backend`. `patience` and `breaker` are set by tests."""
+@asynccontextmanager
+async def describe(
+    settings: ModelSettings, transport_choice: str = "", *, policy: RetryPolicy | None = None, breaker: Breaker | None = None
+) -> AsyncIterator[Backend]:
+    """Decide how videos travel: as the recipe or `transport_choice` says it, or as the server takes them, which is asked.
 
-    def __init__(self, settings: ModelSettings, *, patience: RetryPolicy | None = None, breaker: Breaker | None = None) -> None:
-        self._settings = settings
-        self._options = options_of(settings)
-        self._server: Server | None = None
-        self._asking: ChatClient | None = None
-        self._found: ServerInfo | None = None
-        self._transport = self._options.transport
-        self._patience = patience or RetryPolicy(max_attempts=self._options.max_attempts)
-        self._breaker = breaker or Breaker(self._options.display_url)
+    See `vlm.base.Describe`; `policy` and `breaker` are set by tests.
+    """
+    options = options_of(settings)
+    policy, breaker = policy or RetryPolicy(max_attempts=options.max_attempts), breaker or Breaker(options.display_url)
+    connected = partial(_connected, settings, options, policy, breaker)
+    transport = options.transport or (cast("Transport", transport_choice) if transport_choice in get_args(Transport) else None)
+    async with AsyncExitStack() as held:
+        engine: OpenAIEngine | None = None
+        if not transport_choice or transport is None:
+            engine = await held.enter_async_context(connected(transport))
+            transport = engine.transport
+        yield Backend(
+            identity=digest_of(["openai", options.base, settings.model, transport, options.extra_body]),
+            capabilities=Capabilities(sizes=FrameSizes(), takes_files=transport == "file"),
+            open=lambda: nullcontext(engine) if engine else connected(transport),
+            transport_choice=transport,
+        )
+
+
+@asynccontextmanager
+async def _connected(
+    settings: ModelSettings, options: Options, policy: RetryPolicy, breaker: Breaker, transport: Transport | None
+) -> AsyncIterator[OpenAIEngine]:
+    """Find out whether the server is there, knows key and model, and how it takes a video. On leaving, requests are given up."""
+    server = Server(options)
+    try:
+        info = await detect_server(server, policy, settings, options, transport)
+        retrying = RetryingServer(server, policy, breaker)
+        client = ChatClient(retrying, settings.model, options, extended=info.extended, limit=info.limit)
+        engine = OpenAIEngine(settings, options, client, info.transport)
+        try:
+            yield engine
+        finally:
+            await engine.give_up()
+    finally:
+        await server.close()
+
+
+class OpenAIEngine:
+    """One model of one server (`vlm.base.Engine`)."""
+
+    def __init__(self, settings: ModelSettings, options: Options, client: ChatClient, transport: Transport) -> None:
+        self._settings, self._options, self._client = settings, options, client
+        self.transport = transport
+        self.max_concurrent_calls = FILES_IN_FLIGHT if transport == "file" else IN_FLIGHT
         self._running: set[asyncio.Task[Outcome]] = set()
         self._refused: Counter[str] | None = Counter()
         """How often which refusal was heard; None once a request was answered, or too many were heard."""
-
-    async def identify(self, transport_choice: str = "") -> str:
-        """Decide how videos travel: as the recipe or `transport_choice` says it, or as the server takes them, which is asked."""
-        if self._options.transport is None and transport_choice in get_args(Transport):
-            self._transport = cast("Transport", transport_choice)
-        if not transport_choice or self._transport is None:
-            await self._find_out()
-        return self._chosen
-
-    async def open(self) -> None:
-        """Find out whether the server is there, knows key and model, and how it takes a video."""
-        if self._found is None:
-            await self._find_out()
-
-    async def _find_out(self) -> None:
-        self._server = Server(self._options)
-        persistent = RetryingServer(self._server, self._patience, self._breaker)
-        try:
-            self._found = found = await detect_server(
-                self._server, self._patience, self._settings, self._options, self._transport
-            )
-        except BaseException:
-            await self._server.close()
-            raise
-        self._transport = found.transport
-        self._asking = ChatClient(persistent, self._settings.model, self._options, extended=found.extended, limit=found.limit)
-
-    def identity(self) -> str:
-        """Server, model, transport and what is added to each request, as a digest. The server's chat template is not known."""
-        return digest_of(["openai", self._options.base, self._settings.model, self._chosen, self._options.extra_body])
-
-    def capabilities(self) -> Capabilities:
-        """Pictures of any size; many calls at once."""
-        files = self._chosen == "file"
-        return Capabilities(sizes=FrameSizes(), max_concurrent_calls=FILES_IN_FLIGHT if files else IN_FLIGHT, takes_files=files)
 
     async def generate(self, batch: Sequence[Prepared]) -> list[Outcome]:
         """Answer each request, in order.
@@ -104,34 +110,26 @@ class OpenAIBackend:
             await asyncio.gather(*tasks, return_exceptions=True)
             self._running.difference_update(tasks)
 
-    async def close(self) -> None:
-        """Give up what is under way and close all connections."""
+    async def give_up(self) -> None:
+        """Cancel the requests that are under way."""
         running = list(self._running)
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
-        if self._server:
-            await self._server.close()
-
-    @property
-    def _chosen(self) -> Transport:
-        assert self._transport is not None, "identify() comes first"
-        return self._transport
 
     async def _answer(self, prepared: Prepared) -> Outcome:
-        request, transport = prepared.request, self._chosen
-        assert self._asking is not None
+        request, transport = prepared.request, self.transport
         if transport == "file" and (request.frames.start is not None or request.frames.end is not None):
             raise ModelError("with transport file the server chooses the frames, so start and end cannot be kept: leave them out")
         try:
             composed = await asyncio.to_thread(compose, prepared, transport)
-            replies = await self._asking.candidates(composed, request.sampling, prepared.seeds)
+            replies = await self._client.candidates(composed, request.sampling, prepared.seeds)
         except SampleError as error:
             return outcomes.failed(prepared, error)
         except CallFailed as failed:
-            if ending := refusals.fatal(failed, self._options, self._settings.model):
+            if ending := error_mapping.fatal(failed, self._options, self._settings.model):
                 raise ending from None
-            failure = refusals.failure_of(failed)
+            failure = error_mapping.failure_of(failed)
             self._count(failure)
             return Outcome(failure=failure, seed=prepared.seed)
         self._refused = None
@@ -145,4 +143,4 @@ class OpenAIBackend:
             return
         self._refused[failure.message] += 1
         if self._refused[failure.message] >= ALL_REFUSED:
-            raise refusals.all_refused(self._options, ALL_REFUSED, failure)
+            raise error_mapping.all_refused(self._options, ALL_REFUSED, failure)

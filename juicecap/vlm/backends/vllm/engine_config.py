@@ -88,7 +88,7 @@ class EngineConfig:
     identity: str
 
 
-def make_plan(settings: ModelSettings) -> EngineConfig:
+def make_config(settings: ModelSettings) -> EngineConfig:
     """Look at the model and at the machine; nothing is loaded yet but the processor.
 
     Raises:

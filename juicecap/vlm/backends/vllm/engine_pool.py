@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from juicecap.errors import EnvironmentFailure, SampleError
-from juicecap.vlm.backends.vllm.engine import Engine, EngineDied
+from juicecap.vlm.backends.vllm.engine_process import EngineDied, EngineProcess
 
 T = TypeVar("T")
 
@@ -28,7 +28,7 @@ CERTAIN = 2
 class EnginePool:
     """Engines that are all alike. `start` starts the one with a number."""
 
-    def __init__(self, start: Callable[[int], Awaitable[Engine]], size: int) -> None:
+    def __init__(self, start: Callable[[int], Awaitable[EngineProcess]], size: int) -> None:
         self._start = start
         self._berths = [_EngineSlot(number) for number in range(size)]
         self._changed = asyncio.Event()
@@ -55,7 +55,7 @@ class EnginePool:
                 berth.reviving.cancel()
         await asyncio.gather(*(berth.engine.stop() for berth in self._berths if berth.engine))
 
-    async def ask(self, work: Callable[[Engine], Awaitable[T]]) -> T:
+    async def ask(self, work: Callable[[EngineProcess], Awaitable[T]]) -> T:
         """What `work` makes of an engine.
 
         Raises:
@@ -83,7 +83,7 @@ class EnginePool:
             berth.suspects -= 1
             self._tell()
 
-    async def _ask_alone(self, berth: _EngineSlot, work: Callable[[Engine], Awaitable[T]]) -> T:
+    async def _ask_alone(self, berth: _EngineSlot, work: Callable[[EngineProcess], Awaitable[T]]) -> T:
         while berth.engine is None:
             await self._wait()
         engine = berth.engine
@@ -104,7 +104,7 @@ class EnginePool:
                 return min(free, key=lambda berth: berth.busy)
             await self._wait()
 
-    def _mark_dead(self, berth: _EngineSlot, engine: Engine) -> None:
+    def _mark_dead(self, berth: _EngineSlot, engine: EngineProcess) -> None:
         """Many requests notice one death; the first one has the engine replaced."""
         if berth.engine is not engine:
             return
@@ -114,7 +114,7 @@ class EnginePool:
         berth.deaths += 1
         berth.reviving = asyncio.ensure_future(self._restart(berth, engine))
 
-    async def _restart(self, berth: _EngineSlot, dead: Engine) -> None:
+    async def _restart(self, berth: _EngineSlot, dead: EngineProcess) -> None:
         cause = dead.cause_of_death()
         await dead.stop()
         if berth.deaths >= DEATHS:
@@ -149,7 +149,7 @@ class _EngineSlot:
 
     def __init__(self, number: int) -> None:
         self.number = number
-        self.engine: Engine | None = None
+        self.engine: EngineProcess | None = None
         self.busy = 0
         self.suspects = 0
         """Requests that a death met and that have not been asked again."""

@@ -12,7 +12,7 @@ from juicecap.vlm.journal import Journal
 from juicecap.vlm.journal.entries import EntriesByKey, medium_failure, outcome_of
 from juicecap.vlm.journal.shapes import sound, sound_medium
 from juicecap.vlm.journal.store import Fact
-from juicecap.vlm.pipeline.engines import Engines, Identified
+from juicecap.vlm.pipeline.engines import Described, Engines
 from juicecap.vlm.pipeline.lookup.digests import Digest
 
 
@@ -45,9 +45,9 @@ class KeyedRequest:
 class RequestKeys:
     """Keys of requests to one engine."""
 
-    def __init__(self, engine: Identified, limits: Limits) -> None:
+    def __init__(self, engine: Described, limits: Limits) -> None:
         self._engine = engine
-        self.capabilities: Capabilities = engine.backend.capabilities()
+        self.capabilities: Capabilities = engine.backend.capabilities
         """What the engine wants."""
         self.choice: Fact | None = None
         """A choice that the journal does not know of, to be written down once the engine is asked."""
@@ -56,20 +56,20 @@ class RequestKeys:
 
     @classmethod
     async def of(cls, engines: Engines, settings: ModelSettings, limits: Limits, journal: Journal | None) -> RequestKeys:
-        """Identify the engine; a choice that the journal knows of is kept."""
+        """Describe the engine; a choice that the journal knows of is kept."""
         if journal is None:
-            return cls(await engines.identified(settings), limits)
+            return cls(await engines.described(settings), limits)
         name = digest_of(["pin", settings.backend, settings.model, settings.params, settings.api_base])
         transport_choice = await asyncio.wrap_future(journal.fact(name))
-        keys = cls(await engines.identified(settings, transport_choice), limits)
-        if keys._engine.transport_choice != transport_choice:
-            keys.choice = Fact(name, keys._engine.transport_choice)
+        keys = cls(await engines.described(settings, transport_choice), limits)
+        if keys._engine.backend.transport_choice != transport_choice:
+            keys.choice = Fact(name, keys._engine.backend.transport_choice)
         return keys
 
     def key(self, request: Request, digests: Mapping[str, Digest]) -> KeyedRequest:
         """The request with its keys."""
         own = {part.value: digests[part.value] for part in request.media()}
-        key = request.key({path: each.digest for path, each in own.items()}, self._engine.backend.identity())
+        key = request.key({path: each.digest for path, each in own.items()}, self._engine.backend.identity)
         return KeyedRequest(
             request=request,
             entry=request.entry_key(key, self._engine.model_state),

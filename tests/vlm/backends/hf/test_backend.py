@@ -7,6 +7,7 @@ import re
 import shutil
 import threading
 import weakref
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from running import Running, running
 
 from juicecap.errors import EnvironmentFailure, SampleError
 from juicecap.media.load import load_frames
@@ -21,7 +23,7 @@ from juicecap.media.sampling import FrameSampling
 from juicecap.vlm.backends.hf import backend as backend_module
 from juicecap.vlm.backends.hf import generate as generate_module
 from juicecap.vlm.backends.hf import health as health_module
-from juicecap.vlm.backends.hf.backend import HFBackend
+from juicecap.vlm.backends.hf.backend import HFEngine, describe
 from juicecap.vlm.backends.hf.health import Health
 from juicecap.vlm.base import Message, ModelSettings, Part, Prepared, Request, Sampling
 from juicecap.vlm.pipeline import core
@@ -39,26 +41,31 @@ def texts(outcomes) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def engine() -> HFBackend:
-    """An engine of this module's own, so that its model can be made to fail."""
-    made = HFBackend(ModelSettings(model=DEMO))
-    asyncio.run(made.open())
-    yield made
-    asyncio.run(made.close())
+def held() -> Iterator[Running]:
+    """A backend of this module's own, so that its model can be made to fail."""
+    with running(describe(ModelSettings(model=DEMO))) as held:
+        yield held
+
+
+@pytest.fixture(scope="module")
+def engine(held: Running) -> HFEngine:
+    return held.engine
 
 
 @pytest.fixture
-def six(clips, engine) -> list[Prepared]:
+def six(clips, held) -> list[Prepared]:
     """Six requests with seeds 0 to 5."""
     return [
         Prepared(
-            request=asked(path), pictures=(load_frames("video", path, FrameSampling(), engine.capabilities().sizes),), seed=seed
+            request=asked(path),
+            pictures=(load_frames("video", path, FrameSampling(), held.backend.capabilities.sizes),),
+            seed=seed,
         )
         for seed, path in enumerate(clips.paths[:6])
     ]
 
 
-def generated(engine: HFBackend, batch: list[Prepared]):
+def generated(engine: HFEngine, batch: list[Prepared]):
     return asyncio.run(engine.generate(batch))
 
 
@@ -85,7 +92,7 @@ class Spy:
             return real(members)
 
         monkeypatch.setattr(engine, "_generate", watched)
-        monkeypatch.setattr(engine, "_health", Health(engine._settings, engine._ready))
+        monkeypatch.setattr(engine, "_health", Health(ModelSettings(model=DEMO), engine._loaded))
 
     @property
     def sizes(self) -> list[int]:
@@ -95,7 +102,7 @@ class Spy:
 class TestBatches:
     def test_one_generate_for_all_samples_and_candidates(self, engine, six, monkeypatch):
         calls = []
-        model = engine._ready.model
+        model = engine._loaded.model
         real = model.generate
         monkeypatch.setattr(model, "generate", lambda **inputs: calls.append(len(inputs["input_ids"])) or real(**inputs))
         batch = [replace(each, request=replace(each.request, candidates=3, sampling=Sampling(temperature=0.01))) for each in six]
@@ -106,7 +113,7 @@ class TestBatches:
 
     def test_frames_are_read_once_for_all_candidates(self, engine, six, monkeypatch):
         seen = []
-        visual = engine._ready.model.model.visual
+        visual = engine._loaded.model.model.visual
         hook = visual.register_forward_hook(lambda _, inputs, __: seen.append(len(inputs[0]) if inputs else -1))
         request = replace(six[0].request, candidates=4, sampling=Sampling(temperature=1.0))
         generated(engine, [replace(six[0], request=request)])
@@ -167,7 +174,7 @@ class TestThreads:
 
     def test_the_model_is_touched_by_one_thread(self, engine, six, monkeypatch):
         names = []
-        hook = engine._ready.model.register_forward_hook(lambda *_: names.append(threading.current_thread().name))
+        hook = engine._loaded.model.register_forward_hook(lambda *_: names.append(threading.current_thread().name))
 
         async def many():
             await asyncio.gather(*(engine.generate([each]) for each in six))
@@ -323,7 +330,7 @@ class TestFailures:
 
     @pytest.mark.parametrize("poison", POISONS)
     def test_the_processor_fails_for_the_poisoned_alone(self, engine, six, clips, monkeypatch, poison):
-        loaded = engine._ready
+        loaded = engine._loaded
         real = loaded.processor
 
         class Fragile:
@@ -350,7 +357,7 @@ class TestFailures:
         assert spy.sizes == [6, 3, 1, 2, 3, 1, 2]
 
     def test_the_tensors_of_a_call_that_failed_are_gone_at_the_next(self, engine, six, clips, monkeypatch):
-        model, pixels, alive = engine._ready.model, [], []
+        model, pixels, alive = engine._loaded.model, [], []
         real = model.generate
 
         def full(**inputs):

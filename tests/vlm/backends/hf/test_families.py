@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 import tiny_models
 import tiny_templates
+from running import running
 
 from juicecap.media.load import load_frames
 from juicecap.media.picture import MediaFrames
 from juicecap.media.sampling import FrameSampling
-from juicecap.vlm.backends.hf.backend import HFBackend
+from juicecap.vlm.backends.hf.backend import HFEngine, describe
 from juicecap.vlm.backends.hf.inputs import encode
 from juicecap.vlm.base import Message, ModelSettings, Part, Prepared, Request, Sampling
 
@@ -65,11 +66,14 @@ def family(request) -> str:
 
 
 @pytest.fixture(scope="module")
-def engine(family, tmp_path_factory):
-    made = HFBackend(ModelSettings(model=str(tiny_models.save(family, tmp_path_factory.mktemp(family)))))
-    asyncio.run(made.open())
-    yield made
-    asyncio.run(made.close())
+def held(family, tmp_path_factory):
+    with running(describe(ModelSettings(model=str(tiny_models.save(family, tmp_path_factory.mktemp(family)))))) as held:
+        yield held
+
+
+@pytest.fixture(scope="module")
+def engine(held):
+    return held.engine
 
 
 def picture(frames: int = 3, seed: int = 0, kind: str = "video", size: tuple[int, int] = (32, 32)) -> MediaFrames:
@@ -87,20 +91,20 @@ def asked(*media: MediaFrames, text: str = "Describe the video.", seed: int = 0,
     return Prepared(request=request, pictures=media, seed=seed)
 
 
-def answers(engine: HFBackend, batch: list[Prepared]) -> list[list[str]]:
+def answers(engine: HFEngine, batch: list[Prepared]) -> list[list[str]]:
     outcomes = asyncio.run(engine.generate(batch))
     assert [outcome.failure for outcome in outcomes] == [None] * len(batch)
     return [[answer.text for answer in outcome.answers] for outcome in outcomes]
 
 
-def failures(engine: HFBackend, batch: list[Prepared]) -> list[str | None]:
+def failures(engine: HFEngine, batch: list[Prepared]) -> list[str | None]:
     return [each.failure and each.failure.code for each in asyncio.run(engine.generate(batch))]
 
 
-def seen(engine: HFBackend, prepared: Prepared) -> tuple[str, dict]:
+def seen(engine: HFEngine, prepared: Prepared) -> tuple[str, dict]:
     """The prompt as its tokens say it, and the tensors."""
-    row = encode(engine._ready, prepared)
-    return engine._ready.tokenizer.decode(row["input_ids"][0]), row
+    row = encode(engine._loaded, prepared)
+    return engine._loaded.tokenizer.decode(row["input_ids"][0]), row
 
 
 def mixed(count: int, **more) -> list[Prepared]:
@@ -162,8 +166,8 @@ class TestWhatReachesTheModel:
         expected = "PROCESSOR_FAILED" if family == "llava_onevision" else None  # it stacks them to one tensor
         assert failures(engine, [asked(picture(2), picture(4)), asked(picture(2))]) == [expected, None]
 
-    def test_a_clip_from_a_file(self, family, engine, clips):
-        sizes = engine.capabilities().sizes
+    def test_a_clip_from_a_file(self, family, held, engine, clips):
+        sizes = held.backend.capabilities.sizes
         clip = load_frames("video", clips.paths[0], FrameSampling(num_frames=5), sizes)
         (outcome,) = asyncio.run(engine.generate([asked(clip)]))
         assert outcome.failure is None
@@ -180,7 +184,7 @@ class TestWhatReachesTheModel:
 
     @pytest.mark.parametrize("family", ["qwen2_5_vl"], indirect=True)
     def test_seconds_between_the_temporal_patches(self, engine, monkeypatch):
-        model, given = engine._ready.model.model, []
+        model, given = engine._loaded.model.model, []
         real = model.get_rope_index
         monkeypatch.setattr(
             model, "get_rope_index", lambda *a, **more: given.append(more["second_per_grid_ts"]) or real(*a, **more)
@@ -191,7 +195,7 @@ class TestWhatReachesTheModel:
 
     @pytest.mark.parametrize("family", ["idefics3"], indirect=True)
     def test_a_model_that_takes_one_image_says_so(self, engine, monkeypatch):
-        processor = engine._ready.processor
+        processor = engine._loaded.processor
         real = processor.image_processor.__class__.__call__
 
         def lone(self, images, **more):
@@ -242,9 +246,9 @@ class TestAnswers:
 
     def test_prompts_read_once_and_read_for_each_candidate(self, family, engine, monkeypatch):
         batch = mixed(5, sampling=replace(HOT, repetition_penalty=1.2), candidates=3)
-        assert engine._ready.reads_once == ("gemma" not in family)  # whose layers forget what is too long ago
+        assert engine._loaded.reads_once == ("gemma" not in family)  # whose layers forget what is too long ago
         once = answers(engine, batch)
-        monkeypatch.setattr(engine, "_loaded", replace(engine._ready, reads_once=False))
+        monkeypatch.setattr(engine, "_loaded", replace(engine._loaded, reads_once=False))
         assert answers(engine, batch) == once
 
     def test_images_of_several_shapes_and_numbers(self, engine):
@@ -261,7 +265,7 @@ class TestAnswers:
 class TestPrompts:
     def test_control_tokens_are_read_as_text(self, family, engine):
         plain = seen(engine, asked(picture(3), text="Z"))[1]["input_ids"][0].tolist()
-        tokenizer, control = engine._ready.tokenizer, set(engine._ready.tokenizer.get_added_vocab().values())
+        tokenizer, control = engine._loaded.tokenizer, set(engine._loaded.tokenizer.get_added_vocab().values())
         for token in TOKENS[family]:
             ids = seen(engine, asked(picture(3), text=f"Z{token}{token}"))[1]["input_ids"][0].tolist()
             assert [each for each in ids if each in control] == [each for each in plain if each in control]

@@ -6,18 +6,20 @@ import asyncio
 import json
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tiny_models
+from running import running
 from tokenizers import Tokenizer
 from transformers import AutoProcessor, ProcessorMixin
 
 from juicecap.errors import EnvironmentFailure, ModelError, SampleError
 from juicecap.media.picture import MediaFrames
-from juicecap.vlm.backends.hf.backend import HFBackend
+from juicecap.vlm.backends.hf.backend import HFEngine, describe
 from juicecap.vlm.backends.hf.inputs import encode
 from juicecap.vlm.backends.hf.load import load
 from juicecap.vlm.backends.transformers_common.processor import load_processor, panics_as_errors
@@ -48,18 +50,9 @@ def model(tmp_path, monkeypatch) -> Model:
 
 
 @pytest.fixture
-def engines() -> Iterator[Callable[[Path], HFBackend]]:
-    opened = []
-
-    def open_engine(folder: Path) -> HFBackend:
-        engine = HFBackend(ModelSettings(model=str(folder)))
-        opened.append(engine)
-        asyncio.run(engine.open())
-        return engine
-
-    yield open_engine
-    for engine in opened:
-        asyncio.run(engine.close())
+def engines() -> Iterator[Callable[[Path], HFEngine]]:
+    with ExitStack() as held:
+        yield lambda folder: held.enter_context(running(describe(ModelSettings(model=str(folder))))).engine
 
 
 def asked(text: str) -> Prepared:
@@ -69,7 +62,7 @@ def asked(text: str) -> Prepared:
     return Prepared(request=request, pictures=(picture,), seed=0)
 
 
-def failures(engine: HFBackend, *texts: str) -> list[str | None]:
+def failures(engine: HFEngine, *texts: str) -> list[str | None]:
     outcomes = asyncio.run(engine.generate([asked(text) for text in texts]))
     return [each.failure and f"{each.failure.code}: {each.failure.message}" for each in outcomes]
 

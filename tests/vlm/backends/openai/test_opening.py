@@ -19,15 +19,22 @@ UNTRUSTED = (
 
 
 def opened(server, **how):
-    """The backend, opened and closed again."""
+    """The backend, opened and closed again, and its engine."""
 
     async def story():
-        backend = server.backend(**how)
-        await backend.open()
-        await backend.close()
-        return backend
+        async with server.described(**how) as backend, backend.open() as engine:
+            return backend, engine
 
     return asyncio.run(story())
+
+
+def transport(server):
+    """What a server is found to take."""
+    return opened(server, transport="auto")[0].transport_choice
+
+
+def identity(server, **how):
+    return opened(server, **how)[0].identity
 
 
 def raised(server, kind: type[Exception], **how) -> str:
@@ -65,8 +72,7 @@ class TestTrial:
     )
     def test_the_first_way_that_is_taken(self, server, taken, transport, tried):
         server.script = taking(*taken)
-        backend = opened(server, transport="auto")
-        assert backend._found.transport == transport
+        assert opened(server, transport="auto")[0].transport_choice == transport
         assert [kinds(seen.body) for seen in server.seen] == [set(), *({each} for each in tried)]
         assert {seen.body["max_tokens"] for seen in server.seen} == {16}
 
@@ -88,16 +94,16 @@ class TestTrial:
 
     def test_a_server_that_drops_what_it_does_not_know_is_found_out(self, server):
         server.script = lambda body: obliging(body) if kinds(body) <= {"image/jpeg"} else said("A video.", prompt_tokens=10)
-        assert opened(server, transport="auto")._found.transport == "images"
+        assert transport(server) == "images"
         assert "frames: it answers as if nothing had been sent" in raised(server, ModelError, transport="frames")
 
     def test_a_server_that_does_not_count_is_believed(self, server):
         server.script = [said("A video.", usage=None)]
-        assert opened(server, transport="auto")._found.transport == "frames"
+        assert transport(server) == "frames"
 
     def test_some_fail_instead_of_refusing(self, server):
         server.script = taking("image/jpeg", otherwise=refused(500, "image input is not supported"))
-        assert opened(server, transport="auto")._found.transport == "images"
+        assert transport(server) == "images"
 
     def test_a_server_that_fails_always(self, server):
         server.script = [refused(500, "oops")]
@@ -108,15 +114,15 @@ class TestTrial:
     def test_a_moment_of_weakness(self, server):
         replies = iter([refused(503, "loading")])
         server.script = lambda body: next(replies, None) or obliging(body)
-        assert opened(server, transport="auto")._found.transport == "frames"
+        assert transport(server) == "frames"
 
     def test_an_empty_answer_is_good_enough(self, server):
         server.script = lambda body: said(None, prompt_tokens=10 + 30 * len(kinds(body)))
-        assert opened(server, transport="auto")._found.transport == "frames"
+        assert transport(server) == "frames"
 
     def test_vllm_that_does_not_trust_requests(self, server):
         server.script = lambda body: refused(400, UNTRUSTED) if "media_io_kwargs" in body else obliging(body)
-        assert opened(server, transport="auto")._found.transport == "images"
+        assert transport(server) == "images"
 
 
 class TestServer:
@@ -175,20 +181,20 @@ class TestServer:
 
 class TestWhatFollows:
     def test_abilities(self, server):
-        assert opened(server, transport="images").capabilities() == Capabilities(sizes=FrameSizes(), max_concurrent_calls=32)
-        assert opened(server, transport="file").capabilities() == Capabilities(
-            sizes=FrameSizes(), max_concurrent_calls=8, takes_files=True
-        )
+        backend, engine = opened(server, transport="images")
+        assert (backend.capabilities, engine.max_concurrent_calls) == (Capabilities(sizes=FrameSizes()), 32)
+        backend, engine = opened(server, transport="file")
+        assert (backend.capabilities, engine.max_concurrent_calls) == (Capabilities(sizes=FrameSizes(), takes_files=True), 8)
 
     def test_identity_is_what_can_change_answers(self, server):
-        plain = opened(server).identity()
-        assert opened(server, timeout=5, max_attempts=2).identity() == plain
+        plain = identity(server)
+        assert identity(server, timeout=5, max_attempts=2) == plain
         server.script = taking("image/jpeg")
-        assert opened(server, transport="auto").identity() == plain
+        assert identity(server, transport="auto") == plain
         server.script = obliging
         server.models = Reply("", 404)
         others = [{"transport": "frames"}, {"transport": "file"}, {"model": "other"}, {"extra_body": {"top_k": 5}}]
-        assert len({plain, *(opened(server, **other).identity() for other in others)}) == 5
+        assert len({plain, *(identity(server, **other) for other in others)}) == 5
 
     def test_a_trial_that_teaches_the_name_of_the_limit(self, server):
         def script(body):
@@ -200,8 +206,8 @@ class TestWhatFollows:
             return obliging(body)
 
         server.script = script
-        backend = opened(server)
-        assert backend._asking.limit == "max_completion_tokens"
+        _, engine = opened(server)
+        assert engine._client.limit == "max_completion_tokens"
         assert [sorted(body for body in seen.body if body.startswith("max")) for seen in server.seen] == [
             ["max_tokens"],
             ["max_completion_tokens"],

@@ -31,7 +31,7 @@ from juicecap.vlm.pipeline import core
 pytest.importorskip("openai", reason='the openai backend needs its client: pip install "juicecap[openai]"')
 pytest.importorskip("vllm", reason="needs a vLLM to serve the demo model; the CI's vLLM lane has one")
 
-from juicecap.vlm.backends.openai.backend import OpenAIBackend
+from juicecap.vlm.backends.openai.backend import OpenAIEngine, describe
 
 KEY = "sk-the-key-of-the-test-server"
 PROMPT = "\nDescribe the input video in 1-2 sentences.\n"
@@ -62,12 +62,8 @@ class Served:
         """What the backend makes of the requests, all at once."""
 
         async def all_of_them() -> list[Outcome]:
-            backend = OpenAIBackend(self.settings(**params))
-            await backend.open()
-            try:
-                return await backend.generate(requests)
-            finally:
-                await backend.close()
+            async with describe(self.settings(**params)) as backend, backend.open() as engine:
+                return await engine.generate(requests)
 
         return asyncio.run(all_of_them())
 
@@ -146,14 +142,12 @@ def texts(outcomes: list[Outcome]) -> list[str]:
     return [each.failure.code if each.failure else each.answers[0].text for each in outcomes]
 
 
-def opened(served: Served, **settings) -> OpenAIBackend:
-    """A backend, opened and closed again."""
+def opened(served: Served, **settings) -> OpenAIEngine:
+    """An engine, opened and closed again."""
 
-    async def story() -> OpenAIBackend:
-        backend = OpenAIBackend(served.settings(**settings))
-        await backend.open()
-        await backend.close()
-        return backend
+    async def story() -> OpenAIEngine:
+        async with describe(served.settings(**settings)) as backend, backend.open() as engine:
+            return engine
 
     return asyncio.run(story())
 
@@ -177,7 +171,7 @@ class TestServerThatTrustsRequests:
 
     def test_auto_takes_frames(self, server):
         backend = opened(server)
-        assert (backend._found.transport, backend._found.extended) == ("frames", True)
+        assert (backend.transport, backend._found.extended) == ("frames", True)
 
     def test_what_an_outcome_tells(self, server, clips):
         (outcome,) = server.answers([asked(clips.paths[0], frames=FrameSampling(num_frames=3))])
@@ -293,7 +287,7 @@ class TestServerAsItStartsByDefault:
     flags = ()
 
     def test_auto_takes_images(self, server):
-        assert opened(server)._found.transport == "images"
+        assert opened(server).transport == "images"
 
     def test_frames_are_refused_in_its_own_words(self, server):
         with pytest.raises(ModelError, match="Per-request media_io_kwargs are disabled by default"):

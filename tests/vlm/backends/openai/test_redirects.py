@@ -194,14 +194,9 @@ def test_odd_bytes_are_the_failure_of_one_request(server: ScriptedServer, answer
     threading.Thread(target=once, daemon=True).start()
 
     async def asked() -> Any:
-        backend = server.backend(max_attempts=1, timeout=20)
-        await backend.open()
-        assert backend._server is not None
-        backend._server._client.base_url = f"http://127.0.0.1:{front.getsockname()[1]}/v1/"
-        try:
-            return (await backend.generate([prepared()]))[0]
-        finally:
-            await backend.close()
+        async with server.engine(max_attempts=1, timeout=20) as engine:
+            engine._client._server._server._client.base_url = f"http://127.0.0.1:{front.getsockname()[1]}/v1/"
+            return (await engine.generate([prepared()]))[0]
 
     outcome = asyncio.run(asked())
     front.close()

@@ -126,7 +126,7 @@ class TestTime:
             return Reply(pause.body, 429, pause.headers, hang=0.1)
 
         patience = RetryPolicy(first_wait=0.4, longest_wait=0.4)
-        outcomes = server.answers(script, prepared("fails"), prepared("is turned away"), patience=patience)
+        outcomes = server.answers(script, prepared("fails"), prepared("is turned away"), policy=patience)
         assert fates(outcomes) == ["about fails", "about is turned away"]
         assert len(server.seen) == 4
         assert all(seen.when - told[0] >= 0.9 for seen in server.seen[2:])
@@ -151,7 +151,7 @@ class TestTime:
 
         monkeypatch.setattr(retry, "asyncio", SimpleNamespace(sleep=noted))
         patience = RetryPolicy(first_wait=0.05, longest_wait=0.2)
-        server.answers([refused(500, "oops")], prepared(), patience=patience, max_attempts=6)
+        server.answers([refused(500, "oops")], prepared(), policy=patience, max_attempts=6)
         assert all(0 <= wait <= most for wait, most in zip(waited, (0.05, 0.1, 0.2, 0.2, 0.2), strict=True))
         assert len(set(waited)) == 5
 
@@ -218,13 +218,9 @@ class TestBreaker:
         watched = Breaker(server.base, clock=lambda: next(clock))
 
         async def stopped():
-            backend = server.backend(breaker=watched)
-            await backend.open()
-            server.stop()
-            try:
-                await backend.generate([prepared()])
-            finally:
-                await backend.close()
+            async with server.engine(breaker=watched) as engine:
+                server.stop()
+                await engine.generate([prepared()])
 
         with pytest.raises(EnvironmentFailure) as raised:
             asyncio.run(stopped())
@@ -243,20 +239,18 @@ class TestBreaker:
 
     def test_one_request_alone_finds_out_whether_the_server_is_back(self, server):
         async def story():
-            backend = server.backend(max_attempts=1)
-            await backend.open()
-            server.script, server.seen = [refused(500, "oops")], []
-            requests = [prepared(str(number)) for number in range(GIVEN_UP)]
-            ends = []
-            with pytest.raises(EnvironmentFailure):
-                await backend.generate(requests)
-            for script in ([Reply(refused(500, "oops").body, 500, hang=0.2)], obliging):
-                server.script, server.seen, server.most_at_once = script, [], 0
-                calls = [backend.generate([request]) for request in requests]
-                ends.append(await asyncio.gather(*calls, return_exceptions=True))
-                ends.append(len(server.seen))
-            await backend.close()
-            return ends
+            async with server.engine(max_attempts=1) as engine:
+                server.script, server.seen = [refused(500, "oops")], []
+                requests = [prepared(str(number)) for number in range(GIVEN_UP)]
+                ends = []
+                with pytest.raises(EnvironmentFailure):
+                    await engine.generate(requests)
+                for script in ([Reply(refused(500, "oops").body, 500, hang=0.2)], obliging):
+                    server.script, server.seen, server.most_at_once = script, [], 0
+                    calls = [engine.generate([request]) for request in requests]
+                    ends.append(await asyncio.gather(*calls, return_exceptions=True))
+                    ends.append(len(server.seen))
+                return ends
 
         still_gone, probes, back, sent = asyncio.run(story())
         assert {type(each) for each in still_gone} == {EnvironmentFailure}
@@ -306,14 +300,10 @@ class TestSilence:
     @pytest.mark.parametrize("models", [None, Reply("not found", 404), refused(500, "oops"), Reply("<html>")], ids=repr)
     def test_one_request_that_hangs_fails_alone_where_somebody_is_there(self, server, models):
         async def story():
-            backend = server.backend(timeout=0.6, max_attempts=2)
-            await backend.open()
-            server.models = models or server.models
-            server.script, server.seen = [Reply(hang=60)], []
-            try:
-                return await backend.generate([prepared()])
-            finally:
-                await backend.close()
+            async with server.engine(timeout=0.6, max_attempts=2) as engine:
+                server.models = models or server.models
+                server.script, server.seen = [Reply(hang=60)], []
+                return await engine.generate([prepared()])
 
         (outcome,) = asyncio.run(story())
         assert (outcome.failure.code, outcome.failure.attempts) == ("REQUEST_TIMEOUT", 2)
@@ -331,15 +321,13 @@ class TestSilence:
             return Reply(hang=60) if body["messages"][0]["content"][-1]["text"] == "hangs" else Reply(GOOD.body, hang=0.1)
 
         async def story():
-            backend = server.backend(timeout=0.6, max_attempts=3)
-            await backend.open()
-            server.models = Reply(hang=60)
-            server.script = script
-            hanging = asyncio.create_task(backend.generate([prepared("hangs")] * (GIVEN_UP + 4)))
-            good = []
-            while not hanging.done():
-                good += await backend.generate([prepared("is slow")])
-            await backend.close()
+            async with server.engine(timeout=0.6, max_attempts=3) as engine:
+                server.models = Reply(hang=60)
+                server.script = script
+                hanging = asyncio.create_task(engine.generate([prepared("hangs")] * (GIVEN_UP + 4)))
+                good = []
+                while not hanging.done():
+                    good += await engine.generate([prepared("is slow")])
             return fates(hanging.result()), fates(good)
 
         hung, good = asyncio.run(story())
@@ -367,15 +355,21 @@ class TestSilence:
         assert gone_after(11.5, 0.25)
 
 
+async def held_things(server):
+    """The backend and the engine as a program holds them."""
+    async with server.described() as backend, backend.open() as engine:
+        return backend, engine
+
+
 class TestDiscretion:
     def test_the_key_is_nowhere(self, server, said_anywhere):
         echo = refused(400, f"Incorrect API key provided: {KEY}")
         outcomes = server.answers([echo, refused(500, KEY), Reply(KEY)], prepared(), prepared(), max_attempts=2, at_once=False)
-        backend = server.backend()
+        backend, engine = asyncio.run(held_things(server))
         with pytest.raises(EnvironmentFailure) as raised:
             server.answers([refused(401, f"Incorrect API key provided: {KEY}")], prepared())
         assert server.seen[0].headers["authorization"] == f"Bearer {KEY}"
-        told = [repr(outcomes), repr(backend), repr(backend._options), repr(vars(backend)), str(raised.value), *said_anywhere]
+        told = [repr(outcomes), repr(backend), repr(engine._options), repr(vars(engine)), str(raised.value), *said_anywhere]
         assert [text for text in told if KEY in text] == []
         assert outcomes[0].failure.message == "HTTP 400: Incorrect API key provided: ***"
 
@@ -399,13 +393,12 @@ class TestConcurrency:
 
     def test_closing_gives_up_what_is_under_way(self, server):
         async def story():
-            backend = server.backend()
-            await backend.open()
-            server.script = [Reply(hang=9)]
-            waiting = asyncio.create_task(backend.generate([prepared(), prepared()]))
-            while server._now < 2:
-                await asyncio.sleep(0.01)
-            await backend.close()
+            async with server.engine() as engine:
+                server.script = [Reply(hang=9)]
+                waiting = asyncio.create_task(engine.generate([prepared(), prepared()]))
+                async with asyncio.timeout(30):
+                    while server._now < 2:
+                        await asyncio.sleep(0.01)
             with pytest.raises(asyncio.CancelledError):
                 await waiting
             return [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
@@ -424,15 +417,19 @@ class TestConcurrency:
 
 
 def test_nobody_listens(monkeypatch):
-    from juicecap.vlm.backends.openai.backend import OpenAIBackend
+    from juicecap.vlm.backends.openai.backend import describe
     from juicecap.vlm.base import ModelSettings
+
+    async def described(base: str) -> None:
+        async with describe(ModelSettings(backend="openai", model="m", api_base=base)):
+            pass
 
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         base = f"http://127.0.0.1:{free.getsockname()[1]}/v1"
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     with pytest.raises(EnvironmentFailure) as raised:
-        asyncio.run(OpenAIBackend(ModelSettings(backend="openai", model="m", api_base=base)).open())
+        asyncio.run(described(base))
     assert str(raised.value) == (
         f"{base}: no server answers (connection refused); start it or mend api_base; running again resumes"
     )

@@ -7,12 +7,13 @@ from dataclasses import replace
 
 import pytest
 from PIL import Image
+from running import running
 
 pytest.importorskip("vllm", reason="vLLM is not installed: .ci/run runs these tests in its vLLM lane")
 
 from juicecap.errors import EnvironmentFailure, ModelError
 from juicecap.media.sampling import FrameSampling
-from juicecap.vlm.backends.vllm.backend import VLLMBackend
+from juicecap.vlm.backends.vllm.backend import describe
 from juicecap.vlm.base import Failure, ModelSettings
 
 DEMO = "juicecap-demo-vlm"
@@ -168,7 +169,7 @@ class TestFailures:
             asking.cancel()
             await asyncio.wait([asking])
             await asyncio.sleep(0.2)
-            return asking.cancelled(), engine.backend._fleet._berths[0]
+            return asking.cancelled(), engine.engine._pool._berths[0]
 
         cancelled, berth = engine.do(given_up())
         assert cancelled
@@ -179,9 +180,8 @@ class TestFailures:
 
 class TestOpening:
     def complaint(self, params: str = "{}", model: str = DEMO, kind=ModelError) -> str:
-        made = VLLMBackend(ModelSettings(backend="vllm", model=model, params=params))
-        with pytest.raises(kind) as caught:
-            asyncio.run(made.open())
+        with pytest.raises(kind) as caught, running(describe(ModelSettings(backend="vllm", model=model, params=params))):
+            pass
         assert "\n" not in str(caught.value)
         return str(caught.value)
 
@@ -207,8 +207,8 @@ class TestOpening:
         assert text.endswith("lower max_model_len or raise tensor_parallel_size in model_params; running again resumes")
 
     def test_what_an_open_engine_can_do(self, engine, hf):
-        capabilities = engine.backend.capabilities()
-        assert capabilities.sizes == hf.backend.capabilities().sizes
-        assert (capabilities.batch_size, capabilities.max_concurrent_calls) == (16, 12)
-        assert len(engine.backend.identity()) == 32
-        assert engine.backend.identity() != hf.backend.identity()
+        capabilities = engine.backend.capabilities
+        assert capabilities.sizes == hf.backend.capabilities.sizes
+        assert (capabilities.batch_size, engine.engine.max_concurrent_calls) == (16, 12)
+        assert len(engine.backend.identity) == 32
+        assert engine.backend.identity != hf.backend.identity

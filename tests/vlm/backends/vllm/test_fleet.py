@@ -10,12 +10,13 @@ import pytest
 pytest.importorskip("vllm", reason="vLLM is not installed: .ci/run runs these tests in its vLLM lane")
 
 from poisoned import SUBSETS
+from running import Running
 
 from juicecap.errors import EnvironmentFailure, SampleError
-from juicecap.vlm.backends.vllm.engine import EngineDied
 from juicecap.vlm.backends.vllm.engine_pool import EnginePool
+from juicecap.vlm.backends.vllm.engine_process import EngineDied
 
-from .conftest import Running, backend
+from .conftest import described, processes
 
 
 def texts(outcomes) -> list[str]:
@@ -25,17 +26,17 @@ def texts(outcomes) -> list[str]:
 class TestRealEngines:
     def test_a_killed_engine_is_reopened_and_nothing_is_lost(self, engine, clips, prepared):
         batch = [prepared(path) for path in clips.paths * 8]
-        (before,) = engine.processes()
+        (before,) = processes(engine)
         asking = engine.begin(engine.answering(batch))
         before.kill()
         assert texts(asking.result(120)) == clips.captions * 8
-        (after,) = engine.processes()
+        (after,) = processes(engine)
         assert before.pid != after.pid
         assert not before.is_running()
 
     def test_two_engines_share_the_requests(self, two_frail_engines, clips, prepared):
-        running, asked = two_frail_engines, {0: 0, 1: 0}
-        for number, berth in enumerate(running.backend._fleet._berths):
+        held, asked = two_frail_engines, {0: 0, 1: 0}
+        for number, berth in enumerate(held.engine._pool._berths):
             real = berth.engine.ask
 
             def counted(*arguments, number=number, real=real):
@@ -44,37 +45,36 @@ class TestRealEngines:
 
             berth.engine.ask = counted
         batch = [prepared(path) for path in clips.paths * 5]
-        assert texts(running.answers(batch)) == clips.captions * 5
+        assert texts(held.answers(batch)) == clips.captions * 5
         assert asked == {0: 30, 1: 30}
-        capabilities = running.backend.capabilities()
-        assert capabilities.batch_size * capabilities.max_concurrent_calls == 48
+        assert held.backend.capabilities.batch_size * held.engine.max_concurrent_calls == 48
 
     def test_a_request_that_kills_engines_is_found_among_its_neighbours(self, two_frail_engines, clips, prepared):
-        running = two_frail_engines
-        before = [process.pid for process in running.processes()]
+        held = two_frail_engines
+        before = [process.pid for process in processes(held)]
         poison = prepared(clips.paths[0], text="why? " * 300, temperature=1.0)
         batch = [prepared(path) for path in clips.paths[:6]]
         batch.insert(3, poison)
-        outcomes = running.answers(batch)
+        outcomes = held.answers(batch)
         assert texts(outcomes) == [*clips.captions[:3], "ENGINE_POISON", *clips.captions[3:6]]
         assert outcomes[3].failure.message == (
             "vLLM's engine died twice over this sample: RuntimeError: CPU Generator does not use offset"
         )
         assert (outcomes[3].failure.attempts, outcomes[3].failure.retryable) == (2, False)
-        running.answers([prepared(path) for path in clips.paths])  # waits until both are open again
-        after = [process.pid for process in running.processes()]
+        held.answers([prepared(path) for path in clips.paths])  # waits until both are open again
+        after = [process.pid for process in processes(held)]
         assert len(set(before) & set(after)) == 1  # the other one has not noticed
 
     def test_closing_while_requests_are_under_way_leaves_no_process(self, clips, prepared):
-        running = Running(backend())
+        held = Running(described())
         batch = [prepared(path) for path in clips.paths * 50]
         known = set(psutil.Process().children(recursive=True))
-        running.do(running.backend.open())
+        held.open()
         own = set(psutil.Process().children(recursive=True)) - known
         assert own
-        asking = running.begin(running.answering(batch))
-        running.do(asyncio.sleep(0.3))
-        running.do(running.backend.close())
+        asking = held.begin(held.answering(batch))
+        held.do(asyncio.sleep(0.3))
+        held.close()
         with pytest.raises(EnvironmentFailure) as caught:
             asking.result(10)
         assert str(caught.value) == "vLLM's engine was closed while it had requests"

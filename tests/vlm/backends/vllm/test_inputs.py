@@ -17,7 +17,7 @@ from vllm.renderers import renderer_from_config
 from juicecap.media.picture import MediaFrames
 from juicecap.vlm.backends.hf.inputs import encode
 from juicecap.vlm.backends.hf.load import load
-from juicecap.vlm.backends.vllm.engine import read
+from juicecap.vlm.backends.vllm.engine_process import read
 from juicecap.vlm.backends.vllm.inputs import prompt_of, sampling_of
 from juicecap.vlm.backends.vllm.process import started
 from juicecap.vlm.base import Message, ModelSettings, Part, Prepared, Request, Sampling

@@ -14,7 +14,7 @@ from vllm.v1.executor.uniproc_executor import UniProcExecutor
 
 from juicecap.errors import ModelError
 from juicecap.vlm.backends.vllm import engine_config as module
-from juicecap.vlm.backends.vllm.engine_config import EngineConfig, cpu_defaults, engine_params, fitting, make_plan, shares
+from juicecap.vlm.backends.vllm.engine_config import EngineConfig, cpu_defaults, engine_params, fitting, make_config, shares
 from juicecap.vlm.base import ModelSettings
 from juicecap.vlm.context import ContextLength
 from juicecap.vlm.models.facts import model_facts
@@ -25,7 +25,7 @@ GIB = 2**30
 
 
 def planned(model: str = DEMO, **params) -> EngineConfig:
-    return make_plan(ModelSettings(backend="vllm", model=model, params=json.dumps(params)))
+    return make_config(ModelSettings(backend="vllm", model=model, params=json.dumps(params)))
 
 
 def complaint(**params) -> str:
@@ -121,7 +121,7 @@ class TestContext:
     def test_check_knows_as_much(self):
         for params in ({}, {"max_model_len": 1000}, {"max_model_len": 32768}):
             settings = ModelSettings(backend="vllm", model=DEMO, params=json.dumps(params))
-            assert model_facts(settings).context == make_plan(settings).context
+            assert model_facts(settings).context == make_config(settings).context
 
 
 class TestDevices:

@@ -15,27 +15,30 @@ from juicecap.vlm.backends.vllm.process import EngineLog, started
 
 BARE_SCRIPT = """
 import asyncio, os, sys
+from contextlib import AsyncExitStack
 print("once")
 from juicecap.media.load import load_frames
 from juicecap.media.sampling import FrameSampling
 from juicecap.vlm.base import Message, ModelSettings, Part, Prepared, Request
-from juicecap.vlm.backends.vllm.backend import VLLMBackend
+from juicecap.vlm.backends.vllm.backend import describe
 
+kept = []
 path, text = sys.argv[1:]
 settings = ModelSettings(backend="vllm", model="juicecap-demo-vlm")
 request = Request(model=settings, messages=(Message("user", (Part("video", path), Part("text", text))),))
 
 async def main():
-    backend = VLLMBackend(settings)
     before = dict(os.environ)
-    await backend.open()
-    picture = load_frames("video", path, FrameSampling(), backend.capabilities().sizes)
-    (outcome,) = await backend.generate([Prepared(request=request, pictures=(picture,), seed=1)])
-    print(outcome.answers[0].text)
-    left = [name for name in before.keys() | os.environ.keys() if before.get(name) != os.environ.get(name)]
-    print([name for name in left if not name.startswith("AITER")])  # set by a thread of vLLM's, some time later
-    if "close" in os.environ["HOW"]:
-        await backend.close()
+    async with AsyncExitStack() as held:
+        backend = await held.enter_async_context(describe(settings))
+        engine = await held.enter_async_context(backend.open())
+        picture = load_frames("video", path, FrameSampling(), backend.capabilities.sizes)
+        (outcome,) = await engine.generate([Prepared(request=request, pictures=(picture,), seed=1)])
+        print(outcome.answers[0].text)
+        left = [name for name in before.keys() | os.environ.keys() if before.get(name) != os.environ.get(name)]
+        print([name for name in left if not name.startswith("AITER")])  # set by a thread of vLLM's, some time later
+        if "close" not in os.environ["HOW"]:
+            kept.append(held.pop_all())
 
 asyncio.run(main())
 """
@@ -63,9 +66,7 @@ def test_engines_end_with_a_program_that_is_killed(tmp_path, clips):
 
     script = tmp_path / "script.py"
     script.write_text(
-        BARE_SCRIPT.replace(
-            "    before =", "    await backend.open(); print('open', flush=True); await asyncio.sleep(99)\n    before ="
-        )
+        BARE_SCRIPT.replace("        picture =", "        print('open', flush=True); await asyncio.sleep(99)\n        picture =")
     )
     command = [sys.executable, script, clips.paths[0], "x"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as program:

@@ -40,7 +40,7 @@ class EngineDied(Exception):
     """The engine's process is gone, and with it whatever it worked on."""
 
 
-class Engine:
+class EngineProcess:
     """A running engine. Its methods belong to the event loop on which it was started."""
 
     def __init__(self, llm: AsyncLLM, log: EngineLog, context: ContextLength) -> None:
@@ -48,7 +48,7 @@ class Engine:
         self._death = asyncio.ensure_future(self._wait_for_death())
 
     @classmethod
-    async def start(cls, arguments: Mapping[str, Any], variables: Mapping[str, str], context: ContextLength) -> Engine:
+    async def start(cls, arguments: Mapping[str, Any], variables: Mapping[str, str], context: ContextLength) -> EngineProcess:
         """Start an engine with these engine arguments; its processes get these environment variables.
 
         Raises:
