@@ -98,7 +98,9 @@ def describe_of(known: Script) -> Describe:
         known.closed.append(settings)
 
     class ScriptedEngine:
-        max_concurrent_calls = known.calls
+        @property
+        def max_concurrent_calls(self) -> int:
+            return known.calls
 
         async def generate(self, batch: Sequence[Prepared]) -> list[Outcome]:
             known.batches.append(list(batch))
