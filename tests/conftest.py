@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -19,9 +18,10 @@ import pytest
 from loguru import logger
 from scripted import Clips, Script, describe_of
 
-from juicecap import notice
+from juicecap import notice, secrecy
 from juicecap.data.source.tables import foreign
 from juicecap.isolated import IsolatedProcess
+from juicecap.ops import registry
 from juicecap.vlm import catalog
 from juicecap.vlm.base import Answer, Outcome
 
@@ -63,6 +63,18 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if os.environ.get("JUICECAP_NO_SKIPS") and reporter.stats.get("skipped"):
         reporter.write_line("\nJUICECAP_NO_SKIPS is set, and tests were skipped", red=True)
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.fixture(autouse=True)
+def process_state() -> Iterator[None]:
+    """What juicecap remembers as long as a process lives is after each test as it was before: warnings, user ops and keys."""
+    before = [(memory, memory.copy()) for memory in (notice._said, notice._kinds, registry._registered, secrecy._known)]
+    notice._said.clear()
+    notice._kinds.clear()
+    yield
+    for memory, content in before:
+        memory.clear()
+        memory.update(content)
 
 
 @pytest.fixture
@@ -154,10 +166,8 @@ def one_child() -> Iterator[None]:
 
 
 @pytest.fixture
-def said(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """The warnings that were logged; nothing counts as said before."""
-    monkeypatch.setattr(notice, "_said", set())
-    monkeypatch.setattr(notice, "_kinds", Counter())
+def said() -> Iterator[list[str]]:
+    """The warnings that were logged."""
     messages: list[str] = []
     sink = logger.add(lambda message: messages.append(message.record["message"]), level="WARNING")
     yield messages

@@ -7,10 +7,10 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
+from waiting import until
 
 import juicecap
 from juicecap import __version__
@@ -285,9 +285,7 @@ def test_an_interrupt_ends_a_run_at_once_with_code_130(tmp_path: Path) -> None:
         encoding="utf-8",
     )
     run = subprocess.Popen([sys.executable, "-m", "juicecap", "run", recipe], cwd=ROOT, stderr=subprocess.PIPE, text=True)
-    while not (tmp_path / "begun").exists():
-        assert run.poll() is None
-        time.sleep(0.05)
+    until((tmp_path / "begun").exists, run)
     run.send_signal(signal.SIGINT)
     _, said = run.communicate(timeout=20)
     assert run.returncode == 130

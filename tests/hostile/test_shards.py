@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import tarfile
-import time
 import zlib
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from typing import Any
 import pytest
 import yaml
 from opened_apart import opened_apart
+from waiting import until
 
 import juicecap
 from juicecap.data import compressed
@@ -242,9 +242,7 @@ def test_a_long_read_ends_when_it_is_asked_to(number: signal.Signals, tmp_path: 
     with subprocess.Popen(
         [sys.executable, "-m", "juicecap", "run", "recipe.yaml"], cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
     ) as process:
-        deadline = time.monotonic() + 60
-        while not (tmp_path / "run" / "unfinished").exists() and time.monotonic() < deadline and process.poll() is None:
-            time.sleep(0.05)
+        until((tmp_path / "run" / "unfinished").exists, process)
         process.send_signal(number)
         try:
             assert process.wait(timeout=60) == 130

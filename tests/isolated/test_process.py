@@ -8,11 +8,11 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from waiting import until
 
 from juicecap.errors import BugError, DataError, EnvironmentFailure
 from juicecap.isolated import IsolatedProcess, Stopped
@@ -115,10 +115,7 @@ def test_it_ends_with_its_parent_in_the_middle_of_a_call(tmp_path):
     with subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE) as parent:
         child = int(parent.stdout.readline())
         parent.kill()
-    deadline = time.monotonic() + 30
-    while os.path.exists(f"/proc/{child}") and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not os.path.exists(f"/proc/{child}")
+    until(lambda: not os.path.exists(f"/proc/{child}"))
 
 
 def test_the_limit_of_memory_is_for_the_call_and_not_for_what_is_sent(process):

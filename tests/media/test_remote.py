@@ -222,11 +222,9 @@ def test_size_that_is_not_announced(server: Server) -> None:
 def test_time(server: Server) -> None:
     server.answers["/a.mp4"] = [(200, {}, bytes(100_000))]
     server.slow["/a.mp4"] = 0.1
-    began = time.monotonic()
     found = refusal(server.url("/a.mp4"), MediaLimits(allow_remote=True, remote_seconds=0.5))
     sentence = f"REMOTE_TIMEOUT: {server.url('/a.mp4')}: fetching it took more than 0.5 seconds (remote_seconds)"
     assert found == (sentence, True)
-    assert time.monotonic() - began < 5
 
 
 def test_half_a_file_is_no_file(server: Server) -> None:

@@ -8,11 +8,11 @@ import pickle
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from waiting import until
 
 from juicecap.errors import DataError, EnvironmentFailure
 from juicecap.ops import TextLengthFilter, catalog, registry
@@ -261,9 +261,7 @@ def test_what_a_file_prints_is_not_taken_for_what_juicecap_says(tmp_path):
 def test_a_file_that_never_ends_can_be_interrupted(tmp_path):
     process = checked(tmp_path, "import pathlib, time\npathlib.Path('begun').touch()\nwhile True: time.sleep(0.01)\n")
     try:
-        deadline = time.monotonic() + 60
-        while not (tmp_path / "begun").exists() and time.monotonic() < deadline:
-            time.sleep(0.05)
+        until((tmp_path / "begun").exists, process)
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=60)
     finally:

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from waiting import until
 
 from juicecap.errors import DataError, EnvironmentFailure, UsageError
 from juicecap.runner.reporting.status import StepStatus
@@ -41,9 +42,7 @@ def small_disk(disk_of: Callable[[str], Path]) -> Path:
 def started(texts, **keys: object) -> subprocess.Popen[str]:
     """A run in a process of its own that has begun with its first sample."""
     run = subprocess.Popen(texts.command(**keys), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    while not (texts.folder / "begun").exists():
-        assert run.poll() is None, run.communicate()
-        time.sleep(0.02)
+    until((texts.folder / "begun").exists, run)
     return run
 
 
@@ -245,8 +244,7 @@ class TestAskedToEnd:
         texts.process = [{"slow_mapper": {}}]
         run = started(texts)
         run.send_signal(signal.SIGINT)
-        while not (texts.folder / "ending").exists():
-            time.sleep(0.02)
+        until((texts.folder / "ending").exists, run)
         assert run.poll() is None
         run.send_signal(signal.SIGINT)
         run.communicate(timeout=10)
@@ -256,9 +254,7 @@ class TestAskedToEnd:
     def test_what_it_was_started_to_ignore_stays_ignored(self, texts) -> None:
         texts.process = [{"slow_mapper": {}}]
         run = subprocess.Popen(["nohup", *texts.command()], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        while not (texts.folder / "begun").exists():
-            assert run.poll() is None
-            time.sleep(0.02)
+        until((texts.folder / "begun").exists, run)
         run.send_signal(signal.SIGHUP)
         time.sleep(0.5)
         assert run.poll() is None

@@ -8,13 +8,13 @@ import re
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from loguru import logger
+from waiting import until
 
 import juicecap
 from juicecap.errors import DataError, UsageError
@@ -25,6 +25,7 @@ from juicecap.runner.reporting.status import read_status, write_status
 from juicecap.runner.run_folder.lock import is_locked, locked
 from juicecap.runner.run_folder.log import logging_to
 from juicecap.vlm.base import Answer, Outcome
+from juicecap.vlm.pipeline.resources import engine_stats
 from juicecap.vlm.pipeline.resources.engine_stats import EngineStats
 
 PACED = '''
@@ -133,14 +134,6 @@ def test_what_a_listener_raises_ends_the_run(paced) -> None:
         paced.run(Broken())
 
 
-def wait_for(condition: Callable[[], object], process: subprocess.Popen) -> None:
-    until = time.monotonic() + 60
-    while not condition():
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < until
-        time.sleep(0.05)
-
-
 def state_of(folder: Path) -> str:
     try:
         return read_status(folder).state
@@ -152,7 +145,7 @@ def state_of(folder: Path) -> str:
 def test_a_run_that_is_ended_is_told_from_one_that_lives(texts, ended_by: int, state: str) -> None:
     texts.process = ["slow_mapper"]
     run = subprocess.Popen(texts.command(), stderr=subprocess.PIPE, text=True)
-    wait_for(lambda: (texts.folder / "begun").exists() and state_of(texts.work_dir) == "running", run)
+    until(lambda: (texts.folder / "begun").exists() and state_of(texts.work_dir) == "running", run)
     assert is_locked(texts.work_dir) is True
     before = sorted(os.listdir(texts.work_dir))
     assert read_status(texts.work_dir).pid == run.pid
@@ -175,9 +168,9 @@ def test_a_run_that_fails_says_why(texts) -> None:
 
 def test_asking_how_a_run_stands_keeps_no_run_from_beginning(tmp_path: Path) -> None:
     (tmp_path / ".lock").touch()
-    code = "import sys, time, pathlib\nfrom juicecap.runner.run_folder.lock import is_locked\n"
+    code = "import sys, pathlib\nfrom juicecap.runner.run_folder.lock import is_locked\n"
     code += "folder = pathlib.Path(sys.argv[1])\n"
-    code += "end = time.monotonic() + 3\nprint('on', flush=True)\nwhile time.monotonic() < end: is_locked(folder)\n"
+    code += "print('on', flush=True)\nwhile True: is_locked(folder)\n"
     asker = subprocess.Popen([sys.executable, "-c", code, tmp_path], stdout=subprocess.PIPE)
     assert asker.stdout
     asker.stdout.readline()
@@ -329,17 +322,20 @@ def test_the_manifest_has_what_a_paper_asks_for(texts) -> None:
     ]
 
 
-def test_the_meter_counts_answers_tokens_and_the_time_in_which_an_engine_works() -> None:
+def test_the_meter_counts_answers_tokens_and_the_time_in_which_an_engine_works(monkeypatch) -> None:
+    now = 100.0
+    monkeypatch.setattr(engine_stats, "time", SimpleNamespace(monotonic=lambda: now))
     meter = EngineStats()
     assert meter.read().in_flight == 0
     with meter.call(3), meter.call(2):
-        time.sleep(0.1)
+        now += 4
         inside = meter.read()
+        now += 3
     answer = Answer(text="x", finish_reason="stop", tokens=5, seed=0)
     meter.answered([Outcome(answers=(answer, answer), prompt_tokens=40), Outcome()])
     meter.recalled(4)
-    time.sleep(0.1)
+    now += 2
     after = meter.read()
     assert (inside.in_flight, after.in_flight) == (5, 0)
-    assert 0.1 <= inside.busy_seconds <= after.busy_seconds < 0.19  # two calls at once are one time
+    assert (inside.busy_seconds, after.busy_seconds) == (4, 7)  # two calls at once are one time
     assert (after.answers, after.replayed, after.prompt_tokens, after.completion_tokens) == (2, 4, 40, 10)

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from waiting import until
 
 from juicecap.cli import main
 from juicecap.errors import JuicecapError, RecipeError
@@ -176,8 +177,7 @@ class TestOurs:
     def test_one_that_was_killed_goes_on(self, texts) -> None:
         texts.process = [{"trouble_mapper": {}}, {"slow_mapper": {}}]
         run = subprocess.Popen(texts.command(), stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-        while not (texts.folder / "begun").exists():
-            assert run.poll() is None
+        until((texts.folder / "begun").exists, run)
         run.kill()
         run.wait()
         assert (texts.work_dir / "unfinished").is_dir()

@@ -5,11 +5,11 @@ from __future__ import annotations
 import importlib.util
 import shutil
 import threading
-import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from waiting import until
 
 from juicecap.errors import EnvironmentFailure, MissingLibrary
 from juicecap.media.sampling import FrameSampling
@@ -136,10 +136,9 @@ def test_closing_while_somebody_waits_says_so(clips, script, ask_for):
 
     asking = threading.Thread(target=ask)
     asking.start()
-    while not script.batches:
-        time.sleep(0.01)
+    until(lambda: script.batches)
     core.close()
-    asking.join()
+    asking.join(60)
     script.gates["a"].set()
     assert str(failed[0]) == "the engines were closed while requests were under way; running again resumes"
 

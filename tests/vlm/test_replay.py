@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 from scripted import Script, prompt_of
+from waiting import until
 
 from juicecap.errors import EnvironmentFailure, MediaError
 from juicecap.media import digest as digest_module
@@ -535,9 +536,7 @@ def test_what_was_committed_before_a_kill_is_not_asked_again_and_groups_stay_who
     journal, count = tmp_path / "j", 200
     command = [sys.executable, "-c", KILLED, str(journal), clips.paths[0], str(count)]
     process = subprocess.Popen([*command, "0.06"], stdout=subprocess.PIPE, text=True)
-    began = time.monotonic()
-    while time.monotonic() - began < 60 and len(on_disk(journal)) < 24:
-        time.sleep(0.05)
+    until(lambda: len(on_disk(journal)) >= 24, process)
     process.send_signal(signal.SIGKILL)
     process.communicate()
     committed = on_disk(journal)

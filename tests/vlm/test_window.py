@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from scripted import prompt_of
+from waiting import until
 
 from juicecap.errors import BugError, EnvironmentFailure, SampleError
 from juicecap.media.sampling import FrameSampling
@@ -87,8 +88,7 @@ def test_while_the_first_sample_waits_the_others_are_answered(script, plan):
 
         def __iter__(self):
             yield from asked("slow", *map(str, range(48)))
-            while ["47"] not in batches(script):
-                threading.Event().wait(0.01)
+            until(lambda: ["47"] in batches(script))
             script.gates["slow"].set()
 
     results = list(stream_outcomes(Samples(), noted, Limits()))

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from waiting import until
 
 from juicecap.errors import EnvironmentFailure
 from juicecap.vlm.journal import Journal
@@ -67,9 +68,7 @@ def test_a_transaction_is_written_when_it_is_a_second_old(path):
     with Journal(path) as journal:
         began = time.monotonic()
         journal.note(entries(1))
-        while not on_disk(path):
-            assert time.monotonic() - began < 3
-            time.sleep(0.02)
+        until(lambda: on_disk(path))
         assert time.monotonic() - began > 0.9
 
 
