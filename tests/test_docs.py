@@ -93,6 +93,19 @@ def test_generated_parts_are_current() -> None:
     assert make_docs.problems(ROOT) == []
 
 
+def test_an_ops_page_has_a_table_for_each_group() -> None:
+    page = (ROOT / "docs" / "ops" / "video_captioning_from_vlm_mapper.md").read_text(encoding="utf-8")
+    assert re.findall(r"^\*\*(.+)\*\*.*\n\n\| parameter .*\n.*\n\| `(\w+)`", page, re.MULTILINE) == [
+        ("Model", "hf_model"),
+        ("Question", "prompt"),
+        ("Candidates", "caption_num"),
+        ("Frames", "fps"),
+        ("Output", "keep_original_sample"),
+        ("Limits", "allow_remote"),
+        ("How it runs", "max_in_flight"),
+    ]
+
+
 def test_the_generator_tells_a_stale_part_and_the_page_of_no_op(tmp_path: Path) -> None:
     for path, text in make_docs.wanted(ROOT).items():
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
@@ -154,9 +167,9 @@ def test_the_op_of_the_contributing_guide_passes_its_test(workplace: Path, monke
         ("separator", "What stands where a line ended.")
     ]
     assert (
+        "**What it does**\n\n| parameter | type | default | meaning |\n|---|---|---|---|\n"
         "| `separator` | str | ` ` | What stands where a line ended. |"
-        in make_docs.wanted(ROOT)[Path("docs/ops/single_line_mapper.md")]
-    )
+    ) in make_docs.wanted(ROOT)[Path("docs/ops/single_line_mapper.md")]
     tests = vars(module_of(test, "test_single_line_mapper", workplace / "test_single_line_mapper.py", monkeypatch))
     tried = [function for name, function in tests.items() if name.startswith("test_")]
     for function in tried:

@@ -18,9 +18,10 @@ from juicecap.ops.base import Op
 from juicecap.ops.catalog import BUILTIN, find
 from juicecap.ops.mapper.video_to_caption_generator import VideoToCaptionGenerator
 from juicecap.ops.options.dataflow_aliases import IGNORED as SERVING_IGNORED
+from juicecap.ops.options.groups import heading
 from juicecap.ops.options.run_options import IGNORED as IGNORED_OPTIONS
 from juicecap.ops.options.run_options import RunOptions
-from juicecap.ops.schema import Parameter, default_text, family, parameters
+from juicecap.ops.schema import Parameter, default_text, family, grouped, parameters
 from juicecap.recipe.compat.data_juicer import ANSWERS
 from juicecap.recipe.keys import IGNORED as IGNORED_KEYS
 from juicecap.recipe.keys import RecipeKeys
@@ -104,12 +105,18 @@ def replaced(text: str, name: str, part: str, page: str) -> str:
 def parameter_part(op: type[Op]) -> str:
     """What an op's page says of its parameters."""
     own = [each for each in parameters(op) if not each.inherited]
-    table = parameter_table(own) if own else "It has no parameters of its own."
+    tables = [f"{caption(group)}\n\n{parameter_table(rows)}" for group, rows in grouped(own)]
+    told = "\n\n".join(tables) or "It has no parameters of its own."
     return (
-        f"{table}\n\nBesides these it takes the [column names and special tokens]({SHARED}) that a recipe sets for all ops, and "
+        f"{told}\n\nBesides these it takes the [column names and special tokens]({SHARED}) that a recipe sets for all ops, and "
         f"`batch_size` (default {op.default_batch_size}), on which the output does not depend.\n\n"
         f"In Python: `from juicecap.ops import {op.__name__}`."
     )
+
+
+def caption(group: str) -> str:
+    """What stands above the table of a group. No headline, or what follows the last table would belong to its group."""
+    return f"**{group.capitalize()}**{heading(group).removeprefix(group)}"
 
 
 def parameter_table(rows: list[Parameter], what: str = "parameter") -> str:

@@ -19,6 +19,7 @@ from typing_extensions import override
 from juicecap.errors import SampleError, SettingsError
 from juicecap.ops.apply.applied import Applied
 from juicecap.ops.options.common_options import ColumnsAndTokens
+from juicecap.ops.options.groups import COLUMNS, KEPT, OWN
 from juicecap.ops.options.media_options import root_problems
 from juicecap.ops.options.run_options import IGNORED, is_run_only
 from juicecap.ops.options.types import NOT_EMPTY, type_problems
@@ -30,7 +31,7 @@ from juicecap.vlm.base import Limits, ModelSettings, Outcome, Request, digest_of
 class Op(ColumnsAndTokens, Applied, ABC):
     """Base of all ops. Of its methods an author overrides those that say something of the op; none must be called."""
 
-    text_key: str = field(default="text", metadata=NOT_EMPTY)
+    text_key: str = field(default="text", metadata={**COLUMNS, **NOT_EMPTY})
     """Column that holds the text."""
 
     name: ClassVar[str] = ""
@@ -39,6 +40,8 @@ class Op(ColumnsAndTokens, Applied, ABC):
     """Raised when the same settings give another output, so that finished steps are not taken for current ones."""
     default_batch_size: ClassVar[int] = 1000
     """Samples in a batch where the recipe does not say."""
+    default_group: ClassVar[str] = OWN
+    """Group of the parameters that name none (`options/groups.py`)."""
     headers_only: ClassVar[bool] = False
     """Whether of its media the op reads the headers alone; then `juicecap plan` applies it."""
     ignored_parameters: ClassVar[Mapping[str, str]] = IGNORED
@@ -167,6 +170,8 @@ class Mapper(Op):
 @dataclass(frozen=True, kw_only=True)
 class Filter(Op):
     """Base of ops that keep a sample as it is or drop it."""
+
+    default_group: ClassVar[str] = KEPT
 
     @abstractmethod
     def keep(self, sample: Sample) -> bool:

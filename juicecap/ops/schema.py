@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ import docstring_parser
 from jsonargparse import ArgumentError, ArgumentParser
 
 from juicecap.ops.base import Filter, Mapper, Op
+from juicecap.ops.options.groups import group_of, in_order
 from juicecap.ops.options.types import expected, type_name
 from juicecap.ops.whole_dataset import Deduplicator, Selector
 from juicecap.sample import short_repr
@@ -35,13 +37,15 @@ class Parameter:
     aliases: tuple[str, ...]
     inherited: bool
     """Whether every op has it (column names and special tokens)."""
+    group: str
+    """Where it is shown, of `options/groups.py`; empty: not in a group."""
     parts: Mapping[str, str] = dataclasses.field(default_factory=dict)
     """Names that set one entry of the parameter, a dict, and that entry's name."""
 
 
 @functools.cache
 def parameters(kind: type) -> tuple[Parameter, ...]:
-    """The parameters of an op class (or of `RunOptions`), own ones first, each group in the order of the fields."""
+    """The parameters of an op class (or of `RunOptions`), own ones first, by groups, each in the order of the fields."""
     shared = {each.name for each in dataclasses.fields(Op)}
     hints, helps = get_type_hints(kind), _field_docstrings(kind)
     found = [
@@ -53,10 +57,17 @@ def parameters(kind: type) -> tuple[Parameter, ...]:
             aliases=tuple(each.metadata.get("aliases", ())),
             parts=each.metadata.get("parts", {}),
             inherited=each.name in shared,
+            group=group_of(kind, each.name),
         )
         for each in dataclasses.fields(kind)
     ]
-    return tuple(sorted(found, key=lambda parameter: parameter.inherited))
+    groups = in_order(each.group for each in found)
+    return tuple(sorted(found, key=lambda parameter: (parameter.inherited, groups.index(parameter.group))))
+
+
+def grouped(shown: Iterable[Parameter]) -> list[tuple[str, list[Parameter]]]:
+    """Some of an op's parameters, in their order, with the group of each."""
+    return [(group, list(rows)) for group, rows in itertools.groupby(shown, key=lambda parameter: parameter.group)]
 
 
 @functools.cache

@@ -46,7 +46,7 @@ def test_the_schema_is_printed_with_ops_of_files(tmp_path: Path, capsys: pytest.
     printed = json.loads(capsys.readouterr().out)
     assert printed["$schema"] == "https://json-schema.org/draft/2020-12/schema"
     loudness = printed["$defs"]["loud_filter"]["properties"]["loudness"]
-    assert (loudness["description"], loudness["default"]) == ("How loud it must be.", 3)
+    assert (loudness["description"], loudness["default"]) == ("[what is kept] How loud it must be.", 3)
 
 
 def test_a_file_of_ops_that_is_not_there_is_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
@@ -108,7 +108,7 @@ def test_an_editor_completes_keys_ops_parameters_and_choices(editor: LanguageSer
     assert ops["text_length_filter"]["insertText"] == "text_length_filter:\n    min_len: 10"
     text = f"{MODELINE}process:\n  - video_captioning_from_vlm_mapper:\n      capt\n"
     parameters = offered(editor, "parameters.yaml", text, "\n      capt")
-    assert "Candidate captions asked for each video." in json.dumps(parameters["caption_num"])
+    assert "[candidates] Candidate captions asked for each video." in json.dumps(parameters["caption_num"])
     assert parameters["caption_num"]["insertText"] == "caption_num: ${1:1}"
     text = f"{MODELINE}process:\n  - video_captioning_from_vlm_mapper:\n      keep_candidate_mode: \n"
     assert {"all", "random_any", "similar_one_simhash"} <= set(offered(editor, "choices.yaml", text, "keep_candidate_mode: "))
@@ -118,4 +118,4 @@ def test_an_editor_explains_a_parameter(editor: LanguageServer) -> None:
     text = f"{MODELINE}process:\n  - text_length_filter:\n      min_len: 3\n"
     uri = editor.open("hover.yaml", text)
     shown = editor.ask("textDocument/hover", {"textDocument": {"uri": uri}, "position": place(text, "min_l")})
-    assert "Fewest characters that pass." in json.dumps(shown)
+    assert r"\[what is kept\] Fewest characters that pass." in shown["contents"]["value"]

@@ -41,17 +41,23 @@ def test_every_field_is_documented_and_typed(kind):
 
 
 @pytest.mark.parametrize("kind", BUILTIN)
-def test_own_parameters_come_first_in_the_order_of_the_fields(kind):
-    names = [each.name for each in schema.parameters(kind)]
+def test_own_parameters_come_first_and_in_a_group_in_the_order_of_the_fields(kind):
+    shown = schema.parameters(kind)
+    written = [each.name for each in fields(kind)]
     shared = [each.name for each in fields(Op)]
-    own = [each.name for each in fields(kind) if each.name not in shared]
-    assert names == own + shared
+    own = [each for each in written if each not in shared]
+    assert sorted(each.name for each in shown[: len(own)]) == sorted(own)
+    assert [each.name for each in shown[len(own) :]] == shared
+    for _, rows in schema.grouped(shown):
+        assert [each.name for each in rows] == sorted((each.name for each in rows), key=written.index)
     assert [each.inherited for each in schema.parameters(kind)] == [False] * len(own) + [True] * len(shared)
 
 
 def test_a_parameter():
     loudness, names, *_ = schema.parameters(LoudFilter)
-    assert loudness == schema.Parameter("loudness", "int", 3, "How loud it must be.", ("volume",), inherited=False)
+    assert loudness == schema.Parameter(
+        "loudness", "int", 3, "How loud it must be.", ("volume",), inherited=False, group="what is kept"
+    )
     assert (names.type, names.default, names.help) == ("list", [], "Whose.")
 
 

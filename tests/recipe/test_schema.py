@@ -146,8 +146,22 @@ def test_an_ops_schema_knows_what_check_knows(name: str) -> None:
         if parameter.name in kind.ignored_parameters:
             assert made["properties"][parameter.name]["deprecated"]
             continue
-        assert made["properties"][parameter.name]["description"] == parameter.help
+        assert made["properties"][parameter.name]["description"] == f"[{parameter.group}] {parameter.help}"
     assert jsonschema.Draft202012Validator(made).is_valid(settings(kind))
+
+
+def test_what_is_said_of_a_parameter_begins_with_its_group() -> None:
+    told = {
+        name: each["description"]
+        for name, each in op_schema(catalog.find("video_captioning_from_vlm_mapper"))["properties"].items()
+    }
+    assert list(told)[:3] == ["hf_model", "hf_model_name_or_path", "model_name"]
+    assert told["fps"] == "[frames] Frames taken per second of video."
+    assert told["model_name"].startswith("Another name of hf_model: Hub id")
+    assert told["on_error"].startswith("[how it runs] What happens")
+    keys = recipe_schema()["properties"]
+    assert keys["dataset_path"]["description"].startswith("Dataset file")
+    assert keys["allow_remote"]["description"].startswith("[limits] Whether media")
 
 
 def test_a_registered_op_is_included(label_filter: None, validator: jsonschema.Draft202012Validator) -> None:

@@ -15,7 +15,9 @@ from juicecap.cli.printing import show, show_json
 from juicecap.errors import JuicecapError
 from juicecap.ops import catalog
 from juicecap.ops.base import Op
-from juicecap.ops.schema import Parameter, default_text, family, parameters
+from juicecap.ops.options.groups import heading
+from juicecap.ops.options.run_options import RunOptions
+from juicecap.ops.schema import Parameter, default_text, family, grouped, parameters
 from juicecap.recipe.authoring.schema import op_schema
 from juicecap.recipe.authoring.snippet import example, snippet
 
@@ -73,25 +75,34 @@ def _row(told: dict[str, Any], width: int) -> str:
 def _one(op: type[Op]) -> str:
     own = [each for each in parameters(op) if not each.inherited]
     shared = [each for each in parameters(op) if each.inherited]
-    lines = [f"{op.name}  ({family(op)})", "", _wrapped(inspect.cleandoc(op.__doc__ or ""), 0), "", "parameters"]
-    lines += [_parameter(each) for each in own] or ["  none of its own"]
-    lines += ["", "columns and tokens (every op has these; a recipe sets them once for all ops)"]
-    lines += [f"  {each.name}: {default_text(each.default)}" for each in shared]
+    lines = [f"{op.name}  ({family(op)})", "", _wrapped(inspect.cleandoc(op.__doc__ or ""), 0)]
+    lines += [] if own else ["", "no parameters of its own"]
+    for group, rows in grouped(own):
+        lines += ["", _wrapped(heading(group), 0), *map(_parameter, rows)]
+    for group, rows in grouped(shared):
+        lines += ["", _wrapped(heading(group), 0), *(f"  {each.name}: {default_text(each.default)}" for each in rows)]
+    lines += ["", _wrapped(f"Every op also takes {_run_options(op)}.", 0)]
     made = example(op)
-    if made:
-        lines += ["", "columns as the snippet below has them"]
-        lines += [f"  reads   {name}{_named_by(made, name)}" for name in _read(made)] or ["  reads   none"]
-        lines += [f"  writes  {name}: {_type_of_column(kind)}" for name, kind in made.columns_written().items()] or [
-            "  writes  none"
-        ]
+    lines += ["", "columns as the snippet below has them", *_columns(made)] if made else []
     lines += ["", "in a recipe", *(f"  {line}" for line in snippet(op).splitlines())]
     return "\n".join(lines)
 
 
 def _parameter(parameter: Parameter) -> str:
-    head = f"  {parameter.name}: {parameter.type}, default {default_text(parameter.default)}"
+    head = _hung(f"  {parameter.name}: {parameter.type}, default {default_text(parameter.default)}", 10)
     others = ", ".join([*parameter.aliases, *(f"{part} ({entry})" for part, entry in parameter.parts.items())])
     return "\n".join([head, _wrapped(parameter.help, 6), *([_wrapped(f"Other names: {others}.", 6)] if others else [])])
+
+
+def _run_options(op: type[Op]) -> str:
+    batch_size, *others = (each.name for each in parameters(RunOptions))
+    return ", ".join([f"{batch_size} (default {op.default_batch_size})", *others])
+
+
+def _columns(made: Op) -> list[str]:
+    read = [f"  reads   {name}{_named_by(made, name)}" for name in _read(made)]
+    written = [f"  writes  {name}: {_type_of_column(kind)}" for name, kind in made.columns_written().items()]
+    return [_hung(line, 10) for line in [*(read or ["  reads   none"]), *(written or ["  writes  none"])]]
 
 
 def _facts(op: type[Op]) -> dict[str, Any]:
@@ -117,6 +128,7 @@ def _parameter_facts(parameter: Parameter) -> dict[str, Any]:
         "type": parameter.type,
         "required": required,
         "default": None if required else _plain(parameter.default),
+        "group": parameter.group,
         "help": parameter.help,
         "aliases": list(parameter.aliases),
         "parts": dict(parameter.parts),
@@ -145,12 +157,22 @@ def _type_of_column(kind: Any) -> str:
     return f"list of {_type_of_column(kind[0])}" if isinstance(kind, list) else str(kind)
 
 
+def _width() -> int:
+    return max(NARROWEST, min(WIDEST, shutil.get_terminal_size((WIDEST, 24)).columns))
+
+
 def _wrapped(text: str, indent: int) -> str:
-    width = max(NARROWEST, min(WIDEST, shutil.get_terminal_size((WIDEST, 24)).columns))
-    paragraphs = [" ".join(paragraph.split()) for paragraph in text.split("\n\n")]
+    margin = " " * min(indent, _width() // 4)
+    return "\n\n".join(_hung(margin + " ".join(paragraph.split()), indent) for paragraph in text.split("\n\n"))
+
+
+def _hung(line: str, indent: int) -> str:
+    """The line, and what of it does not fit indented below. Names stay whole, to be copied."""
+    width = _width()
+    if len(line) <= width:
+        return line
     margin = " " * min(indent, width // 4)
-    filled = [textwrap.fill(each, width, initial_indent=margin, subsequent_indent=margin) for each in paragraphs]
-    return "\n\n".join(filled)
+    return textwrap.fill(line, width, subsequent_indent=margin, break_long_words=False, break_on_hyphens=False)
 
 
 def _summary(op: type[Op]) -> str:

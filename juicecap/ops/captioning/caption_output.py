@@ -13,6 +13,7 @@ from typing_extensions import override
 from juicecap.errors import SampleError
 from juicecap.ops.captioning.conversation import Conversation, Kind
 from juicecap.ops.captioning.provenance import PROVENANCE, entries_of, provenance, with_provenance
+from juicecap.ops.options.groups import OUTPUT
 from juicecap.ops.options.model_options import ModelOptions
 from juicecap.ops.options.types import NOT_EMPTY
 from juicecap.sample import ORIGIN, Sample, media_paths
@@ -34,11 +35,11 @@ class CaptionedColumn(ModelOptions, ABC):
 
     api_key_env: str | None = field(default=None, metadata={"aliases": ["key_name_of_api_key"]})
     """Name of the environment variable that holds the server's key; null: DF_API_KEY if it is set, else OPENAI_API_KEY."""
-    output_key: str = field(default="caption", metadata=NOT_EMPTY)
+    output_key: str = field(default="caption", metadata={**OUTPUT, **NOT_EMPTY})
     """Column that receives the caption."""
-    overwrite_output: bool = False
+    overwrite_output: bool = field(default=False, metadata=OUTPUT)
     """Whether a column that is there already may be overwritten with the caption."""
-    provenance_field: str | None = field(default=None, metadata=NOT_EMPTY)
+    provenance_field: str | None = field(default=None, metadata={**OUTPUT, **NOT_EMPTY})
     """Column that tells for each caption its model, prompt, sampling, seed, frames and tokens; null: none."""
 
     default_batch_size: ClassVar[int] = 16

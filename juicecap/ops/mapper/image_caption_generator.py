@@ -15,6 +15,7 @@ from juicecap.ops.base import Mapper
 from juicecap.ops.captioning.caption_output import CaptionedColumn, media_parts, messages
 from juicecap.ops.captioning.conversation import Conversation, read_conversation
 from juicecap.ops.options.common_options import column_clashes
+from juicecap.ops.options.groups import QUESTION
 from juicecap.sample import Sample
 from juicecap.vlm.base import Outcome, Part, Request
 
@@ -25,16 +26,16 @@ DEFAULT_PROMPT = "Please describe the image in detail."
 class ImageCaptionGenerator(CaptionedColumn, Mapper):
     """Captions the images of a sample together, asking what its conversation asks, and writes the caption into a column."""
 
-    system_prompt: str = field(metadata={"example": "You are a helpful assistant."})
+    system_prompt: str = field(metadata={**QUESTION, "example": "You are a helpful assistant."})
     """Sent as the system message, where the conversation has none of its own; an empty text: none."""
-    input_modal_key: str = "image"
+    prompt: str | None = field(default=None, metadata=QUESTION)
+    """What to ask where the sample has no conversation, or an empty one; null: "Please describe the image in detail."."""
+    input_modal_key: str = field(default="image", metadata=QUESTION)
     """Column that holds the paths of the images."""
-    input_conversation_key: str = "conversation"
+    input_conversation_key: str = field(default="conversation", metadata=QUESTION)
     """Column that holds the conversation, whose first human turn is asked. It is not changed."""
     output_key: str = "output"
     """Column that receives the caption."""
-    prompt: str | None = None
-    """What to ask where the sample has no conversation, or an empty one; null: "Please describe the image in detail."."""
 
     @override
     def problems(self) -> list[tuple[str, str]]:

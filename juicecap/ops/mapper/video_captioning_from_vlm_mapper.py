@@ -19,6 +19,7 @@ from juicecap.ops.captioning.chunks import Chunk, SpecialTokens, one_chunk, spli
 from juicecap.ops.captioning.provenance import PROVENANCE, entries_of, provenance, with_provenance
 from juicecap.ops.captioning.similarity import most_similar
 from juicecap.ops.options.common_options import column_clashes
+from juicecap.ops.options.groups import CANDIDATES, OUTPUT, QUESTION
 from juicecap.ops.options.model_options import ModelOptions
 from juicecap.ops.options.numbers import Candidates
 from juicecap.ops.options.types import NOT_EMPTY
@@ -44,25 +45,25 @@ class Candidate(NamedTuple):
 class VideoCaptioningFromVLMMapper(ModelOptions, Mapper):
     """Captions the videos of a sample with a vision-language model and writes the captions into new samples."""
 
-    caption_num: Candidates = 1
-    """Candidate captions asked for each video."""
-    keep_candidate_mode: Literal["random_any", "similar_one_simhash", "all"] = "random_any"
-    """Which candidates stay: a random one, the one nearest to the sample's text, or all, each in a sample of its own."""
-    keep_original_sample: bool | None = None
-    """Whether the input sample stays in front of the new ones; null: true, and false where caption_field is set."""
-    prompt: str | None = None
+    prompt: str | None = field(default=None, metadata=QUESTION)
     """What to ask, taken literally; null: "\\nDescribe the input video in 1-2 sentences.\\n"."""
-    prompt_key: str | None = field(default=None, metadata=NOT_EMPTY)
+    prompt_key: str | None = field(default=None, metadata={**QUESTION, **NOT_EMPTY})
     """Column with a prompt for each sample; wins over prompt where it holds a text."""
-    system_prompt: str | None = None
+    system_prompt: str | None = field(default=None, metadata=QUESTION)
     """Sent as the system message; null: none."""
-    caption_field: str | None = field(default=None, metadata=NOT_EMPTY)
-    """Column that receives the list of captions, one for each video; null: captions go into the text alone."""
-    text_update_strategy: Literal["rewrite", "keep_origin"] | None = None
-    """Whether captions go into the text; null: keep_origin where caption_field is set, else rewrite."""
-    legacy_split_by_text_token: bool = True
+    legacy_split_by_text_token: bool = field(default=True, metadata=QUESTION)
     """Whether the text's video tokens say which videos are captioned (a text without any: all); false: all videos."""
-    provenance_field: str | None = field(default="caption_provenance", metadata=NOT_EMPTY)
+    caption_num: Candidates = field(default=1, metadata=CANDIDATES)
+    """Candidate captions asked for each video."""
+    keep_candidate_mode: Literal["random_any", "similar_one_simhash", "all"] = field(default="random_any", metadata=CANDIDATES)
+    """Which candidates stay: a random one, the one nearest to the sample's text, or all, each in a sample of its own."""
+    keep_original_sample: bool | None = field(default=None, metadata=OUTPUT)
+    """Whether the input sample stays in front of the new ones; null: true, and false where caption_field is set."""
+    caption_field: str | None = field(default=None, metadata={**OUTPUT, **NOT_EMPTY})
+    """Column that receives the list of captions, one for each video; null: captions go into the text alone."""
+    text_update_strategy: Literal["rewrite", "keep_origin"] | None = field(default=None, metadata=OUTPUT)
+    """Whether captions go into the text; null: keep_origin where caption_field is set, else rewrite."""
+    provenance_field: str | None = field(default="caption_provenance", metadata={**OUTPUT, **NOT_EMPTY})
     """Column that tells for each caption its model, prompt, sampling, seed, frames and tokens; null: none."""
 
     default_batch_size: ClassVar[int] = 16

@@ -6,7 +6,7 @@ The parameter names and the shape are those of the op of this name in DataFlow's
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from typing_extensions import override
@@ -16,6 +16,7 @@ from juicecap.ops.captioning.caption_output import CaptionedColumn, media_parts,
 from juicecap.ops.captioning.conversation import Conversation, read_conversation, turns_spec, without_tokens
 from juicecap.ops.captioning.prompt_template import filled, template_columns
 from juicecap.ops.options.common_options import column_clashes
+from juicecap.ops.options.groups import QUESTION
 from juicecap.sample import Sample
 from juicecap.vlm.base import Outcome, Part, Request
 
@@ -26,18 +27,18 @@ DEFAULT_PROMPT = "Please describe the video in detail."
 class VideoToCaptionGenerator(CaptionedColumn, Mapper):
     """Captions the videos and images of a sample together, and writes caption and prompt into its columns."""
 
-    prompt_template: str | None = None
+    prompt_template: str | None = field(default=None, metadata=QUESTION)
     """What to ask, with `{column}` filled from the sample; null: "Please describe the video in detail."."""
-    system_prompt: str | None = "You are a helpful assistant."
+    system_prompt: str | None = field(default="You are a helpful assistant.", metadata=QUESTION)
     """Sent as the system message, where the conversation has none of its own; null: none."""
-    input_image_key: str = "image"
-    """Column that holds the paths of the images."""
-    input_video_key: str = "video"
-    """Column that holds the paths of the videos."""
-    input_conversation_key: str = "conversation"
-    """Column that holds the conversation."""
-    conversation_mode: Literal["overwrite", "fill_empty", "ignore"] = "overwrite"
+    conversation_mode: Literal["overwrite", "fill_empty", "ignore"] = field(default="overwrite", metadata=QUESTION)
     """Whether the prompt becomes the first human turn: always, only if that is empty, or never."""
+    input_video_key: str = field(default="video", metadata=QUESTION)
+    """Column that holds the paths of the videos."""
+    input_image_key: str = field(default="image", metadata=QUESTION)
+    """Column that holds the paths of the images."""
+    input_conversation_key: str = field(default="conversation", metadata=QUESTION)
+    """Column that holds the conversation."""
 
     @override
     def problems(self) -> list[tuple[str, str]]:

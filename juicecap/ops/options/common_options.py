@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 
+from juicecap.ops.options.groups import COLUMNS
 from juicecap.ops.options.types import NOT_EMPTY
 
 
@@ -12,19 +13,19 @@ from juicecap.ops.options.types import NOT_EMPTY
 class ColumnsAndTokens:
     """Names and defaults are Data-Juicer's."""
 
-    video_key: str = field(default="videos", metadata=NOT_EMPTY)
+    video_key: str = field(default="videos", metadata={**COLUMNS, **NOT_EMPTY})
     """Column that holds the paths of the videos."""
-    image_key: str = field(default="images", metadata=NOT_EMPTY)
+    image_key: str = field(default="images", metadata={**COLUMNS, **NOT_EMPTY})
     """Column that holds the paths of the images."""
-    audio_key: str = field(default="audios", metadata=NOT_EMPTY)
+    audio_key: str = field(default="audios", metadata={**COLUMNS, **NOT_EMPTY})
     """Column that holds the paths of the audio files."""
-    video_special_token: str = "<__dj__video>"
+    video_special_token: str = field(default="<__dj__video>", metadata=COLUMNS)
     """Token that stands for a video in the text."""
-    image_special_token: str = "<__dj__image>"
+    image_special_token: str = field(default="<__dj__image>", metadata=COLUMNS)
     """Token that stands for an image in the text."""
-    audio_special_token: str = "<__dj__audio>"
+    audio_special_token: str = field(default="<__dj__audio>", metadata=COLUMNS)
     """Token that stands for an audio file in the text."""
-    eoc_special_token: str = "<|__dj__eoc|>"
+    eoc_special_token: str = field(default="<|__dj__eoc|>", metadata=COLUMNS)
     """Token that ends a chunk of the text."""
 
     def token_problems(self) -> list[tuple[str, str]]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from juicecap.media.rules import DEFAULT_RULES, MediaLimits
 from juicecap.naming import unnameable
+from juicecap.ops.options.groups import LIMITS
 from juicecap.ops.options.numbers import Amount, Megabytes, Pixels, Seconds
 from juicecap.ops.options.run_options import RUN_ONLY
 from juicecap.ops.options.types import NOT_EMPTY
@@ -24,21 +25,21 @@ def root_problems(settings: object) -> list[tuple[str, str]]:
 class MediaOptions:
     """Mixed into ops, and into the keys of a recipe, which sets them for all of its ops."""
 
-    media_root: str | None = field(default=None, metadata=NOT_EMPTY)
-    """Folder that local media must lie in, links followed; null: anywhere."""
-    media_max_pixels: Pixels = DEFAULT_RULES.max_pixels
-    """Pixels that a picture, or a frame of a video, may have."""
-    media_max_frames: Amount = DEFAULT_RULES.max_frames
-    """Frames that a video may have."""
-    media_max_seconds: Seconds = DEFAULT_RULES.max_seconds
-    """Seconds that a video may last; .inf: thirty years."""
-    media_max_mb: Megabytes = DEFAULT_RULES.max_bytes >> 20
-    """Megabytes that a file may have."""
-    allow_remote: bool = False
+    allow_remote: bool = field(default=False, metadata=LIMITS)
     """Whether media that are addresses (https://…, s3://…) are fetched."""
-    remote_max_mb: Megabytes = DEFAULT_RULES.remote_bytes >> 20
+    media_root: str | None = field(default=None, metadata={**LIMITS, **NOT_EMPTY})
+    """Folder that local media must lie in, links followed; null: anywhere."""
+    media_max_seconds: Seconds = field(default=DEFAULT_RULES.max_seconds, metadata=LIMITS)
+    """Seconds that a video may last; .inf: thirty years."""
+    media_max_frames: Amount = field(default=DEFAULT_RULES.max_frames, metadata=LIMITS)
+    """Frames that a video may have."""
+    media_max_pixels: Pixels = field(default=DEFAULT_RULES.max_pixels, metadata=LIMITS)
+    """Pixels that a picture, or a frame of a video, may have."""
+    media_max_mb: Megabytes = field(default=DEFAULT_RULES.max_bytes >> 20, metadata=LIMITS)
+    """Megabytes that a file may have."""
+    remote_max_mb: Megabytes = field(default=DEFAULT_RULES.remote_bytes >> 20, metadata=LIMITS)
     """Megabytes that a file that is fetched may have."""
-    remote_seconds: Seconds = field(default=DEFAULT_RULES.remote_seconds, metadata=RUN_ONLY)
+    remote_seconds: Seconds = field(default=DEFAULT_RULES.remote_seconds, metadata={**RUN_ONLY, **LIMITS})
     """Seconds that fetching a file may take; .inf: no limit."""
 
     def media_rules(self) -> MediaLimits:

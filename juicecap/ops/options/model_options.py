@@ -12,6 +12,7 @@ from jsonargparse.typing import PositiveFloat
 from juicecap.errors import SampleError
 from juicecap.media.sampling import FrameSampling
 from juicecap.ops.options import dataflow_aliases as serving_names
+from juicecap.ops.options.groups import FRAMES, LIMITS, MODEL
 from juicecap.ops.options.media_options import MediaOptions
 from juicecap.ops.options.numbers import Cores, Enlarged, FrameRate, Frames, Megabytes, Moment, Pixels, Requests, Seconds, Seed
 from juicecap.ops.options.run_options import IGNORED, RUN_ONLY
@@ -36,48 +37,50 @@ _ENABLED = "vllm"
 class ModelOptions(MediaOptions):
     """Which model, how it samples tokens and how it sees a video. Mixed into ops; the fields are recipe parameters."""
 
-    hf_model: str = field(default="Qwen/Qwen3-VL-8B-Instruct", metadata={"aliases": ["hf_model_name_or_path", "model_name"]})
+    hf_model: str = field(
+        default="Qwen/Qwen3-VL-8B-Instruct", metadata={**MODEL, "aliases": ["hf_model_name_or_path", "model_name"]}
+    )
     """Hub id or local folder of the model, or juicecap-demo-vlm for the bundled demonstration model."""
-    backend: BackendName = "hf"
+    backend: BackendName = field(default="hf", metadata=MODEL)
     """What runs the model: Hugging Face transformers, vLLM, or an OpenAI-compatible server."""
-    enable_vllm: bool = False
-    """The same as backend: vllm."""
-    model_params: dict[str, Any] | None = field(default=None, hash=False, metadata={"parts": serving_names.MODEL_PARTS})
-    """Passed to from_pretrained or to the engine as they are, such as dtype or tensor_parallel_size."""
-    api_base: str | None = field(default=None, metadata={"aliases": ["api_url"]})
-    """Address of the server, for backend: openai; null: OpenAI's own."""
-    api_key_env: str | None = field(default=None, metadata={"aliases": ["key_name_of_api_key"]})
-    """Name of the environment variable that holds the server's key; null: OPENAI_API_KEY, if it is set."""
     sampling_params: dict[str, Any] | None = field(
-        default=None, hash=False, metadata={"parts": serving_names.SAMPLING_PARTS, "entries": sampling.JSON_TYPES}
+        default=None, hash=False, metadata={**MODEL, "parts": serving_names.SAMPLING_PARTS, "entries": sampling.JSON_TYPES}
     )
     """How tokens are drawn: temperature, top_p, top_k, min_p, max_tokens, repetition_penalty, presence_penalty, stop, seed."""
-    fps: FrameRate = 2.0
-    """Frames taken per second of video."""
-    num_frames: Frames | None = None
-    """Frames taken from each video, evenly spaced; null: as many as fps gives."""
-    min_frames: Frames = 4
-    """Fewest frames taken by fps, if the video has as many."""
-    max_frames: Frames = 768
-    """Most frames taken by fps."""
-    start: Moment | None = None
-    """Second from which frames are taken; null: from the first frame."""
-    end: PositiveFloat | None = None
-    """Second up to which frames are taken; null or .inf: to the last frame."""
-    min_pixels: Enlarged | None = None
-    """Smaller frames are enlarged to this many pixels; null: as the model's processor does."""
-    max_pixels: Pixels | None = None
-    """Larger frames are reduced to this many pixels; null: as the model's processor does."""
-    seed: Seed = 0
+    api_base: str | None = field(default=None, metadata={**MODEL, "aliases": ["api_url"]})
+    """Address of the server, for backend: openai; null: OpenAI's own."""
+    api_key_env: str | None = field(default=None, metadata={**MODEL, "aliases": ["key_name_of_api_key"]})
+    """Name of the environment variable that holds the server's key; null: OPENAI_API_KEY, if it is set."""
+    model_params: dict[str, Any] | None = field(default=None, hash=False, metadata={**MODEL, "parts": serving_names.MODEL_PARTS})
+    """Passed to from_pretrained or to the engine as they are, such as dtype or tensor_parallel_size."""
+    seed: Seed = field(default=0, metadata=MODEL)
     """Seed of everything that is drawn."""
+    enable_vllm: bool = field(default=False, metadata=MODEL)
+    """The same as backend: vllm."""
+    fps: FrameRate = field(default=2.0, metadata=FRAMES)
+    """Frames taken per second of video."""
+    num_frames: Frames | None = field(default=None, metadata=FRAMES)
+    """Frames taken from each video, evenly spaced; null: as many as fps gives."""
+    max_frames: Frames = field(default=768, metadata=FRAMES)
+    """Most frames taken by fps."""
+    min_frames: Frames = field(default=4, metadata=FRAMES)
+    """Fewest frames taken by fps, if the video has as many."""
+    max_pixels: Pixels | None = field(default=None, metadata=FRAMES)
+    """Larger frames are reduced to this many pixels; null: as the model's processor does."""
+    min_pixels: Enlarged | None = field(default=None, metadata=FRAMES)
+    """Smaller frames are enlarged to this many pixels; null: as the model's processor does."""
+    start: Moment | None = field(default=None, metadata=FRAMES)
+    """Second from which frames are taken; null: from the first frame."""
+    end: PositiveFloat | None = field(default=None, metadata=FRAMES)
+    """Second up to which frames are taken; null or .inf: to the last frame."""
+    decode_seconds: Seconds = field(default=300.0, metadata={**RUN_ONLY, **LIMITS})
+    """CPU seconds that reading one video may take, by the clock ten times as many; .inf: no limit."""
+    decode_memory_mb: Megabytes = field(default=4096, metadata={**RUN_ONLY, **LIMITS})
+    """Megabytes of memory that reading one medium may take, besides the frames that are taken."""
     max_in_flight: Requests | None = field(default=None, metadata={**RUN_ONLY, "aliases": ["max_workers"]})
     """Requests at the engine at once; null: as many as keep it busy. The output does not depend on it."""
     decode_workers: Cores | None = field(default=None, metadata=RUN_ONLY)
     """Processes that decode videos; null: one for each core. The output does not depend on it."""
-    decode_seconds: Seconds = field(default=300.0, metadata=RUN_ONLY)
-    """CPU seconds that reading one video may take, by the clock ten times as many; .inf: no limit."""
-    decode_memory_mb: Megabytes = field(default=4096, metadata=RUN_ONLY)
-    """Megabytes of memory that reading one medium may take, besides the frames that are taken."""
     frame_memory_mb: Megabytes | None = field(default=None, metadata=RUN_ONLY)
     """Megabytes of decoded frames in memory at once; null: an eighth of the machine's memory."""
 

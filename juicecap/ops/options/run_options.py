@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import Field, dataclass
+from dataclasses import Field, dataclass, field
 from typing import Any, Literal
 
+from juicecap.ops.options.groups import HOW_IT_RUNS
 from juicecap.ops.options.numbers import BatchSize
 
 OnError = Literal["reject", "keep", "stop"]
@@ -15,11 +16,11 @@ OnError = Literal["reject", "keep", "stop"]
 class RunOptions:
     """What any op of a recipe takes besides its settings."""
 
-    batch_size: BatchSize | None = None
+    batch_size: BatchSize | None = field(default=None, metadata=HOW_IT_RUNS)
     """Samples in a batch; null: the op's own default. The output does not depend on it."""
-    on_error: OnError | None = None
+    on_error: OnError | None = field(default=None, metadata=HOW_IT_RUNS)
     """What happens to a sample on which the op fails; null: as the recipe says."""
-    skip_op_error: bool | None = None
+    skip_op_error: bool | None = field(default=None, metadata=HOW_IT_RUNS)
     """Data-Juicer's word for `on_error`: true is `reject`, false is `stop`."""
 
     @property
@@ -48,7 +49,7 @@ def contradictions(on_error: OnError | None, *, skip_op_error: bool | None) -> l
     return [("skip_op_error", f"skip_op_error: {told} is Data-Juicer's word for on_error: {meant}, but on_error is {on_error!r}")]
 
 
-RUN_ONLY = {"run_only": True}
+RUN_ONLY = {**HOW_IT_RUNS, "run_only": True}
 """Metadata of an op's field that says how the op is run: the output does not depend on it, so neither does the fingerprint."""
 
 

@@ -2,8 +2,9 @@
 
 Made from the fields that `check` reads as well, the ops of installed packages and of registered files included. It knows keys,
 parameters, types, ranges and choices; what takes more than one value to see (columns, contradictions, files) is told by
-`juicecap check` alone. A value may be a `${NAME}` wherever a number or a choice may stand. `patternErrorMessage` and
-`defaultSnippets` are words of the YAML language server that others pass over.
+`juicecap check` alone. A value may be a `${NAME}` wherever a number or a choice may stand. Editors list parameters by the
+alphabet, so what is said of one begins with its group. `patternErrorMessage` and `defaultSnippets` are words of the YAML language
+server that others pass over.
 """
 
 from __future__ import annotations
@@ -84,7 +85,8 @@ def _fields(kind: type) -> dict[str, Any]:
             written = _not_empty(written)
         if "pattern" in written:
             written["patternErrorMessage"] = f"{each.name} must be {each.type}"
-        found[each.name] = {"description": each.help, **_default(each), **written}
+        group = f"[{each.group}] " if each.group else ""
+        found[each.name] = {"description": group + each.help, **_default(each), **written}
         for alias in each.aliases:
             found[alias] = {"description": f"Another name of {each.name}: {each.help}", **written}
         for part, entry in each.parts.items():
