@@ -19,7 +19,7 @@ import yaml
 
 import juicecap
 from juicecap.data.source import open_source, unpack
-from juicecap.data.source.options import Options
+from juicecap.data.source.options import SourceOptions
 from juicecap.data.source.shards import webdataset
 from juicecap.data.source.tables.embedded import media_as_files
 from juicecap.data.source.unpack import MediaFolder
@@ -199,7 +199,7 @@ class TestShards:
         """As one does that ignores case: here the second name is made one of the first's file, as if by such a system."""
         shard = tar(home / "s.tar", [("a.mp4", EVIL), ("B.mp4", EVIL)])
         media = home / "cache" / "x.media"
-        records = webdataset.records([shard], media, Options())
+        records = webdataset.records([shard], media, SourceOptions())
         assert next(records).values["videos"] == ["s.tar/a.mp4"]
         os.link(media / "s.tar" / "a.mp4", media / "s.tar" / "B.mp4")
         with pytest.raises(DataError, match=r"'s\.tar/B\.mp4' is the name of another medium, as the file system of"):

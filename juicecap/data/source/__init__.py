@@ -19,7 +19,7 @@ from juicecap.data.compressed import inner_suffix
 from juicecap.data.record import unreadable
 from juicecap.data.source import metadata
 from juicecap.data.source.folder import is_of_the_system
-from juicecap.data.source.options import MOST_RECORDS, Options
+from juicecap.data.source.options import MOST_RECORDS, SourceOptions
 from juicecap.data.source.shards import webdataset
 from juicecap.data.source.text import file_list
 from juicecap.data.surroundings import check_devices
@@ -94,7 +94,7 @@ def open_source(
         raise DataError(f"the limit for {path} is {limit}; it must be at least 1. Leave it out to read all records.")
     if limit is not None and limit > MOST_RECORDS:
         raise DataError(f"the limit for {path} is {limit}; it must be at most {MOST_RECORDS}. Leave it out to read all records.")
-    options = Options(
+    options = SourceOptions(
         cache_folder=cache_folder,
         video_key=video_key,
         image_key=image_key,
@@ -112,7 +112,7 @@ def open_source(
     return dataset
 
 
-def format_of(path: str, options: Options | None = None) -> str:
+def format_of(path: str, options: SourceOptions | None = None) -> str:
     """The format (a key of `FORMATS`) of what stands at `path`. Reads names, and of some files the beginning.
 
     Raises:
@@ -120,7 +120,7 @@ def format_of(path: str, options: Options | None = None) -> str:
     """
     if not path.strip():
         raise DataError("the path of the dataset is empty. Give a dataset file, a folder, or a Hub name such as org/name.")
-    options = options or Options()
+    options = options or SourceOptions()
     place = Path(path)
     suffix = inner_suffix(place)
     known = suffix in SUFFIXES and not (suffix == ".parquet" and place.suffix.lower() in PACKED)

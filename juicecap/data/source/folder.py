@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from juicecap.data.record import Record, unreadable
-from juicecap.data.source.options import IMAGE_SUFFIXES, Options
+from juicecap.data.source.options import IMAGE_SUFFIXES, SourceOptions
 from juicecap.data.table import absolute, dataset_of_records, fingerprint_of
 from juicecap.errors import DataError
 from juicecap.naming import unwritable
@@ -34,7 +34,7 @@ PLACES = 1000
 SYSTEM = ("/proc/", "/sys/")
 
 
-def open_dataset(path: str, options: Options) -> Dataset:
+def open_dataset(path: str, options: SourceOptions) -> Dataset:
     """The dataset of a folder of videos, or of one video. What is in the videos has no part in its fingerprint."""
     place = absolute(path)
     folder = place if place.is_dir() else place.parent
@@ -54,7 +54,7 @@ def open_dataset(path: str, options: Options) -> Dataset:
     )
 
 
-def records(place: Path, options: Options) -> Iterator[Record]:
+def records(place: Path, options: SourceOptions) -> Iterator[Record]:
     """One record per video; its path, and its id, relative to the folder.
 
     Raises:
@@ -66,7 +66,7 @@ def records(place: Path, options: Options) -> Iterator[Record]:
         yield Record(name, str(place / name), {options.media_column(name) or options.video_key: [name]})
 
 
-def _names(folder: Path, options: Options) -> Iterator[str]:
+def _names(folder: Path, options: SourceOptions) -> Iterator[str]:
     videos = _files(folder, options.is_video)
     first = next(videos, None)
     if first is not None:
@@ -141,7 +141,7 @@ def is_of_the_system(real: str) -> bool:
     return f"{real}/".startswith(SYSTEM)
 
 
-def _nothing(place: Path, options: Options) -> str:
+def _nothing(place: Path, options: SourceOptions) -> str:
     return (
         f"{place} has no videos ({', '.join(options.video_suffixes)}) and no pictures. "
         "Give a folder that has some, or the path of a dataset file."

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from juicecap.data.record import reason_of
-from juicecap.data.source.options import Options
+from juicecap.data.source.options import SourceOptions
 from juicecap.data.source.tables.arrow_files import dataset_of_files
 from juicecap.data.source.tables.foreign import Refusal
 from juicecap.data.source.with_origin import with_origin
@@ -23,7 +23,7 @@ MEMORY = 1 << 33
 FETCH = f"{__name__}:fetch"
 
 
-def open_dataset(path: str, options: Options) -> Dataset:
+def open_dataset(path: str, options: SourceOptions) -> Dataset:
     """The split `train` of the dataset named `path`. Media paths have no folder: they are absolute, or of no use.
 
     Raises:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from juicecap.data.record import Record
-from juicecap.data.source.options import Options
+from juicecap.data.source.options import SourceOptions
 from juicecap.data.source.text import csv_table, jsonl
 from juicecap.data.source.text.text_file import dataset_of_file
 from juicecap.errors import DataError
@@ -24,7 +24,7 @@ NAMES = ("metadata.csv", "metadata.jsonl")
 COLUMN = "file_name"
 
 
-def open_dataset(path: str, options: Options) -> Dataset:
+def open_dataset(path: str, options: SourceOptions) -> Dataset:
     """The dataset of a folder with metadata, or of its metadata file."""
     return dataset_of_file(str(metadata_file(Path(path))), partial(records, options=options), options)
 
@@ -35,7 +35,7 @@ def metadata_file(place: Path) -> Path | None:
     return next((each for each in candidates if each.is_file() and _names_files(each)), None)
 
 
-def records(path: Path, options: Options) -> Iterator[Record]:
+def records(path: Path, options: SourceOptions) -> Iterator[Record]:
     """The rows, each with its medium's path.
 
     Raises:

@@ -15,7 +15,7 @@ MOST_RECORDS = 10**12
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
+class SourceOptions:
     """The arguments of `open_source`, for the modules of the formats."""
 
     cache_folder: Path | None = None

@@ -9,7 +9,7 @@ from juicecap.data.broken import BROKEN_FEATURE
 from juicecap.data.columns import ORIGIN_FEATURE, features_of, origin_features
 from juicecap.data.compressed import Allowance
 from juicecap.data.exact_json import exact
-from juicecap.data.source.options import Options
+from juicecap.data.source.options import SourceOptions
 from juicecap.data.source.tables.embedded import media_as_files
 from juicecap.data.table import (
     build_once,
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from datasets import Dataset, Features
 
 
-def with_origin(dataset: Dataset, name: str, folder: str, key: Iterable[object], size: int, options: Options) -> Dataset:
+def with_origin(dataset: Dataset, name: str, folder: str, key: Iterable[object], size: int, options: SourceOptions) -> Dataset:
     """The first `limit` rows of `dataset` with `ORIGIN`, which is kept if it is there; ids are `name:row`, rows from 1.
 
     Raises:

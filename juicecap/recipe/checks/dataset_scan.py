@@ -12,7 +12,7 @@ from typing import Any
 
 from juicecap.data.record import Record
 from juicecap.data.source import folder, metadata
-from juicecap.data.source.options import Options
+from juicecap.data.source.options import SourceOptions
 from juicecap.data.source.text import csv_table, file_list, json_list, jsonl
 from juicecap.errors import SampleError
 from juicecap.naming import unnameable
@@ -95,7 +95,7 @@ def look(recipe: Recipe, format_: str, budget: float) -> DatasetScan:
     readers: dict[str, Callable[[Path], Iterator[Record]]] = dict(READERS)
     keys = {name: getattr(recipe, name) for name in ("video_key", "image_key", "audio_key", "suffixes")}
     for name, module in (("files", file_list), ("folder", folder), ("metadata", metadata)):
-        readers[name] = partial(module.records, options=Options(**keys))
+        readers[name] = partial(module.records, options=SourceOptions(**keys))
     if format_ not in readers:
         return DatasetScan()
     deadline = time.monotonic() + budget

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from juicecap.data.export import FORMATS, export_target
-from juicecap.data.source.options import Options
+from juicecap.data.source.options import SourceOptions
 from juicecap.plain import kind_at
 from juicecap.recipe.problems import Problem
 from juicecap.recipe.types import Recipe
@@ -85,7 +85,7 @@ def _read_at(recipe: Recipe, target: Path) -> str:
     if recipe.dataset_path and _real(recipe.dataset_path) in real.parents:
         known = target.suffix.lower().removeprefix(".") in FORMATS and target.name not in OF_DATASETS
         return "" if known or target.is_dir() else "a part of the dataset"
-    return "a medium" if target.is_file() and Options().media_column(target.name) else ""
+    return "a medium" if target.is_file() and SourceOptions().media_column(target.name) else ""
 
 
 def _of_the_journal(recipe: Recipe) -> Iterator[Problem]:

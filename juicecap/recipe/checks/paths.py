@@ -9,7 +9,7 @@ from pathlib import Path
 
 from juicecap.data import export, source
 from juicecap.data.export.shards import check_folder
-from juicecap.data.source.options import Options
+from juicecap.data.source.options import SourceOptions
 from juicecap.errors import DataError
 from juicecap.naming import unnameable, unwritable
 from juicecap.recipe.checks.overwrites import clashes
@@ -79,7 +79,7 @@ def _dataset(recipe: Recipe) -> tuple[str | None, list[Problem]]:
         return None, [recipe.source.problem(trail, "dataset_path is one path; juicecap does not mix datasets by weight")]
     folder = Path(path).parent
     try:
-        format_ = source.format_of(path, Options(suffixes=recipe.suffixes))
+        format_ = source.format_of(path, SourceOptions(suffixes=recipe.suffixes))
     except DataError as error:
         return None, [recipe.source.problem(trail, f"dataset_path: {error}", hint=_near_path(Path(path)))]
     if format_ == "hub" and folder.is_dir():

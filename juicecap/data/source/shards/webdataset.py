@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from juicecap.data.compressed import Allowance, unpacked
 from juicecap.data.record import LONGEST, BrokenRecord, Record, decoded, parse_object, parse_value, unreadable
-from juicecap.data.source.options import Options
+from juicecap.data.source.options import SourceOptions
 from juicecap.data.source.shards.tar import Member, Tar, TarError
 from juicecap.data.source.unpack import MediaFolder, media_folder
 from juicecap.data.table import dataset_of_records, file_key, fingerprint_of
@@ -54,7 +54,7 @@ _GZIP = b"\x1f\x8b"
 _OTHER_PACKERS = {b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
 
 
-def open_dataset(path: str, options: Options) -> Dataset:
+def open_dataset(path: str, options: SourceOptions) -> Dataset:
     """The dataset of the shards; media are below a folder beside its Arrow file."""
     shards = shards_of(path)
 
@@ -100,7 +100,7 @@ def shards_of(path: str) -> list[Path]:
     return found
 
 
-def records(shards: list[Path], folder: Path | None, options: Options) -> Iterator[Record]:
+def records(shards: list[Path], folder: Path | None, options: SourceOptions) -> Iterator[Record]:
     """The samples of the shards; their media are unpacked into `folder`, if there is one.
 
     Raises:
@@ -134,7 +134,7 @@ def _packed(shard: Path) -> str:
     return ".gz" if start.startswith(_GZIP) else ""
 
 
-def _samples(tar: Tar, shard: Path, name: str, media: MediaFolder | None, options: Options) -> Iterator[Record]:
+def _samples(tar: Tar, shard: Path, name: str, media: MediaFolder | None, options: SourceOptions) -> Iterator[Record]:
     seen: set[bytes] = set()
     for sample, members in itertools.groupby(_members(tar, shard), key=lambda member: _key(member.name)):
         where = f"{shard}:{sample}"
@@ -181,7 +181,7 @@ def _key(name: str) -> str:
 class _Sample:
     """What the members of a sample amount to."""
 
-    def __init__(self, key: str, shard: str, where: str, media: MediaFolder | None, options: Options) -> None:
+    def __init__(self, key: str, shard: str, where: str, media: MediaFolder | None, options: SourceOptions) -> None:
         self.values: dict[str, Any] = {"__key__": key}
         self.broken = ""
         self._shard, self._where = shard, where

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from juicecap.data.columns import ORIGIN_FEATURE, with_columns
 from juicecap.data.compressed import Allowance
-from juicecap.data.source.options import Options
+from juicecap.data.source.options import SourceOptions
 from juicecap.data.source.tables.embedded import media_columns, with_paths, without_media
 from juicecap.data.source.tables.foreign import Refusal, foreign, in_child, settle_pyarrow
 from juicecap.data.source.tables.row_check import RowCheck
@@ -42,7 +42,7 @@ LARGE = 1 << 25
 """Bytes at which a batch has fewer rows."""
 
 
-def open_dataset(path: str, options: Options) -> Dataset:
+def open_dataset(path: str, options: SourceOptions) -> Dataset:
     """The dataset of a Parquet file; ids are row numbers from 1.
 
     Raises:

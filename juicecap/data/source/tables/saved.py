@@ -11,7 +11,7 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 from juicecap.data.record import LONGEST, BrokenRecord, decoded, parse_object
-from juicecap.data.source.options import Options
+from juicecap.data.source.options import SourceOptions
 from juicecap.data.source.tables.arrow_files import dataset_of_files
 from juicecap.data.source.tables.foreign import Refusal
 from juicecap.data.source.with_origin import with_origin
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 
-def open_dataset(path: str, options: Options) -> Dataset:
+def open_dataset(path: str, options: SourceOptions) -> Dataset:
     """The saved dataset.
 
     Raises:

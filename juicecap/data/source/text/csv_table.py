@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from juicecap.data.compressed import inner_suffix, lines
 from juicecap.data.record import LONGEST, NAMES, VALUES, BrokenRecord, Record, decoded, misnamed, record
-from juicecap.data.source.options import Options
+from juicecap.data.source.options import SourceOptions
 from juicecap.data.source.text.text_file import dataset_of_file
 from juicecap.errors import DataError
 from juicecap.sample import short_repr
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 
-def open_dataset(path: str, options: Options) -> Dataset:
+def open_dataset(path: str, options: SourceOptions) -> Dataset:
     """The dataset of a CSV or TSV file."""
     return dataset_of_file(path, records, options)
 

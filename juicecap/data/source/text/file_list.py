@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from juicecap.data.compressed import inner_suffix, lines, unpacked
 from juicecap.data.record import BrokenRecord, Record, decoded, parse_value, record
-from juicecap.data.source.options import Options
+from juicecap.data.source.options import SourceOptions
 from juicecap.data.source.text import json_list
 from juicecap.data.source.text.text_file import dataset_of_file
 from juicecap.errors import DataError
@@ -25,7 +25,7 @@ _START = 4096
 """Bytes in which a JSON file shows whether it lists texts or objects."""
 
 
-def open_dataset(path: str, options: Options) -> Dataset:
+def open_dataset(path: str, options: SourceOptions) -> Dataset:
     """The dataset of a list of files."""
     return dataset_of_file(path, partial(records, options=options), options)
 
@@ -42,7 +42,7 @@ def lists_texts(path: Path) -> bool:
     return start[:1] == b'"'
 
 
-def records(path: Path, options: Options) -> Iterator[Record]:
+def records(path: Path, options: SourceOptions) -> Iterator[Record]:
     """One record per path, named by its line or its position from 1.
 
     Raises:
@@ -54,7 +54,7 @@ def records(path: Path, options: Options) -> Iterator[Record]:
         yield record(f"{path.name}:{number}", where, partial(_values, read, where, options))
 
 
-def _values(read: Callable[[str], Any], where: str, options: Options) -> dict[str, Any]:
+def _values(read: Callable[[str], Any], where: str, options: SourceOptions) -> dict[str, Any]:
     entry = read(where)
     if not isinstance(entry, str) or not entry:
         raise BrokenRecord(where, f"holds {json.dumps(entry)[:80]}, not a path. Write the paths as texts, or objects throughout.")

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from juicecap.data.compressed import unpacked
 from juicecap.data.record import LONGEST, BrokenRecord, Record, decode_object, decode_value, not_json, not_utf8, record, too_many
-from juicecap.data.source.options import Options
+from juicecap.data.source.options import SourceOptions
 from juicecap.data.source.text.text_file import dataset_of_file
 from juicecap.errors import DataError
 
@@ -36,7 +36,7 @@ NEAR_END = 16
 _SPACE = re.compile(r"[ \t\r\n]*")
 
 
-def open_dataset(path: str, options: Options) -> Dataset:
+def open_dataset(path: str, options: SourceOptions) -> Dataset:
     """The dataset of a JSON file."""
     return dataset_of_file(path, records, options)
 

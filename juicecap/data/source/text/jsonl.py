@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from juicecap.data.compressed import lines
 from juicecap.data.record import JSON_SPACE, Record, decoded, parse_object, record
-from juicecap.data.source.options import Options
+from juicecap.data.source.options import SourceOptions
 from juicecap.data.source.text.text_file import dataset_of_file
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _SPACE = JSON_SPACE.encode()
 
 
-def open_dataset(path: str, options: Options) -> Dataset:
+def open_dataset(path: str, options: SourceOptions) -> Dataset:
     """The dataset of a JSON Lines file."""
     return dataset_of_file(path, records, options)
 

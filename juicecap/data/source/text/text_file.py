@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from juicecap.data.record import Record
-from juicecap.data.source.options import Options
+from juicecap.data.source.options import SourceOptions
 from juicecap.data.table import absolute, dataset_of_records, file_key
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
 
-def dataset_of_file(path: str, records: Callable[[Path], Iterator[Record]], options: Options) -> Dataset:
+def dataset_of_file(path: str, records: Callable[[Path], Iterator[Record]], options: SourceOptions) -> Dataset:
     """The dataset of the records of one file; media paths are relative to the file's folder."""
     place = Path(path)
     return dataset_of_records(

@@ -22,7 +22,7 @@ _MOST_TOKENS = 2**31
 
 
 @dataclass(frozen=True, kw_only=True)
-class Candidate:
+class ReplyCandidate:
     """What one choice says. `refusal` is why the model will not answer, in its words or the server's."""
 
     text: str
@@ -35,7 +35,7 @@ class Candidate:
 class Reply:
     """What one answer says, candidates in order."""
 
-    candidates: tuple[Candidate, ...]
+    candidates: tuple[ReplyCandidate, ...]
     prompt_tokens: int
     revision: str
 
@@ -71,7 +71,7 @@ def outcome(prepared: Prepared, replies: Sequence[Reply]) -> Outcome:
     return answered(prepared, answers, prompt_tokens=replies[0].prompt_tokens, revision=replies[0].revision)
 
 
-def _nothing_said(candidates: Sequence[Candidate]) -> Failure:
+def _nothing_said(candidates: Sequence[ReplyCandidate]) -> Failure:
     refusals = [candidate.refusal for candidate in candidates if candidate.refusal]
     if refusals:
         return Failure(code="REFUSED", message=f"the model refuses to answer: {refusals[0][:_LONGEST_REASON]}")
@@ -101,9 +101,9 @@ def _in_order(choices: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return choices
 
 
-def _candidate(choice: dict[str, Any], tokens: int, hide: Callable[[str], str]) -> Candidate:
+def _candidate(choice: dict[str, Any], tokens: int, hide: Callable[[str], str]) -> ReplyCandidate:
     refusal, finish = _refusal(choice), choice.get("finish_reason")
-    return Candidate(
+    return ReplyCandidate(
         text="" if refusal else _text(choice),
         finish_reason=REFUSED if refusal else CUT if finish == CUT else "stop",
         tokens=tokens,

@@ -24,7 +24,7 @@ from juicecap.vlm.backends.openai.detect_server import detect_server
 from juicecap.vlm.backends.openai.http.breaker import Breaker
 from juicecap.vlm.backends.openai.http.retry import RetryingServer, RetryPolicy
 from juicecap.vlm.backends.openai.http.server import CallFailed, Server
-from juicecap.vlm.backends.openai.options import Options, Transport, options_of
+from juicecap.vlm.backends.openai.options import ServerOptions, Transport, options_of
 from juicecap.vlm.backends.openai.transports import compose
 from juicecap.vlm.base import Backend, Capabilities, Failure, ModelSettings, Outcome, Prepared, digest_of
 
@@ -65,7 +65,7 @@ async def describe(
 
 @asynccontextmanager
 async def _connected(
-    settings: ModelSettings, options: Options, policy: RetryPolicy, breaker: Breaker, transport: Transport | None
+    settings: ModelSettings, options: ServerOptions, policy: RetryPolicy, breaker: Breaker, transport: Transport | None
 ) -> AsyncIterator[OpenAIEngine]:
     """Find out whether the server is there, knows key and model, and how it takes a video. On leaving, requests are given up."""
     server = Server(options)
@@ -85,7 +85,7 @@ async def _connected(
 class OpenAIEngine:
     """One model of one server (`vlm.base.Engine`)."""
 
-    def __init__(self, settings: ModelSettings, options: Options, client: ChatClient, transport: Transport) -> None:
+    def __init__(self, settings: ModelSettings, options: ServerOptions, client: ChatClient, transport: Transport) -> None:
         self._settings, self._options, self._client = settings, options, client
         self.transport = transport
         self.max_concurrent_calls = FILES_IN_FLIGHT if transport == "file" else IN_FLIGHT

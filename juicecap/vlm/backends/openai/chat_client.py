@@ -14,7 +14,7 @@ from juicecap.vlm.backends.openai.answers import Reply
 from juicecap.vlm.backends.openai.error_mapping import refuses_n, wants_completion_tokens
 from juicecap.vlm.backends.openai.http.retry import RetryingServer
 from juicecap.vlm.backends.openai.http.server import CallFailed
-from juicecap.vlm.backends.openai.options import Options
+from juicecap.vlm.backends.openai.options import ServerOptions
 from juicecap.vlm.base import Sampling
 
 Json = dict[str, Any]
@@ -28,7 +28,7 @@ class ChatClient:
     """Asks one model of one server."""
 
     def __init__(
-        self, server: RetryingServer, model: str, options: Options, *, extended: bool, limit: str = "max_tokens"
+        self, server: RetryingServer, model: str, options: ServerOptions, *, extended: bool, limit: str = "max_tokens"
     ) -> None:
         self._server = server
         self._model = model

@@ -25,7 +25,7 @@ from juicecap.vlm.backends.openai.chat_client import ChatClient
 from juicecap.vlm.backends.openai.http.breaker import Breaker
 from juicecap.vlm.backends.openai.http.retry import RetryingServer, RetryPolicy
 from juicecap.vlm.backends.openai.http.server import PATIENCE, CallFailed, Server
-from juicecap.vlm.backends.openai.options import Options, Transport
+from juicecap.vlm.backends.openai.options import ServerOptions, Transport
 from juicecap.vlm.base import Message, ModelSettings, Part, Prepared, Request
 from juicecap.vlm.unicode import valid
 
@@ -51,7 +51,7 @@ class ServerInfo:
 
 
 async def detect_server(
-    server: Server, patience: RetryPolicy, settings: ModelSettings, options: Options, transport: Transport | None = None
+    server: Server, patience: RetryPolicy, settings: ModelSettings, options: ServerOptions, transport: Transport | None = None
 ) -> ServerInfo:
     """See the module. `transport` is the one that is set, or that was found before: no other is tried.
 
@@ -72,7 +72,7 @@ async def detect_server(
     return ServerInfo(taken, extended, asking.limit)
 
 
-async def _greet(server: Server, settings: ModelSettings, options: Options) -> bool:
+async def _greet(server: Server, settings: ModelSettings, options: ServerOptions) -> bool:
     try:
         async with asyncio.timeout(PATIENCE):
             models = await server.models()
@@ -99,13 +99,13 @@ def _is_among(model: str, names: list[str]) -> bool:
     return any(name in (model, model.partition(":")[0]) or name.endswith(f"/{model}") for name in names)
 
 
-def _absent(options: Options, why: str) -> EnvironmentFailure:
+def _absent(options: ServerOptions, why: str) -> EnvironmentFailure:
     return EnvironmentFailure(
         f"{options.display_url}: no server answers ({why}); start it or mend api_base; running again resumes"
     )
 
 
-async def _try_out(asking: ChatClient, settings: ModelSettings, options: Options, only: Transport | None) -> Transport:
+async def _try_out(asking: ChatClient, settings: ModelSettings, options: ServerOptions, only: Transport | None) -> Transport:
     """The transport that is set, or the first that is taken."""
     words: dict[str, str] = {}
     down = True
@@ -128,7 +128,9 @@ async def _try_out(asking: ChatClient, settings: ModelSettings, options: Options
     raise ModelError(f"{settings.model} at {options.display_url} takes no video that is sent this way ({told}){hint}")
 
 
-async def _prompt_tokens(asking: ChatClient, settings: ModelSettings, options: Options, body: dict[str, Any]) -> int | CallFailed:
+async def _prompt_tokens(
+    asking: ChatClient, settings: ModelSettings, options: ServerOptions, body: dict[str, Any]
+) -> int | CallFailed:
     """How many tokens a trial's prompt had; 0 if the server does not tell."""
     try:
         return (await asking.limited(body, _TRIAL_TOKENS)).prompt_tokens

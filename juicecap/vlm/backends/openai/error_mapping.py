@@ -7,7 +7,7 @@ from http import HTTPStatus
 
 from juicecap.errors import EnvironmentFailure, JuicecapError, ModelError
 from juicecap.vlm.backends.openai.http.server import CallFailed
-from juicecap.vlm.backends.openai.options import NO_KEY, Options
+from juicecap.vlm.backends.openai.options import NO_KEY, ServerOptions
 from juicecap.vlm.base import Failure
 
 _TOO_LONG = re.compile(
@@ -19,7 +19,7 @@ _N = re.compile(r"(?<![\w\\'])n(?!\w)|['\"`]n['\"`]")
 _UNSUPPORTED = re.compile(r"unsupported|not supported|unrecognized|unknown|deprecated|instead", re.IGNORECASE)
 
 
-def fatal(failed: CallFailed, options: Options, model: str) -> JuicecapError | None:
+def fatal(failed: CallFailed, options: ServerOptions, model: str) -> JuicecapError | None:
     """The error that ends the run, if no other request could fare better."""
     if failed.kind == "redirect":
         return EnvironmentFailure(
@@ -90,6 +90,6 @@ def wants_completion_tokens(failed: CallFailed) -> bool:
     )
 
 
-def all_refused(options: Options, count: int, failure: Failure) -> ModelError:
+def all_refused(options: ServerOptions, count: int, failure: Failure) -> ModelError:
     """The error for a server that has refused everything so far, in the same words."""
     return ModelError(f"{options.display_url} refused the first {count} requests, all for the same reason: {failure.message}")

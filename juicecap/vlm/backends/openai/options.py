@@ -41,7 +41,7 @@ _OURS = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
+class ServerOptions:
     """Where requests go, and how."""
 
     base: str
@@ -71,7 +71,7 @@ class Options:
         return f"{parts.scheme}://{parts.netloc}{path}"
 
 
-def options_of(settings: ModelSettings) -> Options:
+def options_of(settings: ModelSettings) -> ServerOptions:
     """The settings, checked, with their defaults.
 
     Raises:
@@ -83,7 +83,7 @@ def options_of(settings: ModelSettings) -> Options:
         raise ModelError("model_params: " + "; ".join(problems))
     base = (settings.api_base or DEFAULT_BASE).strip().rstrip("/").removesuffix("/chat/completions")
     transport = params.get("transport", "auto")
-    return Options(
+    return ServerOptions(
         base=_checked(base),
         key=_key(settings),
         key_name=settings.api_key_env or DEFAULT_KEY_NAME,

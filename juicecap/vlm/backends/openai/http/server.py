@@ -24,7 +24,7 @@ from juicecap.secrecy import hidden, hidden_bytes, key_in
 from juicecap.vlm.backends.openai.answers import Reply, read
 from juicecap.vlm.backends.openai.http.client import LARGEST_ERROR, SMALL_ANSWER, Client, Unreadable
 from juicecap.vlm.backends.openai.http.wire import parsed, shape_error
-from juicecap.vlm.backends.openai.options import Options
+from juicecap.vlm.backends.openai.options import ServerOptions
 from juicecap.vlm.unicode import valid
 
 Json = dict[str, Any]
@@ -85,7 +85,7 @@ class CallFailed(Exception):
 class Server:
     """A server and the key to it."""
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: ServerOptions) -> None:
         self._secrets = options.secrets
         self._timeout = options.timeout
         self._client = openai.AsyncOpenAI(
