@@ -19,7 +19,7 @@ test:
 	pytest -n 2
 
 quick:
-	pytest -n 2 tests/ops tests/recipe/test_load.py tests/recipe/test_schema.py tests/test_docs.py
+	pytest -n 2 -m "not slow" tests/ops tests/recipe/test_load.py tests/recipe/test_schema.py tests/test_docs.py
 
 docs:
 	python tools/make_docs.py --check

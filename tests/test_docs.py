@@ -177,6 +177,7 @@ def test_the_op_of_the_contributing_guide_passes_its_test(workplace: Path, monke
     assert len(tried) == 2
 
 
+@pytest.mark.slow
 def test_the_backend_and_the_model_op_of_the_contributing_guide_run(tmp_path: Path) -> None:
     op, backend = blocks(ROOT / "CONTRIBUTING.md", "python")[3:]
     (entry_point,) = blocks(ROOT / "CONTRIBUTING.md", "toml")
@@ -234,7 +235,7 @@ def test_links_and_images_lead_somewhere(page: Path) -> None:
 def test_the_readme_opens_with_its_two_commands() -> None:
     assert blocks(ROOT / "README.md", "")[:2] == [
         'pip install -e ".[hf]" && juicecap run recipes/video_caption.yaml\n',
-        'pip install -e ".[dev]" && pytest -n 2\n',
+        'pip install -e ".[dev]" && pytest -n 2 -m "not slow"\n',
     ]
 
 

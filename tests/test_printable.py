@@ -12,6 +12,8 @@ import pytest
 
 from juicecap.printable import printable, printable_json, printable_line
 
+pytestmark = pytest.mark.process
+
 ODD = "a\x1b[31mb\x07\x9bc\r\u202ed\u2066e\u2028f\udcffg\x7f"
 SHOWN = "a\ufffd[31mb\ufffd\ufffdc\ufffd\ufffdd\ufffde\ufffdf\ufffdg\ufffd"
 
@@ -29,6 +31,7 @@ def test_json_says_the_same() -> None:
     assert "é" in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "code"),
     [

@@ -17,6 +17,8 @@ from juicecap import __version__
 from juicecap.cli import VERBS, main
 from juicecap.errors import EnvironmentFailure
 
+pytestmark = pytest.mark.process
+
 SLOW = """
 import pathlib, threading, time
 from concurrent.futures import ThreadPoolExecutor

@@ -12,6 +12,8 @@ import pytest
 
 from juicecap.cli import VERBS, main
 
+pytestmark = pytest.mark.process
+
 ROOT = Path(__file__).parent.parent.parent
 PROGRAMS = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 RECIPE = "recipes/video_caption.yaml"

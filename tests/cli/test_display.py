@@ -32,6 +32,8 @@ from juicecap.cli.progress.warnings import MOST_OF_A_KIND, Warnings
 from juicecap.report import words
 from juicecap.runner import RunStatus, StepStatus
 
+pytestmark = pytest.mark.process
+
 ROOT = Path(__file__).parent.parent.parent
 OPERATORS = '''
 import logging, time
@@ -194,6 +196,7 @@ def test_what_is_drawn_fits_a_terminal_of_few_lines(status: RunStatus) -> None:
     assert len(progress._drawn(status)) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("columns", [20, 80])
 def test_a_terminal_ends_with_the_ops_and_the_summary(recipe: Path, columns: int) -> None:
     terminal = Terminal(run(recipe), columns)
@@ -236,6 +239,7 @@ def test_ctrl_c_on_a_terminal_takes_the_bar_away_and_says_one_line(recipe: Path)
     assert not [line for line in shown[:-1] if line.strip("^C") and "paced_mapper" not in line]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("environment", [{"TERM": "dumb"}, {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONIOENCODING": "ascii"}])
 def test_simple_terminals(recipe: Path, environment: dict[str, str]) -> None:
     terminal = Terminal(run(recipe, "--set", "paced_mapper.seconds=0.03"), 80, **environment)

@@ -13,6 +13,8 @@ import pytest
 
 from juicecap.naming import unnameable, unwritable
 
+pytestmark = pytest.mark.process
+
 ROOT = Path(__file__).parent.parent.parent
 CLIP = ROOT / "juicecap" / "assets" / "samples" / "clip_05.mp4"
 ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}

@@ -18,6 +18,8 @@ from juicecap.runner.estimate.dataset_sample import spread
 from juicecap.runner.estimate.preview import run_preview
 from juicecap.vlm.pipeline import core
 
+pytestmark = pytest.mark.model
+
 ROOT = Path(__file__).parent.parent.parent
 DEMO = "hf_model: juicecap-demo-vlm"
 

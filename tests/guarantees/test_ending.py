@@ -14,6 +14,8 @@ import pytest
 from juicecap.errors import EnvironmentFailure
 from juicecap.runner.run_folder.lock import locked
 
+pytestmark = pytest.mark.process
+
 AT_EXIT = """
 import atexit, os, time
 def last():

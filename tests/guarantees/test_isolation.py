@@ -19,6 +19,8 @@ from scripted_server import Reply, ScriptedServer, refused, said
 from juicecap.ops import VideoCaptioningFromVLMMapper
 from juicecap.vlm.pipeline import core
 
+pytestmark = pytest.mark.model
+
 
 @pytest.fixture(scope="module")
 def patched() -> Iterator[pytest.MonkeyPatch]:

@@ -20,6 +20,8 @@ from scripted_server import KEY, KEY_NAME, Reply, ScriptedServer, choice, obligi
 import juicecap.cli.verbs.ops
 from juicecap import secrecy
 
+pytestmark = [pytest.mark.slow, pytest.mark.process]
+
 WAYS: dict[str, str] = {
     "plain": KEY,
     "capitals": KEY.upper(),

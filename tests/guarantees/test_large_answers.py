@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from scripted_server import KEY, KEY_NAME, Reply, ScriptedServer, obliging, said
 
+pytestmark = [pytest.mark.slow, pytest.mark.process]
+
 MIB = 2**20
 AT_ONCE = 7
 

@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 import yaml
 
+pytestmark = [pytest.mark.slow, pytest.mark.model, pytest.mark.process]
+
 VALUE = "planted-4711-value"
 ROOT = Path(__file__).parents[2]
 

@@ -13,6 +13,8 @@ import pytest
 import yaml
 from scripted_server import KEY, KEY_NAME, ScriptedServer
 
+pytestmark = [pytest.mark.slow, pytest.mark.process]
+
 HIDE = {
     "proc": "mount -t tmpfs none /proc",
     "sys": "mount -t tmpfs none /sys",

@@ -190,6 +190,7 @@ def test_a_model_on_a_server_is_not_judged_by_files_of_this_machine(job, monkeyp
 
 
 class TestPlan:
+    @pytest.mark.slow
     def test_whatever_a_value_is(self, film_job, monkeypatch):
         monkeypatch.setattr(sandbox, "TEMPLATE_SECONDS", 2.0)
         monkeypatch.setattr(sandbox, "TOKENIZER_SECONDS", 5.0)

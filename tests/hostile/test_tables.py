@@ -71,6 +71,7 @@ def described(columns: dict[str, Any], values: dict[str, Any] | None = None) -> 
     return table.replace_schema_metadata({"huggingface": json.dumps({"info": {"features": columns}})})
 
 
+@pytest.mark.slow
 class TestBombs:
     def test_a_dictionary_that_is_referred_to_by_many_rows(self, tmp_path: Path) -> None:
         column = pa.DictionaryArray.from_arrays(pa.array([0] * 8500, pa.int32()), pa.array(["x" * 1_000_000]))

@@ -17,6 +17,8 @@ from waiting import until
 from juicecap.errors import BugError, DataError, EnvironmentFailure
 from juicecap.isolated import IsolatedProcess, Stopped
 
+pytestmark = pytest.mark.process
+
 MB = 1 << 20
 
 

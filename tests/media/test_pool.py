@@ -31,6 +31,8 @@ from juicecap.media.workers.pool import DecodePool
 from juicecap.media.workers.worker_process import WorkerProcess
 from juicecap.vlm.pipeline import core
 
+pytestmark = pytest.mark.process
+
 FREE = FrameSizes()
 EIGHT = FrameSampling(num_frames=8)
 

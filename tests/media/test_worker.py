@@ -30,6 +30,8 @@ from juicecap.media.workers import shared_frames
 from juicecap.media.workers.shared_frames import SharedFrames, mapped
 from juicecap.media.workers.worker import _UNTOLD, _failure, _wants_memory, answer
 
+pytestmark = pytest.mark.process
+
 Worker = tuple[subprocess.Popen[bytes], socket.socket]
 
 

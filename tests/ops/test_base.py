@@ -124,6 +124,7 @@ class TestFromPython:
         out = ds.map(captioner().process_batched, batched=True, batch_size=2, remove_columns=ds.column_names)
         assert out["text"][:] == [clips.text(number) for number in range(3)]
 
+    @pytest.mark.slow
     def test_a_bare_script_without_a_main_guard(self, listed, clips, tmp_path):
         script = tmp_path / "script.py"
         script.write_text(

@@ -18,6 +18,8 @@ from juicecap.errors import RecipeError
 from juicecap.recipe import check
 from juicecap.vlm.pipeline import core
 
+pytestmark = pytest.mark.model
+
 DEMO = "juicecap-demo-vlm"
 ROOT = Path(__file__).parents[2]
 CLIPS = json.loads((ROOT / "tests" / "demo_clips.json").read_text())

@@ -12,6 +12,8 @@ import pytest
 
 from juicecap.errors import DataError, EnvironmentFailure, JuicecapError, UsageError
 
+pytestmark = pytest.mark.process
+
 REFUSED = "exists and was not written by this run; give another export_path, or --overwrite to replace it"
 
 KILLED = """

@@ -22,6 +22,8 @@ from juicecap.vlm.backends.hf import backend
 from juicecap.vlm.base import Failure, Outcome
 from juicecap.vlm.pipeline import core
 
+pytestmark = [pytest.mark.model, pytest.mark.process]
+
 MANY = [f"text {number:03}" for number in range(IDENTICAL_FAILURES + 30)]
 
 

@@ -23,6 +23,8 @@ from juicecap.runner.reporting.status import StepStatus
 from juicecap.runner.run_folder.folder import RunFolder
 from juicecap.runner.run_folder.lock import locked
 
+pytestmark = pytest.mark.process
+
 HOLD = """
 import sys, time
 from pathlib import Path
@@ -143,6 +145,7 @@ class TestFullDisk:
         assert texts.output.read_bytes() == before
         assert os.listdir(small_disk) == ["texts.jsonl"]
 
+    @pytest.mark.slow
     def test_a_step_that_does_not_fit_is_a_sentence_with_code_4_and_running_again_goes_on(self, texts, small_disk: Path) -> None:
         texts.write([f"{number} " + "x" * 2000 for number in range(200)])
         texts.process = [{"trouble_mapper": {}}, {"trouble_mapper": {}}]
@@ -236,6 +239,7 @@ class TestAskedToEnd:
         assert texts.asked() == []
         assert texts.out() == [f"{text}!" for text in texts.texts]
 
+    @pytest.mark.slow
     def test_a_second_time_ends_it_at_once(self, texts) -> None:
         operators = texts.folder / "operators.py"
         wait = "        time.sleep(60)\n"

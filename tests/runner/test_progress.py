@@ -141,6 +141,7 @@ def state_of(folder: Path) -> str:
         return ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("ended_by", "state"), [(signal.SIGKILL, "killed"), (signal.SIGINT, "interrupted")])
 def test_a_run_that_is_ended_is_told_from_one_that_lives(texts, ended_by: int, state: str) -> None:
     texts.process = ["slow_mapper"]

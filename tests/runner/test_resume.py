@@ -21,6 +21,8 @@ from juicecap.runner import RunResult, SilentProgress
 from juicecap.vlm.base import Failure
 from juicecap.vlm.pipeline import core
 
+pytestmark = [pytest.mark.model, pytest.mark.process]
+
 DEMO = "juicecap-demo-vlm"
 
 
@@ -207,6 +209,7 @@ def test_more_rows_ask_for_themselves(job, script, clips):
     assert listener.foretold == [(6, 1, True)]
 
 
+@pytest.mark.slow
 def test_failures_that_may_pass_are_asked_again_and_others_if_one_says_so(job, script):
     prompts = {"1.mp4": Failure(code="SERVER_ERROR", message="m", retryable=True), "4.mp4": Failure(code="TOO_LONG", message="m")}
     real = script.answer
@@ -343,6 +346,7 @@ def test_a_file_that_is_no_journal_is_found_before_the_run_and_stays(job, what):
     assert [path.name for path in job.folder.iterdir() if path.name.startswith("precious.db")] == ["precious.db"]
 
 
+@pytest.mark.slow
 def test_more_candidates_of_the_real_model_are_those_that_it_gives_at_once(demo):
     """Byte for byte, candidates side by side, sampled hot enough that they differ."""
     demo.op |= {"caption_num": 5, "keep_candidate_mode": "all", "sampling_params": {"temperature": 2.5, "max_tokens": 16}}
@@ -360,6 +364,7 @@ def test_more_candidates_of_the_real_model_are_those_that_it_gives_at_once(demo)
     assert demo.output.read_bytes() == at_once
 
 
+@pytest.mark.slow
 def test_a_run_of_the_real_model_that_goes_on_loads_no_weights(demo, monkeypatch):
     from transformers import AutoModelForImageTextToText
 

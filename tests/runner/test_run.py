@@ -19,6 +19,8 @@ import juicecap
 from juicecap.errors import DataError, RecipeError, UsageError
 from juicecap.runner import SilentProgress
 
+pytestmark = pytest.mark.model
+
 DEMO = "juicecap-demo-vlm"
 COLORS = ("red", "green", "blue", "yellow", "cyan", "purple", "pink", "orange", "red")
 
@@ -216,6 +218,7 @@ def test_limit_takes_the_first_samples(job: Job) -> None:
     assert result.samples == 2
 
 
+@pytest.mark.slow
 def test_batch_size_does_not_change_the_output(job: Job) -> None:
     outputs = []
     for size in (1, 3, 16):

@@ -30,6 +30,8 @@ from juicecap.vlm.journal import Journal
 from juicecap.vlm.pipeline import core
 from juicecap.vlm.pipeline.lookup import digests
 
+pytestmark = pytest.mark.process
+
 HOT = Sampling(temperature=1.0)
 
 

@@ -14,6 +14,8 @@ from juicecap.data.source import open_source
 from juicecap.ops import ImageCaptionGenerator, VideoToCaptionGenerator
 from juicecap.sample import ORIGIN
 
+pytestmark = pytest.mark.process
+
 IMAGES = Path(__file__).parents[3] / "recipes" / "images"
 TRUTH = json.loads((Path(__file__).parents[2] / "demo_images.json").read_text())
 DEMO = "juicecap-demo-vlm"

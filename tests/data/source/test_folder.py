@@ -106,6 +106,7 @@ def test_a_name_that_is_not_utf8_is_named(tmp_path: Path) -> None:
         open_source(str(folder), cache_folder=tmp_path)
 
 
+@pytest.mark.slow
 def test_links_that_make_up_paths_without_end_are_an_error(tmp_path: Path) -> None:
     """Eight folders with links to each other have over a hundred thousand paths; ten have ten million."""
     for number in range(8):
@@ -131,6 +132,7 @@ def deep(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["rm", "-rf", tmp_path / "clips"], check=True)  # pytest's own way goes no deeper
 
 
+@pytest.mark.slow
 def test_folders_lie_in_each_other_as_deep_as_paths_go(deep: Path, tmp_path: Path) -> None:
     assert open_source(str(deep), cache_folder=tmp_path)["videos"] == [["d/" * 1200 + "a.mp4"]]
 

@@ -11,6 +11,8 @@ from juicecap.data.source import hub, open_source
 from juicecap.errors import DataError, EnvironmentFailure, JuicecapError
 from juicecap.sample import ORIGIN
 
+pytestmark = pytest.mark.process
+
 
 @pytest.fixture(autouse=True)
 def scripted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,8 @@ from juicecap.data.source import open_source
 from juicecap.errors import DataError
 from juicecap.sample import FATE, ORIGIN
 
+pytestmark = pytest.mark.process
+
 
 def write(tmp_path: Path, table: pa.Table, **options: int) -> str:
     path = tmp_path / "a.parquet"

@@ -69,6 +69,7 @@ def read(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text("utf-8").split("\n") if line]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".jsonl", ".json"])
 @given(records=RECORDS | REGULAR, ascii_only=st.booleans())
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
@@ -85,6 +86,7 @@ def test_records_come_back_as_they_were(suffix: str, records: list[dict[str, Any
         assert strict_records(read(target)) == strict_records(records)
 
 
+@pytest.mark.slow
 @given(records=RECORDS | REGULAR)
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_parquet_between_changes_only_missing_keys_to_null(records: list[dict[str, Any]]) -> None:

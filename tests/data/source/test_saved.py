@@ -11,6 +11,8 @@ from juicecap.data.source import open_source
 from juicecap.errors import DataError
 from juicecap.sample import ORIGIN
 
+pytestmark = pytest.mark.process
+
 
 @pytest.fixture
 def saved(tmp_path: Path) -> Path:

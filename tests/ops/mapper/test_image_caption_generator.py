@@ -11,6 +11,8 @@ import pytest
 from juicecap.errors import SampleError
 from juicecap.ops import ImageCaptionGenerator
 
+pytestmark = pytest.mark.model
+
 DEMO = "juicecap-demo-vlm"
 RECIPES = Path(__file__).parents[3] / "recipes"
 IMAGES = json.loads((Path(__file__).parents[2] / "demo_images.json").read_text())

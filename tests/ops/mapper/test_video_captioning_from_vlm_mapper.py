@@ -18,6 +18,8 @@ from juicecap.ops.mapper.video_captioning_from_vlm_mapper import DEFAULT_PROMPT
 from juicecap.vlm.base import Failure, Part
 from juicecap.vlm.pipeline import core
 
+pytestmark = pytest.mark.model
+
 DEMO = "juicecap-demo-vlm"
 HOT = {"temperature": 2.5, "max_tokens": 24}
 """Hot enough for a sure model to ramble."""
@@ -513,6 +515,7 @@ class TestSeeds:
         """Sixteen samples of different lengths."""
         return [[path] for path in clips.paths] + [[clips.paths[number], clips.paths[number + 1]] for number in range(4)]
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("temperature", [1.5, 2.0, 3.0])
     def test_batch_size_does_not_matter(self, many, temperature):
         op = mapper(

@@ -14,6 +14,8 @@ from juicecap.ops import VideoToCaptionGenerator
 from juicecap.vlm.base import Message, Part, Request
 from juicecap.vlm.pipeline import core
 
+pytestmark = pytest.mark.model
+
 DEMO = "juicecap-demo-vlm"
 RECIPES = Path(__file__).parents[3] / "recipes"
 CLIPS = json.loads((Path(__file__).parents[2] / "demo_clips.json").read_text())

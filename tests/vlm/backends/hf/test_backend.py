@@ -28,6 +28,8 @@ from juicecap.vlm.backends.hf.health import Health
 from juicecap.vlm.base import Message, ModelSettings, Part, Prepared, Request, Sampling
 from juicecap.vlm.pipeline import core
 
+pytestmark = pytest.mark.model
+
 DEMO = "juicecap-demo-vlm"
 PROMPT = "\nDescribe the input video in 1-2 sentences.\n"
 

@@ -18,6 +18,8 @@ from juicecap.vlm.backends.hf.backend import HFEngine, describe
 from juicecap.vlm.backends.hf.inputs import encode
 from juicecap.vlm.base import Message, ModelSettings, Part, Prepared, Request, Sampling
 
+pytestmark = pytest.mark.model
+
 TIMES = (0.0, 0.75, 1.5)
 SHORT = Sampling(max_tokens=12)
 HOT = Sampling(max_tokens=12, temperature=1.5, top_p=0.95)

@@ -16,6 +16,8 @@ from juicecap.vlm.backends.hf.load import load
 from juicecap.vlm.backends.transformers_common.prompt import frames_as_images, neutralised, render, takes_video
 from juicecap.vlm.base import Message, ModelSettings, Part, Prepared, Request
 
+pytestmark = pytest.mark.model
+
 
 @pytest.fixture(scope="module")
 def demo():

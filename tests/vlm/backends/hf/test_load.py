@@ -25,6 +25,8 @@ from juicecap.vlm.backends.transformers_common.processor import frame_sizes, loa
 from juicecap.vlm.base import ModelSettings
 from juicecap.vlm.models.names import model_source, model_state
 
+pytestmark = pytest.mark.model
+
 DEMO = "juicecap-demo-vlm"
 
 

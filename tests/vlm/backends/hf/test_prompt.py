@@ -28,6 +28,8 @@ from juicecap.vlm.base import Message, ModelSettings, Part, Prepared, Request, S
 from juicecap.vlm.models import sandbox
 from juicecap.vlm.models.names import model_source
 
+pytestmark = [pytest.mark.model, pytest.mark.process]
+
 DEMO = "juicecap-demo-vlm"
 PLAIN = (
     "{% for message in messages %}{% for part in message.content %}"

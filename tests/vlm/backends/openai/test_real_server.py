@@ -33,6 +33,8 @@ pytest.importorskip("vllm", reason="needs a vLLM to serve the demo model; the CI
 
 from juicecap.vlm.backends.openai.backend import OpenAIEngine, describe
 
+pytestmark = pytest.mark.model
+
 KEY = "sk-the-key-of-the-test-server"
 PROMPT = "\nDescribe the input video in 1-2 sentences.\n"
 DEMO_CLIPS = Path(__file__).parents[4] / "recipes" / "clips"

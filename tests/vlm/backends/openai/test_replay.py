@@ -14,6 +14,8 @@ from juicecap.vlm.base import Message, Outcome, Part, Request, Sampling
 from juicecap.vlm.journal import Journal
 from juicecap.vlm.pipeline import core
 
+pytestmark = pytest.mark.process
+
 HOT = Sampling(temperature=0.8, max_tokens=40)
 
 

@@ -16,6 +16,8 @@ from juicecap.media.sampling import FrameSampling
 from juicecap.vlm.backends.vllm.backend import describe
 from juicecap.vlm.base import Failure, ModelSettings
 
+pytestmark = pytest.mark.model
+
 DEMO = "juicecap-demo-vlm"
 
 

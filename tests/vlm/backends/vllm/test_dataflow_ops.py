@@ -13,6 +13,8 @@ pytest.importorskip("vllm", reason="vLLM is not installed: .ci/run runs these te
 from juicecap.ops import ImageCaptionGenerator, VideoToCaptionGenerator
 from juicecap.vlm.pipeline import core
 
+pytestmark = pytest.mark.model
+
 TESTS = Path(__file__).parents[3]
 RECIPES = TESTS.parent / "recipes"
 CLIPS = json.loads((TESTS / "demo_clips.json").read_text())

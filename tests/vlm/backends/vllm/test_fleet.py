@@ -18,6 +18,8 @@ from juicecap.vlm.backends.vllm.engine_process import EngineDied
 
 from .conftest import described, processes
 
+pytestmark = pytest.mark.model
+
 
 def texts(outcomes) -> list[str]:
     return [each.failure.code if each.failure else each.answers[0].text for each in outcomes]

@@ -16,6 +16,8 @@ from poisoned import SUBSETS, fates, samples
 from juicecap.ops import VideoCaptioningFromVLMMapper
 from juicecap.vlm.pipeline import core
 
+pytestmark = pytest.mark.model
+
 
 @pytest.fixture(scope="class")
 def op() -> Iterator[VideoCaptioningFromVLMMapper]:

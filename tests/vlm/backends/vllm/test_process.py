@@ -13,6 +13,8 @@ pytest.importorskip("vllm", reason="vLLM is not installed: .ci/run runs these te
 
 from juicecap.vlm.backends.vllm.process import EngineLog, started
 
+pytestmark = pytest.mark.model
+
 BARE_SCRIPT = """
 import asyncio, os, sys
 from contextlib import AsyncExitStack
