@@ -139,8 +139,8 @@ class _Watched(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # any buffer, in typeshed's words
-        """See `io.RawIOBase`."""
+    @override
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # typeshed wants any buffer
         data = self._stream.read(len(buffer))
         self._allowance.take(len(data))
         buffer[: len(data)] = data

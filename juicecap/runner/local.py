@@ -60,7 +60,7 @@ def run_local(
     progress: Progress,
     metrics: Path | None,
 ) -> RunResult:
-    """See `runner.run`."""
+    """Run a recipe on this machine; `runner.run` documents the arguments and errors."""
     began, started = time.monotonic(), datetime.now(UTC)
     check_devices()
     check_working_directory()

@@ -14,11 +14,12 @@ from typing import Self
 from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
+from typing_extensions import override
 
 from juicecap.cli.progress.warnings import Warnings
 from juicecap.printable import printable
 from juicecap.report import words
-from juicecap.runner import RunStatus, StepStatus
+from juicecap.runner import Progress, RunStatus, StepStatus
 
 WIDEST = 100
 """Columns that are used of a terminal."""
@@ -46,7 +47,7 @@ def display(*, quiet: bool = False) -> QuietProgress:
     return LiveProgress(console) if console.is_terminal and not console.is_dumb_terminal else PlainProgress(console)
 
 
-class QuietProgress:
+class QuietProgress(Progress):
     """A `runner.Progress` that shows warnings alone; a context manager for the time of the run."""
 
     def __init__(self, console: Console) -> None:
@@ -66,19 +67,22 @@ class QuietProgress:
         with suppress(OSError):  # a full disk behind a redirection
             self._console.print(Text(printable(text.rstrip("\n")), style=style))
 
+    @override
     def started(self, op: str, number: int, of: int, samples: int, *, finished: bool) -> None:
-        """See `runner.Progress`."""
         del samples, finished
         self._name, self._of = f"[{number}/{of}] {op}", of
 
+    @override
     def foreseen(self, replayed: int, asked: int, *, whole: bool) -> None:
-        """See `runner.Progress`."""
+        """Print nothing."""
 
+    @override
     def reported(self, status: RunStatus) -> None:
-        """See `runner.Progress`."""
+        """Print nothing."""
 
+    @override
     def ended(self, step: StepStatus) -> None:
-        """See `runner.Progress`."""
+        """Print nothing."""
 
 
 class PlainProgress(QuietProgress):
@@ -88,29 +92,29 @@ class PlainProgress(QuietProgress):
         super().__init__(console)
         self._began = self._due = 0.0
 
+    @override
     def started(self, op: str, number: int, of: int, samples: int, *, finished: bool) -> None:
-        """See `runner.Progress`."""
         super().started(op, number, of, samples, finished=finished)
         self._began = time.monotonic()
         self._due = self._began + FIRST_LINE
 
+    @override
     def foreseen(self, replayed: int, asked: int, *, whole: bool) -> None:
-        """See `runner.Progress`."""
         if whole:
             self.line(f"{self._name}: {replayed:,} answers are replayed from the journal, {asked:,} are to be asked")
         else:
             self.line(f"{self._name}: of the first {replayed + asked:,} answers {replayed:,} are replayed from the journal")
 
+    @override
     def reported(self, status: RunStatus) -> None:
-        """See `runner.Progress`."""
         now = time.monotonic()
         step = status.steps[-1] if status.steps else None
         if step and step.state == "running" and now >= self._due:
             self._due = now + min(max(FIRST_LINE, (now - self._began) / 10), LAST_LINE)
             self.line(f"{words.title(step, self._of)}: {', '.join(words.told(step))}")
 
+    @override
     def ended(self, step: StepStatus) -> None:
-        """See `runner.Progress`."""
         self.line(f"{words.title(step, self._of)}: {', '.join(words.ended(step))}")
 
 
@@ -132,13 +136,13 @@ class LiveProgress(PlainProgress):
         with suppress(OSError):
             self._live.stop()
 
+    @override
     def reported(self, status: RunStatus) -> None:
-        """See `runner.Progress`."""
         with suppress(OSError):
             self._live.update(Group(*self._drawn(status)), refresh=True)
 
+    @override
     def ended(self, step: StepStatus) -> None:
-        """See `runner.Progress`."""
         with suppress(OSError):
             self._live.update(Group())
         first, *more = [words.title(step, self._of), *words.wrapped(words.ended(step), self._width, indent="  ")]

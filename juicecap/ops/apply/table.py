@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 Watcher = Callable[[Fate], None]
-"""Told each fate as soon as it is known."""
+"""Called with each fate as soon as it is known."""
 
 
 class BatchOp(Protocol):
@@ -35,12 +35,12 @@ class BatchOp(Protocol):
     default_batch_size: ClassVar[int]
 
     def columns_written(self) -> Mapping[str, Any]:
-        """See `ops.base.Op`."""
+        """Column that the op writes -> its type (`data.columns`)."""
 
     def stream(
         self, samples: Iterable[Sample], batch_size: int | None = None, journal: Journal | None = None
     ) -> Generator[Fate, None, None]:
-        """See `ops.base.Op`."""
+        """The fate of each sample, in order."""
 
 
 _USAGE = ("captions", "truncated", "prompt_tokens", "completion_tokens")

@@ -133,7 +133,7 @@ class Reporter:
             self._progress.started(op, number, self._run.step_count, samples, finished=finished)
 
     def foreseen(self, replayed: int, asked: int, *, whole: bool) -> None:
-        """See `Progress`."""
+        """Pass on how many answers are replayed and how many are to be asked (`Progress.foreseen`)."""
         with self._lock:
             self._progress.foreseen(replayed, asked, whole=whole)
 

@@ -34,7 +34,7 @@ BATCH = 32
 
 
 class HFBackend:
-    """See `vlm.base.Backend`."""
+    """A `vlm.base.Backend` that generates with a model of transformers in this process."""
 
     def __init__(self, settings: ModelSettings) -> None:
         self._settings = settings

@@ -37,7 +37,7 @@ MOST_REFUSALS = 1000
 
 
 class OpenAIBackend:
-    """See `vlm.base.Backend`. `patience` and `breaker` are set by tests."""
+    """A `vlm.base.Backend` that sends requests to an OpenAI-compatible server. `patience` and `breaker` are set by tests."""
 
     def __init__(self, settings: ModelSettings, *, patience: RetryPolicy | None = None, breaker: Breaker | None = None) -> None:
         self._settings = settings

@@ -19,7 +19,7 @@ AHEAD = 1.5
 
 
 class VLLMBackend:
-    """See `vlm.base.Backend`."""
+    """A `vlm.base.Backend` over vLLM's engines, one for each GPU."""
 
     def __init__(self, settings: ModelSettings) -> None:
         self._settings = settings

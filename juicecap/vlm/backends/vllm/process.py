@@ -71,7 +71,7 @@ def started(start: Callable[[], T], variables: Mapping[str, str]) -> T:
 
 @contextmanager
 def configuring(variables: Mapping[str, str] = NOTHING) -> Iterator[None]:
-    """A block in which vLLM may change the environment and its logging; both are restored at the end. One such block at a time."""
+    """A block in which vLLM may change the environment and its logging; both are restored at its end. One at a time."""
     with _one_at_a_time, ExitStack() as stack:
         stack.callback(_hush)
         stack.enter_context(_environment({**SPAWN, **variables}))

@@ -151,7 +151,7 @@ class LookupStage:
 
 
 async def known_answers(requests: Sequence[Request], journal: Journal, limits: Limits, resources: Resources) -> list[int]:
-    """See `core.known_answers`."""
+    """How many answers to each request the journal has; `core.known_answers` runs this on the event loop."""
     models = dict.fromkeys(request.model for request in requests)
     keys = {model: await RequestKeys.of(resources.engines, model, limits, journal) for model in models}
     recalled = await Digests(resources.readers, limits.media, journal).recalled(requests, reread=True)

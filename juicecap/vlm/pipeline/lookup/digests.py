@@ -49,7 +49,7 @@ class DigestThreads:
         return await asyncio.get_running_loop().run_in_executor(self._threads, _states, paths, rules)
 
     async def digest(self, path: str, rules: MediaLimits) -> Digest:
-        """See `content_digest`; and the state of the file that it belongs to."""
+        """The `content_digest` of a file, with the state of the file that it belongs to."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, _digest, path, rules)
 
     async def unchanged(self, path: str, state: FileState) -> bool:
