@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def checked(options: argparse.Namespace) -> tuple[Recipe, Report]:
-    """Load the recipe and look at its data.
+    """Load the recipe and check it against its data.
 
     Raises:
         RecipeError: something is wrong; every problem is in its text.
@@ -39,9 +39,9 @@ def checked(options: argparse.Namespace) -> tuple[Recipe, Report]:
 
 @contextmanager
 def in_silence(recipe: Recipe) -> Iterator[None]:
-    """A time in which only warnings are told, each as a line, and `datasets` draws nothing.
+    """A block in which only warnings are shown, each as a line, and `datasets` draws nothing.
 
-    Warnings, and errors that end it, have the recipe's variables by their names.
+    Warnings, and errors that leave the block, show the names of the recipe's variables, not their values.
     """
     from juicecap.runner.reporting.quiet import quiet_datasets
 

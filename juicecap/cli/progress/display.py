@@ -1,7 +1,7 @@
-"""A run for people who watch it: a bar and figures on a terminal, plain lines where there is none, and silence with `--quiet`.
+"""The progress of a run, for people: a bar and figures on a terminal, plain lines elsewhere, and silence with `--quiet`.
 
-Everything goes to stderr, so that stdout holds the summary alone. Who draws is the run's reporter, twice a second: a display has
-no thread of its own.
+Everything goes to stderr, so that stdout holds the summary alone. The run's reporter calls the display twice a second: a display
+has no thread of its own.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from juicecap.report import words
 from juicecap.runner import Progress, RunStatus, StepStatus
 
 WIDEST = 100
-"""Columns that are used of a terminal."""
+"""Columns of a terminal that are used at most."""
 
 LONGEST_BAR, SHORTEST_BAR = 40, 10
 """Columns."""
 
 FIRST_LINE, LAST_LINE = 10.0, 300.0
-"""Seconds between two plain lines: so many at first, and ever more (a tenth of the time that the step takes) up to the last."""
+"""Seconds between two plain lines: at first the former, then a tenth of the time that the step has taken, at most the latter."""
 
 
 class _Console(Console):
-    """Goes on in silence if nobody reads any more: a run does not end because its progress is not watched."""
+    """Goes on in silence if nobody reads any more: a closed pipe must not end a run."""
 
     def on_broken_pipe(self) -> None:
         """See rich's `Console`."""
@@ -40,7 +40,7 @@ class _Console(Console):
 
 
 def display(*, quiet: bool = False) -> QuietProgress:
-    """The display that fits to where stderr goes."""
+    """The display that fits what stderr is connected to."""
     console = _Console(stderr=True, highlight=False, soft_wrap=True)
     if quiet:
         return QuietProgress(console)
@@ -60,7 +60,7 @@ class QuietProgress(Progress):
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        """Nothing is left to be taken away."""
+        """Do nothing: nothing is drawn."""
 
     def line(self, text: str, style: str = "") -> None:
         """Print a line; above what is drawn, if anything is."""
@@ -86,7 +86,7 @@ class QuietProgress(Progress):
 
 
 class PlainProgress(QuietProgress):
-    """Lines, for a file or a terminal that cannot move its cursor; fewer and fewer of them as a step takes longer."""
+    """Plain lines, for a file or a terminal that cannot move its cursor; the longer a step takes, the fewer."""
 
     def __init__(self, console: Console) -> None:
         super().__init__(console)
@@ -119,7 +119,7 @@ class PlainProgress(QuietProgress):
 
 
 class LiveProgress(PlainProgress):
-    """A bar and two lines of figures for the op that runs; ops that are done stand above as lines that stay."""
+    """A bar and two lines of figures for the op that runs. The lines of finished ops stay above."""
 
     def __init__(self, console: Console) -> None:
         super().__init__(console)
@@ -132,7 +132,7 @@ class LiveProgress(PlainProgress):
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        """Take away what is drawn."""
+        """Remove what is drawn."""
         with suppress(OSError):
             self._live.stop()
 

@@ -34,7 +34,7 @@ class JsonProgress(Progress):
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        """Say how it ended."""
+        """Print the event `end`."""
         if error is None and self._status:
             facts = asdict(self._status)
             self._say(

@@ -1,4 +1,4 @@
-"""`juicecap init [DIR]`: writes a commented recipe to begin with, and what an editor needs to help with it."""
+"""`juicecap init [DIR]`: writes a commented recipe to start from, and the JSON Schema with which an editor helps."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(options: argparse.Namespace) -> int:
-    """Write the files and say what to do next."""
+    """Write the files and print what to do next."""
     folder = os.path.normpath(options.folder) if options.folder else ""
     folder = "" if folder == "." else folder
     for path in (options.folder, options.dataset or ""):

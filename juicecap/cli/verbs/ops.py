@@ -42,7 +42,7 @@ def main(options: argparse.Namespace) -> int:
 
 
 def _table() -> list[dict[str, Any]]:
-    """Each op's name, family and one line; an installed package that is broken hides no other op."""
+    """Each op's name, family and summary; a broken installed package does not hide the other ops."""
     told = []
     for name in catalog.names():
         try:
@@ -95,7 +95,7 @@ def _parameter(parameter: Parameter) -> str:
 
 
 def _facts(op: type[Op]) -> dict[str, Any]:
-    """What programs may want to know of an op."""
+    """The facts about an op, for programs."""
     made, schema = example(op), op_schema(op)
     return {
         "name": op.name,
@@ -125,7 +125,7 @@ def _parameter_facts(parameter: Parameter) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """A default as JSON has it; no limit is null there."""
+    """A default as a JSON value; an infinite one is null."""
     return None if value in (float("inf"), sys.maxsize) else value
 
 

@@ -1,4 +1,4 @@
-"""`juicecap plan RECIPE`: what a run is going to take, from headers alone."""
+"""`juicecap plan RECIPE`: what a run will take, estimated from the headers of its media."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from juicecap.cli.printing import show
 from juicecap.errors import UsageError
 
 SLOWEST = 0.001
-"""Tokens in a second: one in a quarter of an hour."""
+"""The smallest rate, in tokens per second: one token in a quarter of an hour."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -1,4 +1,4 @@
-"""`juicecap run RECIPE`: check, run, export, and say in a few lines what came of it."""
+"""`juicecap run RECIPE`: check, run, export, and print a short summary."""
 
 from __future__ import annotations
 
@@ -53,6 +53,6 @@ def main(options: argparse.Namespace) -> int:
             metrics=options.metrics,
         )
     if not options.quiet:
-        with suppress(OSError, EnvironmentFailure):  # the exit code is the run's, whoever reads
+        with suppress(OSError, EnvironmentFailure):  # the exit code is the run's, whether or not anybody reads the summary
             (say if options.json else show)(summary(result))
     return result.exit_code
