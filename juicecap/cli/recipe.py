@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the recipe and its overrides."""
     parser.add_argument("recipe", help="the recipe, a YAML file")
-    parser.add_argument("--set", dest="overrides", metavar="KEY=VALUE", action="append", default=[], help="change a value")
+    parser.add_argument("--set", dest="overrides", metavar="KEY=VALUE", action="append", default=[], help="override a value")
 
 
 def checked(options: argparse.Namespace) -> tuple[Recipe, Report]:

@@ -18,7 +18,7 @@ SHELLS = ("bash", "fish", "zsh")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
-    parser.add_argument("shell", choices=SHELLS, help="whose script to print; docs/recipes.md says where it goes")
+    parser.add_argument("shell", choices=SHELLS, help="the shell; docs/recipes.md says where the script goes")
 
 
 def main(options: argparse.Namespace) -> int:

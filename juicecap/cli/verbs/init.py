@@ -18,7 +18,7 @@ from juicecap.sample import display_path
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
-    parser.add_argument("folder", nargs="?", default="", metavar="DIR", help="where to write it; made if missing (default: here)")
+    parser.add_argument("folder", nargs="?", default="", metavar="DIR", help="where to write it; created if missing (default: .)")
     kinds = "; ".join(f"{name}: {what}" for name, what in TEMPLATES.items())
     parser.add_argument("--template", choices=TEMPLATES, metavar="NAME", help=f"what is captioned, and how ({kinds})")
     what = "write a recipe that fits this folder of videos or images, or this dataset file"

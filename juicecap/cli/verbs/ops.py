@@ -25,7 +25,7 @@ NARROWEST, WIDEST = 20, 100
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
-    parser.add_argument("name", nargs="?", help="an op; without it, all are listed")
+    parser.add_argument("name", nargs="?", help="the name of an op; without it, all ops are listed")
     parser.add_argument("--json", action="store_true", help="print JSON, for programs")
     operators.add_arguments(parser)
 

@@ -23,9 +23,9 @@ BETWEEN = 1.0
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
-    parser.add_argument("folder", metavar="DIR", type=Path, help="the folder of the run: its work_dir")
-    parser.add_argument("--watch", action="store_true", help="look again every second, until the run ends")
-    parser.add_argument("--json", action="store_true", help="print one JSON object a line")
+    parser.add_argument("folder", metavar="DIR", type=Path, help="the run folder: the recipe's work_dir")
+    parser.add_argument("--watch", action="store_true", help="refresh every second until the run ends")
+    parser.add_argument("--json", action="store_true", help="print one JSON object per line")
 
 
 def main(options: argparse.Namespace) -> int:

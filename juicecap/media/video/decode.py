@@ -1,8 +1,8 @@
 """Sampled frames of a video, scaled while they are decoded.
 
-Only what is needed is decoded and only what is asked for is kept: the file is sought where a key frame lies between the last
-frame taken and the next instant wanted (`walk`), and each frame is scaled by libswscale to its final size before it leaves
-this module. So memory depends on the number of frames taken, never on the length of the video.
+Only needed frames are decoded and only requested ones are kept: the decoder seeks if a key frame lies between the last
+frame taken and the next instant wanted (`seek_planner`), and each frame is scaled by libswscale to its final size before it
+leaves this module. So memory depends on the number of frames taken, never on the length of the video.
 
 Not covered: pixels that are not square, and mirrored pictures.
 """
@@ -34,7 +34,7 @@ Allocate = Callable[[int, int, int], np.ndarray]
 
 
 def in_memory(count: int, height: int, width: int) -> np.ndarray:
-    """Room for frames in this process."""
+    """Memory for frames in this process."""
     return np.empty((count, height, width, 3), np.uint8)
 
 
