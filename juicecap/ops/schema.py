@@ -1,6 +1,6 @@
 """An op's parameters, read from its dataclass fields, and settings parsed against them by jsonargparse.
 
-The signature is the schema: recipes, `juicecap ops NAME` and the docs pages know nothing but what stands there.
+The signature is the schema: recipes, `juicecap ops NAME` and the docs pages all read it.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Parameter:
     help: str
     aliases: tuple[str, ...]
     inherited: bool
-    """Whether every op has it (column names and special tokens)."""
+    """Whether every op has this parameter (column names and special tokens)."""
     parts: Mapping[str, str] = dataclasses.field(default_factory=dict)
     """Names that set one entry of the parameter, a dict, and that entry's name."""
 
@@ -74,7 +74,7 @@ def parse(kind: type, values: Mapping[str, Any]) -> tuple[dict[str, Any], list[t
     hints = get_type_hints(kind)
     parsed: dict[str, Any] = {}
     problems = []
-    for key in sorted(values, key=lambda key: key in known[key].parts):  # what a part belongs to comes first
+    for key in sorted(values, key=lambda key: key in known[key].parts):  # a parameter before its parts
         parameter, value = known[key], values[key]
         if key in parameter.parts:
             entry, whole = parameter.parts[key], parsed.get(parameter.name) or {}

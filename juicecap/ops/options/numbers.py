@@ -1,7 +1,7 @@
-"""Numbers that recipes take, each with the bounds within which it means something. A field has one of them as its type.
+"""Numbers that recipes take, each with its bounds. They are the types of fields.
 
-`check`, the JSON Schema, `juicecap ops` and the docs say what stands here. Where no limit at all makes sense a type has no upper
-bound, and takes `.inf`.
+`check`, the JSON Schema, `juicecap ops` and the docs read their bounds. A type without an upper bound takes `.inf`, which means
+no limit.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Whether what a recipe asks of a model fits it, as far as the model's files are on this machine.
+"""Checks whether a recipe fits its model, as far as the model's files are on this machine.
 
 Frames are counted as `vlm.prompt_tokens` does. How large the videos are is not known here (`juicecap plan` looks at them): a
 problem is what cannot fit at any size, a warning what does not fit in full HD.
@@ -59,7 +59,7 @@ def check_models(recipe: Recipe) -> tuple[list[Problem], list[Problem]]:
 
 
 def _server(recipe: Recipe, step: Step, engine: ModelSettings) -> tuple[Problem | None, Problem | None]:
-    """What the backend would say of its settings when it opens; a key that is not here may be where the recipe runs."""
+    """The backend's errors about its settings when it opens; a key that is missing here may exist where the recipe runs."""
     try:
         check_settings(engine)
     except ModelError as error:  # of an address with a password the line is not shown

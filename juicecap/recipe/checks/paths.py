@@ -1,4 +1,4 @@
-"""The paths of a recipe against the disk: whether the dataset is there, and whether the output can be written."""
+"""Checks the paths of a recipe: whether the dataset exists, and whether the output can be written."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def export_problems(recipe: Recipe) -> list[Problem]:
 
 
 def overwrite_problems(recipe: Recipe) -> list[Problem]:
-    """What a run would destroy, or cannot name: for a recipe that nobody has checked."""
+    """Outputs that would destroy something, or have impossible names, for a recipe that was not checked."""
     if unnamed := _unnameable(recipe):
         return unnamed
     try:
@@ -118,7 +118,7 @@ def _export(recipe: Recipe) -> Iterator[Problem]:
 
 
 def _journal(recipe: Recipe) -> Iterator[Problem]:
-    """A journal that is damaged is set aside: what does not show that it was one is left where it is."""
+    """A damaged journal is set aside by the run; a file that is not recognised as a journal is a problem."""
     if not recipe.source.values.get("journal"):
         return
     if recipe.journal.is_file() and recipe.journal.stat().st_size:
