@@ -35,7 +35,7 @@ class _Console(Console):
     """Goes on in silence if nobody reads any more: a closed pipe must not end a run."""
 
     def on_broken_pipe(self) -> None:
-        """See rich's `Console`."""
+        """Print nothing more; rich would exit."""
         self.quiet = True
 
 

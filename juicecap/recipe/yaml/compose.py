@@ -38,7 +38,7 @@ class Loader(yaml.SafeLoader):
         self.nodes = 0
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        """See PyYAML's Composer."""
+        """Compose a node, within the limits of depth and number."""
         self.depth += 1
         self.nodes += 1
         mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]  # so in PyYAML's stubs

@@ -33,11 +33,11 @@ class EnginePipeline:
         self._batcher.add(asked)
 
     def flush(self) -> None:
-        """Let the last batch go though it is not full."""
+        """Release the last batch although it is not full."""
         self._batcher.flush()
 
     def flush_for(self, owner: object) -> None:
-        """Let the last batch go if, or as soon as, it is known that a request of this owner waits in it."""
+        """Release the last batch if, or as soon as, it contains a request of this owner."""
         self._batcher.flush_for(owner)
 
     def stop(self) -> None:

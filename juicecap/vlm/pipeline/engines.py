@@ -1,4 +1,4 @@
-"""The engines of this process: identified and opened at first need, and shared by all who ask with equal settings."""
+"""The engines of this process: identified and opened when first needed, and shared by all requests with equal settings."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from juicecap.vlm.models.names import model_state
 
 @dataclass(frozen=True)
 class Identified:
-    """An engine that can be looked up, open or not. `transport_choice` is its choice (`Backend.identify`)."""
+    """An identified engine, open or not. `transport_choice` is what `Backend.identify` returned."""
 
     backend: Backend
     transport_choice: str
@@ -33,7 +33,7 @@ class Engines:
         self._turns: dict[tuple[ModelSettings, int], asyncio.Semaphore] = {}
 
     async def identified(self, settings: ModelSettings, transport_choice: str = "") -> Identified:
-        """The engine with these settings as it can be looked up. `transport_choice` is for one that nobody has looked up yet.
+        """The engine with these settings, identified. `transport_choice` is used if it has not been identified yet.
 
         Raises:
             JuicecapError: it cannot be identified; the next caller tries again.
@@ -42,7 +42,7 @@ class Engines:
         if task is None:
             task = self._identified[settings] = asyncio.create_task(_identified(settings, transport_choice))
             task.add_done_callback(partial(self._forget_failed, settings))
-        return await asyncio.shield(task)  # who gives up waiting must not stop it for others
+        return await asyncio.shield(task)  # a caller that is cancelled must not stop it for others
 
     async def opened(self, settings: ModelSettings) -> Backend:
         """The open engine with these settings.
@@ -58,11 +58,11 @@ class Engines:
         return await asyncio.shield(opening)
 
     def turns(self, settings: ModelSettings, calls: int) -> asyncio.Semaphore:
-        """So many calls of the engine may be under way, of all windows together."""
+        """The semaphore for concurrent calls of the engine, of all windows together."""
         return self._turns.setdefault((settings, calls), asyncio.Semaphore(calls))
 
     async def close(self, but: Collection[ModelSettings] = ()) -> list[BaseException]:
-        """Close engines, opening ones included; what goes wrong with one does not keep the others."""
+        """Close engines, including those being opened; an error of one does not keep the others open."""
         tasks = {settings: task for settings, task in self._opened.items() if settings not in but}
         looked_at = {settings: task for settings, task in self._identified.items() if settings not in but}
         self._opened = {settings: task for settings, task in self._opened.items() if settings in but}
