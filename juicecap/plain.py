@@ -1,7 +1,7 @@
-"""The door to plain files: what is opened is one, whatever has its name, and nobody is waited for.
+"""Opens plain (regular) files only, whatever has their name, and never blocks.
 
-A named pipe would hold up who opens it for good, and a device may do anything when it is opened. So a path is looked at before it
-is opened and what was opened again, and opening never waits. No link is followed unless that is asked for.
+Opening a named pipe may block for ever, and a device may do anything when it is opened. So the path is checked before it is
+opened, and the open file again, and opening never blocks. No link is followed unless that is requested.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class TooLarge(OSError):
 
 
 def kind_of(state: os.stat_result) -> str:
-    """What it is, in words: `a folder`, `a named pipe`; empty for a plain file."""
+    """The kind of a file: `a folder`, `a named pipe`; empty for a plain file."""
     kind = stat.S_IFMT(state.st_mode)
     return "" if kind == stat.S_IFREG else _KINDS.get(kind, "something else")
 

@@ -22,8 +22,8 @@ from juicecap.vlm.context import ContextLength
 Role = Literal["system", "user", "assistant"]
 
 JOURNAL_VERSION = 1
-"""Part of each key. Increase it when the same request gets another answer (other frames, another parsing), so that journals do
-not return the old one."""
+"""Part of each entry key. Increase it when the same request gets another answer (other frames, another parsing), so that journals
+do not return the old one."""
 
 
 @dataclass(frozen=True)

@@ -71,7 +71,7 @@ def context_in_vllm(params: Mapping[str, Any], model: ContextLength | None) -> C
 
 
 def _vllm_is_for_cpus() -> bool:
-    """Decided as vLLM does: by the version of the installed package."""
+    """Decided as vLLM does: by the version or the name of the installed package."""
     try:
         return "cpu" in metadata.version("vllm")
     except metadata.PackageNotFoundError:

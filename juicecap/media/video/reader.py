@@ -3,7 +3,7 @@
 Damage is counted and passed over: a packet that the decoder refuses, a place where the demuxer stumbles, and what the
 file's index announces behind the point where the file ends. A frame whose errors the decoder conceals counts as read.
 
-A `sparing` reader is told which instant is `wanted`, and leaves out a frame that no other frame is made from (most B-frames) if
+A `sparing` reader knows which instant is `wanted`, and leaves out a frame that no other frame is made from (most B-frames) if
 one that is shown later, but not after that instant, has been decoded before it. So what is on screen at the instant is the
 same; damage in frames that are left out is not met. In damaged files this does not hold strictly.
 
@@ -37,7 +37,7 @@ _SKIPPING = ("h264", "hevc")
 
 _DECODE: Final = "DEFAULT"
 _LEAVE_OUT: Final = "NONREF"
-"""What FFmpeg is told to do with a frame from which no other is made."""
+"""The setting of FFmpeg for frames from which no other is made."""
 
 _NO_REAL_INDEX = ("asf", "mpeg", "mpegts")
 """Formats that FFmpeg searches by trial; their index holds the places tried, key frames or not, and nothing between."""

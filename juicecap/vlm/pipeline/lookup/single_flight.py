@@ -34,7 +34,7 @@ class SingleFlight:
         return keyed.entry in self._twice
 
     def join(self, keyed: KeyedRequest, settle: Settle) -> bool:
-        """Wait for the outcome of an identical request in progress; false if there is none."""
+        """Join an identical request in progress, whose outcome goes to `settle`; false if there is none."""
         waiting = self._waiting.get(_question(keyed))
         if waiting is None:
             return False
