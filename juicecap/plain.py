@@ -13,7 +13,7 @@ import stat
 from pathlib import Path
 
 FLAGS = os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
-"""A pipe that takes a file's place between two looks must not hold up who opens it."""
+"""A pipe that replaces a file between the two checks must not block."""
 
 _PIECE = 2**16
 """Bytes that are read of a pipe at a time."""
@@ -46,7 +46,7 @@ def kind_at(path: Path, *, follow: bool = False) -> str | None:
     """What stands at a path, as `kind_of`; None if there is nothing. `follow`: what a link leads to; else `a symbolic link`.
 
     Raises:
-        OSError: that cannot be told.
+        OSError: that cannot be found out.
         ValueError: no file can have that name.
     """
     try:

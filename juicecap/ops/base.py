@@ -4,7 +4,7 @@ An op is frozen settings: a keyword-only dataclass whose fields are its recipe p
 (`requests`) and, once they are answered, the sample's output (`finish`).
 
 There is one base for each family. `Mapper` (sample to samples) and `Filter` (keep or drop) are here and work batch by batch;
-`Deduplicator` and `Selector`, which look at the whole dataset first, are in `whole_dataset.py`.
+`Deduplicator` and `Selector`, which read the whole dataset first, are in `whole_dataset.py`.
 """
 
 from __future__ import annotations

@@ -101,7 +101,7 @@ def near(word: object, words: Iterable[str]) -> str | None:
 
 
 def suggestion(word: object, words: Iterable[str], otherwise: str = "", *, after: int = 0) -> str:
-    """`did you mean …?` for a hint, or `otherwise`; `after` so many other problems."""
+    """`did you mean …?` for a hint, or `otherwise`; `after` is the number of problems before it."""
     found = near(word, words) if after < MOST_SUGGESTED else None
     return f"did you mean {found!r}?" if found else otherwise
 

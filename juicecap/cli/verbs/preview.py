@@ -1,4 +1,4 @@
-"""`juicecap preview RECIPE`: the whole recipe on a few samples, with prompts, frames and candidates to look at."""
+"""`juicecap preview RECIPE`: the whole recipe on a few samples, showing prompts, frames and candidates."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ SizeRule = Callable[[int, int, int], tuple[int, int]]
 Scaler = Callable[[VideoFrame], np.ndarray]
 
 Allocate = Callable[[int, int, int], np.ndarray]
-"""(count, height, width) to room for so many frames: uint8 (count, height, width, 3), writable."""
+"""(count, height, width) to room for that many frames: uint8 (count, height, width, 3), writable."""
 
 
 def in_memory(count: int, height: int, width: int) -> np.ndarray:
@@ -96,7 +96,7 @@ def _taken(
     shown: list[float] = []
     for time, frame in _distinct(SeekPlanner(reader), times):
         keep_to(frame)
-        if len(shown) == len(pixels):  # the header told too few
+        if len(shown) == len(pixels):  # the header announced too few
             pixels, before = allocate(len(times), *wanted[::-1]), pixels.copy()
             pixels[: len(before)] = before
         pixels[len(shown)] = scale(frame)

@@ -146,7 +146,7 @@ class FrameReader:
                 yield self._time_of(frame), frame
 
     def _shown(self, packet: Packet[VideoStream]) -> float:
-        """When a packet's frame is shown; infinity where that cannot be told before it is decoded."""
+        """When a packet's frame is shown; infinity if that is not known before it is decoded."""
         if packet.pts is None and packet.size:
             self._skips = False  # the second half of an interlaced picture, of which the first must not be left out
         if not self._skips or packet.pts is None or self._origin is None:

@@ -145,7 +145,7 @@ def _unseen(recipe: Recipe, format_: str, sight: DatasetScan) -> Iterator[str]:
 
 
 def _columns(recipe: Recipe, format_: str, sight: DatasetScan, found: _Findings) -> None:
-    """Columns that are missing; only a warning where rows that were not looked at may have them."""
+    """Columns that are missing; only a warning if rows that were not read may have them."""
     if sight.readable and sight.complete and not sight.columns and not sight.broken.rows:
         what = "has no videos and no pictures" if format_ == "folder" else "has no rows"
         found.problems.append(recipe.source.problem(("dataset_path",), f"dataset_path: {recipe.dataset_path} {what}"))

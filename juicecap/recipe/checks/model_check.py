@@ -135,7 +135,7 @@ def _context(
 
 
 def _tokens(options: ModelOptions, facts: ModelFacts, frames: int, size: tuple[int, int]) -> int:
-    """Of the vision part of a prompt with so many frames, one each half second."""
+    """Tokens of the vision part of a prompt with this many frames, one each half second."""
     width, height = facts.sizes.size("video", frames, *size, options.frame_sampling())
     shown = Shown(kind="video", width=width, height=height, times=tuple(number / 2 for number in range(frames)))
     return PromptTokens(replace(facts, folder=None)).vision(shown)  # the tokenizer takes longer than all else

@@ -24,7 +24,7 @@ MOST_SIBLINGS = 1000
 
 
 def dataset_format(recipe: Recipe) -> tuple[str | None, list[Problem]]:
-    """The format of the dataset, or None and why there is nothing to look at."""
+    """The format of the dataset, or None and why it cannot be read."""
     path = recipe.dataset_path
     if why := unnameable(path) or unwritable(os.path.abspath(path)):
         return None, [recipe.source.problem(("dataset_path",), f"dataset_path: {display_path(path)} {why}")]
@@ -131,7 +131,7 @@ def _journal(recipe: Recipe) -> Iterator[Problem]:
 
 
 def _run_folder(recipe: Recipe, *, told: bool) -> Iterator[Problem]:
-    """`told`: what the run would overwrite is told already."""
+    """`told`: what the run would overwrite is reported already."""
     folders = {"export_path": recipe.export_path.parent}
     key = "export_path"  # beside which it lies
     if recipe.source.values.get("work_dir"):

@@ -28,7 +28,7 @@ from juicecap.vlm.models.prompt_tokens import PromptCounters, Shown
 from juicecap.vlm.pipeline import core
 
 LOOKED_AT = 200
-"""Samples that are looked at, unless all are."""
+"""Samples that are examined, unless all are."""
 
 MADE_UP = "Somebody walks slowly from the left to the right, and something else happens behind them. " * 3
 """An answer, for the ops that come after."""

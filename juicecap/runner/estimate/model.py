@@ -39,7 +39,7 @@ class Interval:
 
 @dataclass(frozen=True, kw_only=True)
 class RequestEstimate:
-    """One request of a sample that was looked at."""
+    """One request of a sample in the estimate."""
 
     sample: str
     frames: int

@@ -112,7 +112,7 @@ class Reporter:
             state, code = _how(error)
             message = str(error) if isinstance(error, JuicecapError) else ""
             self._run = replace(self._run, state=state, exit_code=code, message=message)
-        with suppress(JuicecapError):  # such as a full disk, which is being told already
+        with suppress(JuicecapError):  # such as a full disk, which is being reported already
             self._write()
         if error is None:
             self._progress.reported(self._run)
