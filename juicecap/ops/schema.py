@@ -154,7 +154,7 @@ def _field_docstrings(kind: type) -> dict[str, str]:
 
 @functools.cache
 def _own_docstrings(kind: type) -> dict[str, str]:
-    """Of one class without its bases, whose source is parsed for it: bases are those of many ops."""
+    """The docstrings of the fields of one class, without its bases, which many ops share: reading them parses its source."""
     parsed = docstring_parser.parse_from_object(kind)
     return {entry.arg_name: " ".join((entry.description or "").split()) for entry in parsed.params}
 

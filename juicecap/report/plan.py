@@ -23,7 +23,7 @@ class Prices:
     input_mtok: float | None = None
     output_mtok: float | None = None
     tokens_per_second: float | None = None
-    """Of prompts and answers together, of all GPUs together."""
+    """Tokens of prompts and answers together, on all GPUs together."""
 
 
 def hours(plan: Plan, prices: Prices) -> Interval | None:

@@ -30,7 +30,7 @@ FLUSH_TRIES = 8
 """How often the decoder is asked for what it still holds, if it fails at the end of a file."""
 
 _LATEST = 2**63 - 1
-"""Of the times that FFmpeg can count to."""
+"""The largest time that FFmpeg can represent."""
 
 _SKIPPING = ("h264", "hevc")
 """Codecs whose packets bear one picture each, shown at the packet's time, and tell whether others are made from it."""

@@ -78,7 +78,7 @@ def _facts(recipe: Recipe, step: Step, engine: ModelSettings) -> tuple[ModelFact
 
 
 def _folder(recipe: Recipe, step: Step) -> Problem | None:
-    """Of a model that can be nothing but a folder."""
+    """The folder of a model whose name can only be that of a folder."""
     name = _name(step)
     if os.path.isdir(name):
         lacks = not os.path.exists(os.path.join(name, "config.json"))

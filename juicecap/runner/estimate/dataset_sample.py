@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 Header = VideoInfo | tuple[int, int] | MediaError
-"""Of a video, of an image (width and height), or why there is none."""
+"""The header of a video, of an image (width and height), or why there is none."""
 
 
 def open_dataset(recipe: Recipe, cache: Path | None = None) -> Dataset:

@@ -69,7 +69,7 @@ class StepPlan:
     samples: int = 0
     asked: list[RequestEstimate] = field(default_factory=list)
     video_seconds: list[float] = field(default_factory=list)
-    """Of each video of `asked`."""
+    """The duration of each video of `asked`."""
     refused: list[str] = field(default_factory=list)
     """Why requests of samples will be rejected: media that cannot be used, columns that are wrong."""
     known: list[int] | None = None

@@ -36,10 +36,10 @@ SILENT_FOR = 30.0
 _GIVE = "give the folder of a run: its work_dir, by default export_path without its suffix and .run"
 
 LARGEST_NUMBER = 10**18
-"""No count, time or rate of a run is larger."""
+"""The largest count, time or rate of a run."""
 
 MOST_STEPS = 5000
-"""No recipe has more ops."""
+"""The largest number of ops that a recipe has."""
 
 _LOOKED_INTO = 1000
 """Folders that are searched for the one that was probably meant."""
@@ -100,7 +100,7 @@ class RunStatus:
     """Both in UTC, as ISO 8601 has it."""
     seconds: float
     steps: tuple[StepStatus, ...]
-    """Those that have begun."""
+    """The steps that have begun."""
     step_count: int
     samples: int | None = None
     """Samples that were read; None until they are."""

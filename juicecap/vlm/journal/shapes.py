@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 LARGEST = 2**53
-"""No count is larger."""
+"""The largest count."""
 
 
 def sound(found: Mapping[int, Any]) -> dict[int, Any]:
