@@ -4,8 +4,12 @@
     ├── UsageError              the command line is wrong                          exit 2
     ├── RecipeError             the recipe is wrong; carries every problem found   exit 1
     ├── SettingsError           an op's settings are wrong                         exit 1
-    ├── ModelError              the model that is named cannot do the job           exit 1
+    ├── UnknownOp               no op has this name (`ops.catalog`)                exit 1
+    ├── ModelError              the model that is named cannot do the job          exit 1
+    │   ├── TemplateComplaint   its chat template raises an error (`vlm.models.sandbox`)
+    │   └── TemplateStopped     its chat template exceeds a limit, or crashes (`vlm.models.sandbox`)
     ├── DataError               a dataset or an output cannot be read or written   exit 1
+    │   └── BrokenRecord        one record cannot be read (`data.record`)
     ├── EnvironmentFailure      engine, server, disk or library failed             exit 4
     │   └── MissingLibrary      an optional library is not installed
     ├── BugError                juicecap broke its own promise                     exit 70
@@ -33,7 +37,7 @@ class JuicecapError(Exception):
     exit_code = 70
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Whatever arguments the constructor takes: worker processes hand errors over by pickle."""
+        """Pickle the error without calling its constructor, whatever arguments that takes: errors travel between processes."""
         return _again, (type(self), self.args, vars(self))
 
 
@@ -50,7 +54,7 @@ class UsageError(JuicecapError):
 
 
 class RecipeError(JuicecapError):
-    """The recipe is wrong. `str()` of it is the full report; `problems` holds each one by itself (`recipe.problems.Problem`)."""
+    """The recipe is wrong. `str()` of it is the full report; `problems` lists them one by one (`recipe.problems.Problem`)."""
 
     exit_code = 1
 
@@ -72,7 +76,7 @@ class DataError(JuicecapError):
 
 
 class EnvironmentFailure(JuicecapError):
-    """Something outside of the recipe and its data failed; running again resumes."""
+    """Something outside the recipe and its data failed; running again resumes."""
 
     exit_code = 4
 
@@ -91,8 +95,8 @@ class BugError(JuicecapError):
 class SampleError(JuicecapError):
     """One sample cannot be processed.
 
-    `code` is a constant in capitals that programs can compare; `retryable` says whether the same sample may succeed
-    on another day (a server that was down) or never will (a text file named mp4); `attempts` how often it was tried.
+    `code` is a constant in capitals that programs can compare. `retryable` is true if the same sample may succeed on
+    another day (a server was down), and false if it never will (a text file named mp4). `attempts` counts the tries.
     """
 
     exit_code = 1
@@ -113,7 +117,7 @@ class MediaError(SampleError):
 
 
 class SettingsError(JuicecapError):
-    """An op was given settings that contradict each other or lie outside of their range.
+    """An op was given settings that contradict each other or lie outside their range.
 
     `problems` holds (parameter, sentence) pairs; a recipe reports each at the parameter's own line and column.
     """
@@ -126,19 +130,19 @@ class SettingsError(JuicecapError):
 
 
 def causes(error: BaseException | None) -> Iterator[BaseException]:
-    """An error and what it came from, the latest first."""
+    """An error and its causes, the latest first."""
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
 
 
 def short_of_memory(error: BaseException) -> bool:
-    """Whether an error says that there was too little memory, in the words of Python, of the system or of a library."""
+    """Whether an error means that memory ran out, as Python, the system or a library reports it."""
     return isinstance(error, MemoryError) or (isinstance(error, Exception) and _SHORT.search(str(error)) is not None)
 
 
 def not_ours(error: BaseException) -> EnvironmentFailure | None:
-    """What an error that nobody translated says of the machine: memory ran out, or a library is broken. None: it may be a bug."""
+    """The failure of the machine behind an untranslated error: memory ran out, or a library is broken. None: it may be a bug."""
     if any(map(short_of_memory, causes(error))):
         how = "raise what it may take (ulimit -v, ulimit -d, ulimit -u, the limits of its container), or ask for less"
         return EnvironmentFailure(f"this process got no more memory, or no more threads: {how}; running again resumes")

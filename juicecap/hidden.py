@@ -1,8 +1,8 @@
-"""Texts that messages must not show, such as the values of variables: wherever one of them stands, its name stands instead.
+"""Texts that messages must not show, such as the values of variables: each is replaced by its name.
 
-Messages are what is said to people about a recipe and its run (problems, warnings, errors, logs), and not what they keep
-(exports, tables, paths of what was written). A text is found as it is, as Python, JSON, HTML, an address or a path spell it, and
-where a message shows its first characters and says that it goes on (`…`).
+Messages are problems, warnings, errors and logs about a recipe and its run, and not results (exports, tables, paths of written
+files). A text is found as it is, as Python, JSON, HTML, an address or a path spell it, and where a message shows its first
+characters and says that it goes on (`…`).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ LONGEST_BEGINNING = 1000
 
 @dataclass(frozen=True)
 class Hidden:
-    """Takes texts out of messages. `names` has for each text what is shown instead, such as `${NAME}`."""
+    """Removes texts from messages. `names` has for each text its replacement, such as `${NAME}`."""
 
     names: Mapping[str, str]
 
@@ -57,7 +57,7 @@ class Hidden:
 
     @contextmanager
     def in_errors(self) -> Iterator[None]:
-        """Errors that leave the block, and what they came from, say names."""
+        """Errors that leave the block, and their causes, show names."""
         try:
             yield
         except Exception as error:

@@ -1,4 +1,4 @@
-"""Things that a user should hear once, not once for each of a million samples."""
+"""Warnings that are logged once, not once for each of a million samples."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections import Counter
 from loguru import logger
 
 FEW = 20
-"""Things of one kind that are said; of the others, that there are more."""
+"""Messages of one kind that are logged; then one that there are more."""
 
 _said: set[str] = set()
 _kinds: Counter[str] = Counter()

@@ -1,7 +1,7 @@
-"""The door to plain files: what is opened is one, whatever has its name, and nobody is waited for.
+"""Opens plain (regular) files only, whatever has their name, and never blocks.
 
-A named pipe would hold up who opens it for good, and a device may do anything when it is opened. So a path is looked at before it
-is opened and what was opened again, and opening never waits. No link is followed unless that is asked for.
+Opening a named pipe may block for ever, and a device may do anything when it is opened. So the path is checked before it is
+opened, and the open file again, and opening never blocks. No link is followed unless that is requested.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import stat
 from pathlib import Path
 
 FLAGS = os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
-"""A pipe that takes a file's place between two looks must not hold up who opens it."""
+"""A pipe that replaces a file between the two checks must not block."""
 
 _PIECE = 2**16
 """Bytes that are read of a pipe at a time."""
@@ -37,7 +37,7 @@ class TooLarge(OSError):
 
 
 def kind_of(state: os.stat_result) -> str:
-    """What it is, in words: `a folder`, `a named pipe`; empty for a plain file."""
+    """The kind of a file: `a folder`, `a named pipe`; empty for a plain file."""
     kind = stat.S_IFMT(state.st_mode)
     return "" if kind == stat.S_IFREG else _KINDS.get(kind, "something else")
 
@@ -46,7 +46,7 @@ def kind_at(path: Path, *, follow: bool = False) -> str | None:
     """What stands at a path, as `kind_of`; None if there is nothing. `follow`: what a link leads to; else `a symbolic link`.
 
     Raises:
-        OSError: that cannot be told.
+        OSError: that cannot be found out.
         ValueError: no file can have that name.
     """
     try:

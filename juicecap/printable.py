@@ -1,4 +1,4 @@
-"""Texts of others on their way to a terminal: what it might obey instead of showing it is taken out.
+"""Makes foreign texts safe for a terminal: characters that would control it are removed.
 
 Meant are control characters (the escape sequences of terminals begin with them), marks that turn the direction of writing, by
 which a line can say something else than it shows, and halves of surrogate pairs, which stand for bytes in names of files.

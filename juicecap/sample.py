@@ -23,7 +23,7 @@ ORIGIN = "__juicecap_origin__"
 """Hidden column: {"id": "clips.jsonl:3", "folder": "/data", "missing": ["text"]}."""
 
 FATE = "__juicecap_fate__"
-"""Hidden column of a step's table: what became of the sample (see `ops/base.py`)."""
+"""Hidden column of a step's table: the sample's fate (see `ops/apply/fate.py`)."""
 
 BROKEN = "__juicecap_broken__"
 """Hidden column of a dataset some of whose records could not be read: why (see `data/broken.py`)."""
@@ -31,7 +31,7 @@ BROKEN = "__juicecap_broken__"
 HIDDEN = (ORIGIN, FATE, BROKEN)
 
 MOST_NESTED = 40
-"""Lists and objects inside of each other that a value may have. Parquet holds fifty, Arrow's files sixty, Python's JSON 970."""
+"""Levels of nested lists and objects that a value may have. Parquet holds fifty, Arrow's files sixty, Python's JSON 970."""
 
 LONGEST_TEXT = 10_000_000
 """Characters of a text that is shown to a model, compared with others, or read as JSON: more than any model holds."""
@@ -43,7 +43,7 @@ _SHOWN_PATH = 300
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 _SECRETS = re.compile(r"(?<=://)[^/?#]*@|(?<=[?#]).+", re.DOTALL)
-"""What an address may hold besides a place: a user's name and password, and a signature in the query."""
+"""Secret parts of an address: a user's name and password, and the query, which may hold a signature."""
 
 
 def samples_of(batch: Batch) -> list[Sample]:
@@ -62,7 +62,7 @@ def batch_of(samples: Iterable[Sample], columns: Iterable[str] = ()) -> Batch:
 
 
 def sample_name(sample: Sample, media_keys: Sequence[str] = ("videos", "images")) -> str:
-    """What to call a sample in a message: its source and position, else its first medium."""
+    """The name of a sample in a message: its source and position, else its first medium."""
     origin = sample.get(ORIGIN)
     if origin:
         return str(origin["id"])
@@ -87,7 +87,7 @@ def visible(sample: Sample) -> Sample:
 
 
 def short_repr(value: object) -> str:
-    """A value in a message: as Python writes it, cut where it is long."""
+    """A value for a message: as Python writes it, shortened if it is long."""
     try:
         text = repr(value)
     except (RecursionError, ValueError):  # nested more deeply, or a number with more digits, than Python writes
@@ -96,7 +96,7 @@ def short_repr(value: object) -> str:
 
 
 def display_path(path: str) -> str:
-    """A path in a message: what cannot be printed is escaped, a long one cut in the middle, an address without its secrets."""
+    """A path for a message: without unprintable characters and secrets of an address; a long one is shortened in the middle."""
     if is_remote(path):
         path = _SECRETS.sub("…", path)
     if not path.isprintable():

@@ -1,4 +1,4 @@
-"""Keys of servers: known to this process from the moment they are read, and hidden wherever they come back.
+"""Keys of servers: registered when they are read, and hidden wherever they appear.
 
 A server, a gateway before it, or a library may repeat a key in whatever it says: as it is, in another case, escaped for JSON, for
 an address or for HTML (also twice), in hexadecimal digits, in base64 at any offset. Foreign texts go through `hidden` before they
@@ -22,14 +22,14 @@ SHORTEST = 8
 """Characters of a key that is looked for in every text."""
 
 MARK = "***"
-"""What stands in the place of a key."""
+"""The replacement of a key."""
 
 TOKENS = (
     "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AZURE_CLIENT_SECRET",
     "AZURE_STORAGE_ACCOUNT_KEY", "AZURE_STORAGE_CONNECTION_STRING", "AZURE_STORAGE_KEY", "AZURE_STORAGE_SAS_TOKEN",
     "OSS_ACCESS_KEY_SECRET", "OSS_SECRET_ACCESS_KEY",
 )  # fmt: skip
-"""Variables from which the libraries of the Hub and of stores take what nobody else may know."""
+"""Variables from which the libraries of the Hub and of stores read secrets."""
 
 _known: dict[str, str] = {}
 """Key to the name of the variable that holds it."""
@@ -44,7 +44,7 @@ def keep(key: str, name: str) -> None:
 def hidden(text: str, *more: str, marks: Mapping[str, str] | None = None) -> str:
     """The text without any key that is known, and without `more`, which may be shorter.
 
-    `marks` say by key what stands there instead.
+    `marks` has other replacements than `MARK`, by key.
     """
     for key in _longest_first(*more):
         spelled, mark = _spelled(key), (marks or {}).get(key, MARK)

@@ -28,6 +28,7 @@ from juicecap import cli, load_recipe
 from juicecap.cli import VERBS
 from juicecap.ops import catalog, registry, schema
 from juicecap.ops.apply.table import Counts
+from juicecap.recipe import work_dir
 from juicecap.recipe.keys import RecipeKeys
 from juicecap.report.summary import summary
 from juicecap.runner import RunResult, StepResult
@@ -308,10 +309,50 @@ def test_codes_on_other_pages_are_listed(page: Path) -> None:
         assert f"| `{code}` |" in listed
 
 
+class TestArchitecture:
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    package = Path(juicecap.__file__).parent
+
+    def test_each_module_that_is_named_exists(self) -> None:
+        modules = [path.relative_to(self.package).as_posix() for path in self.package.rglob("*.py")]
+        named = set(re.findall(r"`([\w/]+\.py)`", self.text))
+        assert len(named) > 40
+        assert sorted(name for name in named if not any(f"/{path}".endswith(f"/{name}") for path in modules)) == []
+
+    def test_each_class_and_function_that_is_named_exists(self) -> None:
+        source = "".join(path.read_text(encoding="utf-8") for path in self.package.rglob("*.py"))
+        named = set(re.findall(r"`(?:[A-Z]\w*\.)?((?:[A-Z]\w+|[a-z_]+))`", self.text))
+        foreign = {"Dataset", "Popen", "nice"}
+        folders = {path.name for path in self.package.rglob("*") if path.is_dir()}
+        known = set(re.findall(r"\w+", source))
+        assert sorted(name for name in named - foreign - folders if name not in known) == []
+        defined = set(re.findall(r"^\s*(?:class|(?:async )?def) (\w+)", source, re.MULTILINE))
+        assert sorted(name for name in named - foreign - defined if name[0].isupper() and not name.isupper()) == []
+
+    def test_each_folder_and_each_module_of_the_package_has_its_place(self) -> None:
+        part = self.text.partition("## Layers")[2].partition("Where to find")[0]
+        for path in self.package.rglob("*"):
+            if path.name.startswith("__") or "__pycache__" in path.parts or "assets" in path.relative_to(self.package).parts[:-1]:
+                continue
+            if (path / "__init__.py").exists() or path.parent == self.package or path.name == "assets":
+                inside = path.relative_to(self.package).parts
+                if path.suffix in ("", ".py") and len(inside) <= 2:
+                    assert re.search(rf"`(\w+/)?{path.stem}`", part), path
+
+
 def test_exit_codes_in_the_docs_are_those_of_the_command_line() -> None:
     documented = (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8").partition("## Exit codes")[2].partition("\n## ")[0]
     promised = " ".join((inspect.getdoc(cli) or "").partition("Exit codes")[2].split())
     assert re.findall(r"^\| (\d+) \|", documented, re.MULTILINE) == re.findall(r"[:;] (\d+) ", promised)
+
+
+def test_the_files_of_a_run_folder_in_the_docs_are_those_that_a_run_writes() -> None:
+    part = (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8").partition("## The run folder")[2].partition("\n## ")[0]
+    names = {name for row in re.findall(r"^\| (`.*?) \|", part, re.MULTILINE) for name in re.findall(r"`([^`]+)`", row)}
+    files = {name for name in names if "/" not in name and not name.startswith("-")}
+    files |= {f"journal.sqlite{name}" for name in names if name.startswith("-")}
+    assert files - {".parquet"} == set(work_dir.FILES)
+    assert {name.partition("/")[0] for name in names if "/" in name} == set(work_dir.FOLDERS)
 
 
 class TestGuarantees:

@@ -2,35 +2,69 @@
 
 from __future__ import annotations
 
-import inspect
+import ast
+import importlib
 import pickle
 import re
+from pathlib import Path
 
 import pytest
 
+import juicecap
 from juicecap import errors
 
-KINDS = {name: kind for name, kind in vars(errors).items() if inspect.isclass(kind) and issubclass(kind, errors.JuicecapError)}
+PACKAGE = Path(juicecap.__file__).parent
 
 
-def drawn() -> dict[str, str | None]:
-    """Name of each error in the drawing -> exit code, where one stands."""
-    lines = re.findall(r"^[ │├└─]*(\w+(?:Error|Failure|Library))\b(?:.*exit (\d+))?", errors.__doc__ or "", re.MULTILINE)
-    return {name: code or None for name, code in lines}
+def drawn() -> dict[str, tuple[str | None, str | None]]:
+    """Name of each error in the drawing -> its parent and, where one stands, its exit code."""
+    found: dict[str, tuple[str | None, str | None]] = {}
+    path: list[str] = []
+    for line in (errors.__doc__ or "").splitlines():
+        if match := re.match(r"    ((?:[│ ]   )*)([├└]── )?([A-Z]\w+)(?: .*)?$", line):
+            depth = len(match[1]) // 4 + bool(match[2])
+            code = re.search(r"exit (\d+)$", line)
+            path[depth:] = [match[3]]
+            found[match[3]] = (path[depth - 1] if depth else None, code and code[1])
+    return found
 
 
-def test_the_drawing_holds_every_error_and_no_other():
-    assert set(drawn()) == set(KINDS)
+def defined() -> dict[str, tuple[str | None, str]]:
+    """Name of each error that a module of the package defines -> its parent and its module; nothing is imported for it."""
+    classes = {}
+    for file in sorted(PACKAGE.rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef):
+                parents = [ast.unparse(base).rpartition(".")[2] for base in node.bases]
+                classes[node.name] = (parents, ".".join(file.relative_to(PACKAGE.parent).with_suffix("").parts))
+    found: dict[str, tuple[str | None, str]] = {"JuicecapError": (None, classes["JuicecapError"][1])}
+    while more := {
+        name: (parent, module)
+        for name, (parents, module) in classes.items()
+        for parent in parents
+        if parent in found and name not in found
+    }:
+        found.update(more)
+    return found
 
 
-@pytest.mark.parametrize(("name", "code"), [(name, code) for name, code in drawn().items() if code])
+KINDS = {name: getattr(importlib.import_module(module), name) for name, (_, module) in defined().items()}
+
+
+def test_the_drawing_holds_every_error_of_the_package_under_its_parent():
+    assert {name: parent for name, (parent, _) in drawn().items()} == {name: parent for name, (parent, _) in defined().items()}
+
+
+def test_errors_of_other_modules_are_drawn_with_their_module():
+    lines = {line.split("── ")[1].split()[0]: line for line in (errors.__doc__ or "").splitlines() if "── " in line}
+    for name, (_, module) in defined().items():
+        if module != "juicecap.errors":
+            assert f"(`{module.removeprefix('juicecap.')}`)" in lines[name]
+
+
+@pytest.mark.parametrize(("name", "code"), [(name, code) for name, (_, code) in drawn().items() if code])
 def test_exit_codes_are_those_of_the_drawing(name, code):
     assert KINDS[name].exit_code == int(code)
-
-
-def test_parents_are_those_of_the_drawing():
-    assert issubclass(errors.MissingLibrary, errors.EnvironmentFailure)
-    assert issubclass(errors.MediaError, errors.SampleError)
 
 
 def test_a_sample_error_says_code_and_message():

@@ -22,14 +22,14 @@ from juicecap.printable import printable
 
 VERBS = {
     "check": "find what is wrong with a recipe before it costs anything",
-    "completion": "print what a shell needs to complete commands",
-    "init": "write a commented recipe to begin with",
+    "completion": "print the script with which a shell completes commands",
+    "init": "write a commented recipe to start from",
     "ops": "list the ops, or show the parameters of one",
-    "plan": "say what a run is going to take: samples, frames, tokens, memory, time and cost",
-    "preview": "run a recipe on a few samples and show what the model saw and said",
+    "plan": "estimate what a run will take: samples, frames, tokens, memory, time and cost",
+    "preview": "run a recipe on a few samples and show what the model saw and answered",
     "run": "run a recipe and export its result",
     "schema": "print the JSON Schema of recipes, for editors",
-    "status": "say how a run stands, while it goes on or afterwards",
+    "status": "show the state of a run, while it goes on or afterwards",
 }
 """Verb to what it does; each has a module here with `add_arguments(parser)` and `main(options) -> exit code`."""
 
@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _told(error: BaseException, given: Sequence[str]) -> int:
-    """Say what ended the program; returns its exit code."""
+    """Print what ended the program and return its exit code."""
     if isinstance(error, KeyboardInterrupt):
         behind_the_echo = "\n" if sys.stderr and sys.stderr.isatty() else ""
         kept = "; what is finished is kept, run the same command again to go on" if given[:1] in (["run"], ["preview"]) else ""
@@ -72,7 +72,7 @@ def entry() -> None:
 
     An interrupted program does not wait for an engine that is in the middle of an answer.
     """
-    if "_ARGCOMPLETE" in os.environ:  # a shell asks what could stand at its cursor
+    if "_ARGCOMPLETE" in os.environ:  # a shell asks for completions
         _verb("completion").answer(_parser(os.environ.get("COMP_LINE", "").split()))
     _open_closed_descriptors()
     ignored_at_the_end()
@@ -93,7 +93,7 @@ def _open_closed_descriptors() -> None:
 
 
 class _Parser(argparse.ArgumentParser):
-    """Prints help as verbs print results: that it could not be printed is no success."""
+    """Prints help as verbs print results: if it cannot be printed, that is a failure."""
 
     def _print_message(self, message: str, file: Any = None) -> None:
         if file is sys.stdout:

@@ -1,7 +1,7 @@
-"""Being asked to end: Ctrl-C, SIGTERM, a terminal that is closed.
+"""Signals that end the program: Ctrl-C, SIGTERM, a closed terminal.
 
-The first time a run ends in good order: what is finished stays, what is half-written is taken away. Who asks a second time does
-not want to wait for that, so the process ends at once; the next run tidies up.
+At the first signal a run ends cleanly: what is finished stays, what is half-written is removed. At a second one the process ends
+at once, and the next run cleans up.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 @contextmanager
 def ending_in_good_order() -> Iterator[None]:
-    """In the block the first of these signals raises `KeyboardInterrupt` and the second ends the process.
+    """A block in which the first of these signals raises `KeyboardInterrupt` and the second ends the process.
 
     A signal that the process was started to ignore (`nohup`) stays ignored.
     """
@@ -50,7 +50,7 @@ def ending_in_good_order() -> Iterator[None]:
 
 
 def ending_with(code: int) -> None:
-    """From here on all is done: a signal need not be waited for, and changes no exit code."""
+    """From here on all work is done: a signal ends the process at once, and changes no exit code."""
 
     def at_once(_number: int, _frame: FrameType | None) -> None:
         os._exit(code)

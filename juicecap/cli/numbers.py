@@ -9,7 +9,7 @@ MOST_PREVIEWED = 1000
 """Samples of a preview, whose page holds all their frames."""
 
 MOST_MONEY = 1e9
-"""Of a price, in any currency, and of tokens in a second."""
+"""The largest price, in any currency, and number of tokens per second."""
 
 
 def whole(most: int) -> Callable[[str], int]:

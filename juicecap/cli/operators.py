@@ -1,4 +1,4 @@
-"""What the verbs that show ops share: the option that makes ops of a user's files known."""
+"""What the verbs that show ops share: the option that loads ops from a user's files."""
 
 from __future__ import annotations
 

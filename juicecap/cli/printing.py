@@ -1,6 +1,6 @@
-"""What verbs print: a result, which must arrive where it is sent, and sentences for people, which need not.
+"""What verbs print: results, which must arrive, and messages for people, which need not.
 
-Texts are shown as they are, and nothing in them makes a terminal do anything; in JSON such characters are escaped.
+Control characters in a text are replaced, so that it cannot control the terminal; in JSON they are escaped.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ def show_json(value: Any, **options: Any) -> None:
 
 
 def say(text: str) -> None:
-    """Tell people on stderr, if they listen: a terminal that is gone changes no exit code. No key of a server is in it."""
+    """Print a message on stderr, without keys of servers. A terminal that is gone changes no exit code."""
     with suppress(OSError, EnvironmentFailure):
         _print(printable(hidden(text)), sys.stderr)
 
 
 def let_go_of_closed_pipes() -> None:
-    """Write what is still buffered, here where a reader who left is no error: at the interpreter's end it would be one."""
+    """Flush what is still buffered. A reader that is gone is no error here; at the interpreter's end it would be one."""
     for stream in (sys.stdout, sys.stderr):
         if stream is None:
             continue
@@ -53,7 +53,7 @@ def let_go_of_closed_pipes() -> None:
 
 
 def nowhere() -> int:
-    """A descriptor of what takes all and holds nothing; where there is no such device, of memory."""
+    """A descriptor of the null device; where there is none, of a file in memory."""
     try:
         return os.open(os.devnull, os.O_RDWR)
     except OSError:
@@ -61,7 +61,7 @@ def nowhere() -> int:
 
 
 def _print(text: str, stream: TextIO | None) -> None:
-    if stream is None:  # closed by who started the program; `print` would take another
+    if stream is None:  # closed by the program's parent; `print` would take another
         return
     try:
         try:

@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the recipe and its overrides."""
     parser.add_argument("recipe", help="the recipe, a YAML file")
-    parser.add_argument("--set", dest="overrides", metavar="KEY=VALUE", action="append", default=[], help="change a value")
+    parser.add_argument("--set", dest="overrides", metavar="KEY=VALUE", action="append", default=[], help="override a value")
 
 
 def checked(options: argparse.Namespace) -> tuple[Recipe, Report]:
-    """Load the recipe and look at its data.
+    """Load the recipe and check it against its data.
 
     Raises:
         RecipeError: something is wrong; every problem is in its text.
@@ -39,9 +39,9 @@ def checked(options: argparse.Namespace) -> tuple[Recipe, Report]:
 
 @contextmanager
 def in_silence(recipe: Recipe) -> Iterator[None]:
-    """A time in which only warnings are told, each as a line, and `datasets` draws nothing.
+    """A block in which only warnings are shown, each as a line, and `datasets` draws nothing.
 
-    Warnings, and errors that end it, have the recipe's variables by their names.
+    Warnings, and errors that leave the block, show the names of the recipe's variables, not their values.
     """
     from juicecap.runner.reporting.quiet import quiet_datasets
 

@@ -1,4 +1,4 @@
-"""Records that cannot be read, beside those that can: rows without values, whose reason stands in a hidden column."""
+"""Records that cannot be read, beside those that can: rows without values, with the reason in a hidden column."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 BROKEN_FEATURE: Mapping[str, Any] = {"where": "text", "reason": "text", "when": "text"}
-"""Type of the column `BROKEN`, in the words of `columns`; null in rows of records that were read."""
+"""Type of the column `BROKEN`, as a spec of `columns`; null in rows of records that were read."""
 
 
 class ReadableRecords:
-    """Passes on the records that can be read, and remembers how many cannot and the first of those."""
+    """Passes on the readable records, counts the others and remembers the first of those."""
 
     def __init__(self, records: Iterable[Record]) -> None:
         self._records = records
@@ -34,7 +34,7 @@ class ReadableRecords:
                 yield record
 
     def refuse(self, *, others: int, keep: bool) -> None:
-        """Say what is wrong if a record is broken, `keep` or no `others` to keep.
+        """Raise the first reason if a record is broken and is not to be kept, or if there are no others to keep.
 
         Raises:
             DataError: the first reason.
@@ -47,7 +47,7 @@ class ReadableRecords:
 
 
 def broken_value(record: Record) -> dict[str, str] | None:
-    """What stands in the column `BROKEN` for this record."""
+    """The value of the column `BROKEN` for this record."""
     if not record.broken:
         return None
     return {"where": record.where, "reason": record.broken, "when": datetime.now(UTC).isoformat(timespec="seconds")}

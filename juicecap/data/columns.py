@@ -1,10 +1,10 @@
-"""Column types as small words, and the `datasets.Features` that they stand for.
+"""Column types as short specs, and the `datasets.Features` that they stand for.
 
-Ops and readers say what a column holds with a spec: a word ("text", "texts", "int", "uint", "float", "bool", "json"), a dict
+Ops and readers declare what a column holds with a spec: a name ("text", "texts", "int", "uint", "float", "bool", "json"), a dict
 of specs (a struct) or a list with one spec (a list). So they need not import `datasets`, which opens here, late.
 
 "json" is for values that no simple type holds unchanged, such as mixes of int and float or dicts with changing keys.
-`exact_json` says what it promises.
+`exact_json` describes what it promises.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from datasets import Features
 
 Spec = str | Mapping[str, Any] | list[Any]
-"""How a column is typed: a word, a dict of specs (struct), or a list with one spec."""
+"""The type of a column: a name, a dict of specs (struct), or a list with one spec."""
 
 ORIGIN_FEATURE: Mapping[str, Any] = {"id": "text", "folder": "text", "missing": ["text"]}
 """Spec of the hidden column `sample.ORIGIN`."""
 
 LEVELS = 32
-"""Lists and structs of a column that lie in each other; readers of Arrow files take 64."""
+"""Levels of nested lists and structs in a column; readers of Arrow files take 64."""
 
 WORDS: Mapping[str, str] = {
     "bool": "bool",
@@ -41,7 +41,7 @@ def features_of(declared: Mapping[str, Spec]) -> Features:
     """The `Features` of columns that are declared by specs, in the same order.
 
     Raises:
-        DataError: a spec is not one of the known words.
+        DataError: a spec is not one of the known names.
     """
     from datasets import Features
 

@@ -1,7 +1,7 @@
 """The bytes of a file, unpacked where its name ends in `.gz` or `.zst`.
 
-A packed file can hold far more than its size lets one expect. It is unpacked piece by piece and never held, and one that
-unpacks to more than any data would is refused before it fills a disk.
+A packed file can hold far more than its size suggests. It is unpacked piece by piece and never held in memory. One that unpacks
+to more than any real data would is refused before it fills the disk.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from juicecap.data.record import LONGEST, reason_of, unreadable
 from juicecap.errors import DataError
 
 SUFFIXES = (".gz", ".zst")
-"""What names of packed files end in."""
+"""Suffixes of packed files."""
 
 SMALL = 1 << 30
 """Bytes that any source may unpack to."""
@@ -40,7 +40,7 @@ def inner_suffix(path: PurePath) -> str:
 
 
 class Allowance:
-    """Counts what a source of so many bytes is unpacked to, and refuses more than its size lets one expect."""
+    """Counts the unpacked bytes of a source, and refuses more than its packed size justifies."""
 
     def __init__(self, source: str, size: int, advice: str = "unpack it and give the unpacked file") -> None:
         self.most = max(SMALL, MOST * size)
@@ -48,7 +48,7 @@ class Allowance:
         self._count = 0
 
     def take(self, count: int) -> None:
-        """Count so many bytes more.
+        """Count more bytes.
 
         Raises:
             DataError: it is too much.
@@ -57,7 +57,7 @@ class Allowance:
         self.check(0)
 
     def check(self, more: int) -> None:
-        """Make sure that there is room for so many bytes more, which are not counted yet.
+        """Make sure that there is room for this many bytes more, without counting them.
 
         Raises:
             DataError: there is not.
@@ -87,7 +87,7 @@ def unpacked(path: Path, suffix: str | None = None) -> Iterator[IO[bytes]]:
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise _damaged(path, error) from error
     except OSError as error:
-        if suffix in SUFFIXES and error.errno is None:  # what pyarrow and gzip say of the content has no number
+        if suffix in SUFFIXES and error.errno is None:  # errors of pyarrow and gzip about the content have no errno
             raise _damaged(path, error) from error
         raise unreadable(path, error) from error
 
@@ -129,7 +129,7 @@ def _damaged(path: Path, error: Exception) -> DataError:
 
 
 class _Watched(io.RawIOBase):
-    """Passes on what it reads as long as that is no more than the packed size lets one expect."""
+    """Passes on what it reads as long as that is no more than the packed size justifies."""
 
     def __init__(self, stream: IO[bytes], path: Path) -> None:
         self._stream = stream
@@ -139,8 +139,8 @@ class _Watched(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # any buffer, in typeshed's words
-        """See `io.RawIOBase`."""
+    @override
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # typeshed wants any buffer
         data = self._stream.read(len(buffer))
         self._allowance.take(len(data))
         buffer[: len(data)] = data

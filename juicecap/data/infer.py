@@ -1,8 +1,8 @@
 """One pass over records that finds, per column, the narrowest type that holds every value unchanged.
 
-Nothing is converted to make it fit: a column that mixes types, or dicts with changing keys, is "json". Integers of up to
-64 bits, with or without a sign, are held whole; larger ones are not read (see `record`). A column without any value is
-"text". A column that is nested deeper than a column can be, or that would need a great many fields, is "json" too.
+Nothing is converted to make it fit: a column that mixes types, or dicts with changing keys, is "json". Integers of up to 64 bits,
+signed or unsigned, are exact; larger ones are refused (see `record`). A column without any value is "text". A column that is
+nested too deeply, or that would need too many fields, is "json" too.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ LONGEST_NAMES = 1 << 20
 
 
 class Room:
-    """How many fields of structs the columns of a dataset may have yet."""
+    """How many more fields of structs the columns of a dataset may have."""
 
     def __init__(self) -> None:
         self.fields = NAMES
 
 
 class ColumnType:
-    """What was seen of one column; memory does not grow with the number of values."""
+    """The type of one column, from the values seen so far; memory does not grow with their number."""
 
     __slots__ = ("_level", "_room", "fields", "high", "items", "kind", "low", "mixed")
 

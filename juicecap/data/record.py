@@ -1,8 +1,8 @@
 """One record of a text file, and the strict reading of JSON that keeps it as written.
 
-What JSON leaves open is refused rather than guessed at: a key that stands twice in an object, a number too large for a float
-or for 64 bits, half of a surrogate pair. A record that is refused is a `BrokenRecord`; where it is known at which place the
-next one begins, a source hands it on as a `Record` that says so, and the others are read.
+What JSON leaves open is refused, not guessed: a duplicate key in an object, a number too large for a float or for 64 bits, half
+of a surrogate pair. A refused record is a `BrokenRecord`. If the position of the next record is known, the source passes the
+broken one on as a `Record` with the reason, and reads the others.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from juicecap.sample import HIDDEN, MOST_NESTED, nested_too_deeply, short_repr
 JSON_SPACE = " \t\r\n"
 
 LONGEST = 1 << 26
-"""Bytes of one record, beyond which it is not held in memory."""
+"""Bytes that one record may have."""
 
 VALUES = 1 << 21
-"""Values of one record, by its commas and brackets: as objects of Python they take up to 200 bytes each."""
+"""Values that one record may have, by its commas and brackets: as Python objects they take up to 200 bytes each."""
 
 NAMES = 10_000
-"""Keys of one record, and columns of a dataset."""
+"""Keys that one record may have, and columns that a dataset may have."""
 
 LOWEST, INT_MAX, UINT_MAX = -(2**63), 2**63 - 1, 2**64 - 1
 """The integers that a column can hold."""
@@ -33,17 +33,17 @@ _INT_DIGITS = len(str(LOWEST))
 
 
 class Record(NamedTuple):
-    """A record: its id in the hidden column, its place for messages, and its values by column."""
+    """A record: its id for the hidden column, its location for messages, and its values by column."""
 
     id: str
     where: str
     values: dict[str, Any]
     broken: str = ""
-    """Why it cannot be read; then it has no values."""
+    """Why it cannot be read, in which case it has no values; empty if it can."""
 
 
 class BrokenRecord(DataError):
-    """One record that cannot be read: its place, the reason, and in a text of several records the position behind it."""
+    """One record cannot be read: its location, the reason, and in a text of several records the position after it."""
 
     exit_code = 1
 
@@ -57,7 +57,7 @@ class _UnwantedError(ValueError):
 
 
 def record(identity: str, where: str, values: Callable[[], dict[str, Any]]) -> Record:
-    """The record that `values` reads, which stands at `where`; a broken one where it raises `BrokenRecord`."""
+    """The record at `where` that `values` reads; a broken one if that raises `BrokenRecord`."""
     try:
         return Record(identity, where, values())
     except BrokenRecord as error:
@@ -102,7 +102,7 @@ def decode_object(text: str, start: int, where: str) -> tuple[dict[str, Any], in
 
     Raises:
         json.JSONDecodeError: the text there is not valid JSON, or is cut.
-        BrokenRecord: it is not an object or cannot be kept as written. Its `end` is None if it cannot be told.
+        BrokenRecord: it is not an object or cannot be kept as written. Its `end` is None if that is not known.
     """
     values, end = decode_value(text, start, where)
     if not isinstance(values, dict):
@@ -121,7 +121,7 @@ def decode_value(text: str, start: int, where: str) -> tuple[Any, int]:
 
     Raises:
         json.JSONDecodeError: the text there is not valid JSON, or is cut.
-        BrokenRecord: it cannot be kept as written. Its `end` is None if it cannot be told.
+        BrokenRecord: it cannot be kept as written. Its `end` is None if that is not known.
     """
     try:
         value, end = _DECODER.raw_decode(text, start)
@@ -141,7 +141,7 @@ def decode_value(text: str, start: int, where: str) -> tuple[Any, int]:
 
 
 def too_many(text: str | bytes) -> str:
-    """Why a text cannot be parsed as one record; empty if it can. Commas and brackets are counted, those inside of texts too."""
+    """Why a text cannot be parsed as one record; empty if it can. All commas and brackets count, also inside strings."""
     if len(text) <= VALUES:
         return ""
     comma, bracket, brace = (",", "[", "{") if isinstance(text, str) else (b",", b"[", b"{")
@@ -172,7 +172,7 @@ def unreadable(path: Path, error: OSError) -> DataError:
 
 
 def reason_of(error: Exception) -> str:
-    """What another library's error says, as a part of a sentence: its first line without the full stop."""
+    """The message of another library's error, as a part of a sentence: its first line without the full stop."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".: ")
 
 

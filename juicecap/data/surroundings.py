@@ -1,4 +1,4 @@
-"""What the libraries that we stand on need of the system, and without which they end in whatever way; a container may lack it."""
+"""Checks what the libraries need of the system and may lack in a container; without it they fail in obscure ways."""
 
 from __future__ import annotations
 

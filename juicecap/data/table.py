@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 READER_VERSION = 4
-"""Raise it when the same file would be read differently: old cache files are then left alone."""
+"""Part of each fingerprint. Increase it when the same file would be read differently, so that old cache files are not used."""
 
 CHUNK = 1000
 """Rows per Arrow batch, and so in memory at a time."""
@@ -54,7 +54,7 @@ def absolute(path: str | Path) -> Path:
 
 
 def file_key(path: Path) -> list[object]:
-    """What tells one state of a file from another: absolute path, number, size and times; the last cannot be set back."""
+    """The state of a file: absolute path, inode number, size and times; the last of these cannot be set back."""
     try:
         state = path.stat()
     except OSError as error:
@@ -90,7 +90,7 @@ def open_arrow(path: Path, fingerprint: str) -> Dataset:
 
 
 def open_cached(path: Path, fingerprint: str) -> Dataset | None:
-    """As `open_arrow`, for a file of an earlier run; None if there is none, or if it is damaged, which is said."""
+    """As `open_arrow`, for a file of an earlier run; None if there is none, or if it is damaged, which is logged."""
     try:
         if verify_checksum(path):
             return open_arrow(path, fingerprint)
@@ -106,7 +106,7 @@ def open_cached(path: Path, fingerprint: str) -> Dataset | None:
 
 
 def build_once(path: Path, fingerprint: str, make: Callable[[], None]) -> Dataset:
-    """What an earlier run left at `path`, or else what `make` puts there with `write_arrow`."""
+    """The dataset that an earlier run left at `path`, or else the one that `make` writes there with `write_arrow`."""
     dataset = open_cached(path, fingerprint)
     if dataset is None:
         make()

@@ -41,7 +41,7 @@ def main(fd: int) -> None:
 
 
 def answer(call: dict[str, Any]) -> dict[str, Any]:
-    """Call the function within its limits, whatever may come of it."""
+    """Call the function within its limits, and return its reply, whatever happens."""
     try:
         function = _function(call["function"])  # what it imports is no part of what the call may take
         limit_memory(own_memory() + call["memory"])

@@ -34,7 +34,7 @@ class FileState(NamedTuple):
         return self == other
 
     def tells(self, seen: int) -> bool:
-        """Whether an equal state means an equal content, if the content was read at `seen` or later.
+        """Whether an equal state proves equal content, if the content was read at `seen` or later.
 
         A file that was touched just before may be touched once more without another time to show for it.
         """

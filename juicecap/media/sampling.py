@@ -58,7 +58,7 @@ def frame_count(sampling: FrameSampling, seconds: float) -> int:
 
 
 def target_times(sampling: FrameSampling, *, duration: float) -> list[float]:
-    """The instants (seconds from the first frame) to look at: evenly spaced, increasing, from one end of `window` to the other.
+    """The instants to sample (seconds from the first frame): evenly spaced, increasing, from one end of `window` to the other.
 
     The last frame of a video is on screen at `duration`, its end. A video with fewer frames than instants shows the same
     frame at several of them; the decoder hands each frame over once. A `start` behind the end gives the last frame.
@@ -72,7 +72,7 @@ def target_times(sampling: FrameSampling, *, duration: float) -> list[float]:
 
 
 def most_frames(instants: int, *, duration: float, fps: float, frames: int | None) -> int:
-    """Frames that can come of so many instants: those of a short or slow video are shown at several of them."""
+    """The largest number of frames for this many instants: frames of a short or slow video are shown at several of them."""
     return min(instants, frames or math.ceil(duration * fps) + 1)
 
 

@@ -1,4 +1,4 @@
-"""Pictures made small for people to look at."""
+"""Thumbnails of pictures."""
 
 from __future__ import annotations
 

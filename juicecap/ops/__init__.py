@@ -1,6 +1,6 @@
 """The ops, for use from Python: `from juicecap.ops import VideoCaptioningFromVLMMapper`.
 
-Classes are imported when they are first named; `catalog` has the table.
+Classes are imported when they are first used; `catalog` has the table.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _CLASSES = {reference.partition(":")[2]: name for name, reference in BUILTIN.items()}
 
-__all__ = [  # the catalog's classes (a test holds that) and the look-up by name
+__all__ = [  # the catalog's classes (checked by a test) and the lookup by name
     "ImageCaptionGenerator",
     "TextLengthFilter",
     "VideoCaptioningFromVLMMapper",

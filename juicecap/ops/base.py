@@ -1,10 +1,10 @@
 """What an op is: what its author writes. How it is applied is in `apply/`.
 
-An op is frozen settings: a keyword-only dataclass whose fields are its recipe parameters. It says which questions a sample
-raises (`requests`) and, once the answers are there, what becomes of the sample (`finish`).
+An op is frozen settings: a keyword-only dataclass whose fields are its recipe parameters. It returns the requests of a sample
+(`requests`) and, once they are answered, the sample's output (`finish`).
 
 There is one base for each family. `Mapper` (sample to samples) and `Filter` (keep or drop) are here and work batch by batch;
-`Deduplicator` and `Selector`, which look at the whole dataset first, are in `whole_dataset.py`.
+`Deduplicator` and `Selector`, which read the whole dataset first, are in `whole_dataset.py`.
 """
 
 from __future__ import annotations
@@ -29,21 +29,21 @@ from juicecap.vlm.base import Limits, ModelSettings, Outcome, Request, digest_of
 
 @dataclass(frozen=True, kw_only=True)
 class Op(ColumnsAndTokens, Applied, ABC):
-    """Base of all ops. Of its methods an author overrides those that say something of the op; none must be called."""
+    """Base of all ops. Authors override the methods that describe their op; they need not call any of them."""
 
     text_key: str = field(default="text", metadata={**COLUMNS, **NOT_EMPTY})
     """Column that holds the text."""
 
     name: ClassVar[str] = ""
-    """Name in recipes: the name of the file that defines the op, unless the class or `register` says otherwise."""
+    """Name in recipes: the name of the file that defines the op, unless the class or `register` sets another."""
     version: ClassVar[int] = 1
-    """Raised when the same settings give another output, so that finished steps are not taken for current ones."""
+    """Version of the op: increase it when the same settings give another output, so that finished steps are not reused."""
     default_batch_size: ClassVar[int] = 1000
     """Samples in a batch where the recipe does not say."""
     default_group: ClassVar[str] = OWN
     """Group of the parameters that name none (`options/groups.py`)."""
     headers_only: ClassVar[bool] = False
-    """Whether of its media the op reads the headers alone; then `juicecap plan` applies it."""
+    """Whether the op reads only the headers of its media; then `juicecap plan` applies it."""
     ignored_parameters: ClassVar[Mapping[str, str]] = IGNORED
     """Parameters that a recipe may set and that have no effect, and why."""
 
@@ -73,7 +73,7 @@ class Op(ColumnsAndTokens, Applied, ABC):
         return self.media_columns()
 
     def external_fingerprint(self) -> str:
-        """Whatever can change the output and is neither in the settings nor in the media, such as a model's files."""
+        """The state of everything else that can change the output, besides settings and media, such as a model's files."""
         return ""
 
     def columns_required(self) -> tuple[tuple[str, str], ...]:
@@ -85,7 +85,7 @@ class Op(ColumnsAndTokens, Applied, ABC):
         return ()
 
     def columns_written(self) -> Mapping[str, Any]:
-        """Columns that the op writes, with their types in the words of `data.columns.features_of`."""
+        """Columns that the op writes, with their types as specs of `data.columns`."""
         return {}
 
     def settings(self) -> dict[str, Any]:
@@ -98,21 +98,21 @@ class Op(ColumnsAndTokens, Applied, ABC):
         return digest_of([self.name, self.version, self.settings()])
 
     def sample_warnings(self, sample: Sample) -> Sequence[tuple[str, str]]:
-        """(parameter, sentence) pairs: settings that do nothing for this sample. For `juicecap check`; a run does not ask."""
+        """(parameter, sentence) pairs: settings that do nothing for this sample. Only `juicecap check` calls this."""
         del sample
         return ()
 
     def requests(self, sample: Sample) -> Sequence[Request]:
-        """The questions that this sample raises; none for an op that asks no model.
+        """The requests for this sample; none for an op that uses no model.
 
         Raises:
-            SampleError: the sample cannot be asked about.
+            SampleError: no request can be made for the sample.
         """
         del sample
         return ()
 
     def uses_model(self) -> bool:
-        """Whether the op asks a model."""
+        """Whether the op uses a model."""
         return type(self).requests is not Op.requests
 
     @abstractmethod
@@ -124,7 +124,7 @@ class Op(ColumnsAndTokens, Applied, ABC):
         """
 
     def engines(self) -> Sequence[ModelSettings]:
-        """The engines that the op asks, as far as its settings tell: a run keeps them open for it."""
+        """The engines that the op uses, as far as its settings name them: a run keeps them open for it."""
         return ()
 
     def max_tokens(self) -> int:
@@ -132,11 +132,11 @@ class Op(ColumnsAndTokens, Applied, ABC):
         return 0
 
     def limits(self, batch_size: int | None = None) -> Limits:
-        """How much may be under way at an engine at once, for an op that asks a model."""
+        """How much may be in progress at an engine at once, for an op that uses a model."""
         return Limits(batch_size=batch_size)
 
     def media_keys(self) -> tuple[str, ...]:
-        """The columns by whose media a sample without an origin is named."""
+        """The columns whose first medium names a sample without an origin."""
         return (self.video_key, self.image_key)
 
     def media_of(self, sample: Sample) -> list[str]:
@@ -178,7 +178,7 @@ class Filter(Op):
         """Whether the sample stays.
 
         Raises:
-            SampleError: that cannot be said; the sample is rejected.
+            SampleError: that cannot be decided; the sample is rejected.
         """
 
     @override

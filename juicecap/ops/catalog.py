@@ -1,6 +1,6 @@
 """Names of built-in ops and where they live: one alphabetical table of lazy references.
 
-An op's module is imported when its name is met, never before, and nothing registers by being imported.
+An op's module is imported when its name is used, never before, and nothing registers by being imported.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class UnknownOp(JuicecapError):
 
     @cached_property
     def near(self) -> str | None:
-        """A name that looks like it, if there is one."""
+        """A similar name, if there is one."""
         found = difflib.get_close_matches(self.name, names(), n=1, cutoff=0.6)
         return found[0] if found else None
 

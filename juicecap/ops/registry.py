@@ -1,4 +1,4 @@
-"""Ops that juicecap does not bring: from a user's file or an installed package.
+"""Ops that are not built in: from a user's file or an installed package.
 
 In a file named under `custom_operator_paths`:
 
@@ -13,8 +13,8 @@ In a file named under `custom_operator_paths`:
 
 An installed package offers its ops as entry points of the group `juicecap.ops`: `shout_mapper = "its_module:ShoutMapper"`.
 
-Such a file is a program: it is run with all that its user may do, and without a time limit. What is held here is that it takes
-no built-in op's place by its name, that its names can be those of files, and that whatever it raises is told.
+Such a file is a program: it is run with all rights of its user, and without a time limit. This module only checks that it does
+not replace a built-in op and that its names can be file names, and it reports whatever the file raises.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ if TYPE_CHECKING:
 
 GROUP = "juicecap.ops"
 LONGEST_NAME = 100
-"""Bytes of an op's name, which is a part of file names."""
+"""Bytes that an op's name may have, since it is a part of file names."""
 
 MAX_BYTES = 10_000_000
-"""Of a file of ops."""
+"""Bytes that a file of ops may have."""
 
 _registered: dict[str, type[Op]] = {}
 T = TypeVar("T", bound="type[Op]")
@@ -106,7 +106,7 @@ def load_entry_point(name: str) -> type[Op] | None:
         op = point.load()
     except KeyboardInterrupt:
         raise
-    except BaseException as error:  # foreign code may raise anything, and may want to leave the program
+    except BaseException as error:  # foreign code may raise anything, also SystemExit
         raise EnvironmentFailure(f"the op {name} ({point.value}) cannot be imported: {_told(error)}") from error
     if not (isinstance(op, type) and issubclass(op, Op)):
         raise EnvironmentFailure(f"the op {name} ({point.value}) is no op: {op!r:.100}")
@@ -155,7 +155,7 @@ def _run(file: Path) -> None:
         # Not by the import system: its compiled files tell versions of one size apart by the second only.
         with redirect_stdout(sys.stderr):  # stdout is what juicecap itself says, perhaps to a program
             exec(compile(source, str(file), "exec"), module.__dict__)  # noqa: S102  (the user named the file to be run)
-    except BaseException as error:  # foreign code may raise anything, and may want to leave the program
+    except BaseException as error:  # foreign code may raise anything, also SystemExit
         sys.modules.pop(name, None)
         _registered.clear()
         _registered.update(before)

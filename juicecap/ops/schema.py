@@ -1,6 +1,6 @@
 """An op's parameters, read from its dataclass fields, and settings parsed against them by jsonargparse.
 
-The signature is the schema: recipes, `juicecap ops NAME` and the docs pages know nothing but what stands there.
+The signature is the schema: recipes, `juicecap ops NAME` and the docs pages all read it.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def parse(kind: type, values: Mapping[str, Any]) -> tuple[dict[str, Any], list[t
     hints = get_type_hints(kind)
     parsed: dict[str, Any] = {}
     problems = []
-    for key in sorted(values, key=lambda key: key in known[key].parts):  # what a part belongs to comes first
+    for key in sorted(values, key=lambda key: key in known[key].parts):  # a parameter before its parts
         parameter, value = known[key], values[key]
         if key in parameter.parts:
             entry, whole = parameter.parts[key], parsed.get(parameter.name) or {}
@@ -165,7 +165,7 @@ def _field_docstrings(kind: type) -> dict[str, str]:
 
 @functools.cache
 def _own_docstrings(kind: type) -> dict[str, str]:
-    """Of one class without its bases, whose source is parsed for it: bases are those of many ops."""
+    """The docstrings of the fields of one class, without its bases, which many ops share: reading them parses its source."""
     parsed = docstring_parser.parse_from_object(kind)
     return {entry.arg_name: " ".join((entry.description or "").split()) for entry in parsed.params}
 

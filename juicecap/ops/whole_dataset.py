@@ -16,18 +16,18 @@ from juicecap.vlm.base import Outcome
 from juicecap.vlm.journal import Journal
 
 Selection = bool | SampleError
-"""Whether a sample stays, or why that cannot be said."""
+"""Whether a sample stays, or the error that prevents the decision."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class WholeDatasetOp(Op):
-    """An op that sees the whole dataset before it decides; `choose` runs once, `settle` only reads the decision."""
+    """An op that sees the whole dataset before it decides: `choose` runs once, `stream` applies its decisions."""
 
     default_group: ClassVar[str] = KEPT
 
     @abstractmethod
     def choose(self, samples: Iterable[Sample]) -> list[Selection]:
-        """For each sample of the dataset, in order, whether it stays, or why that cannot be said.
+        """For each sample of the dataset, in order, whether it stays, or the error that prevents the decision.
 
         `samples` can be iterated more than once.
         """
@@ -65,7 +65,7 @@ class Deduplicator(WholeDatasetOp):
         """Equal for samples that are duplicates of each other.
 
         Raises:
-            SampleError: that cannot be said; the sample is rejected.
+            SampleError: there is none; the sample is rejected.
         """
 
     def choose(self, samples: Iterable[Sample]) -> list[Selection]:

@@ -1,4 +1,4 @@
-"""The keys of a recipe: names, types, defaults and meanings, read by `ops.schema` as an op's parameters are.
+"""The keys of a recipe: names, types, defaults and meanings. `ops.schema` reads them like an op's parameters.
 
 Names and defaults are Data-Juicer's wherever it has the key.
 """
@@ -23,7 +23,7 @@ class RecipeKeys(MediaOptions, ColumnsAndTokens):
     """What may stand at the top level of a recipe."""
 
     project_name: str = "hello_world"
-    """Name of the project, for the report."""
+    """Name of the recipe, as in Data-Juicer; it changes nothing in a run."""
     dataset_path: str = ""
     """Dataset file, folder of videos, or name of a dataset on the HuggingFace Hub."""
     export_path: str = field(default="./outputs/hello_world/hello_world.jsonl", metadata=NOT_EMPTY)
@@ -47,7 +47,7 @@ class RecipeKeys(MediaOptions, ColumnsAndTokens):
     on_error: OnError = "reject"
     """What happens to a sample on which an op fails."""
     skip_op_error: bool | None = None
-    """Data-Juicer's word for `on_error`: true is `reject`, false is `stop`."""
+    """Data-Juicer's name for `on_error`: true is `reject`, false is `stop`."""
     journal: str | None = field(default=None, metadata=NOT_EMPTY)
     """File that keeps every answer, which several runs may share; null: journal.sqlite in the run folder."""
     use_cache: bool = True
@@ -63,7 +63,7 @@ class RecipeKeys(MediaOptions, ColumnsAndTokens):
     export_csv_formulas: CsvFormulas = "raw"
     """Texts in a CSV that a spreadsheet takes for formulas: `escape` puts an apostrophe before them, `raw` leaves them alone."""
     executor_type: str = "default"
-    """Who runs the ops; `default`: this process."""
+    """What runs the ops; only `default` exists: this process."""
 
     np: PositiveInt = 4
     """No effect."""
@@ -96,4 +96,4 @@ IGNORED = {
     "temp_dir": "temporary files lie in the work_dir",
     "trace_num": "the run folder keeps what each op left",
 }
-"""Keys of Data-Juicer's that have no effect here, and why; said once where they are not at their default."""
+"""Keys of Data-Juicer that have no effect here, and why; reported once if they are not at their default."""

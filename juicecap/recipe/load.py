@@ -1,7 +1,7 @@
-"""A recipe's file to a `Recipe`, or to one error with everything that is wrong with it.
+"""Reads a recipe's file into a `Recipe`, or raises one error with everything that is wrong with it.
 
-Found here is what can be seen in the recipe alone: its YAML, its keys, each op's parameters and their types and
-contradictions. What needs a look at the data and the disk is in `check.py`.
+This module checks what depends on the recipe alone: its YAML, its keys, each op's parameters and their types and contradictions.
+`recipe/checks` compares it with the data and the disk.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ KNOWN = tuple(each.name for each in fields(RecipeKeys))
 NOT_EMPTY = not_empty(RecipeKeys)
 
 HOME_OF_ANCHORS = "x-"
-"""Keys that begin so hold what is used elsewhere through YAML's anchors, and mean nothing themselves."""
+"""Keys with this prefix hold values that YAML anchors use elsewhere; they have no meaning themselves."""
 
 
 @dataclass(frozen=True)
 class Draft:
-    """A recipe as far as it can be read: what is wrong has its default, and an op with a problem is left out of the steps."""
+    """A recipe as far as it can be read: wrong values have their defaults, and ops with problems are left out."""
 
     recipe: Recipe
     problems: tuple[Problem, ...]
@@ -69,7 +69,7 @@ def load_recipe(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> 
 
 
 def draft_recipe(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Draft:
-    """As `load_recipe`, but problems beside which the rest can be read are handed over, not raised."""
+    """As `load_recipe`, but problems that leave the rest readable are returned, not raised."""
     file = os.fspath(path)
     source, problems = _source(file)
     apply_overrides(source, overrides, {*KNOWN, *data_juicer.ANSWERS, *dataflow.ANSWERS})
@@ -116,7 +116,7 @@ def draft_recipe(path: str | os.PathLike[str], overrides: Sequence[str] = ()) ->
 
 
 def _source(file: str) -> tuple[Source, tuple[Problem, ...]]:
-    """The values of the file and of those that it includes, and the problems of their texts that leave the rest readable."""
+    """The values of the file and of the files that it includes, and the problems of their texts that leave the rest readable."""
     text = read(Path(file))
     try:
         parsed = parse(text, file)
@@ -144,7 +144,7 @@ def _source(file: str) -> tuple[Source, tuple[Problem, ...]]:
 
 
 def _keys(source: Source, found: Findings) -> RecipeKeys:
-    """The top level, with the default in place of what is wrong or null."""
+    """The keys of the top level; a wrong or null value is replaced by the default."""
     values, misfits = schema.parse(RecipeKeys, _written(source, found))
     found.problems += [source.problem((key,), sentence) for key, sentence in misfits]
     limit = source.values.get("max_rejected")
@@ -165,7 +165,7 @@ def _keys(source: Source, found: Findings) -> RecipeKeys:
 
 
 def _written(source: Source, found: Findings) -> dict[str, Any]:
-    """What stands at the known keys, but for those that are null and the two that have their own rules."""
+    """The values of the known keys, except null ones and the two keys that have their own rules."""
     written: dict[str, Any] = {}
     for key, value in source.values.items():
         if key == include.KEY:  # included files are read before options are applied

@@ -1,4 +1,4 @@
-"""What is wrong with a recipe, and how it is shown: where, what, what next.
+"""Problems of a recipe, and how they are shown: where, what, what next.
 
 A report looks like this, one block for each problem, in the order of the file:
 
@@ -26,7 +26,7 @@ LONGEST_VALUE = 60
 """Characters of a value that a message repeats."""
 
 LONGEST_MESSAGE = 1000
-"""Characters of a message that are shown; what a longer one repeats was never meant for people."""
+"""Characters of a message that are shown."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +83,7 @@ def failure(problems: Sequence[Problem], text: str) -> RecipeError:
 
 
 def shown(value: object) -> str:
-    """A value in a message, as YAML would have it and not too long."""
+    """A value for a message, as YAML and not too long."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     text = repr(value)
@@ -91,17 +91,17 @@ def shown(value: object) -> str:
 
 
 MOST_SUGGESTED = 50
-"""Problems of a recipe behind which nothing is compared with near names any more: who has so many has another file in hand."""
+"""Problems after which no more similar names are searched: with this many, the file is probably no recipe."""
 
 
 def near(word: object, words: Iterable[str]) -> str | None:
-    """The one of `words` that `word` may be a misspelling of."""
+    """The one of `words` that is most similar to `word`."""
     found = difflib.get_close_matches(str(word), [each for each in words if each != word], n=1, cutoff=0.6)
     return found[0] if found else None
 
 
 def suggestion(word: object, words: Iterable[str], otherwise: str = "", *, after: int = 0) -> str:
-    """`did you mean …?` for a hint, or `otherwise`; `after` so many other problems."""
+    """`did you mean …?` for a hint, or `otherwise`; `after` is the number of problems before it."""
     found = near(word, words) if after < MOST_SUGGESTED else None
     return f"did you mean {found!r}?" if found else otherwise
 

@@ -1,4 +1,4 @@
-"""The recipe of a run as one YAML text: what it includes put in, what the command line set, and remarks about both.
+"""The recipe of a run as one YAML text: with included files, with values of the command line, and remarks about both.
 
 `${NAME}` stays as it is written, so that no secret lands on the disk. The text is a recipe again.
 """
@@ -22,7 +22,7 @@ class _Dumper(yaml.SafeDumper):
     """Writes texts of several lines as such, and each other text in one line."""
 
     def represent_str(self, data: str) -> yaml.ScalarNode:
-        """See PyYAML's SafeRepresenter."""
+        """Represent a text: in block style if it has several lines."""
         lines = lines_of(data)
         style = None if len(lines) == 1 else "|" if data.split("\n") == lines else '"'
         return self.represent_scalar("tag:yaml.org,2002:str", data, style=style)
@@ -52,7 +52,7 @@ def resolved_text(recipe: Recipe) -> str:
 
 
 def _remarks(source: Source) -> Iterator[tuple[KeyPath, str]]:
-    """The places that another file, an option or the environment has a part in; parts of a whole are not told again."""
+    """The values that come from another file, an option or the environment; parts of a value that is listed are not repeated."""
     yield from _remarks_below(source, (), source.written, "")
 
 
@@ -68,7 +68,7 @@ def _remarks_below(source: Source, trail: KeyPath, value: Any, origin_above: str
 
 
 def _origin(source: Source, trail: KeyPath) -> tuple[str, str]:
-    """What set the value, and how that is told; two empty texts for the recipe itself."""
+    """What set the value, and its description; two empty texts for the recipe itself."""
     place = source.place(trail, "key")
     if isinstance(place, str):
         return place, "--set"

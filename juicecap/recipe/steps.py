@@ -1,4 +1,4 @@
-"""The list `process` of a recipe to its steps, with every problem in it found."""
+"""Turns the list `process` of a recipe into steps, and finds every problem in it."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from juicecap.recipe.yaml.source import Source
 from juicecap.recipe.yaml.values import KeyPath, SourceSpan
 
 MAX_OPS = 1000
-"""Ops of a recipe: far more than anybody needs, and as many as are checked in seconds."""
+"""Ops that a recipe may have: far more than anybody needs, few enough to be checked in seconds."""
 
 
 @dataclass
 class Findings:
-    """What is collected on the way through a recipe."""
+    """Problems and notices collected while a recipe is read."""
 
     problems: list[Problem] = field(default_factory=list)
     notices: dict[str, None] = field(default_factory=dict)
 
 
 def steps_of(source: Source, shared: Mapping[str, Any], found: Findings) -> list[Step]:
-    """The steps that have no problem. `shared` is what the recipe says for all ops: column names, tokens, perhaps a seed."""
+    """The steps that have no problem. `shared` has the recipe's values for all ops: column names, tokens, perhaps a seed."""
     process = source.values.get("process")
     if not isinstance(process, list):
         hint = "write '- ' in front of each op" if isinstance(process, dict) else ""

@@ -1,4 +1,4 @@
-"""A recipe that was read and found right: settings and ops, ready to be run."""
+"""A valid recipe: settings and ops, ready to run."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Recipe:
     max_rejected: float | int
     """A share of the samples if a float, a number of samples if an int."""
     on_error: OnError
-    """What happens to a sample on which an op fails that does not say for itself."""
+    """What happens to a sample on which an op fails, unless the op sets it."""
     journal: Path
     use_cache: bool
     keep_steps: str | None
@@ -67,7 +67,7 @@ class Recipe:
     export_csv_formulas: CsvFormulas
 
     notices: tuple[str, ...]
-    """What is ignored or assumed, a sentence each, to be said once."""
+    """What is ignored or assumed, a sentence each, to be reported once."""
     resolved: Mapping[str | int, Any]
     """The recipe as plain data, with what it includes and what the command line set; `${NAME}` as it is written."""
     source: Source = field(repr=False, compare=False)
@@ -75,7 +75,7 @@ class Recipe:
 
     @property
     def hidden(self) -> Hidden:
-        """Takes the values of variables out of what is said."""
+        """Removes the values of variables from messages."""
         return self.source.named.hidden
 
     @property

@@ -1,9 +1,9 @@
-"""Whose a folder is in which a run wants to work, and what stands in its way there.
+"""Whether a folder is a run folder, or may become one, and what prevents that.
 
-A run folder has a marker (`MARKER`, one line of JSON), which `claim` writes before anything else. A folder without it may be
-anybody's: it is used only if nothing stands there under a name that a run writes, or if what does is a run's by its content, as
-runs of versions before the marker left it. In any folder what has one of these names must be a plain file, or a folder, and no
-link, so that a run neither waits for a pipe nor writes where a link leads.
+A run folder has a marker (`MARKER`, one line of JSON), which `claim` writes before anything else. A folder without it may belong
+to anybody: it is used only if it has no file with a name that a run writes, or if the content of such files shows that a run
+wrote them (versions before the marker). Everything with one of these names must be a regular file, or a folder, and no link, so
+that a run neither waits for a pipe nor writes through a link.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from juicecap.vlm.journal.file_signature import is_journal
 
 MARKER = ".juicecap"
 MARK = {"juicecap": "run folder", "version": 1}
-"""What stands in the marker; a later version may say more."""
+"""The content of the marker; a later version may add to it."""
 
 JOURNAL, LOG, RECIPE = "journal.sqlite", "log.jsonl", "recipe.yaml"
 
@@ -34,22 +34,22 @@ LARGEST = 2**22
 """Bytes of `exports.json`, `manifest.json` or `status.json` that are read."""
 
 _BEGINNING = 2**16
-"""Bytes of a file of lines that are looked at."""
+"""Bytes of a file of lines that are checked."""
 
 _PREVIEWED = ("preview.html", "preview.jsonl")
 
 PAGE = b'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Preview of '
-"""How the page of a preview begins."""
+"""The first bytes of a preview's page."""
 
 _TABLE = re.compile(
     r"[0-9a-f]{32}\.(arrow|media)|\d\d+-\w+-[0-9a-f]{16}\.(arrow|jsonl|merged|parquet)|"
     r"\.juicecap--[0-9a-f]{16}\.tmp|tmp[a-z0-9_]{8}"
 )
-"""Names that a run, or `datasets` in it, gives to tables and to what is not finished."""
+"""Names that a run, or `datasets` in it, gives to tables and to unfinished files."""
 
 
 def obstacle(root: Path) -> str:
-    """What stands in the way of a run in this folder, as a sentence that `FOLDER/` begins; empty if nothing does."""
+    """What prevents a run in this folder, as a sentence that follows `FOLDER/`; empty if nothing does."""
     states = {name: state for name in (*FILES, *FOLDERS) if (state := _state(root / name))}
     for name, state in states.items():
         if wrong := _wrong_kind(root / name, state):
@@ -68,7 +68,7 @@ def obstacle(root: Path) -> str:
 
 
 def claim(root: Path) -> None:
-    """Mark a folder, which exists, as one of runs, unless it is marked.
+    """Mark an existing folder as a run folder, unless it is marked.
 
     Raises:
         DataError: something is in the way, or the marker cannot be written.
@@ -96,7 +96,7 @@ def is_resolved_recipe(path: Path) -> bool:
 
 
 def noted(exports: Any) -> dict[str, list[str]]:
-    """What the content of an `exports.json` says: each output's path, and the states in which a run left it; else nothing."""
+    """The outputs in an `exports.json`: path -> the states in which a run left it; nothing if the content is invalid."""
     if not isinstance(exports, dict):
         return {}
     known = {path: states for path, states in exports.items() if isinstance(states, list) and _is_path(path)}
@@ -104,7 +104,7 @@ def noted(exports: Any) -> dict[str, list[str]]:
 
 
 def _wrong_kind(path: Path, state: os.stat_result) -> str:
-    """Why nothing can be written there, in words; empty if something can. The journal may lie behind a link."""
+    """Why nothing can be written there; empty if something can. The journal may be a link."""
     if path.name == JOURNAL and stat.S_ISLNK(state.st_mode):
         kind = kind_at(path, follow=True)
         if kind is None:
@@ -123,7 +123,7 @@ def _was_run_folder(root: Path) -> bool:
 
 
 def _is_left(path: Path, *, begun: bool) -> bool:
-    """Whether a file or folder is one that a run left which was killed at once; `begun`: another file tells of one."""
+    """Whether a run that was killed early left this file or folder; `begun`: another file shows that there was such a run."""
     if path.name in FOLDERS:
         inside = _inside(path)
         named = all(_TABLE.fullmatch(each.name) or each.name in _PREVIEWED for each in inside)
@@ -216,7 +216,7 @@ FILES: Mapping[str, Callable[[Path], bool]] = {
     "rejected.jsonl": _begins(re.compile(rb'\{"id": [^\n]*?"source": [^\n]*?"op": ')),
     "status.json": _has("state", "pid", "work_dir", "step_count"),
 }
-"""The files that a run writes into its folder, and what tells each from a file of somebody else's."""
+"""The files that a run writes into its folder, and for each a function that recognises it by its content."""
 
 FOLDERS = ("preview", "steps", "unfinished")
-"""The folders that it writes; what is in `unfinished` it takes away."""
+"""The folders that it writes; the content of `unfinished` is removed at its end."""

@@ -1,1 +1,1 @@
-"""What a finished run tells people."""
+"""Texts for people: a run's summary and status, a plan, a preview."""

@@ -1,4 +1,4 @@
-"""A plan in words: what a run is going to take, on one screen."""
+"""A plan as text: what a run will take, on one screen."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ class Prices:
     input_mtok: float | None = None
     output_mtok: float | None = None
     tokens_per_second: float | None = None
-    """Of prompts and answers together, of all GPUs together."""
+    """Tokens of prompts and answers together, on all GPUs together."""
 
 
 def hours(plan: Plan, prices: Prices) -> Interval | None:
-    """How long the engines are going to work."""
+    """How long the engines will work."""
     if not prices.tokens_per_second:
         return None
     return plan.prompt_tokens().plus(plan.answer_tokens()).times(1 / prices.tokens_per_second / 3600)
 
 
 def cost(plan: Plan, prices: Prices) -> Interval | None:
-    """What it is going to cost, by tokens or by hours."""
+    """What it will cost, by tokens or by hours."""
     if prices.input_mtok is not None or prices.output_mtok is not None:
         read = plan.prompt_tokens().times((prices.input_mtok or 0) / 1e6)
         return read.plus(plan.answer_tokens().times((prices.output_mtok or 0) / 1e6))

@@ -1,4 +1,4 @@
-"""A preview in words, for a terminal, and as a page with the frames, for a browser; all that it shows is escaped."""
+"""A preview as text, for a terminal, and as a page with the frames, for a browser; everything that it shows is escaped."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TILE = 160
 """Pixels of the longer side of a frame on the page."""
 
 LONGEST_VALUE = 400
-"""Characters of a value that a terminal is shown; the page has all."""
+"""Characters of a value that are shown in a terminal; the page has all."""
 
 MOST_TIMES = 12
 """Times of frames that a line lists."""
@@ -36,12 +36,12 @@ li.chosen { font-weight: 600 } .note { color: #555; font-size: 13px } .rejected 
 
 
 def preview_text(preview: Preview) -> str:
-    """What was seen, for a terminal."""
+    """The preview as text, for a terminal."""
     return printable("\n".join(_text(preview)))
 
 
 def preview_page(preview: Preview) -> str:
-    """What was seen, as an HTML page that needs nothing else."""
+    """The preview as an HTML page without other files."""
     return "\n".join(_page(preview))
 
 

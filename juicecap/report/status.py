@@ -1,4 +1,4 @@
-"""How a run stands, in words: what `juicecap status` prints."""
+"""The status of a run as text: what `juicecap status` prints."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ GO_ON = "What is finished is kept; the same command again goes on"
 
 
 def status_text(status: RunStatus, width: int, now: datetime | None = None) -> str:
-    """The run, a line or two for each op, whatever its file says: nothing in it makes a terminal do anything."""
+    """The run, a line or two for each op. Control characters in its file cannot affect the terminal."""
     return printable("\n".join(_lines(status, width, now or datetime.now(UTC))))
 
 

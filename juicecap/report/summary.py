@@ -13,10 +13,10 @@ WIDTH = 80
 """Columns; only paths may make a line longer."""
 
 MOST_STEPS, MOST_REASONS, MOST_TIMES = 5, 3, 3
-"""Ops, reasons of an op, and ops by time that are told; `manifest.json` has all."""
+"""Ops, reasons of an op, and ops by time that are shown; `manifest.json` has all."""
 
 TOLD_FROM = 0.1
-"""Share of the run's time from which an op's time is told."""
+"""Share of the run's time from which an op's time is shown."""
 
 _INDENT = " " * 10
 

@@ -1,4 +1,4 @@
-"""How figures of a run are put into words, wherever they are shown."""
+"""How figures of a run are written, wherever they are shown."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def progress(step: StepStatus) -> list[str]:
 
 
 def engine(step: StepStatus) -> list[str]:
-    """What the engines do for a step; nothing for an op that asks no model."""
+    """What the engines do for a step; nothing for an op that uses no model."""
     if step.engine_busy is None:
         return []
     pieces = [
@@ -68,7 +68,7 @@ def ended(step: StepStatus) -> list[str]:
 
 
 def told(step: StepStatus) -> list[str]:
-    """A step, whether it runs or is done."""
+    """The figures of a step, whether it runs or is done."""
     return [*progress(step), *engine(step), *losses(step)] if step.state == "running" else ended(step)
 
 
@@ -85,5 +85,5 @@ def wrapped(pieces: Iterable[str], width: int, indent: str = "") -> list[str]:
 
 
 def cut(text: str, width: int) -> str:
-    """At most so many columns of the text."""
+    """The text, cut to this many columns."""
     return text if cell_len(text) <= width else f"{set_cell_size(text, max(0, width - 1)).rstrip()}…"

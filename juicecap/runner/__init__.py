@@ -28,10 +28,10 @@ def run(
     """Run a recipe and export its result.
 
     `overrides` are `KEY=VALUE` texts as on the command line (for a recipe given by path); `limit` takes only the first
-    samples; `overwrite` allows to replace an output that another run wrote. A run that is repeated goes on behind its last
-    finished step, and tries samples again that failed for a reason that may have passed; `retry_rejected`: all that failed.
-    What a model answered before is not asked again, unless `fresh` is set: then nothing that earlier runs left is used.
-    `progress` is told how it goes; `metrics` is a file that is kept up to date with figures in the text format of Prometheus.
+    samples; `overwrite` allows replacing an output that another run wrote. A repeated run continues after its last finished step,
+    and retries samples that failed for a temporary reason, with `retry_rejected` all that failed. Earlier answers of a model are
+    reused, unless `fresh` is set: then nothing of earlier runs is used. `progress` receives reports; `metrics` is a file that is
+    kept up to date with figures in the text format of Prometheus.
 
     Raises:
         RecipeError: the recipe is wrong; nothing was run.

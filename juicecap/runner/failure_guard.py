@@ -1,11 +1,11 @@
-"""Looking at the fates of a step as they come, to end a run that makes no sense to go on with.
+"""Watches the fates of a step, and ends a run that makes no sense to continue.
 
-Two things end it: the first failure under `on_error: stop`, and samples that all fail for one reason. A server that refuses
-everyone, or a folder that is not mounted, need not be met by a million samples: the first `IDENTICAL_FAILURES` are enough, or as
-many more as `max_rejected` allows if the data is to blame. A step with fewer samples of which each failed for a reason of the
-environment has nothing worth exporting either.
+Two things end a run: the first failure under `on_error: stop`, and samples that all fail for one reason. If a server refuses
+every request, or a folder is not mounted, a million samples need not fail: the first `IDENTICAL_FAILURES` are enough, or as many
+more as `max_rejected` allows if the data is to blame. A step with fewer samples that all failed because of the environment ends
+the run as well.
 
-As long as all samples fail alike, the journal holds their failures back, so that a run that ends early has given nobody up.
+While all samples fail alike, the journal holds their failures back, so that a run that ends early rejects none permanently.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
     from juicecap.vlm.journal import Journal
 
 IDENTICAL_FAILURES = 100
-"""So many samples at the head of a step that all fail with one code end the run."""
+"""The number of samples at the start of a step that end the run if all fail with one code."""
 
 ENGINE = ("DECODER_CRASHED", "ENGINE_POISON", "GENERATE_FAILED", "PROCESSOR_FAILED")
-"""Besides retryable ones, codes that tell of the environment where all samples have them."""
+"""Codes, besides retryable ones, that point to the environment if all samples have them."""
 
 
 class FailureGuard:
-    """The watch over one step that is given `samples` samples, in a run in which `allowed` samples may be rejected."""
+    """Watches one step with `samples` input samples, in a run in which `allowed` samples may be rejected."""
 
     def __init__(self, step: Step, samples: int, on_error: OnError, *, allowed: int) -> None:
         self.on_error = on_error
@@ -41,17 +41,17 @@ class FailureGuard:
         self._samples = samples
         self._too_many = samples if on_error == "keep" else max(IDENTICAL_FAILURES, allowed + 1)
         self._journal: Journal | None = None
-        self._alike: list[Fate] | None = []  # the first `IDENTICAL_FAILURES` of them; None once a sample met another fate
+        self._alike: list[Fate] | None = []  # the first `IDENTICAL_FAILURES` of them; None once a sample had another fate
         self._count = 0
 
     def begin(self, journal: Journal | None) -> None:
-        """All fates from the first on are going to be looked at; `journal` is what the step's failures are written down in."""
+        """Start with the first fate; `journal` is the one to which the step's failures are written."""
         self._journal = journal
         if journal:
             journal.hold_failures()
 
     def look(self, fate: Fate) -> None:
-        """Take notice of the next fate.
+        """Take the next fate.
 
         Raises:
             DataError: the run must stop, and the samples are to blame.
@@ -88,7 +88,7 @@ class FailureGuard:
         self._trust()
 
     def check(self, table: Dataset, fates: Fates) -> None:
-        """Look at a table that is there, perhaps from an earlier run.
+        """Check the fates of a finished table, perhaps from an earlier run.
 
         Raises:
             DataError, EnvironmentFailure: as `look`.
@@ -127,6 +127,6 @@ class FailureGuard:
         )
 
     def _trust(self) -> None:
-        """The failures so far are the samples' own."""
+        """Let the journal write the failures so far: the samples are to blame."""
         if self._journal:
             self._journal.release_failures()

@@ -1,4 +1,4 @@
-"""Opening the dataset of a run: what can be read goes on, and each record that cannot is a rejection of its own."""
+"""Opening the dataset of a run: readable records go to the first op, and each unreadable one is a rejection."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 LOADING = "load_dataset"
-"""What stands in place of an op's name where records cannot be read."""
+"""The name in place of an op's in rejections of records that cannot be read."""
 
 CODE = "BROKEN_RECORD"
 
@@ -32,14 +32,14 @@ class LoadedDataset:
     """The dataset of a run."""
 
     everything: Dataset
-    """With the records that cannot be read."""
+    """All rows, including those of records that cannot be read."""
     dataset: Dataset
-    """The records that could be read: what the first op is given."""
+    """The records that could be read: the input of the first op."""
     seconds: float
 
     @property
     def results(self) -> tuple[StepResult, ...]:
-        """A step before the first op, if it rejected anything."""
+        """The result of loading as a step before the first op, if any record was rejected."""
         taken, kept = len(self.everything), len(self.dataset)
         if taken == kept:
             return ()

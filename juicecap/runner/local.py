@@ -47,7 +47,7 @@ from juicecap.vlm.journal import Journal
 from juicecap.vlm.pipeline import core
 
 TOTALS = ("filtered", "rejected", "failed", "captions", "truncated", "prompt_tokens", "completion_tokens")
-"""Counts that the manifest tells for the whole run as well."""
+"""Counts that the manifest also has for the whole run."""
 
 
 def run_local(
@@ -60,7 +60,7 @@ def run_local(
     progress: Progress,
     metrics: Path | None,
 ) -> RunResult:
-    """See `runner.run`."""
+    """Run a recipe on this machine; `runner.run` documents the arguments and errors."""
     began, started = time.monotonic(), datetime.now(UTC)
     check_devices()
     check_working_directory()
@@ -79,14 +79,14 @@ def run_local(
         logging_to(folder.log, secrets, hidden),
         quiet_datasets(),
         Reporter(recipe, folder.root, output, progress, metrics) as reporter,
-        hidden.in_errors(),  # before the reporter tells them
+        hidden.in_errors(),  # before the reporter shows them
     ):
         _log_start(recipe, limit)
         folder.write_recipe(resolved_text(recipe))
         for notice in recipe.notices:
             say_once(notice)
         loaded = load(recipe, folder.steps, limit)
-        # Again, and for every format: a run from Python was not checked, and `check` does not look into all files.
+        # Again, and for every format: a run from Python was not checked, and `check` does not read all files.
         columns = [name for name in loaded.dataset.column_names if name not in HIDDEN]
         if wrong := [*missing_columns(recipe, columns), *taken_columns(recipe, columns)]:
             raise failure(wrong, recipe.source.text)
@@ -122,7 +122,7 @@ def run_local(
 
 
 def _check(result: RunResult, rejected: int) -> None:
-    """The promise that no sample is lost in silence."""
+    """Check the promise that no sample is lost silently."""
     if rejected != result.rejected:
         raise BugError(f"{result.rejected} samples were rejected but {rejected} stand in rejected.jsonl; nothing was exported")
     if not result.chain_holds:
@@ -130,7 +130,7 @@ def _check(result: RunResult, rejected: int) -> None:
 
 
 def _journal(recipe: Recipe, *, fresh: bool, retry_rejected: bool) -> AbstractContextManager[Journal | None]:
-    """The recipe's journal, if any of its ops asks a model."""
+    """The recipe's journal, if any of its ops uses a model."""
     if not any(step.op.uses_model() for step in recipe.steps):
         return nullcontext()
     return Journal(recipe.journal, fresh=fresh, retry_rejected=retry_rejected)
@@ -168,7 +168,7 @@ def _run_steps(
             )
         except JuicecapError as error:
             logger.bind(event="failed", op=step.name).error("{}: {}", step.name, error)
-            with suppress(JuicecapError):  # such as a full disk, which is being told already
+            with suppress(JuicecapError):  # such as a full disk, which is being reported already
                 folder.write_rejected(_rejected(recipe, loaded, finished, watch.records()))
             raise
         finished.append(done)
@@ -187,7 +187,7 @@ def _describe_engines(steps: Sequence[Step], journal: Journal | None) -> None:
 
 
 def _keep_readable(stage: StepInput, step_file: Path, format_: str, owner: str) -> None:
-    """Write what a step left as a table that people can read, unless an earlier run did."""
+    """Write a step's output as a human-readable table, unless an earlier run did."""
     table = step_file.with_suffix(f".{format_}")
     if not os.path.lexists(table):
         write_export(stage.dataset, table, owner=owner)
@@ -196,7 +196,7 @@ def _keep_readable(stage: StepInput, step_file: Path, format_: str, owner: str) 
 def _rejected(
     recipe: Recipe, loaded: LoadedDataset, finished: list[StepOutput], more: Iterable[dict[str, Any]] = ()
 ) -> Iterator[dict[str, Any]]:
-    """The lines of `rejected.jsonl`, and `more` of them. Messages have variables by their names; samples are as they are."""
+    """The lines of `rejected.jsonl`, and `more` of them. Messages show names of variables, not values; samples are unchanged."""
     hidden = recipe.hidden
     known = (
         rejections(done.table, done.fates, step.name, step.op.media_keys())
@@ -209,7 +209,7 @@ def _rejected(
 def _manifest(
     recipe: Recipe, result: RunResult, started: datetime, limit: int | None, engine_seconds: list[float]
 ) -> dict[str, Any]:
-    engines = [0.0] * (len(result.steps) - len(engine_seconds)) + engine_seconds  # loading has no engine
+    engines = [0.0] * (len(result.steps) - len(engine_seconds)) + engine_seconds  # loading uses no engine
     return {
         "juicecap": juicecap.__version__,
         "python": platform.python_version(),
@@ -248,7 +248,7 @@ def _manifest(
 
 
 def _versions() -> dict[str, str]:
-    """Versions of the libraries that are loaded and whose behaviour shows in the output."""
+    """Versions of the loaded libraries that can affect the output."""
     names = {"av": "av", "datasets": "datasets", "numpy": "numpy", "torch": "torch", "transformers": "transformers"}
     return {name: metadata.version(name) for module, name in names.items() if module in sys.modules}
 
@@ -256,7 +256,7 @@ def _versions() -> dict[str, str]:
 def _secrets(recipe: Recipe) -> list[str]:
     """Names of the environment variables that hold keys of servers and of stores.
 
-    The keys are hidden from now on, also those of ops whose servers are asked later, or no more.
+    The keys are hidden from now on, also those of ops that run later, or not at all.
     """
     engines = [engine for step in recipe.steps for engine in step.op.engines()]
     names = sorted({DEFAULT_KEY_NAME, *TOKENS, *(engine.api_key_env for engine in engines if engine.api_key_env)})

@@ -1,4 +1,4 @@
-"""What a run gave: counts per step, and where things are."""
+"""The result of a run: counts per step, and paths."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from juicecap.ops.apply.table import Counts
 
 @dataclass(frozen=True, kw_only=True)
 class StepResult:
-    """One op's counts. `finished_before` says that an earlier run had done it all."""
+    """One op's counts. `finished_before`: an earlier run had done it completely."""
 
     op: str
     counts: Counts
     seconds: float
     finished_before: bool
     reasons: Mapping[str, int] = field(default_factory=dict)
-    """How many samples failed for each code, the commonest first."""
+    """Number of failed samples by code, the most frequent first."""
     tried_again: int = 0
     """Samples that failed in an earlier run and were tried again in this one."""
     replayed: int = 0
@@ -31,7 +31,7 @@ class StepResult:
 
 @dataclass(frozen=True, kw_only=True)
 class RunResult:
-    """What a run gave. `samples` + `added` = `exported` + `filtered` + `rejected`; the runner checks it."""
+    """The result of a run. `samples` + `added` = `exported` + `filtered` + `rejected`; the runner checks it."""
 
     samples: int
     steps: tuple[StepResult, ...]
@@ -74,7 +74,7 @@ class RunResult:
 
     @property
     def reasons(self) -> dict[str, int]:
-        """How many samples failed for each code in all steps, the commonest first."""
+        """Number of failed samples by code in all steps, the most frequent first."""
         reasons: Counter[str] = Counter()
         for step in self.steps:
             reasons.update(step.reasons)

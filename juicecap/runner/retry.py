@@ -1,4 +1,4 @@
-"""A finished step of which some samples are tried again: its table with their new rows in the place of the old ones."""
+"""Retrying some samples of a finished step: its table gets their new rows in place of the old ones."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def to_try_again(op: Op, fates: Fates, *, permanent: bool) -> list[Failed]:
     """The samples to try again; with `permanent` those that will never succeed as well.
 
-    All of them stand for a whole dataset that must be looked at again, where the op is one that compares samples.
+    If the op compares samples, all failed ones are returned: the whole dataset must be processed again.
     """
     again = [failed for failed in fates.failed if permanent or failed.retryable]
     return list(fates.failed) if again and isinstance(op, WholeDatasetOp) else again

@@ -1,4 +1,4 @@
-"""One step of a run: an op's table, made once and found again by its fingerprint."""
+"""One step of a run: an op's table, built once and cached under its fingerprint."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ if TYPE_CHECKING:
     from juicecap.runner.run_folder.folder import RunFolder
 
 TABLE_VERSION = 3
-"""Raised when tables are made otherwise, so that old ones are not taken for current ones."""
+"""Part of each fingerprint. Increase it when tables are built differently, so that old ones are not reused."""
 
 COUNTED_FOR = 5.0
-"""Seconds in which it is counted, before a step, what the journal holds for it: enough for tens of thousands of samples."""
+"""Seconds for counting, before a step, the answers that the journal has for it: enough for tens of thousands of samples."""
 
 
 @dataclass(frozen=True)
 class StepInput:
-    """A dataset between two steps, with a fingerprint of all that made it."""
+    """A dataset between two steps, with a fingerprint of everything that it depends on."""
 
     dataset: Dataset
     fingerprint: str
@@ -53,7 +53,7 @@ class StepInput:
 
 @dataclass(frozen=True)
 class StepOutput:
-    """A step that is done: its table with what it tells, what goes on from it, and its counts."""
+    """A finished step: its table with the fates, the input of the next step, and its counts."""
 
     table: Dataset
     fates: Fates
@@ -77,7 +77,7 @@ def run_step(
     """Run one op over a dataset, or (with `use_cache`) take the table that an earlier run left.
 
     `begin` is called before the first sample that the op is applied to.
-    Of that, samples that failed and may succeed on another day are tried again; with `retry_rejected` all that failed.
+    In such a table, samples that failed for a temporary reason are retried; with `retry_rejected` all that failed.
     """
     began = time.monotonic()
     tally = (journal.replayed, journal.asked) if journal else (0, 0)
@@ -118,7 +118,7 @@ def run_step(
 
 
 class StepBuilder:
-    """Making the table of one step: under a temporary name, until it is whole and on disk."""
+    """Builds the table of one step, under a temporary name until it is complete and on disk."""
 
     def __init__(
         self,
@@ -185,7 +185,7 @@ class StepBuilder:
             raise write_error(self._unfinished.parent, error) from error
 
     def _foresee(self, dataset: Dataset) -> None:
-        """Tell what the journal is going to save, if it holds anything."""
+        """Report how many answers the journal has, if any."""
         if self._journal is None or self._journal.empty():
             return
         rows = Rows(dataset.with_format(None), self._step.op.default_batch_size)

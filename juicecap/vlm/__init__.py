@@ -4,13 +4,13 @@ A request changes its form on its way. It is a `Request` (base), is queued as a 
 up as a `CacheLookup` by a `KeyedRequest` (pipeline/lookup), is a `CacheMiss` if something of it is missing, is `Prepared` with
 its pixels (base), and becomes an `Outcome` (base).
 
-To be read in this order:
+Read the modules in this order:
 
-    base                    the words: requests, outcomes, and what a backend is
+    base                    the types: requests, outcomes, and what a backend is
     pipeline/
-      core                  the loop in a background thread, and the doors to it
-      window                the caller's side: requests in, outcomes out, in order
-      engine_pipeline       one window's way to one engine, of these stations:
+      core                  the loop in a background thread, and the functions that use it
+      window                the caller's side: submits requests, returns outcomes, in order
+      engine_pipeline       carries one window's requests to one engine, in these stages:
         batching            which requests go into one call
         lookup/             what is known already: digests, keys, journal, questions that are being asked
         dispatcher          what is not: preparing, the engine, and writing it down

@@ -1,7 +1,7 @@
-"""What may be asked of a vision-language model, and what comes back.
+"""Requests to a vision-language model, and their outcomes.
 
 An op builds `Request`s, which name media by path and hold no pixels, and reads `Outcome`s. Everything between the two
-(media, engines, seeds) is the business of `vlm/pipeline/core.py` and of one `Backend`, and no op knows which.
+(media, engines, seeds) belongs to `vlm/pipeline/core.py` and one `Backend`, and no op knows which.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from juicecap.vlm.context import ContextLength
 Role = Literal["system", "user", "assistant"]
 
 JOURNAL_VERSION = 1
-"""Raised when the same question gets another answer (other frames, another reading of it), so that journals do not give the old
-one."""
+"""Part of each entry key. Increase it when the same request gets another answer (other frames, another parsing), so that journals
+do not return the old one."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Message:
 
 @dataclass(frozen=True, kw_only=True)
 class Sampling:
-    """How tokens are drawn; one vocabulary for all backends. Temperature 0 is greedy; `top_k` 0 is off."""
+    """How tokens are drawn; the same parameters for all backends. Temperature 0 is greedy; `top_k` 0 is off."""
 
     temperature: float = 0.0
     top_p: float = 1.0
@@ -59,7 +59,7 @@ class Sampling:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelSettings:
-    """Which model answers, and where it runs. Two requests with equal settings share an engine."""
+    """The model of a request, and where it runs. Two requests with equal settings share an engine."""
 
     backend: str = "hf"
     model: str
@@ -108,8 +108,7 @@ class Request:
         """Hash of all that can change the answer: 32 hexadecimal digits.
 
         `media_digests` maps each path to a digest of its content, so that the same clip under another name has the same
-        key; `identity` is the backend's word for the engine (`Backend.identity`). Neither the number of candidates nor
-        the seed takes part.
+        key; `identity` describes the engine (`Backend.identity`). The number of candidates and the seed are not part of the key.
         """
         facts = {
             "identity": identity,
@@ -123,7 +122,7 @@ class Request:
         return digest_of(facts)
 
     def entry_key(self, key: str, model_state: str) -> str:
-        """What a journal knows the answers by: the key, the seed where tokens are drawn, the state of a local model's files."""
+        """The journal's key of the answers: the key, the seed if tokens are drawn, the state of a local model's files."""
         return digest_of([JOURNAL_VERSION, key, model_state, self.seed if self.sampling.temperature > 0 else None])
 
     def derived_seed(self, key: str) -> int:
@@ -143,7 +142,7 @@ class Answer:
 
 @dataclass(frozen=True, kw_only=True)
 class Failure:
-    """Why there is no answer, and how often it was asked for."""
+    """Why there is no answer, and the number of attempts."""
 
     code: str
     message: str
@@ -153,7 +152,7 @@ class Failure:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What became of a request: answers, one per candidate and in order, or a failure.
+    """The result of a request: answers, one per candidate and in order, or a failure.
 
     `frame_times` are the seconds of the frames seen, one list per video of the request; `unreadable` counts damaged
     packets that were passed over.
@@ -167,7 +166,7 @@ class Outcome:
     frame_times: tuple[tuple[float, ...], ...] = ()
     unreadable: int = 0
     request: Request | None = None
-    """The question, in outcomes that an op is handed."""
+    """The request, in outcomes that are passed to an op."""
 
     def raise_failure(self) -> None:
         """Do nothing if there are answers.
@@ -184,8 +183,8 @@ class Outcome:
 class Prepared:
     """A request whose media have been decoded, in the order of `Request.media`, with its derived seed.
 
-    Candidates before `first` are known already: a backend answers those from `first` on, with the seeds that they would have had
-    together with the others.
+    Candidates before `first` are in the journal: a backend answers those from `first` on, with the seeds that they have among
+    all.
     """
 
     request: Request
@@ -193,7 +192,7 @@ class Prepared:
     seed: int
     first: int = 0
     rules: MediaLimits = DEFAULT_RULES
-    """What the media had to be, for a backend that opens a file itself."""
+    """The limits of media, for a backend that opens a file itself."""
 
     @property
     def seeds(self) -> range:
@@ -203,7 +202,7 @@ class Prepared:
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """How much may be under way at once. Whatever is None has a default that fits engine and machine. Changes no answer."""
+    """How much may be in progress at once. None is a default that fits engine and machine. No limit changes an answer."""
 
     batch_size: int | None = None
     """Requests in one call of an engine that takes batches."""
@@ -218,7 +217,7 @@ class Limits:
     decode_bytes: int = 2**32
     """Bytes of memory that reading one medium may take."""
     media: MediaLimits = DEFAULT_RULES
-    """What media may be."""
+    """Limits of media."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -226,7 +225,7 @@ class Capabilities:
     """What an engine wants and can do, as far as it is known before the engine is open."""
 
     sizes: FrameSizes
-    """To what size pictures are scaled while they are decoded."""
+    """The size to which pictures are scaled while they are decoded."""
     batch_size: int = 1
     """Requests in one `generate` call where nobody says otherwise. Batches are cut in the order of the requests."""
     takes_files: bool = False
@@ -285,12 +284,12 @@ class Describe(Protocol):
 
 
 LATER: Mapping[str, bool] = {"later": True}
-"""Metadata of a field that was added to something which is hashed: at its default it has no part in the hash, so that journals
-and steps of before it stay good."""
+"""Metadata of a field that was added later to hashed settings: at its default it is left out of the hash, so that older
+journals and steps stay valid."""
 
 
 def hashed(settings: Any) -> dict[str, Any]:
-    """The fields of a dataclass that have a part in a hash, as plain data."""
+    """The fields of a dataclass that are part of its hash, as plain data."""
     unset = unset_later(settings)
     return {name: value for name, value in asdict(settings).items() if name not in unset}
 

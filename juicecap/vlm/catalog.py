@@ -1,7 +1,7 @@
-"""The backends: one row for each says what it is called, needs, takes and cannot do. Nothing is imported for that.
+"""The table of backends: the name, requirements, parameters and limits of each. No backend is imported for it.
 
-Whoever wants to know something of a backend asks its `BackendSpec`; no other module compares names of backends. Installed
-packages offer more of them by an entry point of the group `juicecap.backends`, whose value is a `BackendSpec`.
+All facts about a backend are in its `BackendSpec`; no other module compares names of backends. Installed packages offer more
+backends by entry points of the group `juicecap.backends`, whose values are `BackendSpec`s.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ GROUP = "juicecap.backends"
 
 @dataclass(frozen=True, kw_only=True)
 class BackendSpec:
-    """A backend, as far as it can be known without opening a library."""
+    """The facts about a backend that are known without importing its libraries."""
 
     describe: str
     """Where the function is that describes and opens it (`vlm.base.Describe`), as `package.module:function`."""
     libraries: tuple[str, ...] = ()
-    """What must be installed."""
+    """Libraries that must be installed."""
     extra: str = ""
     """The extra of juicecap that installs it; empty: the package that offers the backend."""
     is_remote: bool = False
@@ -36,22 +36,22 @@ class BackendSpec:
     parameters: tuple[str, ...] = ()
     """Names that `model_params` may have, as far as they are known here."""
     takes_config: bool = False
-    """Whether `model_params` may hold names of the model's own config too, and nothing else than these and `parameters`."""
+    """Whether `model_params` may also hold names of the model's own config, and only these and `parameters`."""
     refused: Mapping[str, str] = field(default_factory=dict)
     """Names that `model_params` may not have, and why."""
     renamed: Mapping[str, str] = field(default_factory=dict)
     """Names in `model_params` that the engine knows under another name."""
     dtypes: tuple[str, ...] = ()
-    """What `dtype` may be; nothing: there is none."""
+    """Values of `dtype`; empty: it has no such parameter."""
     runs_code: bool = False
     """Whether a model's files may name code and adapters, which the recipe must allow."""
     context: Callable[[Mapping[str, Any], ContextLength | None], ContextLength | None] | None = None
-    """How many tokens fit, from `model_params` and what the model says; None: what the model says."""
+    """How many tokens fit, from `model_params` and the model's own limit; None: the model's own limit."""
     lacks: Mapping[str, str] = field(default_factory=dict)
-    """Names of `sampling_params` that it does not have, and what to do instead (`{value}` is what was asked for)."""
+    """Names of `sampling_params` that it does not have, and what to do instead (`{value}` is the requested value)."""
     largest_temperature: float | None = None
     requests_at_once: int = 0
-    """Requests that an engine works on together, for estimates of its memory; 0: that is not of this machine."""
+    """Requests that an engine works on together, for estimates of its memory; 0: it does not run on this machine."""
 
     def sampling_problems(self, name: str, sampling: Sampling) -> list[str]:
         """A sentence for each parameter that is set to something which the backend, called `name`, does not have."""
@@ -147,7 +147,7 @@ def names() -> tuple[str, ...]:
 
 
 def spec_of(settings: ModelSettings) -> BackendSpec:
-    """What is known of the backend of these settings.
+    """The `BackendSpec` for these settings.
 
     Raises:
         EnvironmentFailure: the package that offers it cannot be imported.
@@ -156,7 +156,7 @@ def spec_of(settings: ModelSettings) -> BackendSpec:
 
 
 def find(name: str) -> BackendSpec:
-    """What is known of the backend with this name.
+    """The `BackendSpec` of this name.
 
     Raises:
         KeyError: there is none.

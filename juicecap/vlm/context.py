@@ -1,4 +1,4 @@
-"""How many tokens an engine holds of prompt and answer together, and what is said where they do not fit."""
+"""How many tokens of prompt and answer together an engine holds, and the errors if they do not fit."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class ContextLength:
 
     @property
     def told(self) -> str:
-        """Whose tokens they are, and how many."""
+        """The limit in words: whose it is, and how many tokens."""
         if self.model is None:
             return f"the model's {self.tokens:,}"
         return f"the engine's {self.tokens:,} (max_model_len; the model holds {self.model:,})"
@@ -59,7 +59,7 @@ class ContextLength:
 
 
 def context_in_vllm(params: Mapping[str, Any], model: ContextLength | None) -> ContextLength | None:
-    """What vLLM is given of what the model holds: what `model_params` say, or less than all on a CPU."""
+    """The context that vLLM gets: that of `model_params`, else the model's, or less on a CPU."""
     limit = params.get("max_model_len")
     if not isinstance(limit, int) or isinstance(limit, bool) or limit <= 0:
         limit = CPU_MODEL_LEN if _vllm_is_for_cpus() else None
@@ -71,7 +71,7 @@ def context_in_vllm(params: Mapping[str, Any], model: ContextLength | None) -> C
 
 
 def _vllm_is_for_cpus() -> bool:
-    """As vLLM tells itself: by the name of what is installed."""
+    """Decided as vLLM does: by the version or the name of the installed package."""
     try:
         return "cpu" in metadata.version("vllm")
     except metadata.PackageNotFoundError:

@@ -1,4 +1,4 @@
-"""What backends say alike: the outcome of a request that was answered, or of one that failed."""
+"""Outcomes that all backends build alike: of a request that was answered, and of one that failed."""
 
 from __future__ import annotations
 

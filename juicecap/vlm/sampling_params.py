@@ -1,4 +1,4 @@
-"""`sampling_params` as recipes write them, in the words of either library, to one `Sampling`."""
+"""Parses `sampling_params` of recipes, with the names of either library, into one `Sampling`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from juicecap.vlm.base import Sampling
 ALIASES = {"max_new_tokens": "max_tokens", "stop_strings": "stop"}
 FLOATS = ("temperature", "top_p", "min_p", "repetition_penalty", "presence_penalty")
 CANDIDATE_TEMPERATURE, CANDIDATE_TOP_P = 0.7, 0.9
-"""What is taken when several candidates are asked and no temperature is given: they would all be alike at 0."""
+"""The defaults if several candidates are requested and no temperature is given: at 0 they would all be equal."""
 
 _LARGEST_PRESENCE_PENALTY = 2
 _RANGES: dict[str, tuple[str, Callable[[Any], bool]]] = {
@@ -47,11 +47,11 @@ JSON_TYPES: dict[str, dict[str, Any]] = {
     "seed": {"type": "integer", "minimum": 0, "maximum": MOST["seed"]},
     "do_sample": {"type": "boolean"},
 }
-"""The parameters and their ranges in the words of JSON Schema; aliases are not listed."""
+"""The parameters and their ranges as JSON Schema; without aliases."""
 
 
 def parse_sampling(params: Mapping[str, Any] | None, candidates: int) -> tuple[Sampling, list[str]]:
-    """The sampling that `params` ask for, with juicecap's defaults, and a sentence for each thing that is wrong.
+    """The sampling that `params` describe, with juicecap's defaults, and a sentence for each problem.
 
     A seed is checked and not part of the result. Both libraries' spellings are known: `max_new_tokens` is `max_tokens`,
     `do_sample: false` is temperature 0, `top_k: -1` is 0.
@@ -98,7 +98,7 @@ def _resolve_greedy(params: Mapping[str, Any], given: dict[str, Any], candidates
 
 
 def _misfit(name: str, value: Any) -> str:
-    """What a value should have been; empty if it is."""
+    """What a value should have been; empty if it is valid."""
     words, fits = _SEED if name == "seed" else _RANGES[name]
     if not fits(value):
         return words

@@ -1,7 +1,7 @@
-"""A run for people who watch it: a bar and figures on a terminal, plain lines where there is none, and silence with `--quiet`.
+"""The progress of a run, for people: a bar and figures on a terminal, plain lines elsewhere, and silence with `--quiet`.
 
-Everything goes to stderr, so that stdout holds the summary alone. Who draws is the run's reporter, twice a second: a display has
-no thread of its own.
+Everything goes to stderr, so that stdout holds the summary alone. The run's reporter calls the display twice a second: a display
+has no thread of its own.
 """
 
 from __future__ import annotations
@@ -14,39 +14,40 @@ from typing import Self
 from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
+from typing_extensions import override
 
 from juicecap.cli.progress.warnings import Warnings
 from juicecap.printable import printable
 from juicecap.report import words
-from juicecap.runner import RunStatus, StepStatus
+from juicecap.runner import Progress, RunStatus, StepStatus
 
 WIDEST = 100
-"""Columns that are used of a terminal."""
+"""Columns of a terminal that are used at most."""
 
 LONGEST_BAR, SHORTEST_BAR = 40, 10
 """Columns."""
 
 FIRST_LINE, LAST_LINE = 10.0, 300.0
-"""Seconds between two plain lines: so many at first, and ever more (a tenth of the time that the step takes) up to the last."""
+"""Seconds between two plain lines: at first the former, then a tenth of the time that the step has taken, at most the latter."""
 
 
 class _Console(Console):
-    """Goes on in silence if nobody reads any more: a run does not end because its progress is not watched."""
+    """Goes on in silence if nobody reads any more: a closed pipe must not end a run."""
 
     def on_broken_pipe(self) -> None:
-        """See rich's `Console`."""
+        """Print nothing more; rich would exit."""
         self.quiet = True
 
 
 def display(*, quiet: bool = False) -> QuietProgress:
-    """The display that fits to where stderr goes."""
+    """The display that fits what stderr is connected to."""
     console = _Console(stderr=True, highlight=False, soft_wrap=True)
     if quiet:
         return QuietProgress(console)
     return LiveProgress(console) if console.is_terminal and not console.is_dumb_terminal else PlainProgress(console)
 
 
-class QuietProgress:
+class QuietProgress(Progress):
     """A `runner.Progress` that shows warnings alone; a context manager for the time of the run."""
 
     def __init__(self, console: Console) -> None:
@@ -59,63 +60,66 @@ class QuietProgress:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        """Nothing is left to be taken away."""
+        """Do nothing: nothing is drawn."""
 
     def line(self, text: str, style: str = "") -> None:
         """Print a line; above what is drawn, if anything is."""
         with suppress(OSError):  # a full disk behind a redirection
             self._console.print(Text(printable(text.rstrip("\n")), style=style))
 
+    @override
     def started(self, op: str, number: int, of: int, samples: int, *, finished: bool) -> None:
-        """See `runner.Progress`."""
         del samples, finished
         self._name, self._of = f"[{number}/{of}] {op}", of
 
+    @override
     def foreseen(self, replayed: int, asked: int, *, whole: bool) -> None:
-        """See `runner.Progress`."""
+        """Print nothing."""
 
+    @override
     def reported(self, status: RunStatus) -> None:
-        """See `runner.Progress`."""
+        """Print nothing."""
 
+    @override
     def ended(self, step: StepStatus) -> None:
-        """See `runner.Progress`."""
+        """Print nothing."""
 
 
 class PlainProgress(QuietProgress):
-    """Lines, for a file or a terminal that cannot move its cursor; fewer and fewer of them as a step takes longer."""
+    """Plain lines, for a file or a terminal that cannot move its cursor; the longer a step takes, the fewer."""
 
     def __init__(self, console: Console) -> None:
         super().__init__(console)
         self._began = self._due = 0.0
 
+    @override
     def started(self, op: str, number: int, of: int, samples: int, *, finished: bool) -> None:
-        """See `runner.Progress`."""
         super().started(op, number, of, samples, finished=finished)
         self._began = time.monotonic()
         self._due = self._began + FIRST_LINE
 
+    @override
     def foreseen(self, replayed: int, asked: int, *, whole: bool) -> None:
-        """See `runner.Progress`."""
         if whole:
             self.line(f"{self._name}: {replayed:,} answers are replayed from the journal, {asked:,} are to be asked")
         else:
             self.line(f"{self._name}: of the first {replayed + asked:,} answers {replayed:,} are replayed from the journal")
 
+    @override
     def reported(self, status: RunStatus) -> None:
-        """See `runner.Progress`."""
         now = time.monotonic()
         step = status.steps[-1] if status.steps else None
         if step and step.state == "running" and now >= self._due:
             self._due = now + min(max(FIRST_LINE, (now - self._began) / 10), LAST_LINE)
             self.line(f"{words.title(step, self._of)}: {', '.join(words.told(step))}")
 
+    @override
     def ended(self, step: StepStatus) -> None:
-        """See `runner.Progress`."""
         self.line(f"{words.title(step, self._of)}: {', '.join(words.ended(step))}")
 
 
 class LiveProgress(PlainProgress):
-    """A bar and two lines of figures for the op that runs; ops that are done stand above as lines that stay."""
+    """A bar and two lines of figures for the op that runs. The lines of finished ops stay above."""
 
     def __init__(self, console: Console) -> None:
         super().__init__(console)
@@ -128,17 +132,17 @@ class LiveProgress(PlainProgress):
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        """Take away what is drawn."""
+        """Remove what is drawn."""
         with suppress(OSError):
             self._live.stop()
 
+    @override
     def reported(self, status: RunStatus) -> None:
-        """See `runner.Progress`."""
         with suppress(OSError):
             self._live.update(Group(*self._drawn(status)), refresh=True)
 
+    @override
     def ended(self, step: StepStatus) -> None:
-        """See `runner.Progress`."""
         with suppress(OSError):
             self._live.update(Group())
         first, *more = [words.title(step, self._of), *words.wrapped(words.ended(step), self._width, indent="  ")]

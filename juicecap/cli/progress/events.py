@@ -10,15 +10,17 @@ from threading import Lock
 from types import TracebackType
 from typing import Any, Self
 
+from typing_extensions import override
+
 from juicecap.cli.progress.warnings import Warnings
 from juicecap.errors import JuicecapError
-from juicecap.runner import RunStatus, StepStatus
+from juicecap.runner import Progress, RunStatus, StepStatus
 
 BETWEEN = 1.0
 """Seconds between two events `progress`."""
 
 
-class JsonProgress:
+class JsonProgress(Progress):
     """A `runner.Progress` that prints events; a context manager for the time of the run, which ends with the event `end`."""
 
     def __init__(self) -> None:
@@ -32,7 +34,7 @@ class JsonProgress:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        """Say how it ended."""
+        """Print the event `end`."""
         if error is None and self._status:
             facts = asdict(self._status)
             self._say(
@@ -46,24 +48,24 @@ class JsonProgress:
             state, code = "interrupted", 130
         self._say("end", state=state, exit_code=code, message=message)
 
+    @override
     def started(self, op: str, number: int, of: int, samples: int, *, finished: bool) -> None:
-        """See `runner.Progress`."""
         self._due = time.monotonic() + BETWEEN
         self._say("step_started", op=op, number=number, of=of, samples=samples, finished_before=finished)
 
+    @override
     def foreseen(self, replayed: int, asked: int, *, whole: bool) -> None:
-        """See `runner.Progress`."""
         self._say("foreseen", replayed=replayed, asked=asked, whole=whole)
 
+    @override
     def reported(self, status: RunStatus) -> None:
-        """See `runner.Progress`."""
         self._status = status
         if status.steps and status.steps[-1].state == "running" and time.monotonic() >= self._due:
             self._due = time.monotonic() + BETWEEN
             self._say("progress", **asdict(status.steps[-1]))
 
+    @override
     def ended(self, step: StepStatus) -> None:
-        """See `runner.Progress`."""
         self._say("step_ended", **asdict(step))
 
     def _say(self, event: str, **facts: Any) -> None:

@@ -1,4 +1,4 @@
-"""Warnings of a run, each told once: a million samples that meet the same trouble are one line, and `log.jsonl` has them all."""
+"""Warnings of a run, each shown once: a million samples with the same problem give one line. `log.jsonl` has them all."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ if TYPE_CHECKING:
     from loguru import Message, Record
 
 MOST_OF_A_KIND = 10
-"""Warnings of one place in the code that are told, whatever their words."""
+"""Warnings from one place in the code that are shown at most, whatever their texts."""
 
 MOST_REMEMBERED = 10_000
 
 
 class Warnings:
-    """A sink for loguru that hands on what is new to `tell`."""
+    """A sink for loguru that passes new warnings to `tell`."""
 
     def __init__(self, tell: Callable[[str], None]) -> None:
         self._tell = tell
@@ -26,14 +26,14 @@ class Warnings:
         self._of_a_kind: Counter[tuple[str | None, int]] = Counter()
 
     def __call__(self, message: Message, hidden: Hidden = NOTHING) -> None:
-        """Take a log record; `hidden` takes out what must not be shown."""
+        """Take a log record; `hidden` removes what must not be shown."""
         record, text = message.record, hidden.text(message.record["message"])
         if text in self._told:
             return
         if len(self._told) < MOST_REMEMBERED:
             self._told.add(text)
         kind = record["name"], record["line"]
-        if kind[0] == "juicecap.notice":  # which itself says things once
+        if kind[0] == "juicecap.notice":  # which itself logs each message once
             self._tell(text)
             return
         self._of_a_kind[kind] += 1
@@ -44,5 +44,5 @@ class Warnings:
 
 
 def not_an_error(record: Record) -> bool:
-    """Errors end the run and are told at its end."""
+    """Errors end the run and are shown at its end."""
     return record["level"].name != "ERROR"

@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(options: argparse.Namespace) -> int:
-    """Say that nothing is wrong; what is wrong is raised."""
+    """Report that nothing is wrong; problems are raised."""
     if options.json:
         return _as_json(options)
     recipe, report = recipe_arguments.checked(options)
@@ -47,7 +47,7 @@ def _as_json(options: argparse.Namespace) -> int:
             "rows": report.looked_at_rows,
             "all_rows": report.all_rows_looked_at,
         }
-    with suppress(BrokenPipeError):  # the exit code is the recipe's, whoever reads
+    with suppress(BrokenPipeError):  # the exit code is that of the check, whether or not anybody reads the result
         show_json({"recipe": str(options.recipe), "ok": not found["problems"], **found}, indent=2, ensure_ascii=False)
     return failure([], "").exit_code if found["problems"] else 0
 

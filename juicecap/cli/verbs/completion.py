@@ -1,4 +1,4 @@
-"""`juicecap completion SHELL`: what a shell needs to complete verbs, options, ops, templates and the keys of `--set`.
+"""`juicecap completion SHELL`: the script with which a shell completes verbs, options, ops, templates and the keys of `--set`.
 
 The shell asks the program itself at each TAB, through argcomplete, so ops of installed packages are known as well.
 """
@@ -18,7 +18,7 @@ SHELLS = ("bash", "fish", "zsh")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
-    parser.add_argument("shell", choices=SHELLS, help="whose script to print; docs/recipes.md says where it goes")
+    parser.add_argument("shell", choices=SHELLS, help="the shell; docs/recipes.md says where the script goes")
 
 
 def main(options: argparse.Namespace) -> int:
@@ -30,7 +30,7 @@ def main(options: argparse.Namespace) -> int:
 
 
 def answer(parser: argparse.ArgumentParser) -> None:
-    """Tell the shell that asks what could stand at its cursor, and end the process."""
+    """Answer a shell that asks for completions, and end the process."""
     import argcomplete
     from argcomplete.completers import FilesCompleter
 
@@ -62,7 +62,7 @@ def _ops(**_: Any) -> list[str]:
 
 
 def _keys(parsed_args: argparse.Namespace, **_: Any) -> list[str]:
-    """What `--set` takes for this recipe: its keys, and the parameters of its ops."""
+    """The keys that `--set` takes for this recipe: its own, and the parameters of its ops."""
     from juicecap.ops import catalog, schema
     from juicecap.recipe.keys import IGNORED, RecipeKeys
     from juicecap.recipe.yaml.values import parse, read

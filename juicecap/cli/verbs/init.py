@@ -1,4 +1,4 @@
-"""`juicecap init [DIR]`: writes a commented recipe to begin with, and what an editor needs to help with it."""
+"""`juicecap init [DIR]`: writes a commented recipe to start from, and the JSON Schema with which an editor helps."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from juicecap.sample import display_path
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
-    parser.add_argument("folder", nargs="?", default="", metavar="DIR", help="where to write it; made if missing (default: here)")
+    parser.add_argument("folder", nargs="?", default="", metavar="DIR", help="where to write it; created if missing (default: .)")
     kinds = "; ".join(f"{name}: {what}" for name, what in TEMPLATES.items())
     parser.add_argument("--template", choices=TEMPLATES, metavar="NAME", help=f"what is captioned, and how ({kinds})")
     what = "write a recipe that fits this folder of videos or images, or this dataset file"
@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(options: argparse.Namespace) -> int:
-    """Write the files and say what to do next."""
+    """Write the files and print what to do next."""
     folder = os.path.normpath(options.folder) if options.folder else ""
     folder = "" if folder == "." else folder
     for path in (options.folder, options.dataset or ""):

@@ -27,7 +27,7 @@ NARROWEST, WIDEST = 20, 100
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
-    parser.add_argument("name", nargs="?", help="an op; without it, all are listed")
+    parser.add_argument("name", nargs="?", help="the name of an op; without it, all ops are listed")
     parser.add_argument("--json", action="store_true", help="print JSON, for programs")
     operators.add_arguments(parser)
 
@@ -44,7 +44,7 @@ def main(options: argparse.Namespace) -> int:
 
 
 def _table() -> list[dict[str, Any]]:
-    """Each op's name, family and one line; an installed package that is broken hides no other op."""
+    """Each op's name, family and summary; a broken installed package does not hide the other ops."""
     told = []
     for name in catalog.names():
         try:
@@ -106,7 +106,7 @@ def _columns(made: Op) -> list[str]:
 
 
 def _facts(op: type[Op]) -> dict[str, Any]:
-    """What programs may want to know of an op."""
+    """The facts about an op, for programs."""
     made, schema = example(op), op_schema(op)
     return {
         "name": op.name,
@@ -137,7 +137,7 @@ def _parameter_facts(parameter: Parameter) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """A default as JSON has it; no limit is null there."""
+    """A default as a JSON value; an infinite one is null."""
     return None if value in (float("inf"), sys.maxsize) else value
 
 

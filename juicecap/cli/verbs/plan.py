@@ -1,4 +1,4 @@
-"""`juicecap plan RECIPE`: what a run is going to take, from headers alone."""
+"""`juicecap plan RECIPE`: what a run will take, estimated from the headers of its media."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from juicecap.cli.printing import show
 from juicecap.errors import UsageError
 
 SLOWEST = 0.001
-"""Tokens in a second: one in a quarter of an hour."""
+"""The smallest rate, in tokens per second: one token in a quarter of an hour."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
     recipe_arguments.add_arguments(parser)
-    parser.add_argument("--all", action="store_true", help="look at all samples, not at a spread of 200")
+    parser.add_argument("--all", action="store_true", help="examine all samples, not 200 spread over the dataset")
     parser.add_argument("--gpu-hour", type=amount(), metavar="PRICE", help="price of an hour of all GPUs together")
-    parser.add_argument("--input-mtok", type=amount(), metavar="PRICE", help="price of a million tokens that are read")
-    parser.add_argument("--output-mtok", type=amount(), metavar="PRICE", help="price of a million tokens that are written")
+    parser.add_argument("--input-mtok", type=amount(), metavar="PRICE", help="price of a million input tokens")
+    parser.add_argument("--output-mtok", type=amount(), metavar="PRICE", help="price of a million output tokens")
     parser.add_argument(
         "--tokens-per-second",
         type=amount(least=SLOWEST),
         metavar="N",
-        help="what engines read and write in a second, all together",
+        help="tokens that all engines together read and write per second",
     )
 
 

@@ -1,4 +1,4 @@
-"""`juicecap preview RECIPE`: the whole recipe on a few samples, with prompts, frames and candidates to look at."""
+"""`juicecap preview RECIPE`: the whole recipe on a few samples, showing prompts, frames and candidates."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
     recipe_arguments.add_arguments(parser)
     parser.add_argument(
-        "-n", "--number", type=whole(MOST_PREVIEWED), default=3, metavar="N", help="how many samples, 3 unless told"
+        "-n", "--number", type=whole(MOST_PREVIEWED), default=3, metavar="N", help="number of samples (default: 3)"
     )
     parser.add_argument("--open", action="store_true", help="show the page with the frames in a browser")
 

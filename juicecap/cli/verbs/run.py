@@ -1,4 +1,4 @@
-"""`juicecap run RECIPE`: check, run, export, and say in a few lines what came of it."""
+"""`juicecap run RECIPE`: check, run, export, and print a short summary."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from juicecap.errors import EnvironmentFailure
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
     recipe_arguments.add_arguments(parser)
-    parser.add_argument("--limit", type=whole(MOST_RECORDS), metavar="N", help="take the first N samples only")
+    parser.add_argument("--limit", type=whole(MOST_RECORDS), metavar="N", help="use only the first N samples")
     parser.add_argument("--overwrite", action="store_true", help="replace an output that another run wrote")
-    parser.add_argument("--retry-rejected", action="store_true", help="try samples again that an earlier run rejected for good")
-    parser.add_argument("--fresh", action="store_true", help="use neither answers nor steps of earlier runs")
-    parser.add_argument("--quiet", action="store_true", help="show warnings and errors alone: no progress and no summary")
-    parser.add_argument("--json", action="store_true", help="print events, one JSON object a line; the rest goes to stderr")
+    parser.add_argument("--retry-rejected", action="store_true", help="retry samples that an earlier run rejected permanently")
+    parser.add_argument("--fresh", action="store_true", help="ignore answers and steps of earlier runs")
+    parser.add_argument("--quiet", action="store_true", help="show only warnings and errors: no progress and no summary")
+    parser.add_argument("--json", action="store_true", help="print events, one JSON object per line; the rest goes to stderr")
     parser.add_argument(
-        "--metrics", type=Path, metavar="PATH", help="keep a file of figures for monitors (text format of Prometheus) up to date"
+        "--metrics", type=Path, metavar="PATH", help="keep a metrics file in the text format of Prometheus up to date"
     )
 
 
@@ -53,6 +53,6 @@ def main(options: argparse.Namespace) -> int:
             metrics=options.metrics,
         )
     if not options.quiet:
-        with suppress(OSError, EnvironmentFailure):  # the exit code is the run's, whoever reads
+        with suppress(OSError, EnvironmentFailure):  # the exit code is the run's, whether or not anybody reads the summary
             (say if options.json else show)(summary(result))
     return result.exit_code

@@ -1,4 +1,4 @@
-"""`juicecap status DIR`: how a run stands, from another terminal or afterwards. It only reads, and disturbs no run."""
+"""`juicecap status DIR`: the state of a run, from another terminal or afterwards. It only reads, and disturbs no run."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ BETWEEN = 1.0
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
-    parser.add_argument("folder", metavar="DIR", type=Path, help="the folder of the run: its work_dir")
-    parser.add_argument("--watch", action="store_true", help="look again every second, until the run ends")
-    parser.add_argument("--json", action="store_true", help="print one JSON object a line")
+    parser.add_argument("folder", metavar="DIR", type=Path, help="the run folder: the recipe's work_dir")
+    parser.add_argument("--watch", action="store_true", help="refresh every second until the run ends")
+    parser.add_argument("--json", action="store_true", help="print one JSON object per line")
 
 
 def main(options: argparse.Namespace) -> int:
-    """Print how the run stands; the exit code is 0 whatever became of the run."""
+    """Print the state of the run; the exit code is 0 whatever that is."""
     console = Console(highlight=False, soft_wrap=True)
     if options.json or not options.watch:
         status = _print(options)
@@ -53,7 +53,7 @@ def _print(options: argparse.Namespace) -> RunStatus:
 
 
 def _print_changes(options: argparse.Namespace) -> None:
-    """Where no terminal can be drawn on: the whole again as often as an op ends, and at the end."""
+    """Without a terminal to draw on: print everything again each time that an op ends, and at the end."""
     shown: tuple[object, ...] = ()
     while True:
         status = read_status(options.folder)

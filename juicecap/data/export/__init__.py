@@ -1,4 +1,4 @@
-"""Writing a dataset: one module per format. An export is there whole and counted, or not at all."""
+"""Writing a dataset: one module per format. An export appears whole and counted, or not at all."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def write_export(
 
     The format is that of the suffix unless it is given. The file, or with a `shard_size` in bytes the folder of shards
     (`export_target`), is written under a temporary name, read again and counted, and only then renamed; on any failure what was
-    there stays. `owner` and `ready` as for `atomic.replacing`; `csv_formulas` says what becomes of texts in a CSV that a
-    spreadsheet would take for formulas.
+    there stays. `owner` and `ready` as for `atomic.replacing`; `csv_formulas` decides how texts that a spreadsheet would take for
+    formulas are written into a CSV.
 
     Raises:
         DataError: the format is unknown, a value does not fit it, or the output cannot be written there.
@@ -58,7 +58,7 @@ def write_export(
 
 
 def export_target(path: Path, shard_size: int) -> Path:
-    """What an export makes: the file at `path`, or with a `shard_size` the folder of that name without the suffix."""
+    """What an export writes: the file at `path`, or with a `shard_size` the folder of that name without the suffix."""
     return path.parent / path.stem if shard_size else path
 
 

@@ -1,4 +1,4 @@
-"""Writing rows into a stream and reading them back, so that a file holds as many as it was given."""
+"""Writing rows into a stream and counting them there, so that no row is lost unnoticed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Format(Protocol):
 
 
 def write_counted(dataset: Dataset, stream: BinaryIO, format: Format, path: str) -> None:
-    """Write all rows into the open file behind `stream`, and count those that it holds then. `path` is for messages.
+    """Write all rows into the open file behind `stream`, and count the rows of that file. `path` is for messages.
 
     Raises:
         DataError: a value does not fit the format.

@@ -1,6 +1,6 @@
 """CSV with a header (RFC 4180: lines end with CR LF). Lists, dicts, true and false are JSON text; null is an empty cell.
 
-So null, a missing key and an empty text look alike in it; the JSON formats and Parquet tell null from empty.
+So null, a missing key and an empty text look alike; the JSON formats and Parquet distinguish null from empty.
 
 A spreadsheet takes a cell that begins with one of `FORMULA` for a formula, and a formula may send the other cells somewhere or
 start a program. In `ESCAPING` such texts, and names of columns, have an apostrophe in front, by which spreadsheets know a text
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-"""What a formula may begin with, the wide forms of the first four included."""
+"""Characters with which a formula may begin, including the wide forms of the first four."""
 
 
 def write(dataset: Dataset, stream: BinaryIO) -> None:
@@ -40,7 +40,7 @@ def count(path: Path) -> int:
 
 
 class _Escaping:
-    """The same format without formulas."""
+    """The same format, with formulas escaped."""
 
     def write(self, dataset: Dataset, stream: BinaryIO) -> None:
         """As the module's."""

@@ -1,8 +1,8 @@
 """An export in several files of about one size: a folder of shards with an index, which appears at once or not at all.
 
-Number and names of the shards are as Data-Juicer's: by the size of the rows in memory, `NAME-00-of-03.jsonl`. There they lie
-beside each other in the folder of the export path, where several files cannot be replaced in one step; so here they have a
-folder of their own, `NAME/`. The index is YAML, since readers that take a whole folder would take JSON for rows.
+Number and names of the shards are those of Data-Juicer: by the size of the rows in memory, `NAME-00-of-03.jsonl`. Data-Juicer
+writes them into the folder of the export path, where several files cannot be replaced in one step. Here they have a folder of
+their own, `NAME/`. The index is YAML, since readers that take a whole folder would take JSON for rows.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def write_shards(
     def still(temporary: Path) -> None:
         if ready:
             ready(temporary)
-        check_folder(folder)  # all that is in it goes, so once more at the last moment
+        check_folder(folder)  # all of its content will be removed, so check again at the last moment
 
     with replacing_folder(folder, owner, still) as temporary:
         shards = []
@@ -94,7 +94,7 @@ def check_folder(folder: Path) -> None:
 def _files_of(folder: Path) -> set[str]:
     """The names of an export's files, as its index has them; none if there is no index."""
     try:
-        # Every value as a text: no tag of a hostile file makes anything else.
+        # Every value is read as a text: no tag of a hostile file makes anything else.
         index: Any = yaml.load(read_plain(folder / INDEX, LARGEST_INDEX).decode(), Loader=yaml.BaseLoader)  # noqa: S506
         return {INDEX, *(shard["file"] for shard in index["shards"] if isinstance(shard["file"], str))}
     except (OSError, ValueError, KeyError, TypeError, RecursionError, yaml.YAMLError):

@@ -1,7 +1,7 @@
-"""Opening a dataset: one file per format, chosen by what stands at the path.
+"""Opening a dataset: one module per format, chosen by what is found at the path.
 
-A file is read by its suffix; a folder is one that `Dataset.save_to_disk` wrote, one with a table of metadata, one of shards, or
-one of media; and a name such as `org/name` that is no path here is a dataset on the HuggingFace Hub. Values come as they were
+A file is read by its suffix. A folder is one that `Dataset.save_to_disk` wrote, one with a table of metadata, one of shards, or
+one of media. A name such as `org/name` that is no local path is a dataset on the HuggingFace Hub. Values stay as they were
 written (see `infer`), and each row carries the hidden column `sample.ORIGIN`.
 """
 
@@ -58,7 +58,7 @@ SUFFIXES: Mapping[str, str] = {
 """Suffix of a file -> format."""
 
 SHOWN_SPLITS = 20
-"""Splits of a folder that a message names."""
+"""Splits of a folder that a message names at most."""
 
 HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 
@@ -75,13 +75,13 @@ def open_source(
     media_max_mb: int | None = None,
     keep_broken: bool = False,
 ) -> Dataset:
-    """The dataset at `path`, memory-mapped, its fingerprint made from the state of the source.
+    """The dataset at `path`, memory-mapped; its fingerprint comes from the state of the source.
 
-    `cache_folder` receives an Arrow file, and media that lie inside of the dataset (default: a folder in the cache of
+    `cache_folder` receives an Arrow file, and media that are embedded in the dataset (default: a folder in the cache of
     `datasets`). `video_key`, `image_key` and `audio_key` name the columns of paths where the source holds nothing but media, and
-    `suffixes` says what is taken from a folder. `limit` takes only the first records. A medium in a shard that has more than
-    `media_max_mb` megabytes is not unpacked, and its record cannot be read. With `keep_broken` a record that cannot be read alone
-    is a row without values, whose reason stands in the column `BROKEN`.
+    `suffixes` selects the files of a folder. `limit` takes only the first records. A medium in a shard that has more than
+    `media_max_mb` megabytes is not unpacked, and its record cannot be read. With `keep_broken` a single record that cannot be
+    read is a row without values, with the reason in the column `BROKEN`.
 
     Raises:
         DataError: there is nothing to read at `path`, or it is broken.
@@ -160,7 +160,7 @@ def _format_of_folder(folder: Path) -> str:
 
 
 def _format_of_file(file: Path, format_: str) -> str:
-    """By its suffix, unless it begins like another one."""
+    """By its suffix, unless its first bytes are those of another format."""
     if metadata.metadata_file(file):
         return "metadata"
     return "files" if format_ in ("json", "jsonl") and file_list.lists_texts(file) else format_

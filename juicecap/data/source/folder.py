@@ -1,10 +1,10 @@
-"""A folder of videos, with all its folders, in order of names; or one video file. Each video is a record with one path.
+"""A folder of videos, with all its subfolders, in order of names; or one video file. Each video is a record with one path.
 
-Where there is no video, the pictures are taken. Each stands in the column of its kind.
+If there is no video, the pictures are taken. Each path goes into the column of its kind.
 
-Names that begin with a dot are passed over (such as the `._clip.mp4` that macOS leaves), and a folder that is linked into
-itself is entered once. Links between a few folders can make up more paths than there are atoms: a folder that is met in too many
-places is an error. Folders in which the system tells of itself are not entered.
+Names that begin with a dot are skipped (such as the `._clip.mp4` that macOS leaves), and a folder that is linked into itself is
+entered once. Links between a few folders can form a vast number of paths: a folder that is found in too many places is an error.
+Folders of the system such as `/proc` are not entered.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 PLACES = 1000
-"""Places at which one folder may be met, by links."""
+"""Paths, through links, at which one folder may be found."""
 
 SYSTEM = ("/proc/", "/sys/")
 
@@ -76,7 +76,7 @@ def _names(folder: Path, options: SourceOptions) -> Iterator[str]:
 
 
 def _files(root: Path, is_taken: Callable[[str], bool]) -> Iterator[str]:
-    """Paths below `root`, in order of names. Folders lie in each other deeper than Python calls go, so none calls itself here."""
+    """Paths below `root`, in order of names. Folders can be nested deeper than Python's recursion limit, so this is a loop."""
     met: Counter[_Number] = Counter()
     open_folders = [_Folder("", _number(os.stat(root)), _entries(root))]
     while open_folders:
@@ -100,7 +100,7 @@ def _files(root: Path, is_taken: Callable[[str], bool]) -> Iterator[str]:
 
 
 _Number = tuple[int, int]
-"""What tells a folder from all others."""
+"""What identifies a folder: device and number."""
 
 
 class _Folder(NamedTuple):
@@ -116,7 +116,7 @@ def _number(state: os.stat_result) -> _Number:
 
 
 def _kind(entry: os.DirEntry[str], is_taken: Callable[[str], bool]) -> tuple[_Number | None, bool]:
-    """The number of a folder, and whether it is a file that is taken; neither where a link leads to nothing or to itself."""
+    """The identity of a folder, and whether it is a file to take; neither if a link leads to nothing or to itself."""
     try:
         if entry.is_dir():
             return _number(entry.stat()), False
@@ -137,7 +137,7 @@ def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
 
 
 def is_of_the_system(real: str) -> bool:
-    """Whether a folder, without links in its path, is one whose content the system makes up: it has no end, and no media."""
+    """Whether a folder, given without links in its path, is one that the system generates: it has no end, and no media."""
     return f"{real}/".startswith(SYSTEM)
 
 

@@ -44,7 +44,7 @@ def open_dataset(path: str, options: SourceOptions) -> Dataset:
 
 
 def fetch(path: str) -> Mapping[str, Any]:
-    """Fetch a dataset and tell where its Arrow files lie: what a child does. `datasets` runs no scripts of the Hub (since 4.0).
+    """Fetch a dataset and return where its Arrow files are; runs in a child. `datasets` runs no scripts of the Hub (since 4.0).
 
     Raises:
         DataError: there is no such dataset, or it cannot be read.
@@ -64,7 +64,7 @@ def fetch(path: str) -> Mapping[str, Any]:
         ) from error
     except MemoryError:
         raise
-    except Exception as error:  # what libraries raise over foreign files has no bounds
+    except Exception as error:  # libraries may raise anything over foreign files
         raise _refusal(path)(reason_of(error)) from error
     files = [file["filename"] for file in dataset.cache_files]
     return {"files": files, "features": dataset.features.to_dict(), "fingerprint": dataset._fingerprint}  # noqa: SLF001  (datasets has no public name for it)

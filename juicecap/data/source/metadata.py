@@ -1,7 +1,7 @@
-"""A folder of media with a `metadata.csv` or `metadata.jsonl` that says in the column `file_name` whose row is whose.
+"""A folder of media with a `metadata.csv` or `metadata.jsonl` whose column `file_name` assigns each row to a file.
 
 That is the layout of `videofolder` and `imagefolder` in `datasets`. The rows are read as any table's, and each gets its path
-in the column of the medium's kind too; media without a row are passed over.
+in the column of the medium's kind too; media without a row are skipped.
 """
 
 from __future__ import annotations

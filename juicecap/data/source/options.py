@@ -1,4 +1,4 @@
-"""What a caller may ask of any source."""
+"""Options of any source."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ IMAGE_SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".we
 AUDIO_SUFFIXES = (".aac", ".flac", ".m4a", ".mp3", ".ogg", ".opus", ".wav")
 
 MOST_RECORDS = 10**12
-"""What a limit may say; more than any dataset has."""
+"""The largest limit; more than any dataset has."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,10 +19,10 @@ class SourceOptions:
     """The arguments of `open_source`, for the modules of the formats."""
 
     cache_folder: Path | None = None
-    """Where Arrow files are kept; None is the cache of `datasets`."""
+    """Where Arrow files are cached; None is the cache of `datasets`."""
 
     video_key: str = "videos"
-    """Column that holds the paths of videos where a source holds nothing but media."""
+    """Column that holds the paths of videos if a source holds nothing but media."""
 
     image_key: str = "images"
     """As `video_key`, for pictures."""
@@ -37,10 +37,10 @@ class SourceOptions:
     """How many records to read at most."""
 
     media_max_bytes: int | None = None
-    """How large a medium that lies in a shard may be to be unpacked; None: as large as there is room for."""
+    """Largest size, in bytes, of a medium in a shard that is unpacked; None: as large as there is room for."""
 
     keep_broken: bool = False
-    """Whether records that cannot be read become rows that say so in the column `sample.BROKEN`; else the first is an error."""
+    """Whether records that cannot be read become rows with the reason in `sample.BROKEN`; else the first is an error."""
 
     @property
     def video_suffixes(self) -> tuple[str, ...]:

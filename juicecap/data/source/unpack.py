@@ -1,9 +1,8 @@
-"""Media that lie inside of a dataset (in a shard, in a table) as files of their own, beside the dataset's Arrow file.
+"""Writes media that are embedded in a dataset (in a shard, in a table) as files, beside the dataset's Arrow file.
 
-Decoders take paths. Such files are put below a folder that is named by the fingerprint of their source, and `MediaFolder.put`
-is the one door through which they are written. Whatever a name holds, it leads nowhere else: it is opened part by part from the
-folder on, and no part may be a link. What is there already counts only if its bytes are the same; else it is replaced as a
-whole, by a file under a temporary name.
+Decoders take paths. Such files are put below a folder that is named by the fingerprint of their source, and only
+`MediaFolder.put` writes them. No name can lead outside: it is opened part by part from the folder on, and no part may be a link.
+What is there already counts only if its bytes are the same; else it is replaced as a whole, by a file under a temporary name.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Writing a file, or a folder of files, so that it is there whole or not at all, even if the machine stops.
+"""Writing a file, or a folder of files, so that it appears whole or not at all, even if the machine stops.
 
 Whatever is written has a temporary name, `.juicecap-OWNER…`, beside its final one until it is whole and on disk. What a killed
 process left under such a name is taken away by `remove_leftovers`; nobody else's files are.
@@ -117,7 +117,7 @@ def replacing_folder(path: Path, owner: str = "", ready: Callable[[Path], None] 
 
 
 def remove_leftovers(path: Path, owner: str) -> None:
-    """Take away what killed processes of this owner left beside `path`, and finish an exchange that one of them began.
+    """Remove what killed processes of this owner left beside `path`, and finish an exchange that one of them began.
 
     Only for an owner of which no process is running.
     """

@@ -1,4 +1,4 @@
-"""A checksum behind the end of an Arrow file, which tells a table that is whole and sound from any other.
+"""A checksum after the end of an Arrow file, by which a complete and undamaged table is recognised.
 
 Readers of Arrow streams do not look behind the end. So table and checksum are one file, and appear in one step. It is XXH3 (128
 bits) of all before it: against disks and kills, not against people.
@@ -30,7 +30,7 @@ def append_checksum(path: Path) -> None:
 
 
 def verify_checksum(path: Path) -> bool:
-    """Whether a file is what was sealed, to the last bit. All of it is read.
+    """Whether the checksum matches the file. All of it is read.
 
     Raises:
         OSError: it cannot be read.

@@ -1,6 +1,6 @@
 """The door to local files: what must be true of a path before any decoder sees it, and of the file that was opened.
 
-A decoder is handed the open file, not its path, so that it reads the very file that was looked at, whatever happens to the
+A decoder is handed the open file, not its path, so that it reads the very file that was checked, whatever happens to the
 path meanwhile; and nothing in a path can mean something to it, such as the `%d` of a numbered series. No `/proc` is needed.
 """
 

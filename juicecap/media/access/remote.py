@@ -264,7 +264,7 @@ class _Room:
         self._url, self._file, self._most, self._size = url, file, rules.remote_bytes, 0
 
     def expect(self, size: int) -> None:
-        """So many bytes are announced."""
+        """Check the number of bytes that are announced."""
         if size > self._most:
             sizes = f"{size} bytes, more than {self._most}"
             raise MediaError("TOO_LARGE", f"{display_path(self._url)} has {sizes} (remote_max_mb)")

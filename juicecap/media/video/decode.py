@@ -1,8 +1,8 @@
 """Sampled frames of a video, scaled while they are decoded.
 
-Only what is needed is decoded and only what is asked for is kept: the file is sought where a key frame lies between the last
-frame taken and the next instant wanted (`walk`), and each frame is scaled by libswscale to its final size before it leaves
-this module. So memory depends on the number of frames taken, never on the length of the video.
+Only needed frames are decoded and only requested ones are kept: the decoder seeks if a key frame lies between the last
+frame taken and the next instant wanted (`seek_planner`), and each frame is scaled by libswscale to its final size before it
+leaves this module. So memory depends on the number of frames taken, never on the length of the video.
 
 Not covered: pixels that are not square, and mirrored pictures.
 """
@@ -30,11 +30,11 @@ SizeRule = Callable[[int, int, int], tuple[int, int]]
 Scaler = Callable[[VideoFrame], np.ndarray]
 
 Allocate = Callable[[int, int, int], np.ndarray]
-"""(count, height, width) to room for so many frames: uint8 (count, height, width, 3), writable."""
+"""(count, height, width) to room for that many frames: uint8 (count, height, width, 3), writable."""
 
 
 def in_memory(count: int, height: int, width: int) -> np.ndarray:
-    """Room for frames in this process."""
+    """Memory for frames in this process."""
     return np.empty((count, height, width, 3), np.uint8)
 
 
@@ -96,7 +96,7 @@ def _taken(
     shown: list[float] = []
     for time, frame in _distinct(SeekPlanner(reader), times):
         keep_to(frame)
-        if len(shown) == len(pixels):  # the header told too few
+        if len(shown) == len(pixels):  # the header announced too few
             pixels, before = allocate(len(times), *wanted[::-1]), pixels.copy()
             pixels[: len(before)] = before
         pixels[len(shown)] = scale(frame)

@@ -1,4 +1,4 @@
-"""What a video file says about itself: its header, and its first frame, which alone knows how the picture is turned."""
+"""The facts about a video file: from its header, and from its first frame, which alone has the rotation."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 Damage is counted and passed over: a packet that the decoder refuses, a place where the demuxer stumbles, and what the
 file's index announces behind the point where the file ends. A frame whose errors the decoder conceals counts as read.
 
-A `sparing` reader is told which instant is `wanted`, and leaves out a frame that no other frame is made from (most B-frames) if
+A `sparing` reader knows which instant is `wanted`, and leaves out a frame that no other frame is made from (most B-frames) if
 one that is shown later, but not after that instant, has been decoded before it. So what is on screen at the instant is the
 same; damage in frames that are left out is not met. In damaged files this does not hold strictly.
 
@@ -30,14 +30,14 @@ FLUSH_TRIES = 8
 """How often the decoder is asked for what it still holds, if it fails at the end of a file."""
 
 _LATEST = 2**63 - 1
-"""Of the times that FFmpeg can count to."""
+"""The largest time that FFmpeg can represent."""
 
 _SKIPPING = ("h264", "hevc")
 """Codecs whose packets bear one picture each, shown at the packet's time, and tell whether others are made from it."""
 
 _DECODE: Final = "DEFAULT"
 _LEAVE_OUT: Final = "NONREF"
-"""What FFmpeg is told to do with a frame from which no other is made."""
+"""The setting of FFmpeg for frames from which no other is made."""
 
 _NO_REAL_INDEX = ("asf", "mpeg", "mpegts")
 """Formats that FFmpeg searches by trial; their index holds the places tried, key frames or not, and nothing between."""
@@ -146,7 +146,7 @@ class FrameReader:
                 yield self._time_of(frame), frame
 
     def _shown(self, packet: Packet[VideoStream]) -> float:
-        """When a packet's frame is shown; infinity where that cannot be told before it is decoded."""
+        """When a packet's frame is shown; infinity if that is not known before it is decoded."""
         if packet.pts is None and packet.size:
             self._skips = False  # the second half of an interlaced picture, of which the first must not be left out
         if not self._skips or packet.pts is None or self._origin is None:

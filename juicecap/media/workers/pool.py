@@ -42,7 +42,7 @@ _GONE_WITHIN = 5.0
 class DecodePool:
     """Workers that decode side by side, by default one per core; each job may take `cpu_seconds`, `wall_seconds` and `memory`.
 
-    Jobs are begun in the order in which they were asked. Who gives up waiting (cancellation) ends the job.
+    Jobs are started in the order of their calls. Cancelling a call ends its job.
     """
 
     def __init__(

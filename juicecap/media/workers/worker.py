@@ -123,7 +123,7 @@ def _timer(seconds: float) -> float:
 
 
 def _wants_memory(error: BaseException) -> bool:
-    """Whether an error comes from a lack of memory, also one that a library met on its way and told in other words."""
+    """Whether an error comes from a lack of memory, also one that a library reports as another error."""
     return any(
         isinstance(each, MemoryError) or (isinstance(each, RuntimeError) and "can't start new thread" in str(each))
         for each in causes(error)

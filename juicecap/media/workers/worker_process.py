@@ -92,7 +92,7 @@ class WorkerProcess:
         return await self._receive()
 
     def kill(self) -> None:
-        """Kill it, without waiting for its end (see `gone`). Who waits for its reply gets `WorkerEnded`."""
+        """Kill it, without waiting for its end (see `gone`). A caller that waits for its reply gets `WorkerEnded`."""
         self._process.kill()
         with suppress(OSError):  # it has ended before
             self._channel.shutdown(socket.SHUT_RDWR)

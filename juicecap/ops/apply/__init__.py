@@ -1,1 +1,1 @@
-"""How an op is applied: to samples as they come, to a table, and what becomes of each sample."""
+"""How an op is applied: to a stream of samples, to a table, and the fate of each sample."""

@@ -1,6 +1,6 @@
-"""How an op is applied: to samples as they come, to a batch, to a dataset. Each sample meets exactly one `Fate`.
+"""How an op is applied: to a stream of samples, to a batch, to a dataset. Each sample gets exactly one `Fate`.
 
-Nothing but this module turns a failed sample into a rejection, and it does so for that sample alone.
+Only this module turns a failed sample into a rejection, and only that sample.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class Applied:
-    """What can be done with an op, whichever it is; the base of `Op`, which says what an op is."""
+    """What can be done with any op. The base of `Op`, which defines what an op is."""
 
     def describe_engines(self: Op, journal: Journal | None = None) -> None:
         """Find out what the op's engines are, without opening them. One that was asked for this `journal` need not be there.
@@ -49,8 +49,8 @@ class Applied:
     ) -> Generator[Fate, None, None]:
         """Apply the op to samples; one fate for each, in order.
 
-        An op that asks a model takes samples far ahead of the fates it gives, so that the engine never waits. What `journal`
-        knows is not asked.
+        An op that uses a model takes samples far ahead of the fates it gives, so that the engine never waits. Answers in
+        `journal` are not requested again.
         """
         if not self.uses_model():
             yield from (self._fate(sample, []) for sample in samples)
@@ -62,11 +62,11 @@ class Applied:
                 yield self._fate(sample, outcomes)
 
     def forecast(self: Op, samples: Iterable[Sample], journal: Journal, seconds: float) -> Forecast | None:
-        """How much of what these samples need stands in the journal, counted for so many seconds; None: the op asks no model."""
+        """How many answers for these samples the journal has, counted for at most `seconds`; None: the op uses no model."""
         return forecast(samples, self.plan_requests, self.limits(), journal, seconds) if self.uses_model() else None
 
     def plan_requests(self: Op, sample: Sample) -> Sequence[Request] | SampleError:
-        """The requests of a sample, or why nothing can be asked about it; whatever a user's code raises is such a reason."""
+        """The requests of a sample, or the error that prevents them, which includes anything that a user's code raises."""
         try:
             plan = tuple(self.requests(sample))
             hash(plan)
@@ -102,9 +102,9 @@ class Applied:
         return outputs
 
     def _failure_of_foreign_code(self: Op, error: Exception) -> SampleError:
-        """An op of a user's may raise anything, and that concerns the sample alone; an exception of a built-in op is a bug.
+        """A user's op may raise anything, which rejects only this sample; an exception of a built-in op is a bug.
 
-        That the environment fails concerns no sample, whoever says so.
+        An `EnvironmentFailure` is never the sample's failure.
         """
         if isinstance(error, EnvironmentFailure) or type(self).__module__.startswith("juicecap."):
             raise error

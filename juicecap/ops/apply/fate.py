@@ -1,4 +1,4 @@
-"""What became of a sample, and how that is kept in a column of the step's table.
+"""The fate of a sample, and how it is stored in a column of the step's table.
 
 Every input sample of an op has exactly one fate: it gave output (one or more samples), was dropped by a filter, or was
 rejected for a reason. A step's table holds a row for each output sample, and one for each sample that gave none, so that a
@@ -36,7 +36,7 @@ FATE_COLUMN = {
 A kept sample with a code is one that failed and stayed."""
 
 FAILURES = "juicecap_failures"
-"""Column that tells under `on_error: keep` which ops failed on a sample, and why; null where none did."""
+"""Column that lists under `on_error: keep` which ops failed on a sample, and why; null if none did."""
 
 FAILURES_COLUMN = [{"op": "text", "code": "text", "message": "text"}]
 """Type of the column `FAILURES`."""
@@ -44,7 +44,7 @@ FAILURES_COLUMN = [{"op": "text", "code": "text", "message": "text"}]
 
 @dataclass(frozen=True, kw_only=True)
 class Usage:
-    """What the answers to one sample's requests cost."""
+    """What the answers to one sample's requests cost, in tokens."""
 
     captions: int = 0
     truncated: int = 0
@@ -92,7 +92,7 @@ class Fate:
         return replace(self, kind="kept", outputs=({**self.sample, FAILURES: reasons},))
 
     def tried_before(self, attempts: int) -> Fate:
-        """The fate of a sample that had been tried so often before."""
+        """The fate of a sample with this many earlier attempts added."""
         if self.failure is None or not attempts:
             return self
         failure = self.failure

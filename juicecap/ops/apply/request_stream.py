@@ -1,4 +1,4 @@
-"""Asking a model about a stream of samples, far enough ahead that the engine never waits; and what that will take."""
+"""Sending the requests of a stream of samples to a model, far enough ahead that the engine never waits; and counting them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from juicecap.vlm.pipeline import core
 from juicecap.vlm.pipeline.window import PendingSample
 
 RequestPlanner = Callable[[Sample], Sequence[Request] | SampleError]
-"""What to ask about a sample, or why nothing can be asked."""
+"""The requests for a sample, or the error that prevents them."""
 
 _COUNTED_AT_ONCE = 64
 """Samples."""
@@ -24,7 +24,7 @@ _COUNTED_AT_ONCE = 64
 
 @dataclass(frozen=True)
 class Forecast:
-    """How many answers a journal has, and how many an engine will be asked for. `whole`: all samples were looked at."""
+    """How many answers a journal has, and how many an engine will be asked for. `whole`: all samples were counted."""
 
     replayed: int
     asked: int
@@ -32,10 +32,10 @@ class Forecast:
 
 
 def forecast(samples: Iterable[Sample], plan: RequestPlanner, limits: Limits, journal: Journal, seconds: float) -> Forecast:
-    """Count what the journal knows about these samples, for so many seconds at most.
+    """Count the answers that the journal has for these samples, for at most `seconds`.
 
-    The count is exact but for two things, which make less to be asked than it says: clips that the journal met under other
-    names, and questions that several samples have in common.
+    The count is exact except for two things, which lower the number of requests: clips that the journal knows under other names,
+    and requests that several samples have in common.
     """
     replayed = asked = 0
     source, deadline = iter(samples), time.monotonic() + seconds
@@ -65,11 +65,11 @@ def describe(models: Sequence[ModelSettings], max_tokens: int, journal: Journal 
 def stream_outcomes(
     samples: Iterable[Sample], plan: RequestPlanner, limits: Limits, journal: Journal | None = None
 ) -> Iterator[tuple[Sample, list[Outcome] | SampleError]]:
-    """Each sample with the outcomes of its requests, or with the error of its plan; in order. What `journal` knows is not asked.
+    """Each sample with the outcomes of its requests, or with the error of its plan; in order. Answers in `journal` are reused.
 
     Each outcome carries its request.
 
-    All code of ops runs in the thread that iterates: samples are planned while it waits for the one at the head.
+    All code of ops runs in the thread that iterates: it plans samples while it waits for the first one.
 
     Raises:
         JuicecapError: an engine cannot be opened, or died.

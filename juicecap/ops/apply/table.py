@@ -1,4 +1,4 @@
-"""An op over a whole `Dataset`: one batched map whose result, the step's table, tells each sample's fate.
+"""An op over a whole `Dataset`: one batched map, whose result (the step's table) has each sample's fate.
 
 The runner gives the table a file in the run folder; `Op.run` leaves that to `datasets`. `datasets` itself is not imported
 here: the dataset brings its own `map`.
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 Watcher = Callable[[Fate], None]
-"""Told each fate as soon as it is known."""
+"""Called with each fate as soon as it is known."""
 
 
 class BatchOp(Protocol):
@@ -35,12 +35,12 @@ class BatchOp(Protocol):
     default_batch_size: ClassVar[int]
 
     def columns_written(self) -> Mapping[str, Any]:
-        """See `ops.base.Op`."""
+        """Column that the op writes -> its type (`data.columns`)."""
 
     def stream(
         self, samples: Iterable[Sample], batch_size: int | None = None, journal: Journal | None = None
     ) -> Generator[Fate, None, None]:
-        """See `ops.base.Op`."""
+        """The fate of each sample, in order."""
 
 
 _USAGE = ("captions", "truncated", "prompt_tokens", "completion_tokens")
@@ -59,7 +59,7 @@ class Rows:
 
 @dataclass(frozen=True)
 class Counts:
-    """The fates of a step's input samples, and what the step gave. `failed` samples are among the kept: `on_error: keep`."""
+    """The number of a step's input samples by fate, and of its output samples. `failed` ones were kept by `on_error: keep`."""
 
     taken: int
     kept: int
@@ -74,7 +74,7 @@ class Counts:
 
 
 class Failed(NamedTuple):
-    """A sample on which an op failed: its row in the step's table, its number among the input samples, how often it was tried."""
+    """A sample on which an op failed: its row in the step's table, its number among the input samples, its attempts."""
 
     row: int
     sample: int
@@ -84,17 +84,17 @@ class Failed(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Fates:
-    """What a step's table tells, read from it once."""
+    """The fates in a step's table, read from it once."""
 
     counts: Counts
     kept: Sequence[int]
-    """Rows that go on."""
+    """Rows that the next step gets."""
     failed: Sequence[Failed]
-    """Samples that failed, those that stayed included; in order."""
+    """Samples that failed, including those that were kept; in order."""
     reasons: Mapping[str, int]
-    """How many failed for each code, the commonest first."""
+    """Number of failures by code, the most frequent first."""
     state: str
-    """What the failures change in what goes on: empty if nothing failed, else a hash."""
+    """A hash of the failures, for the fingerprint of the next step; empty if nothing failed."""
 
 
 def step_table(
@@ -110,9 +110,9 @@ def step_table(
 ) -> Dataset:
     """Apply `op`; returns the step's table: the dataset's and the op's columns, and `FATE`.
 
-    With `keep_failed` samples that fail stay, and `FAILURES` tells why. `attempts` says how often each sample was tried before.
-    What `journal` knows is not asked.
-    `map_options` go to `Dataset.map` (a cache file, a fingerprint). Rows stand in the order of the input.
+    With `keep_failed` samples that fail are kept, with the reason in `FAILURES`. `attempts` is the number of earlier attempts at
+    each sample. Answers in `journal` are reused. `map_options` go to `Dataset.map` (a cache file, a fingerprint). Rows stand in
+    the order of the input.
     """
     dataset = dataset.with_format(None)  # a format would hide columns, or hand ops something else than plain values
     declared = {**op.columns_written(), **({FAILURES: FAILURES_COLUMN} if keep_failed else {})}
@@ -155,7 +155,7 @@ def step_table(
 
 
 def _written(declared: Mapping[str, Any], dataset: Dataset) -> dict[str, Any]:
-    """The columns whose types the step decides: new ones, and those that exist with another type and hold both from now on.
+    """The columns whose types the step determines: new ones, and existing ones of another type, which then hold both.
 
     A column that exists with the same type stays as it is; its objects may have their keys in another order.
     """
@@ -168,7 +168,7 @@ def _written(declared: Mapping[str, Any], dataset: Dataset) -> dict[str, Any]:
 
 
 def fates_of(table: Dataset) -> Fates:
-    """Read the fates of a step's table; a chunk of it is in memory at a time."""
+    """Read the fates of a step's table, one chunk in memory at a time."""
     kinds, sums, reasons = Counter[str](), Counter[str](), Counter[str]()
     rows, failed, state = array("q"), list[Failed](), hashlib.blake2b(digest_size=16)
     row, sample, given = -1, -1, 0
@@ -207,7 +207,7 @@ def fates_of(table: Dataset) -> Fates:
 
 
 def kept(table: Dataset, fates: Fates) -> Dataset:
-    """The samples that the step gave, without their fates."""
+    """The output samples of the step, without their fates."""
     chosen = table if len(fates.kept) == len(table) else table.select(fates.kept)
     return chosen.remove_columns(FATE)
 

@@ -1,1 +1,1 @@
-"""What ops that ask a model share: prompts, conversations, captions in a column, and where each came from."""
+"""What captioning ops share: prompts, conversations, captions in a column, and provenance."""

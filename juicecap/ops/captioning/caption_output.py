@@ -20,13 +20,13 @@ from juicecap.sample import ORIGIN, Sample, media_paths
 from juicecap.vlm.base import Message, Outcome, Part
 
 KINDS: tuple[Kind, ...] = ("image", "video")
-"""In the order in which the model sees them."""
+"""The kinds of media, in the order in which the model sees them."""
 
 MOST_MEDIA = 1024
-"""Media of one question: a row that names more takes memory, and no model sees so many."""
+"""Media in one request: a row that names more takes memory, and no model takes that many."""
 
 DATAFLOW_KEY = "DF_API_KEY"
-"""The variable that holds a server's key where DataFlow's users do not say."""
+"""DataFlow's default for the variable that holds a server's key."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,10 +50,10 @@ class CaptionedColumn(ModelOptions, ABC):
 
     @abstractmethod
     def shown(self, sample: Sample) -> tuple[Part, ...]:
-        """What the model is shown of a sample; see `media_parts`."""
+        """The media of a sample that the model is shown (`media_parts`)."""
 
     def media_of(self, sample: Sample) -> list[str]:
-        """The paths of what the model is shown."""
+        """The paths of the media that the model is shown."""
         try:
             return [part.value for part in self.shown(sample)]
         except SampleError:
@@ -102,7 +102,7 @@ class CaptionedColumn(ModelOptions, ABC):
 def media_parts(sample: Sample, keys: Mapping[str, str], conversation: Conversation | None) -> tuple[Part, ...]:
     """The media of a sample: images, then videos. `keys` are the columns by kind.
 
-    A kind whose column holds nothing is taken from the parts of the conversation that name a path.
+    If the column of a kind is empty, its media come from the parts of the conversation that name a path.
 
     Raises:
         SampleError: a column is malformed, there are no media or too many, or the conversation names more than there are.

@@ -1,4 +1,4 @@
-"""Data-Juicer's texts with special tokens: which videos a text names, and how captions are written into it.
+"""Data-Juicer's texts with special tokens: which videos a text refers to, and how captions are written into it.
 
 A text is split into chunks at the end-of-chunk token. Each video token of a chunk stands for the next video of the sample.
 """
@@ -31,7 +31,7 @@ class SpecialTokens:
         return (self._closed_up(text) if pattern.search(text) else text).strip()
 
     def _closed_up(self, text: str) -> str:
-        """The text without tokens inside of tokens, however many: one pass, in which each token goes as soon as it is whole."""
+        """The text without tokens, also those nested in others: one pass that removes each token as soon as it is complete."""
         every = sorted({self.video, self.image, self.audio, self.end_of_chunk}, key=len, reverse=True)
         kept: list[str] = []
         for letter in text:
@@ -44,12 +44,12 @@ class SpecialTokens:
 
 @dataclass(frozen=True)
 class Chunk:
-    """A stretch of text and the videos that its tokens stand for."""
+    """A piece of text and the videos that its tokens stand for."""
 
     tokens: tuple[str, ...]
     """The special tokens that it holds, in order, without the one that ends it."""
     text: str
-    """What is left without special tokens."""
+    """Its text without special tokens."""
     videos: tuple[str, ...]
 
     def rewritten(self, captions: Sequence[str], tokens: SpecialTokens) -> str:

@@ -1,8 +1,8 @@
 """Conversations as training data holds them: a list of turns, each by one speaker.
 
-Two shapes are read, told by the keys of each turn: ShareGPT's and LLaVA's (`from` is `human`, `gpt` or `system`; `value` is a
-text in which `<image>` and `<video>` stand for media) and OpenAI's (`role` is `user`, `assistant` or `system`; `content` is a
-text or a list of parts). A cell of a CSV file may hold the list as JSON. Nothing of a conversation is lost when a prompt is
+Two shapes are read, distinguished by the keys of each turn: ShareGPT's and LLaVA's (`from` is `human`, `gpt` or `system`; `value`
+is a text in which `<image>` and `<video>` stand for media) and OpenAI's (`role` is `user`, `assistant` or `system`; `content` is
+a text or a list of parts). A cell of a CSV file may hold the list as JSON. Nothing of a conversation is lost when a prompt is
 written into it: turns, their other keys, and the places of media stay.
 """
 
@@ -40,7 +40,7 @@ class Medium:
 
 @dataclass(frozen=True)
 class Conversation:
-    """A conversation that was read. `turns` are those of the sample and must not be changed."""
+    """A parsed conversation. `turns` belong to the sample and must not be changed."""
 
     turns: tuple[Mapping[str, Any], ...]
     system: str
@@ -50,7 +50,7 @@ class Conversation:
     text: str
     """Its text without tokens; empty if there is none."""
     media: tuple[Medium, ...]
-    """What the human turns have tokens or parts for, in order."""
+    """The media that the human turns have tokens or parts for, in order."""
 
     def with_prompt(self, prompt: str, column: str) -> list[Mapping[str, Any]]:
         """The turns with `prompt` as the text of the first human turn, which is made behind a system turn if there is none."""
@@ -87,7 +87,7 @@ def read_conversation(value: object, column: str) -> Conversation:
 
 
 def turns_spec(column: str) -> list[Any]:
-    """The type of a conversation that is made in a column which is not there yet."""
+    """The type of a conversation that is written into a new column."""
     return MESSAGES if column == "messages" else TURNS
 
 

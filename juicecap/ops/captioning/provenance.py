@@ -1,4 +1,4 @@
-"""The column that tells where a caption comes from: what captioning ops write into it, and of what type it is."""
+"""The column with the provenance of captions: its type, and the entries that captioning ops write into it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ PROVENANCE = [
 
 
 def with_provenance(sample: Sample, column: str, entries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What the column holds with new entries behind those that are there.
+    """The column's value with new entries after the existing ones.
 
     Raises:
         SampleError: as `entries_of`.
@@ -42,7 +42,7 @@ def with_provenance(sample: Sample, column: str, entries: Sequence[dict[str, Any
 
 
 def entries_of(sample: Sample, column: str) -> list[Any]:
-    """What the column holds: a list, or one as JSON in a cell of a CSV file; null and an empty text are none.
+    """The column's entries: a list, or one as JSON in a cell of a CSV file; null and an empty text mean none.
 
     Raises:
         SampleError: `BAD_PROVENANCE` if it holds something else, which would be lost.

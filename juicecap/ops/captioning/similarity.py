@@ -36,7 +36,7 @@ def simhash(shingles: Sequence[str]) -> int:
     maker = getattr(importlib.import_module("simhash"), "Simhash", None)
     if maker is not None:
         return int(maker(list(shingles), f=64, hashfunc=_digest).value)
-    return _own_simhash(shingles)  # another package has taken the module's name
+    return _own_simhash(shingles)  # another package uses the same module name
 
 
 def _own_simhash(shingles: Sequence[str]) -> int:

@@ -1,4 +1,4 @@
-"""What ops that look at each video's header share: the rule for samples with several videos or none."""
+"""What ops that read each video's header share: the rule for samples with several videos or none."""
 
 from __future__ import annotations
 

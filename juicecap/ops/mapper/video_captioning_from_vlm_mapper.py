@@ -1,6 +1,6 @@
 """Captions the videos of a sample with a vision-language model.
 
-The contract is that of Data-Juicer's op of the same name, as its documentation has it (`docs/ops/` tells the differences).
+The contract is that of Data-Juicer's op of the same name, by its documentation (`docs/ops/` lists the differences).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ DEFAULT_PROMPT = "\nDescribe the input video in 1-2 sentences.\n"
 
 
 MOST_VIDEOS = 10_000
-"""Of one sample, each of which is a question of its own; all of them are under way together."""
+"""Videos of one sample. Each is a request of its own, and all of them are in progress together."""
 
 
 class Candidate(NamedTuple):
@@ -115,7 +115,7 @@ class VideoCaptioningFromVLMMapper(ModelOptions, Mapper):
     def requests(self, sample: Sample) -> Sequence[Request]:
         """One request for each video that is to be captioned, in order."""
         if self.provenance_field:
-            entries_of(sample, self.provenance_field)  # what cannot be added to is told before anything is asked
+            entries_of(sample, self.provenance_field)  # a column that cannot be extended is rejected before any request
         return [
             self.question(self._messages(sample, video), self.caption_num)
             for chunk in self._chunks(sample)
@@ -192,7 +192,7 @@ class VideoCaptioningFromVLMMapper(ModelOptions, Mapper):
         return [Candidate(index, tokens.stripped(answer.text), answer) for index, answer in enumerate(outcome.answers)]
 
     def _choose(self, candidates: list[Candidate], reference: str, outcome: Outcome) -> Candidate:
-        """The candidate of one video that stays; an empty one never does."""
+        """The candidate of one video that is kept; never an empty one."""
         candidates = [each for each in candidates if each.text]
         if not candidates:
             raise SampleError("EMPTY_ANSWER", "the model's answer is empty")

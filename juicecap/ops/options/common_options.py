@@ -1,4 +1,4 @@
-"""The column names and special tokens that a recipe sets for all of its ops, and each op may set for itself."""
+"""The column names and special tokens that a recipe sets for all of its ops, and that each op may override."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class ColumnsAndTokens:
     """Token that ends a chunk of the text."""
 
     def token_problems(self) -> list[tuple[str, str]]:
-        """(parameter, sentence) for each special token that could not be told from another one in a text."""
+        """(parameter, sentence) for each special token that could not be distinguished from another one in a text."""
         values = {
             each.name: getattr(self, each.name) for each in fields(ColumnsAndTokens) if each.name.endswith("_special_token")
         }

@@ -1,7 +1,7 @@
 """DataFlow's names for the settings of a model's serving, and what they are called here.
 
-A name that is another one of a whole parameter is an alias (metadata `aliases` of its field). A name that is one entry of
-`model_params` or `sampling_params` is a part of it (metadata `parts`).
+Another name for a whole parameter is an alias (metadata `aliases` of its field). A name for one entry of `model_params` or
+`sampling_params` is a part (metadata `parts`).
 """
 
 from __future__ import annotations
@@ -31,4 +31,4 @@ IGNORED: Mapping[str, str] = {
     "image_io": "pictures are read and sent by juicecap's own code",
     "send_request_stream": "an answer is taken when it is complete",
 }
-"""Names that mean nothing here, and why; they are accepted and said once to be ignored."""
+"""Names without an effect here, and why; they are accepted, and reported once as ignored."""

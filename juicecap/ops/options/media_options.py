@@ -43,7 +43,7 @@ class MediaOptions:
     """Seconds that fetching a file may take; .inf: no limit."""
 
     def media_rules(self) -> MediaLimits:
-        """These parameters in the words of `media`."""
+        """These parameters as `MediaLimits`."""
         return MediaLimits(
             max_pixels=self.media_max_pixels,
             max_frames=self.media_max_frames,

@@ -1,4 +1,4 @@
-"""The parameters that every op which asks a vision-language model takes, and how they become a `Request`."""
+"""The parameters of every op that uses a vision-language model, and how they become a `Request`."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ else:
     BackendName = Literal[catalog.names()]
 
 _ENABLED = "vllm"
-"""What `enable_vllm` enables."""
+"""The backend that `enable_vllm` selects."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +87,7 @@ class ModelOptions(MediaOptions):
     ignored_parameters: ClassVar[Mapping[str, str]] = {**IGNORED, **serving_names.IGNORED}
 
     def candidates(self) -> int:
-        """How many answers each question of the op gets."""
+        """How many answers each request of the op gets."""
         return 1
 
     def shared_problems(self) -> list[tuple[str, str]]:
@@ -131,7 +131,7 @@ class ModelOptions(MediaOptions):
         return self.api_key_env or ""
 
     def external_fingerprint(self) -> str:
-        """The state of a local model's files, so that a step is not taken for current after its model was replaced."""
+        """The state of a local model's files, so that a step is not reused after its model was replaced."""
         return "" if self._spec().is_remote else model_state(self.hf_model)
 
     def engines(self) -> Sequence[ModelSettings]:
@@ -143,7 +143,7 @@ class ModelOptions(MediaOptions):
         return self.token_sampling(1).max_tokens
 
     def limits(self, batch_size: int | None = None) -> Limits:
-        """How much may be under way, as these settings say."""
+        """The limits that these settings set."""
         return Limits(
             batch_size=batch_size,
             in_flight=self.max_in_flight,
@@ -157,7 +157,7 @@ class ModelOptions(MediaOptions):
     def frame_sampling(self) -> FrameSampling:
         """How frames are sampled."""
         return FrameSampling(
-            fps=float(self.fps),  # 2 and 2.0 are one question
+            fps=float(self.fps),  # 2 and 2.0 are the same request
             num_frames=self.num_frames,
             min_frames=self.min_frames,
             max_frames=self.max_frames,

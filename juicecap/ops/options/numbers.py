@@ -1,7 +1,7 @@
-"""Numbers that recipes take, each with the bounds within which it means something. A field has one of them as its type.
+"""Numbers that recipes take, each with its bounds. They are the types of fields.
 
-`check`, the JSON Schema, `juicecap ops` and the docs say what stands here. Where no limit at all makes sense a type has no upper
-bound, and takes `.inf`.
+`check`, the JSON Schema, `juicecap ops` and the docs read their bounds. A type without an upper bound takes `.inf`, which means
+no limit.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     Side = int
 else:
     Amount = _between(int, _ABOVE_0, 10**12)
-    """Of what is only counted."""
+    """A number of things that are only counted."""
     BatchSize = _between(int, _ABOVE_0, 10**6)
     """Samples, which are in memory together."""
     Candidates = _between(int, _ABOVE_0, 1000)
@@ -55,7 +55,7 @@ else:
     Moment = _between(float, _FROM_0, 10**9)
     """Seconds from the start of a video, or that it lasts at least: up to thirty years."""
     Pixels = _between(int, _ABOVE_0, 2**32)
-    """Of a picture, at most: 65,536 by 65,536."""
+    """Pixels of a picture, at most: 65,536 by 65,536."""
     Requests = _between(int, _ABOVE_0, 2**16)
     """Side by side."""
     Seconds = _between(float, (">=", 0.01))

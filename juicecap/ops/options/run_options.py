@@ -14,7 +14,7 @@ OnError = Literal["reject", "keep", "stop"]
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """What any op of a recipe takes besides its settings."""
+    """The options of every op, besides its settings."""
 
     batch_size: BatchSize | None = field(default=None, metadata=HOW_IT_RUNS)
     """Samples in a batch; null: the op's own default. The output does not depend on it."""
@@ -25,7 +25,7 @@ class RunOptions:
 
     @property
     def at_failure(self) -> OnError | None:
-        """`on_error`, or what stands for it; None: as the recipe says."""
+        """`on_error`, or its equivalent by `skip_op_error`; None: as the recipe sets it."""
         return at_failure(self.on_error, skip_op_error=self.skip_op_error)
 
     def problems(self) -> list[tuple[str, str]]:
@@ -34,14 +34,14 @@ class RunOptions:
 
 
 def at_failure(on_error: OnError | None, *, skip_op_error: bool | None) -> OnError | None:
-    """What is meant by the two ways to say it."""
+    """The value of `on_error` that the two parameters mean."""
     if on_error is None and skip_op_error is not None:
         return "reject" if skip_op_error else "stop"
     return on_error
 
 
 def contradictions(on_error: OnError | None, *, skip_op_error: bool | None) -> list[tuple[str, str]]:
-    """A problem, as (parameter, sentence), if the two ways to say it say different things."""
+    """A problem, as (parameter, sentence), if the two parameters contradict each other."""
     if on_error is None or skip_op_error is None or (on_error == "stop") != skip_op_error:
         return []
     meant = at_failure(None, skip_op_error=skip_op_error)
@@ -78,4 +78,4 @@ IGNORED = {
     "turbo": "there is no slower mode to leave",
     "work_dir": "the run folder belongs to the recipe",
 }
-"""Data-Juicer's base parameters that mean nothing here, and why; they are accepted and said once to be ignored."""
+"""Data-Juicer's base parameters without an effect here, and why; they are accepted, and reported once as ignored."""

@@ -1,7 +1,7 @@
 """Types of an op's fields: what they are called in a recipe, and whether a value is of them.
 
-Recipes are parsed by `schema`, which also converts; ops that are made in Python are checked by `fits`, so that a setting
-that cannot work is told when the op is made and not in the middle of a dataset.
+Recipes are parsed by `schema`, which also converts; ops that are made in Python are checked by `fits`, so that a setting that
+cannot work is reported when the op is made and not in the middle of a dataset.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from juicecap.sample import short_repr
 
 NOT_EMPTY: Mapping[str, Any] = {"not_empty": True}
-"""Metadata of a field that takes a path, a column or a restriction: an empty text, as an empty variable gives it, is none."""
+"""Metadata of a field that takes a path, a column or a restriction, where an empty text (from an empty variable) is invalid."""
 
 
 def type_name(hint: Any) -> str:
-    """A type in the words of a recipe: `int > 0`, `bool or null`, `rewrite | keep_origin`."""
+    """A type as a recipe's author reads it: `int > 0`, `bool or null`, `rewrite | keep_origin`."""
     if hint is type(None):
         return "null"
     if _is_restricted(hint):
@@ -46,7 +46,7 @@ def expected(value: object, hint: Any) -> str:
 
 
 def json_type(hint: Any) -> dict[str, Any]:
-    """A type in the words of JSON Schema; empty where any value will do."""
+    """A type as JSON Schema; empty if any value is valid."""
     if _is_restricted(hint):
         words = {">": "exclusiveMinimum", ">=": "minimum", "<": "exclusiveMaximum", "<=": "maximum"}
         return {**json_type(_base(hint)), **{words[sign]: bound for sign, bound in _bounds(hint).items()}}
@@ -66,10 +66,10 @@ _JSON_NAMES = {bool: "boolean", dict: "object", float: "number", int: "integer",
 
 
 def json_union(options: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Any of several types in the words of JSON Schema.
+    """A union of types as JSON Schema.
 
-    In one schema where that says the same, since each of its words means one type of value only, and editors tell more about
-    one than about several.
+    As one schema if that is equivalent (each keyword applies to one type of value), since editors show more about one schema than
+    about several.
     """
     options = [each for option in options for each in (option["anyOf"] if set(option) == {"anyOf"} else [option])]
     if len(options) == 1 or {} in options:
@@ -82,7 +82,7 @@ def json_union(options: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def fits(value: object, hint: Any) -> bool:
-    """Whether a value is of a type; items of lists and dicts are not looked at, and unknown kinds of types fit anything."""
+    """Whether a value is of a type; items of lists and dicts are not checked, and unknown kinds of types accept anything."""
     if hint is None or hint is type(None):
         return value is None
     if _is_restricted(hint):

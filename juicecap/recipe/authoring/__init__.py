@@ -1,1 +1,1 @@
-"""Help for who writes recipes: templates, snippets, the JSON Schema."""
+"""Help for authors of recipes: templates, snippets, the JSON Schema."""

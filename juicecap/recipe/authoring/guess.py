@@ -1,4 +1,4 @@
-"""What a dataset is about, guessed from its first rows: which columns hold videos, images, texts and conversations."""
+"""The content of a dataset, guessed from its first rows: which columns hold videos, images, texts and conversations."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from juicecap.errors import DataError, EnvironmentFailure, SampleError
 from juicecap.sample import HIDDEN, ORIGIN, media_paths
 
 ROWS = 200
-"""Rows that are looked at."""
+"""Rows that are read."""
 
 ENOUGH = 0.5
 """Share of a column's entries that must have the suffix of a medium."""

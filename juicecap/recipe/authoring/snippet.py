@@ -48,7 +48,7 @@ def example_of(kind: type[Op]) -> dict[str, Any]:
 
 
 def example(kind: type[Op]) -> Op | None:
-    """The op as the snippet sets it; None where that cannot be made."""
+    """The op with the settings of the snippet; None if it cannot be made."""
     try:
         return kind(**settings(kind))
     except SettingsError:

@@ -1,4 +1,4 @@
-"""Recipes to begin with: commented texts in `assets/templates`, filled with the paths and columns of a dataset.
+"""Recipes to start from: commented texts in `assets/templates`, filled with the paths and columns of a dataset.
 
 A template's `@word@` is replaced; a line whose words are all empty vanishes.
 """

@@ -1,4 +1,4 @@
-"""What can be seen of a dataset in a moment: its first rows, their columns, their media, and what the ops would say of them."""
+"""A short scan of a dataset: its first rows, their columns, their media, and what the ops would report about them."""
 
 from __future__ import annotations
 
@@ -25,30 +25,30 @@ READERS: dict[str, Callable[[Path], Iterator[Record]]] = {
     "jsonl": jsonl.records,
     "tsv": csv_table.records,
 }
-"""Formats whose rows are looked at."""
+"""Formats whose rows are scanned."""
 
 SHOWN_FAILURES = 3
-"""Media that are told one by one; of the others their number is."""
+"""Media that are reported one by one; the others are only counted."""
 
 TOLD_BY_MEDIA = ("BAD_MEDIA_COLUMN",)
-"""Codes that the look at the media tells already."""
+"""Codes that the scan of the media reports already."""
 
 
 @dataclass
 class MediaCount:
-    """The media of one column: how many entries were looked at, how many cannot be used, and why the first of them cannot."""
+    """The media of one column: how many entries were checked, how many cannot be used, and why the first of those cannot."""
 
     column: str
     seen: int = 0
     failures: int = 0
     first: list[str] = field(default_factory=list)
     remote: bool = False
-    """Whether addresses are fetched."""
+    """Whether addresses are downloaded."""
     all_seen: bool = True
-    """Whether there was time for all that the rows looked at name."""
+    """Whether there was time to check all media of the scanned rows."""
 
     def failed(self, why: str) -> None:
-        """Count one that cannot be used."""
+        """Count a medium that cannot be used."""
         self.failures += 1
         if len(self.first) < SHOWN_FAILURES:
             self.first.append(why)
@@ -56,7 +56,7 @@ class MediaCount:
 
 @dataclass
 class RowWarning:
-    """What an op would say of rows: in how many of those looked at, and the first of them."""
+    """A warning of an op about rows: the number of scanned rows that it applies to, and the first of them."""
 
     rows: int = 0
     first: str = ""
@@ -69,7 +69,7 @@ class RowWarning:
 
 @dataclass
 class DatasetScan:
-    """What was seen."""
+    """The result of a scan."""
 
     rows: int = 0
     columns: dict[str, None] = field(default_factory=dict)
@@ -79,15 +79,15 @@ class DatasetScan:
     broken: RowWarning = field(default_factory=RowWarning)
     """Rows that cannot be read."""
     complete: bool = False
-    """Whether all rows were looked at."""
+    """Whether all rows were scanned."""
     readable: bool = False
-    """Whether rows of this format are looked at at all."""
+    """Whether rows of this format are scanned at all."""
     fixed: bool = False
     """Whether every row has the columns of the first one, as in a table with a header."""
 
 
 def look(recipe: Recipe, format_: str, budget: float) -> DatasetScan:
-    """Look at the dataset for `budget` seconds, and at one row at least.
+    """Scan the dataset for `budget` seconds, and at least one row.
 
     Raises:
         DataError: it cannot be read from some place on.
@@ -126,7 +126,7 @@ def look(recipe: Recipe, format_: str, budget: float) -> DatasetScan:
 
 
 def _first_steps(recipe: Recipe) -> list[tuple[int, Step]]:
-    """The steps that see rows as they are in the data: those up to the first one that asks a model or is a user's own code."""
+    """The steps that get rows as they are in the data: those up to the first one that uses a model or is a user's own code."""
     found = []
     for place, step in enumerate(recipe.steps):
         if step.index != place or not type(step.op).__module__.startswith("juicecap."):

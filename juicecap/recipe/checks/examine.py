@@ -1,8 +1,8 @@
-"""A recipe against its data and the disk, in about a quarter of a second and without opening a model or `datasets`.
+"""Checks a recipe against its data and the disk, in about a quarter of a second and without opening a model or `datasets`.
 
-Problems would stop a run or make it overwrite something. Warnings are things that a run survives: samples that it would
-reject, settings that do nothing. Rows are read from the start for `BUDGET` seconds; what was not looked at is said in `unseen`.
-Hub datasets, Parquet files and saved datasets are not looked into.
+Problems would stop a run or make it overwrite something. Warnings do not stop a run: samples that it would reject, settings that
+do nothing. Rows are read from the start for `BUDGET` seconds; `unseen` lists what was not checked. Rows of Hub datasets, Parquet
+files and saved datasets are not read.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from juicecap.recipe.problems import Problem, in_order
 from juicecap.recipe.types import Recipe, Step
 
 BUDGET = 0.2
-"""Seconds in which rows are read and their media looked for."""
+"""Seconds for reading rows and checking their media."""
 
 _COLUMN = re.compile(r"\{[A-Za-z_]\w*\}")
 
@@ -38,7 +38,7 @@ class Report:
     looked_at_rows: int
     all_rows_looked_at: bool
     unseen: tuple[str, ...]
-    """What was not looked at, a sentence each."""
+    """What was not checked, a sentence each."""
 
 
 @dataclass
@@ -49,9 +49,9 @@ class _Findings:
 
 
 def examine(path: str | os.PathLike[str], overrides: Sequence[str] = (), *, budget: float = BUDGET) -> tuple[Recipe, Report]:
-    """Read a recipe and check it: the problems of the text and of whatever of it can be compared with data and disk, together.
+    """Read a recipe and check it: the problems of its text and those of comparing it with data and disk, together.
 
-    The recipe is to be used only if there are no problems.
+    Use the recipe only if there are no problems.
 
     Raises:
         RecipeError: the file is no recipe at all.
@@ -121,7 +121,7 @@ def _seen(recipe: Recipe, format_: str, sight: DatasetScan, found: _Findings) ->
     for (place, parameter, sentence), doubt in sight.sample_warnings.items():
         step, whole = recipe.steps[place], sight.complete and doubt.rows == sight.rows
         if not parameter and not _columns_fit(step, sight):
-            continue  # that is told already
+            continue  # that is reported already
         problem = problem_of(recipe, step, parameter, _doubtful(sentence, doubt, sight))
         (found.problems if whole else found.warnings).append(problem)
 
@@ -145,7 +145,7 @@ def _unseen(recipe: Recipe, format_: str, sight: DatasetScan) -> Iterator[str]:
 
 
 def _columns(recipe: Recipe, format_: str, sight: DatasetScan, found: _Findings) -> None:
-    """Columns that are missing; only a warning where rows that were not looked at may have them."""
+    """Columns that are missing; only a warning if rows that were not read may have them."""
     if sight.readable and sight.complete and not sight.columns and not sight.broken.rows:
         what = "has no videos and no pictures" if format_ == "folder" else "has no rows"
         found.problems.append(recipe.source.problem(("dataset_path",), f"dataset_path: {recipe.dataset_path} {what}"))
@@ -173,7 +173,7 @@ def _formulas(recipe: Recipe) -> Iterator[Problem]:
     """That captions in a CSV may be formulas, unless the recipe says what is to become of them."""
     try:
         format_ = export.format_of(recipe.export_path, recipe.export_type)
-    except DataError:  # which is told already
+    except DataError:  # which is reported already
         return
     if format_ == "csv" and recipe.source.values.get("export_csv_formulas") is None:
         message = (

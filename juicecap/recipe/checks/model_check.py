@@ -1,4 +1,4 @@
-"""Whether what a recipe asks of a model fits it, as far as the model's files are on this machine.
+"""Checks whether a recipe fits its model, as far as the model's files are on this machine.
 
 Frames are counted as `vlm.prompt_tokens` does. How large the videos are is not known here (`juicecap plan` looks at them): a
 problem is what cannot fit at any size, a warning what does not fit in full HD.
@@ -59,7 +59,7 @@ def check_models(recipe: Recipe) -> tuple[list[Problem], list[Problem]]:
 
 
 def _server(recipe: Recipe, step: Step, engine: ModelSettings) -> tuple[Problem | None, Problem | None]:
-    """What the backend would say of its settings when it opens; a key that is not here may be where the recipe runs."""
+    """The backend's errors about its settings when it opens; a key that is missing here may exist where the recipe runs."""
     try:
         check_settings(engine)
     except ModelError as error:  # of an address with a password the line is not shown
@@ -78,7 +78,7 @@ def _facts(recipe: Recipe, step: Step, engine: ModelSettings) -> tuple[ModelFact
 
 
 def _folder(recipe: Recipe, step: Step) -> Problem | None:
-    """Of a model that can be nothing but a folder."""
+    """The folder of a model whose name can only be that of a folder."""
     name = _name(step)
     if os.path.isdir(name):
         lacks = not os.path.exists(os.path.join(name, "config.json"))
@@ -135,7 +135,7 @@ def _context(
 
 
 def _tokens(options: ModelOptions, facts: ModelFacts, frames: int, size: tuple[int, int]) -> int:
-    """Of the vision part of a prompt with so many frames, one each half second."""
+    """Tokens of the vision part of a prompt with this many frames, one each half second."""
     width, height = facts.sizes.size("video", frames, *size, options.frame_sampling())
     shown = Shown(kind="video", width=width, height=height, times=tuple(number / 2 for number in range(frames)))
     return PromptTokens(replace(facts, folder=None)).vision(shown)  # the tokenizer takes longer than all else

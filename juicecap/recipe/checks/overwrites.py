@@ -1,7 +1,7 @@
-"""What a run writes must be nothing that it reads, and no two outputs may be one file.
+"""Checks that a run writes nothing that it reads, and that no two outputs are the same file.
 
-`check` tells such clashes as problems, and a run that nobody checked (from Python) looks for them before it touches anything:
-what an output replaces is gone, whatever `--overwrite` was meant for.
+`check` reports such clashes as problems, and a run from Python, which was not checked, looks for them before it changes anything:
+a replaced file is lost, whatever `--overwrite` was meant for.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from juicecap.recipe.types import Recipe
 from juicecap.recipe.work_dir import FILES, FOLDERS, JOURNAL, is_resolved_recipe
 
 OF_DATASETS = ("dataset_dict.json", "dataset_info.json", "metadata.csv", "metadata.jsonl", "state.json")
-"""Names of files that tell of a dataset's folder, though an export could have such a suffix."""
+"""Names of files that belong to a dataset's folder, though an export could have such a suffix."""
 
 JOURNAL_PARTS = ("", "-journal", "-shm", "-wal")
 """Ends of the names of a journal's files."""
 
 
 def inputs(recipe: Recipe) -> Iterator[tuple[str, str]]:
-    """What the recipe reads, and the path of it."""
+    """The recipe's inputs: a description and the path of each."""
     yield "the dataset", recipe.dataset_path
     yield "the recipe", str(recipe.path)
     for path in recipe.source.included:
@@ -35,7 +35,7 @@ def inputs(recipe: Recipe) -> Iterator[tuple[str, str]]:
 
 
 def clashes(recipe: Recipe) -> Iterator[Problem]:
-    """Outputs of a run that would take the place of what it reads, or of each other. May raise OSError or ValueError."""
+    """Outputs of a run that would replace its inputs, or each other. May raise OSError or ValueError."""
     yield from _of_the_export(recipe)
     yield from _of_the_journal(recipe)
     yield from _in_the_run_folder(recipe)
@@ -134,5 +134,5 @@ def _real(path: str | Path) -> Path:
 
 
 def _same(path: str | Path, other: str | Path) -> bool:
-    """Whether both are names of one file that is there."""
+    """Whether both are names of the same existing file."""
     return os.path.exists(path) and os.path.exists(other) and Path(path).samefile(other)

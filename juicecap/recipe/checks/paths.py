@@ -1,4 +1,4 @@
-"""The paths of a recipe against the disk: whether the dataset is there, and whether the output can be written."""
+"""Checks the paths of a recipe: whether the dataset exists, and whether the output can be written."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MOST_SIBLINGS = 1000
 
 
 def dataset_format(recipe: Recipe) -> tuple[str | None, list[Problem]]:
-    """The format of the dataset, or None and why there is nothing to look at."""
+    """The format of the dataset, or None and why it cannot be read."""
     path = recipe.dataset_path
     if why := unnameable(path) or unwritable(os.path.abspath(path)):
         return None, [recipe.source.problem(("dataset_path",), f"dataset_path: {display_path(path)} {why}")]
@@ -47,7 +47,7 @@ def export_problems(recipe: Recipe) -> list[Problem]:
 
 
 def overwrite_problems(recipe: Recipe) -> list[Problem]:
-    """What a run would destroy, or cannot name: for a recipe that nobody has checked."""
+    """Outputs that would destroy something, or have impossible names, for a recipe that was not checked."""
     if unnamed := _unnameable(recipe):
         return unnamed
     try:
@@ -118,7 +118,7 @@ def _export(recipe: Recipe) -> Iterator[Problem]:
 
 
 def _journal(recipe: Recipe) -> Iterator[Problem]:
-    """A journal that is damaged is set aside: what does not show that it was one is left where it is."""
+    """A damaged journal is set aside by the run; a file that is not recognised as a journal is a problem."""
     if not recipe.source.values.get("journal"):
         return
     if recipe.journal.is_file() and recipe.journal.stat().st_size:
@@ -131,7 +131,7 @@ def _journal(recipe: Recipe) -> Iterator[Problem]:
 
 
 def _run_folder(recipe: Recipe, *, told: bool) -> Iterator[Problem]:
-    """`told`: what the run would overwrite is told already."""
+    """`told`: what the run would overwrite is reported already."""
     folders = {"export_path": recipe.export_path.parent}
     key = "export_path"  # beside which it lies
     if recipe.source.values.get("work_dir"):

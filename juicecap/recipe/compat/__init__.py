@@ -1,1 +1,1 @@
-"""Names of Data-Juicer and DataFlow in recipes, and what becomes of them."""
+"""Names of Data-Juicer and DataFlow in recipes, and what they correspond to."""

@@ -67,7 +67,7 @@ ANSWERS = {
 
 
 def answer(key: object) -> str | None:
-    """What to say to somebody who knows the key from Data-Juicer; None if it is no key of Data-Juicer's.
+    """The message for a user who knows the key from Data-Juicer; None if Data-Juicer has no such key.
 
     Nested keys may be written flat there: `checkpoint.enabled`.
     """

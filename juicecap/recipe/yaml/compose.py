@@ -1,6 +1,6 @@
-"""YAML text to a graph of nodes, by the rules of YAML 1.1's safe subset, or one sentence about why it is not YAML.
+"""Composes YAML text into a graph of nodes, by the rules of YAML 1.1's safe subset, or says in a sentence why it is none.
 
-Dates stay text. Nothing is constructed here: tags are looked at where values are made (`text.py`).
+Dates stay text. Nothing is constructed here: `values.py` makes values from nodes, and checks their tags.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Loader(yaml.SafeLoader):
         self.nodes = 0
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        """See PyYAML's Composer."""
+        """Compose a node, within the limits of depth and number."""
         self.depth += 1
         self.nodes += 1
         mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]  # so in PyYAML's stubs
@@ -95,4 +95,4 @@ _PLAIN_WORDS = (
     ("cannot start any token", "not valid YAML: a value cannot begin with {char!r}", "a text that does needs quotes"),
     (r"expected <block end>, but found '(<block|\?|-)", "not valid YAML: the indentation of this line fits none above it", ""),
 )
-"""What PyYAML says, and what it means in a recipe: (pattern, message, hint)."""
+"""Messages of PyYAML, and their meaning in a recipe: (pattern, message, hint)."""

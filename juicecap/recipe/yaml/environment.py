@@ -1,7 +1,7 @@
 """`${NAME}` and `${NAME:-default}` in a recipe's values, filled in from the environment.
 
 A value that is one `${NAME}` and nothing else is read as YAML reads a word (`3`, `true`, nothing), and stays a text where the
-parameter takes one; beside other characters it is text. `$${` stands for `${`. Keys are not looked at.
+parameter takes one; beside other characters it is text. `$${` stands for `${`. Variables in keys are not filled in.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ Keys that stand beside `include` win over included ones, a later file wins over 
 whole: mappings are not mixed. Paths are relative to the file that names them. An included file may include others.
 
 A path may lead anywhere, and may be wrong: only regular files with a name of YAML files are read, and of what is no mapping
-nothing is shown. Paths are told as they are written, with variables by their names.
+nothing is shown. Messages show paths as they are written, with the names of variables.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Included:
     """The files that were included."""
 
     texts: dict[str, str] = field(default_factory=dict)
-    """Each file's text by its path, as it is told."""
+    """Each file's text by its path, as messages show it."""
     paths: dict[str, None] = field(default_factory=dict)
     """Each file's path."""
     files: int = 0
@@ -60,7 +60,7 @@ class Included:
     full: bool = False
     """Whether they are more than may be included, so that no other one is read."""
     variables: dict[str, str] = field(default_factory=dict)
-    """Values of variables in their paths, and what is told instead."""
+    """Values of variables in their paths, and their replacements in messages."""
 
     def into(self, parsed: Parsed, folder: Path, above: Mapping[str, str], *, blocks: bool = True) -> None:
         """Put in what the mappings of one file include.

@@ -1,4 +1,4 @@
-"""Messages about a recipe in which values that variables gave have the variables' names.
+"""Messages about a recipe that show the names of variables in place of their values.
 
 A value of some length is known again wherever it stands (`hidden`). In a problem, whose place is known, shorter ones are found
 too: what is quoted, what stands behind `not`, what stands in brackets behind a parameter's name; and in a message about one

@@ -1,4 +1,4 @@
-"""A recipe's values with includes, `--set` and variables applied, and the way from a value back to what set it."""
+"""A recipe's values with includes, `--set` and variables applied, and the source of each value."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Source:
     overridden: dict[KeyPath, str] = field(default_factory=dict)
     """What an option of the command line set, and its text: `seed=4`."""
     texts: dict[str, str] = field(default_factory=dict)
-    """The texts of the files that the recipe includes, by their paths as they are told."""
+    """The texts of the files that the recipe includes, by their paths as messages show them."""
     included: tuple[str, ...] = ()
     """The paths of these files."""
     written: dict[str | int, Any] = field(default_factory=dict)

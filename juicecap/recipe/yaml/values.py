@@ -22,7 +22,7 @@ from juicecap.recipe.problems import Problem, failure, lines_of, shown, suggesti
 from juicecap.recipe.yaml.compose import MAX_NODES, Loader, NotYaml, compose
 
 SUFFIXES = (".yaml", ".yml")
-"""Of the names of YAML files."""
+"""The suffixes of YAML files."""
 
 MAX_BYTES = 1_000_000
 

@@ -1,8 +1,8 @@
-"""Working out what a run is going to take, before it is run.
+"""Working out what a run will take, before it is run.
 
-A spread of samples (or all) goes through the recipe with made-up answers: ops that read text or headers are applied, ops that
-ask a model are counted by the headers of their media, and nothing is decoded. What is not looked at is taken to be like the
-rest. Not covered: ops that read pixels, deduplicators and selectors, which are taken to keep everything.
+A spread of samples (or all) goes through the recipe with made-up answers: ops that read text or headers are applied, for ops that
+use a model the requests are counted by the headers of their media, and nothing is decoded. The other samples are assumed to be
+like these. Not covered: ops that read pixels, deduplicators and selectors, which are assumed to keep everything.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from juicecap.vlm.models.prompt_tokens import PromptCounters, Shown
 from juicecap.vlm.pipeline import core
 
 LOOKED_AT = 200
-"""Samples that are looked at, unless all are."""
+"""Samples that are examined, unless all are."""
 
 MADE_UP = "Somebody walks slowly from the left to the right, and something else happens behind them. " * 3
 """An answer, for the ops that come after."""
 
 
 def make_plan(recipe: Recipe, *, look_at_all: bool = False) -> Plan:
-    """Look at the data and work it out. No model is opened and nothing is written into the run folder.
+    """Read samples of the data and work out the plan. No model is opened and nothing is written into the run folder.
 
     Raises:
         RecipeError: an op needs a column that the data lacks.
@@ -103,7 +103,7 @@ def _asking(step: Step, samples: Sequence[Sample], headers: Headers, counters: P
 def _asked(name: str, request: Request, counters: PromptCounters, known: Mapping[Part, Header]) -> RequestEstimate:
     media = [_shown(part, request, counters.of(request.model).facts, known) for part in request.media()]
     counted = counters.count(request, media)
-    told = not spec_of(request.model).is_remote  # what a server makes of pictures, and around a prompt, is its own affair
+    told = not spec_of(request.model).is_remote  # how a server scales pictures, and what it adds to a prompt, is not known here
     return RequestEstimate(
         sample=name,
         frames=sum(max(1, len(each.times)) for each in media),
@@ -161,7 +161,7 @@ def _look_up(recipe: Recipe, planned: StepPlan, requests: Sequence[Request]) -> 
     except OSError as error:
         planned.unknown_because = error.strerror or str(error)
         return
-    if not ours:  # a run would set it aside; a plan touches nothing
+    if not ours:  # a run would set it aside; a plan changes nothing
         planned.unknown_because = "it is damaged, or no journal"
         return
     try:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 Header = VideoInfo | tuple[int, int] | MediaError
-"""Of a video, of an image (width and height), or why there is none."""
+"""The header of a video, of an image (width and height), or why there is none."""
 
 
 def open_dataset(recipe: Recipe, cache: Path | None = None) -> Dataset:
@@ -54,7 +54,7 @@ def spread(total: int, wanted: int) -> list[int]:
 
 
 class Headers:
-    """What the headers of media say; each file is read once, and videos in processes of their own (see `media.pool`)."""
+    """What the headers of media say; each file is read once, videos in worker processes (see `media.workers.pool`)."""
 
     def __init__(self) -> None:
         self.known: dict[tuple[Part, MediaLimits], Header] = {}

@@ -1,4 +1,4 @@
-"""What a run is going to take: samples, frames, tokens, answers, memory. `planning` works it out."""
+"""What a run will take: samples, frames, tokens, answers, memory. `compute` works it out."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from juicecap.vlm.models.facts import CACHE_DTYPE_BYTES, ModelFacts
 from juicecap.vlm.pipeline.resources.frame_budget import PART_OF_MACHINE, machine_memory
 
 SHORTEST_ANSWER = 32
-"""Tokens that an answer is taken to have at least; at most it has `max_tokens`."""
+"""Tokens that an answer is assumed to have at least; at most it has `max_tokens`."""
 
 CONFIDENCE = 1.96
 """Standard errors to either side, for what is scaled up from a spread of samples."""
@@ -23,7 +23,7 @@ NO_MODEL = ModelSettings(model="no model")
 
 @dataclass(frozen=True)
 class Interval:
-    """Between what and what a number is going to lie."""
+    """The range in which a number will probably lie."""
 
     low: float
     high: float
@@ -39,7 +39,7 @@ class Interval:
 
 @dataclass(frozen=True, kw_only=True)
 class RequestEstimate:
-    """One request of a sample that was looked at."""
+    """One request of a sample in the estimate."""
 
     sample: str
     frames: int
@@ -53,23 +53,23 @@ class RequestEstimate:
 
     @property
     def needed(self) -> int:
-        """Tokens that the model must hold for one candidate."""
+        """Tokens that the model's context must hold for one candidate."""
         return self.prompt + self.max_tokens
 
 
 @dataclass
 class StepPlan:
-    """What one op that asks a model is going to take; numbers are of the samples looked at, `factor` scales them up."""
+    """What one op that uses a model will take; numbers are of the samples in the estimate, `factor` scales them up."""
 
     step: Step
     factor: float
     model: ModelSettings = NO_MODEL
-    """Of the first request; an op that asks several is told of as if all were this one."""
+    """Settings of the first request; an op with several kinds of requests is described as if all were like this one."""
     facts: ModelFacts | None = None
     samples: int = 0
     asked: list[RequestEstimate] = field(default_factory=list)
     video_seconds: list[float] = field(default_factory=list)
-    """Of each video of `asked`."""
+    """The duration of each video of `asked`."""
     refused: list[str] = field(default_factory=list)
     """Why requests of samples will be rejected: media that cannot be used, columns that are wrong."""
     known: list[int] | None = None
@@ -78,7 +78,7 @@ class StepPlan:
 
     @property
     def context(self) -> int | None:
-        """Tokens that the model holds."""
+        """Tokens that the model's context holds."""
         return self.facts.context.tokens if self.facts and self.facts.context else None
 
     @property
@@ -88,21 +88,21 @@ class StepPlan:
 
     @property
     def too_long(self) -> int:
-        """Requests looked at that the model cannot hold."""
+        """Requests that exceed the model's context."""
         return sum(each.needed > self.context for each in self.asked) if self.context else 0
 
     def left(self) -> list[tuple[RequestEstimate, int]]:
-        """The requests that an engine will be asked, with the answers that the journal lacks."""
+        """The requests that an engine will get, with the number of answers that the journal lacks."""
         known = self.known or [0] * len(self.asked)
         pairs = [(each, each.candidates - have) for each, have in zip(self.asked, known, strict=True)]
         return [(each, lacking) for each, lacking in pairs if lacking > 0]
 
     def prompt_tokens(self) -> Interval:
-        """Tokens of prompts that an engine is going to read, in the whole run."""
+        """Tokens of prompts that an engine will read, in the whole run."""
         return self._scaled([float(each.prompt) for each, _ in self.left()])
 
     def answer_tokens(self) -> Interval:
-        """Tokens that an engine is going to write, in the whole run."""
+        """Tokens that an engine will write, in the whole run."""
         low = [float(lacking * min(SHORTEST_ANSWER, each.max_tokens)) for each, lacking in self.left()]
         high = [float(lacking * each.max_tokens) for each, lacking in self.left()]
         return Interval(self._scaled(low).low, self._scaled(high).high)
@@ -115,7 +115,7 @@ class StepPlan:
         return Interval(max(0.0, total - error), total + error)
 
     def cache_bytes(self, tokens: int) -> int | None:
-        """Bytes of the key-value cache for so many tokens."""
+        """Bytes of the key-value cache for this many tokens."""
         if not self.facts or not self.facts.cache_values:
             return None
         params = self.model.engine_params()
@@ -129,7 +129,7 @@ class StepPlan:
 
 @dataclass
 class Plan:
-    """What a run is going to take."""
+    """What a run will take."""
 
     recipe: Recipe
     samples: int
@@ -137,11 +137,11 @@ class Plan:
     steps: list[StepPlan] = field(default_factory=list)
     unreadable: list[str] = field(default_factory=list)
     not_applied: list[str] = field(default_factory=list)
-    """Ops that were taken to keep everything."""
+    """Ops that are assumed to keep everything."""
 
     @property
     def factor(self) -> float:
-        """What one sample that was looked at stands for."""
+        """The number of samples that one sample of the estimate stands for."""
         return self.samples / self.looked_at if self.looked_at else 1.0
 
     def prompt_tokens(self) -> Interval:

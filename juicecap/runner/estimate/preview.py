@@ -1,7 +1,7 @@
-"""A recipe run on a few samples, and what can be seen on the way: prompts, frames, candidates, what became of each sample.
+"""Runs a recipe on a few samples and collects prompts, frames, candidates and the result of each sample.
 
-The real run is not touched: everything lies in the folder `preview` of its run folder. Only the answers are shared, by the
-journal: what is asked here is not asked again. Deduplicators and selectors see the few samples and no others.
+The real run is not affected: everything is written to the folder `preview` of its run folder. Only the answers are shared,
+through the journal, so they are not requested again. Deduplicators and selectors see only these samples.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ FOLDER = "preview"
 
 @dataclass(frozen=True, kw_only=True)
 class RequestPreview:
-    """One request, and what came of it."""
+    """One request and its outcome."""
 
     request: Request
     outcome: Outcome
     prompt: str
-    """As it was sent, with a placeholder for each medium; the parts one by one where the chat template is not known."""
+    """The prompt as sent, with a placeholder for each medium; the parts one by one if the chat template is not known."""
     templated: bool
     """Whether `prompt` is what the model's own chat template made."""
     seen: tuple[tuple[Part, MediaFrames | MediaError], ...]
@@ -70,7 +70,7 @@ class StepPreview:
 
 @dataclass
 class Preview:
-    """What was seen. `steps` has for each op its seconds; `samples` for each input sample what the ops did, in order."""
+    """The result of a preview. `steps` has the seconds of each op; `samples` what the ops did to each input sample, in order."""
 
     recipe: Recipe
     folder: Path
@@ -79,7 +79,7 @@ class Preview:
     seconds: list[tuple[str, float]] = field(default_factory=list)
     samples: dict[str, list[StepPreview]] = field(default_factory=dict)
     results: dict[str, list[Sample]] = field(default_factory=dict)
-    """What each input sample became in the end."""
+    """The final result of each input sample."""
 
 
 def run_preview(recipe: Recipe, number: int) -> Preview:
@@ -126,7 +126,7 @@ def _name(sample: Sample, recipe: Recipe) -> str:
 
 
 def _asked(step: Step, samples: Sequence[Sample], journal: Journal) -> list[tuple[RequestPreview, ...]]:
-    """For each sample the op's requests with their outcomes, which stand in the journal from then on."""
+    """For each sample the op's requests with their outcomes, which are in the journal from then on."""
     if not step.op.uses_model():
         return [()] * len(samples)
     wanted = [_requests(step, sample) for sample in samples]
@@ -139,7 +139,7 @@ def _asked(step: Step, samples: Sequence[Sample], journal: Journal) -> list[tupl
 
 def _requests(step: Step, sample: Sample) -> Sequence[Request]:
     requests = step.op.plan_requests(sample)
-    return () if isinstance(requests, SampleError) else requests  # the op's stream rejects the sample and says why
+    return () if isinstance(requests, SampleError) else requests  # the op's stream rejects the sample, with a reason
 
 
 def _question(
@@ -149,7 +149,7 @@ def _question(
     if not spec_of(request.model).is_remote:
         try:
             text = counters.of(request.model).text(request)
-        except ModelError:  # the engine says so, of each sample
+        except ModelError:  # the engine reports that, for each sample
             text = None
     seen = tuple((part, pictures[part, _frames_key(request)]) for part in request.media())
     return RequestPreview(

@@ -1,1 +1,1 @@
-"""How a run stands, for people, programs and monitors."""
+"""The progress of a run, for people, programs and monitors."""

@@ -30,11 +30,11 @@ _GAUGES: dict[str, tuple[str, Callable[[StepStatus], float]]] = {
 
 
 BEGINNING = b"# HELP juicecap_run_up "
-"""What a file of figures begins with, in all versions: by this one knows it again."""
+"""The first bytes of a metrics file, in all versions, by which it is recognised."""
 
 
 def check_metrics(recipe: Recipe, path: Path) -> None:
-    """Make sure that figures may be written there.
+    """Make sure that the metrics file may be written there.
 
     Raises:
         UsageError: the run reads or writes something else there, or somebody else's file is there, or no file.
@@ -46,7 +46,7 @@ def check_metrics(recipe: Recipe, path: Path) -> None:
 
 
 def write_metrics(path: Path, status: RunStatus, owner: str) -> None:
-    """Replace the file of figures, as long as it is one.
+    """Replace the metrics file, unless the path holds something else.
 
     Raises:
         UsageError, DataError, EnvironmentFailure: it cannot be written.

@@ -1,23 +1,25 @@
-"""The one small interface by which a run tells how it goes. The command line draws it; a library caller may listen."""
+"""The interface through which a run reports its progress. The command line draws it; callers of the library may implement it."""
 
 from __future__ import annotations
 
 from typing import Protocol
 
+from typing_extensions import override
+
 from juicecap.runner.reporting.status import RunStatus, StepStatus
 
 
 class Progress(Protocol):
-    """Told about a run as it goes on.
+    """Receives reports about a run.
 
-    `reported` comes from a thread of its own, so that a run does not wait for whoever draws; no two methods run at once.
+    `reported` is called from a thread of its own, so that a run does not wait for drawing; no two methods run at once.
     """
 
     def started(self, op: str, number: int, of: int, samples: int, *, finished: bool) -> None:
         """Step `number` of `of` begins with `samples` samples; `finished` says that an earlier run has done it."""
 
     def foreseen(self, replayed: int, asked: int, *, whole: bool) -> None:
-        """Of the step's answers so many are in the journal, and so many are to be asked; if not `whole`, of the first samples."""
+        """`replayed` of the step's answers are in the journal, `asked` are to be asked; if not `whole`, of its first samples."""
 
     def reported(self, status: RunStatus) -> None:
         """The figures of this moment: about twice a second, and at the end of the run."""
@@ -26,17 +28,21 @@ class Progress(Protocol):
         """The step is done."""
 
 
-class SilentProgress:
-    """Tells nobody."""
+class SilentProgress(Progress):
+    """Ignores all reports."""
 
+    @override
     def started(self, op: str, number: int, of: int, samples: int, *, finished: bool) -> None:
-        """See `Progress`."""
+        """Do nothing."""
 
+    @override
     def foreseen(self, replayed: int, asked: int, *, whole: bool) -> None:
-        """See `Progress`."""
+        """Do nothing."""
 
+    @override
     def reported(self, status: RunStatus) -> None:
-        """See `Progress`."""
+        """Do nothing."""
 
+    @override
     def ended(self, step: StepStatus) -> None:
-        """See `Progress`."""
+        """Do nothing."""

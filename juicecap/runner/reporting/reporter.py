@@ -1,7 +1,7 @@
-"""Keeps the figures of a run while it goes on, and tells them: to who listens, to `status.json`, and to a file for monitors.
+"""Keeps the figures of a run while it goes on, and reports them: to a `Progress`, to `status.json`, and to a metrics file.
 
-The run only counts; a thread looks at the counts twice a second, works out rates, and tells. So what listening costs does not
-depend on how many samples there are, and a slow terminal does not slow them down.
+The run only counts. A thread reads the counts twice a second, computes rates, and reports. So the cost does not depend on the
+number of samples, and a slow terminal does not slow the run down.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class _Moment(NamedTuple):
 
 @dataclass(kw_only=True)
 class _Step:
-    """What is counted of the step that runs."""
+    """The counts of the step that runs."""
 
     op: str
     number: int
@@ -66,7 +66,7 @@ class _Step:
 
 
 class Reporter:
-    """A context manager for the time of a run that holds its folder. `metrics` is a path for monitors, if one is wanted."""
+    """A context manager for the time of a run that holds its folder. `metrics` is the path of the metrics file, if any."""
 
     def __init__(self, recipe: Recipe, work_dir: Path, output: Path, progress: Progress, metrics: Path | None) -> None:
         self._progress = progress
@@ -105,20 +105,20 @@ class Reporter:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        """Say how the run ended, if `finished` has not."""
+        """Report how the run ended, if `finished` has not."""
         self._stop.set()
         self._thread.join()
         if error is not None:
             state, code = _how(error)
             message = str(error) if isinstance(error, JuicecapError) else ""
             self._run = replace(self._run, state=state, exit_code=code, message=message)
-        with suppress(JuicecapError):  # such as a full disk, which is being told already
+        with suppress(JuicecapError):  # such as a full disk, which is being reported already
             self._write()
         if error is None:
             self._progress.reported(self._run)
 
     def phase(self, state: State, *, samples: int | None = None) -> None:
-        """What the run does now; `samples`: so many were read."""
+        """Set what the run does now, and the number of samples that were read."""
         with self._lock:
             self._run = replace(self._run, state=state, samples=samples if samples is not None else self._run.samples)
 
@@ -133,12 +133,12 @@ class Reporter:
             self._progress.started(op, number, self._run.step_count, samples, finished=finished)
 
     def foreseen(self, replayed: int, asked: int, *, whole: bool) -> None:
-        """See `Progress`."""
+        """Pass on how many answers are replayed and how many are to be asked (`Progress.foreseen`)."""
         with self._lock:
             self._progress.foreseen(replayed, asked, whole=whole)
 
     def advanced(self, fate: Fate) -> None:
-        """The next sample met its fate."""
+        """Count the fate of the next sample."""
         if self._failure:
             raise self._failure
         assert self._step
@@ -159,7 +159,7 @@ class Reporter:
             self._run = replace(self._run, state="done", exported=result.exported, exit_code=result.exit_code)
 
     def engine_seconds(self) -> list[float]:
-        """How long engines had something to answer, for each step that ended."""
+        """Seconds during which engines had requests, for each step that ended."""
         return [step.engine_seconds for step in self._ended]
 
     def _watch(self) -> None:
@@ -209,7 +209,7 @@ class Reporter:
         return replace(status, eta_seconds=round(left / rate, 1) if rate else None)
 
     def _whole(self, step: _Step, result: StepResult) -> StepStatus:
-        """A step that is done: what its table tells, and its rates from begin to end."""
+        """A finished step: the counts of its table, and its rates over the whole step."""
         now = _Moment(time.monotonic(), step.done, ENGINE_STATS.read())
         status = _between(step, _Moment(step.began, 0, step.before), now)
         counts = result.counts

@@ -1,7 +1,7 @@
-"""How a run stands: the figures that are drawn, written into `status.json` and given to monitors, and reading them back.
+"""The status of a run: the figures that are shown, written to `status.json` and given to monitors, and reading them back.
 
-`status.json` tells what the run said last; whether it lives is told by the folder's lock, which the system lets go of with the
-process, however that ends.
+`status.json` has the last report of the run. Whether the run is alive is known by the folder's lock, which the system releases
+with the process, however that ends.
 """
 
 from __future__ import annotations
@@ -24,25 +24,25 @@ from juicecap.runner.run_folder.lock import is_locked
 FILE = "status.json"
 
 State = Literal["loading", "running", "exporting", "done", "failed", "interrupted", "killed"]
-"""`killed`: the run said that it was at work, and nobody holds its folder any more."""
+"""`killed`: the last status is that of a running run, and nobody holds its folder any more."""
 
 StepState = Literal["running", "done", "done before"]
 
 AT_WORK = ("loading", "running", "exporting")
 
 SILENT_FOR = 30.0
-"""Seconds after which a run that has said nothing is taken to be gone, where the file system has no locks."""
+"""Seconds without a report after which a run counts as gone, if the file system has no locks."""
 
 _GIVE = "give the folder of a run: its work_dir, by default export_path without its suffix and .run"
 
 LARGEST_NUMBER = 10**18
-"""No count, time or rate of a run is larger."""
+"""The largest count, time or rate of a run."""
 
 MOST_STEPS = 5000
-"""No recipe has more ops."""
+"""The largest number of ops that a recipe has."""
 
 _LOOKED_INTO = 1000
-"""Folders that are looked into for the one that may have been meant."""
+"""Folders that are searched for the one that was probably meant."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,9 +53,9 @@ class StepStatus:
     number: int
     state: StepState
     samples: int
-    """What the op is given; if an earlier run did the rest, what is tried again."""
+    """Input samples of the op; if an earlier run did the rest, the retried ones."""
     done: int = 0
-    """Samples that met their fate: they are kept, filtered or rejected."""
+    """Samples that are done: kept, filtered or rejected."""
     filtered: int = 0
     rejected: int = 0
     captions: int = 0
@@ -77,7 +77,7 @@ class StepStatus:
     prompt_tokens_per_second: float = 0.0
     completion_tokens_per_second: float = 0.0
     engine_busy: float | None = None
-    """Share of the time in which an engine had something to answer; None for an op that asks no model."""
+    """Share of the time during which an engine had requests; None for an op that uses no model."""
     engine_seconds: float = 0.0
     eta_seconds: float | None = None
     """Until the step is done, if it goes on as it does."""
@@ -100,10 +100,10 @@ class RunStatus:
     """Both in UTC, as ISO 8601 has it."""
     seconds: float
     steps: tuple[StepStatus, ...]
-    """Those that have begun."""
+    """The steps that have begun."""
     step_count: int
     samples: int | None = None
-    """What was read; None until it is."""
+    """Samples that were read; None until they are."""
     exported: int | None = None
     exit_code: int | None = None
     message: str = ""
@@ -130,7 +130,7 @@ def write_status(status: RunStatus) -> None:
 
 
 def read_status(folder: Path) -> RunStatus:
-    """How the run of this folder stands, or stood when it ended. Nothing is written.
+    """The status of this folder's run, current or final. Nothing is written.
 
     Raises:
         UsageError: it is not the folder of a run.
@@ -210,7 +210,7 @@ _TYPES: dict[str, type | tuple[type, ...]] = {
 
 
 def _known(kind: type[Any], told: Any) -> dict[str, Any]:
-    """The facts that this version knows; a newer one may tell more."""
+    """The facts that this version knows; a newer one may have more."""
     if not isinstance(told, dict):
         raise TypeError("not an object")
     names = {field.name for field in fields(kind)}

@@ -1,4 +1,4 @@
-"""What runs of a folder exported, so that they may replace that and nothing else.
+"""The outputs that runs of a folder exported, so that they may replace these and nothing else.
 
 For each output `exports.json` keeps what tells its files from any others: number, size and time of change. It is noted right
 before the files get their names, which changes none of these, next to what is there until then. So after a run that was killed in
@@ -17,7 +17,7 @@ from juicecap.recipe.work_dir import LARGEST, noted
 from juicecap.vlm.base import digest_of
 
 MOST_LOOKED_AT = 100
-"""Outputs beside which it is looked for what killed runs left."""
+"""Outputs beside which leftovers of killed runs are searched."""
 
 
 class Exports:
@@ -27,11 +27,11 @@ class Exports:
         self._file = file
 
     def outputs(self) -> list[Path]:
-        """The last that were begun: what killed runs left lies beside them."""
+        """The last outputs that were begun: leftovers of killed runs are beside them."""
         return [Path(path) for path in list(self._read())[-MOST_LOOKED_AT:]]
 
     def wrote(self, output: Path, state: str) -> bool:
-        """Whether what is at `output` in this state was written there by a run of this folder, and by nobody since."""
+        """Whether a run of this folder wrote `output` in this state, and nobody changed it since."""
         return state in self._read().get(_name(output), [])
 
     def begin(self, output: Path) -> None:
@@ -69,7 +69,7 @@ class Exports:
 
 
 def state_of(path: Path) -> str | None:
-    """What changes if a file is replaced or written, or one in a folder, and not if it is renamed; None if there is none."""
+    """A text that changes if a file (or one in a folder) is replaced or written, not if it is renamed; None if there is none."""
     try:
         files = {file.name: file.stat() for file in path.iterdir()} if path.is_dir() else {"": path.stat()}
     except OSError:

@@ -1,4 +1,4 @@
-"""The run folder: where a run leaves its steps, its rejections and what it knows about itself."""
+"""The run folder: a run's steps, its rejections and the facts about it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from juicecap.runner.run_folder.lock import locked
 
 @dataclass(frozen=True)
 class RunFolder:
-    """Paths in a run folder. `claim` makes it."""
+    """Paths in a run folder. `claimed` makes it."""
 
     root: Path
 
@@ -32,7 +32,7 @@ class RunFolder:
 
     @property
     def rejected(self) -> Path:
-        """Who failed, and why."""
+        """The samples that failed, and why."""
         return self.root / "rejected.jsonl"
 
     @property
@@ -42,17 +42,17 @@ class RunFolder:
 
     @property
     def manifest(self) -> Path:
-        """What was run with what, and what it gave."""
+        """What was run, with which versions and settings, and its counts."""
         return self.root / "manifest.json"
 
     @property
     def scratch(self) -> Path:
-        """What is being made: nothing in it outlives a run."""
+        """Files being written; removed at the end of a run."""
         return self.root / "unfinished"
 
     @property
     def owner(self) -> str:
-        """The name of this folder's runs in those of their temporary files elsewhere."""
+        """The name of this folder's runs in the names of their temporary files elsewhere."""
         return hashlib.blake2b(os.fsencode(os.path.realpath(self.root)), digest_size=8).hexdigest()
 
     def step_file(self, number: int, op: str, fingerprint: str) -> Path:
@@ -63,9 +63,9 @@ class RunFolder:
     def claimed(self, output: Path, *, overwrite: bool) -> Iterator[Callable[[Path], None]]:
         """Hold the folder, which is made if missing, for a run that is going to write `output`.
 
-        An output that exists must be as a run of this folder left it, unless `overwrite` is set. What killed runs left is taken
-        away. Gives a function for `write_export` to call when the new output is `ready`: it notes it as this folder's own, and
-        raises a UsageError if somebody else wrote the output meanwhile.
+        An output that exists must be as a run of this folder left it, unless `overwrite` is set. Leftovers of killed runs are
+        removed. Yields a function for `write_export` to call when the new output is `ready`: it records the output as this
+        folder's own, and raises a UsageError if somebody else wrote it meanwhile.
 
         Raises:
             UsageError: it is not.
@@ -105,7 +105,7 @@ class RunFolder:
                 remove(self.scratch)
 
     def _clean(self, outputs: list[Path]) -> None:
-        """Take away what runs of this folder left that were killed; whoever calls this holds the lock."""
+        """Remove leftovers of killed runs of this folder; the caller holds the lock."""
         remove(self.scratch)
         for folder in (self.root, self.steps):
             for left in folder.glob(".juicecap--*.tmp"):
@@ -118,7 +118,7 @@ class RunFolder:
             raise write_error(self.scratch, error) from error
 
     def write_rejected(self, records: Iterable[Mapping[str, Any]]) -> int:
-        """Replace the file of those who failed; returns how many there are."""
+        """Replace the file of rejected samples; returns their number."""
         return write_lines(self.rejected, records, through_links=False)
 
     def write_manifest(self, facts: Mapping[str, Any]) -> None:
@@ -127,7 +127,7 @@ class RunFolder:
             stream.write(json.dumps(facts, indent=2, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n")
 
     def write_recipe(self, text: str) -> None:
-        """Keep the recipe as it was resolved."""
+        """Write the resolved recipe."""
         with replacing(self.root / RECIPE, through_links=False) as stream:
             stream.write(text.encode("utf-8", "backslashreplace"))
 

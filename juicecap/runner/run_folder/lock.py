@@ -1,6 +1,6 @@
 """One run at a time in a run folder.
 
-The lock is the system's (`flock`), so it ends with the process however that ends, and what stands in the file is for people.
+The lock is the system's (`flock`), so it ends with the process, however that ends. The content of the file is for people.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ FILE, HEAD = ".lock", b'{"pid": '
 """The file, and what it begins with once a run held it."""
 
 LONGEST = 80
-"""Characters of a fact about the holder that are told."""
+"""Characters of a fact about the holder that are shown."""
 
 _LARGEST = 4096
 """Bytes of the file that are read."""
 
 _TRIES, _PAUSE = 3, 0.05
-"""Who asks whether a run is alive (`is_locked`) holds the lock for less than that."""
+"""Tries to get the lock, and seconds between them: `is_locked` holds it for a shorter time."""
 
 _NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL)
 
@@ -94,7 +94,7 @@ def _holder(stream: FileIO) -> str:
 
 
 def is_locked(folder: Path) -> bool | None:
-    """Whether a run holds the folder; None where that cannot be told. Nothing is written."""
+    """Whether a run holds the folder; None if that is not known. Nothing is written."""
     try:
         with os.fdopen(open_plain(folder / FILE), "rb") as stream:
             fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)

@@ -1,8 +1,8 @@
 """`log.jsonl`: what a run logs, one flat JSON object per line.
 
 Each has `time`, `level`, `message` and `where` (module and line), and whatever facts were bound to it (`event`, `op`, counts).
-Keys of servers and tokens of stores never stand in it: wherever the value of a variable that holds one appears, also escaped or
-in base64, its name stands instead; and so it is with the variables that a recipe uses. A traceback has no values of Python's
+It never contains keys of servers or tokens of stores: the value of a variable that holds one, also escaped or in base64, is
+replaced by the variable's name. The same holds for the variables that a recipe uses. A traceback has no values of Python's
 variables.
 """
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def logging_to(file: Path, secrets: Iterable[str] = (), values: Hidden = NOTHING) -> Iterator[None]:
-    """Append what is logged in the block; a disk that is full by then is told where it matters.
+    """Append what is logged in the block; a disk that fills up meanwhile is reported by the writes that matter.
 
     `secrets` are names of environment variables whose values must not appear; `values` takes out others.
 

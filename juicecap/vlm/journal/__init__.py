@@ -1,4 +1,4 @@
-"""Answers that outlive the process: what a model said once is not asked again."""
+"""The journal: a cache of answers on disk, so that no request is answered twice."""
 
 from juicecap.vlm.journal.journal import Journal
 

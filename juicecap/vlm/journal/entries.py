@@ -1,11 +1,11 @@
-"""Outcomes as the journal keeps them: an entry for each candidate, and what entries say about a request.
+"""Outcomes as the journal keeps them: an entry for each candidate, and the outcome that entries give for a request.
 
-What concerns a request as a whole (frames, prompt tokens, revision) stands with the first candidate that was asked for. Seeds
-are not kept: they follow from the request. A permanent failure stands where the first candidate would stand. One that an engine
-gave holds for the same number of candidates only, since another number may fare better; one of a medium has a key of its own and
-holds for whatever is asked about it. Failures that may pass are not kept.
+Facts about a request as a whole (frames, prompt tokens, revision) are kept with the first candidate that was requested. Seeds are
+not kept: they follow from the request. A permanent failure is kept in place of the first candidate. A failure of an engine
+applies only to the same number of candidates, since another number may succeed. A failure of a medium has a key of its own and
+applies to every request about that medium. Temporary failures are not kept.
 
-What holds a key of a server is not there: journals of before may hold what a server repeated.
+An entry that contains a server's key is ignored: journals of older versions may hold what a server repeated.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ EntriesByKey = Mapping[str, EntriesByCandidate]
 
 
 def entries_of(key: str, prepared: Prepared, outcome: Outcome) -> list[Entry]:
-    """What is kept of the outcome of a request, or of what was missing of it."""
+    """The entries of the outcome of a request, or of its missing part."""
     if failure := outcome.failure:
         if failure.retryable:
             return []
@@ -51,12 +51,12 @@ def entries_of(key: str, prepared: Prepared, outcome: Outcome) -> list[Entry]:
 
 
 def medium_entry(key: str, path: str, failure: Failure) -> list[Entry]:
-    """What is kept of a medium that cannot be used."""
+    """The entry of a medium that cannot be used."""
     return [] if failure.retryable else [Entry(key, 0, {"failure": _words(failure), "path": path})]
 
 
 def medium_failure(found: EntriesByCandidate, path: str) -> Failure | None:
-    """Why a medium cannot be used, if that is known; in words about the name that it has now."""
+    """Why a medium cannot be used, if that is known; the message has the medium's current name."""
     entry = found.get(0)
     if entry is None:
         return None

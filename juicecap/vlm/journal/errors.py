@@ -1,4 +1,4 @@
-"""Errors of the database in our words: damage, a full disk, another run, or something else that is wrong with the place."""
+"""Errors of the database, translated: damage, a full disk, another run, or another problem of the location."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from juicecap.data.writing.atomic import NO_SPACE
 from juicecap.errors import EnvironmentFailure
 
 FAULTS = (OSError, sqlite3.Error, UnicodeDecodeError)
-"""What using a database may raise. (Python's module decodes names and messages, which may be damaged.)"""
+"""The exceptions that using a database may raise. (Python's module decodes names and messages, which may be damaged.)"""
 
 _OF_THE_PLACE = {
     sqlite3.SQLITE_AUTH,
@@ -27,14 +27,14 @@ _OF_THE_PLACE = {
     sqlite3.SQLITE_PROTOCOL,
     sqlite3.SQLITE_READONLY,
 }
-"""Codes that say nothing about what is in the file. With any other it does not hold what we have written."""
+"""Codes that mean no damage. With any other code the file does not hold what was written."""
 
 _ROOM = 2**20
 """Bytes without which a disk counts as full; opening a journal takes less."""
 
 
 def is_damage(error: Exception, file: Path) -> bool:
-    """Whether an error comes from what is in the file, not from where it lies."""
+    """Whether an error comes from the content of the file, not from its location."""
     if isinstance(error, UnicodeDecodeError):
         return True
     extended, code = getattr(error, "sqlite_errorcode", None), primary(error)
@@ -44,7 +44,7 @@ def is_damage(error: Exception, file: Path) -> bool:
 
 
 def failure(path: Path, what: str, error: Exception, *, alone: bool) -> EnvironmentFailure:
-    """A sentence about an error that is no damage. `what` could not be done; `alone`: one run at a time can use the file."""
+    """The failure for an error other than damage. `what` could not be done; `alone`: only one run at a time can use the file."""
     code = primary(error)
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         hint = "; on a network file system only one run at a time can: give each a journal of its own" if alone else ""

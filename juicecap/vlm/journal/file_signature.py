@@ -1,8 +1,8 @@
-"""What tells a journal's file from any other, also when parts of it are damaged.
+"""How a journal's file is recognised, also when parts of it are damaged.
 
-SQLite's header holds a number for the program and one for the version. The text of the first table says the version again, and
-a row on a page of its own says whose file it is. So whatever one place is damaged, the others tell that the file is a journal,
-and that it is one of this version.
+SQLite's header holds a number for the program and one for the version. The SQL text of the first table holds the version again,
+and a row on a page of its own names the program. So if any one place is damaged, the others show that the file is a journal of
+this version.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ PAGE = 4096
 """Bytes of a page of the database."""
 
 MARK = b"\0juicecap\0journal\0"
-"""The name of a fact. No other sorts before it, and so its row stands at the very end of its page."""
+"""The name of a fact. No other name sorts before it, so its row is at the very end of its page."""
 
 TABLES = {
     "answers": f"""CREATE TABLE answers (-- juicecap's journal, version {VERSION}
@@ -36,29 +36,31 @@ TABLES = {
 _STAMP = re.compile(rb"juicecap's journal, version (\d+)")
 _SQLITE = b"SQLite format 3\0"
 _FIRST_TABLE = b"tableanswersanswers\x02CREATE TABLE answers (-- juicecap's journal"
-"""As it stands on the first page, with the number of the table's own page."""
+"""The first table's entry on the first page, with the number of the table's own page."""
 
 _BEGINNINGS = {
     "-wal": (b"\x37\x7f\x06\x82", b"\x37\x7f\x06\x83"),
     "-shm": ((3_007_000).to_bytes(4, sys.byteorder),),
     "-journal": (b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7", bytes(8)),
 }
-"""What belongs to a database, by the ends of names, and how it begins: https://sqlite.org/fileformat2.html and walformat.html"""
+"""First bytes of the files that belong to a database, by the ends of their names:
+https://sqlite.org/fileformat2.html and
+walformat.html"""
 
 _MOST = 2**26
-"""Bytes of a file in which marks are looked for."""
+"""Bytes of a file in which the signatures are searched."""
 
 
 def stamp(statement: bytes) -> int | None:
-    """The version that a statement of the schema tells; None if it is not that of a journal."""
+    """The version in a statement of the schema; None if the statement is not that of a journal."""
     found = _STAMP.search(statement)
     return int(found[1]) if found else None
 
 
 def check_place(path: Path) -> None:
-    """Make sure that opening a journal here writes into none of somebody else's files, and waits for nobody.
+    """Make sure that opening a journal here neither writes into foreign files nor blocks.
 
-    SQLite opens what has the names of a journal's parts, whatever that is.
+    SQLite opens any file with the name of a journal's part.
 
     Raises:
         DataError: something stands there that is no plain file, a link leads to what is no journal, or a part is another's file.
@@ -69,9 +71,9 @@ def check_place(path: Path) -> None:
         try:
             state = os.lstat(part)
         except OSError:
-            continue  # it is not there, or opening the journal tells what is wrong
+            continue  # it does not exist, or opening the journal will report what is wrong
         kind = kind_of(state)
-        if kind and (part != real or not stat.S_ISDIR(state.st_mode)):  # that a folder is no journal, opening it tells
+        if kind and (part != real or not stat.S_ISDIR(state.st_mode)):  # opening it reports that a folder is no journal
             raise DataError(f"{part} is {kind}, not a file; {advice}")
         if part != real and state.st_nlink > 1 and not _begins(part, _BEGINNINGS[part.name.removeprefix(real.name)]):
             raise DataError(f"{part} is another name of a file that is no part of a journal; {advice}")

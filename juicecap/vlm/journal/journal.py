@@ -1,11 +1,11 @@
-"""The journal: a thread that looks answers up and writes them down, so that neither waits in the way of the engines.
+"""The journal: a thread that reads and writes answers, so that neither delays the engines.
 
-Records that belong together (what one call of an engine answered) are handed over together and land in one transaction. A
-transaction ends when it has 64 answers or is a second old; so that much may be lost when the process is killed, and is asked
-again. What was handed over is found by whoever looks from then on.
+Records that belong together (the answers of one call of an engine) are passed together and written in one transaction. A
+transaction ends when it has 64 answers or is a second old; at most that much is lost, and asked again, when the process is
+killed. Records can be read as soon as they have been passed.
 
-A failure that is written down is not asked about again. So failures can be held back (`doubt`) until it is known that the
-samples are to blame (`trust`); if that never comes to be known, they are forgotten.
+A request whose failure is written is not sent again. So failures can be held back (`hold_failures`) until it is known that the
+samples are to blame (`release_failures`); if that never happens, they are dropped.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Journal:
         """
         self._fresh, self._retry_rejected = fresh, retry_rejected
         self.ignores_failures = fresh or retry_rejected
-        """Whether the failures that it holds are not read."""
+        """Whether the failures that it contains are ignored."""
         self._may_move = may_move
         self._store = open_store(path, may_move=may_move)
         self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
@@ -56,7 +56,7 @@ class Journal:
         self._failure: Exception | None = None
         self._closed = False
         self.replayed = self.asked = 0
-        """Answers that were taken from here, and that an engine was asked for; counted by the window."""
+        """Answers taken from the journal, and answers requested from an engine; counted by the window."""
         self._thread = threading.Thread(target=self._run, name="juicecap-journal", daemon=True)
         self._thread.start()
 
@@ -64,7 +64,7 @@ class Journal:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        """Close it; if something else went wrong already, that is what is told."""
+        """Close it; an error that is being raised already takes precedence."""
         try:
             self.close()
         except JuicecapError:
@@ -72,7 +72,7 @@ class Journal:
                 raise
 
     def note(self, records: Sequence[Record]) -> None:
-        """Have records written, all in one transaction.
+        """Queue records to be written, all in one transaction.
 
         Raises:
             EnvironmentFailure: records before them could not be written.
@@ -86,7 +86,7 @@ class Journal:
         self._work.put(self._doubt)
 
     def release_failures(self) -> None:
-        """The samples are to blame: write down what was held back, and what comes from now on."""
+        """The samples are to blame: write the failures that were held back, and later ones."""
         self._work.put(self._trust)
 
     def look(self, keys: Sequence[str]) -> Future[dict[str, dict[int, Any]]]:
@@ -98,15 +98,15 @@ class Journal:
         return self._asked(lambda: self._seen(paths))
 
     def fact(self, name: str) -> Future[str]:
-        """Something that was found out; empty if it is not known."""
+        """The fact of this name; empty if it is not known."""
         return self._asked(lambda: self._fact(name))
 
     def empty(self) -> bool:
-        """Whether there is nothing to be replayed."""
+        """Whether there is nothing to replay."""
         return self._fresh or self._asked(lambda: not self._records and self._stored(Store.empty)).result()
 
     def flush(self) -> None:
-        """Return when all that was handed over is on disk.
+        """Return when all records passed so far are on disk.
 
         Raises:
             EnvironmentFailure: it cannot be written.
@@ -114,7 +114,7 @@ class Journal:
         self._asked(self._write).result()
 
     def close(self) -> None:
-        """Write what is left, and let go of the file.
+        """Write the remaining records and close the file.
 
         Raises:
             EnvironmentFailure: something could not be written.
@@ -152,7 +152,7 @@ class Journal:
             raise self._failure
 
     def _run(self) -> None:
-        """The thread: what is asked and noted, in order; and writing when it is due."""
+        """The thread: runs queries and takes records in order, and writes when that is due."""
         while True:
             try:
                 work = self._work.get(timeout=max(0.0, self._due - time.monotonic()) if self._records else None)
@@ -201,7 +201,7 @@ class Journal:
         self._records, self._answers = [], 0
 
     def _stored(self, work: Callable[[Store], T]) -> T:
-        """`work` with the store; if that turns out to be damaged, or to be set aside by another run, with a new one."""
+        """`work` with the store; with a new one if the store is damaged, or was set aside by another run."""
         try:
             return work(self._store)
         except Damaged as damage:

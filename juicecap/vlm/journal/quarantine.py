@@ -1,10 +1,10 @@
 """Setting a damaged journal aside while other runs use it, or find the same damage at the same moment.
 
-SQLite opens a database and what belongs to it by their names, one after the other, so nobody may rename them in between. Who
-opens, reads or writes a journal holds its folder with others (`folder_lock`), for as long as that takes; who renames it holds the
-folder alone, and looks first whether the file is still the one that was damaged. Others notice by the file's number that theirs
-is gone, and open the new one before they write. The lock is the system's (`flock` of the folder); where a file system has none,
-or only one run at a time can use the file, there is none.
+SQLite opens a database and the files that belong to it by name, one after the other, so they must not be renamed in between. A
+process that opens, reads or writes a journal holds a shared lock on its folder (`folder_lock`) while it does so. A process that
+renames it holds an exclusive lock, and first checks that the file is still the one that was damaged. The others notice by the
+inode number that their file is gone, and open the new one before they write. The lock is the system's (`flock` of the folder).
+Without one (on a file system that has none, or where only one run at a time can use the file) nothing is locked.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from juicecap.notice import say_once
 
 
 class FileId(NamedTuple):
-    """What tells a file from another that has its name later."""
+    """The identity of a file, which a later file of the same name does not have."""
 
     device: int
     inode: int
 
 
 class Damaged(Exception):
-    """The file is no whole database, or no longer the one that was opened. `file` is the one that was."""
+    """The file is damaged, or no longer the one that was opened. `file` identifies that one."""
 
     def __init__(self, reason: str, file: FileId | None) -> None:
         words = "".join(letter if letter.isprintable() else " " for letter in reason).split()
@@ -38,7 +38,7 @@ class Damaged(Exception):
 
 
 def file_id(path: Path) -> FileId | None:
-    """The file that has this name now; None if there is none."""
+    """The identity of the file that has this name now; None if there is none."""
     try:
         state = os.stat(path)
     except OSError:
@@ -48,7 +48,7 @@ def file_id(path: Path) -> FileId | None:
 
 @contextmanager
 def folder_lock(folder: Path, *, alone: bool = False) -> Iterator[None]:
-    """Hold a folder for the block, together with others or alone; wait for that as long as it takes."""
+    """Lock a folder for the block, shared or (`alone`) exclusively; wait for the lock as long as it takes."""
     try:
         handle = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:  # a folder that may not be listed
@@ -63,7 +63,7 @@ def folder_lock(folder: Path, *, alone: bool = False) -> Iterator[None]:
 
 
 def set_aside(path: Path, damage: Damaged) -> None:
-    """Rename a damaged file, with what belongs to it, and say so; unless another run has done it.
+    """Rename a damaged journal, with the files that belong to it, and log that; do nothing if another run has done it.
 
     Raises:
         EnvironmentFailure: it cannot be renamed.

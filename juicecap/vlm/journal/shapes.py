@@ -1,6 +1,6 @@
-"""Entries of the shapes that are written, and no others: a file's checksums can be right and what it says wrong.
+"""Accepts only entries of the shapes that are written: a file's checksums can be right and its content wrong.
 
-A journal is a file that may come from anybody. What has another shape is as if it were not there.
+A journal is a file that may come from anybody. An entry of another shape is ignored.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from typing import Any
 
 LARGEST = 2**53
-"""No count is larger."""
+"""The largest count."""
 
 
 def sound(found: Mapping[int, Any]) -> dict[int, Any]:
-    """The entries of a request's key that say what they can say: answers, and a failure."""
+    """The entries of a request's key that have a valid shape: answers, and a failure."""
     return {number: entry for number, entry in found.items() if _is_of_request(entry, first=number == 0)}
 
 
@@ -41,7 +41,7 @@ def _is_answer(entry: dict[str, Any]) -> bool:
 
 
 def _is_whole(entry: dict[str, Any]) -> bool:
-    """What the first candidate says of the request."""
+    """Whether the first candidate's facts about the request have a valid shape."""
     times = entry.get("frame_times")
     seen = isinstance(times, list | tuple) and all(
         isinstance(each, list | tuple) and all(map(_is_number, each)) for each in times

@@ -1,11 +1,11 @@
-"""The journal's file: an SQLite database with answers, digests of media, and what was found out about servers.
+"""The journal's file: an SQLite database with answers, digests of media, and facts about servers.
 
-It is written in short transactions, each of them on disk when it ends (WAL, synchronous FULL), so that whatever kills the
-process leaves whole transactions. Several runs may use one file at once; on a network file system, where that cannot work,
-the first one has it to itself. What does not fit its checksum is not there. A file that is no whole journal any more is set aside
-(`aside.py`); one of somebody else never is.
+It is written in short transactions, each of them on disk when it ends (WAL, synchronous FULL), so that a killed process leaves
+whole transactions. Several runs may use one file at once; on a network file system, where that cannot work, the first one locks
+it. A row that does not match its checksum is ignored. A damaged journal is set aside (`quarantine.py`); a file that is not a
+journal never is.
 
-Not covered: a disk that says it has written and has not; saving what is left of a file that is set aside.
+Not covered: a disk that says it has written and has not; rescuing the content of a file that is set aside.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from juicecap.vlm.journal.filesystem import on_network
 from juicecap.vlm.journal.quarantine import Damaged, file_id, folder_lock, set_aside
 
 PATIENCE = 60.0
-"""Seconds to wait for another run that writes."""
+"""Seconds to wait for another run that is writing."""
 
 _AT_ONCE = 500
 """Keys in one query."""
@@ -50,7 +50,7 @@ class Entry(NamedTuple):
 
 
 class FileDigest(NamedTuple):
-    """A medium's file as it was when it was digested. Times are in nanoseconds."""
+    """The state of a medium's file when it was digested. Times are in nanoseconds."""
 
     path: bytes
     inode: int
@@ -63,7 +63,7 @@ class FileDigest(NamedTuple):
 
 @dataclass(frozen=True)
 class Fact:
-    """Something that was found out, by name."""
+    """A fact that was found out, such as how a server takes videos, by name."""
 
     name: str
     fact: str
@@ -71,7 +71,7 @@ class Fact:
 
 @dataclass(frozen=True)
 class ClearFailure:
-    """A medium, by its key, that can be used after all: what stands there against it goes."""
+    """A medium, by its key, that can be used after all: its failure is deleted."""
 
     key: str
 
@@ -86,7 +86,7 @@ class Store:
         """Open the file, or make it.
 
         Raises:
-            Damaged: what is there is not whole.
+            Damaged: the file is damaged.
             DataError: it is a database of something else, or no file.
             EnvironmentFailure: it cannot be opened.
         """
@@ -99,7 +99,7 @@ class Store:
             self._real.parent.mkdir(parents=True, exist_ok=True)
             with folder_lock(self._real.parent):
                 self._database = sqlite3.connect(self._real, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
-                self._database.text_factory = bytes  # whatever stands there, reading it is no error
+                self._database.text_factory = bytes  # whatever is in the file, reading it is no error
                 self._file = file_id(self._real)
                 try:
                     self._prepare()
@@ -110,7 +110,7 @@ class Store:
             raise self._translated("be opened", error) from error
 
     def answers(self, keys: Sequence[str]) -> dict[str, dict[int, Any]]:
-        """What is there for each of these keys, by candidate."""
+        """The entries of each of these keys, by candidate."""
         query = "SELECT key, candidate, entry, checksum FROM answers WHERE key IN"
         found: dict[str, dict[int, Any]] = {}
         for key, candidate, content in self._select(query, [bytes.fromhex(key) for key in keys]):
@@ -118,7 +118,7 @@ class Store:
         return found
 
     def seen(self, paths: Sequence[bytes]) -> dict[bytes, FileDigest]:
-        """What is known of these files."""
+        """The digests that are known of these files."""
         query = "SELECT path, 0, entry, checksum FROM digests WHERE path IN"
         return {path: FileDigest(path, *content) for path, _, content in self._select(query, paths) if _is_seen(content)}
 
@@ -145,7 +145,7 @@ class Store:
 
     def close(self) -> None:
         """Let go of the file."""
-        with folder_lock(self._real.parent):  # SQLite removes what belongs to a file by name, if nobody has renamed it
+        with folder_lock(self._real.parent):  # SQLite removes the files beside it by name
             self._database.close()
 
     def _prepare(self) -> None:
@@ -161,7 +161,7 @@ class Store:
             raise Damaged(fault, self._file)
 
     def _create(self) -> None:
-        """Make the tables, in a database that has none: another run may have been faster, or it is somebody else's."""
+        """Make the tables, in a database that has none: another run may have been faster, or it may belong to another program."""
         if self._tables() or self._pragma("application_id"):
             return
         for statement in TABLES.values():
@@ -171,7 +171,7 @@ class Store:
         self._put("facts", MARK, 0, VERSION)
 
     def _identify(self) -> None:
-        """Read only: it is our file, ours and damaged, or somebody else's."""
+        """Check, without writing, that the file is a journal: it may be damaged, or belong to another program."""
         tables, application, version = self._tables(), self._pragma("application_id"), self._pragma("user_version")
         ours = {name.encode(): statement.encode() for name, statement in TABLES.items()}
         if ours.items() <= tables.items() and (application, version) == (APPLICATION, VERSION):
@@ -188,7 +188,7 @@ class Store:
         raise DataError(f"{self.path} is a database of something else: give another path as journal")
 
     def _refuse_code(self) -> None:
-        """Tables and views of its owner do nothing; what runs whenever an answer is written might do anything."""
+        """Refuse a file with triggers or indexes on our tables, which run at each write. Foreign tables and views do no harm."""
         query = "SELECT type FROM sqlite_master WHERE type IN ('trigger', 'index') AND sql IS NOT NULL AND tbl_name IN (?, ?, ?)"
         for (kind,) in self._database.execute(query, [*TABLES]):
             what = kind.decode(errors="replace")
@@ -197,11 +197,11 @@ class Store:
             )
 
     def _tables(self) -> dict[Any, Any]:
-        """The statement that made each table; damaged ones may be of any type."""
+        """The statement that made each table; values in a damaged file may be of any type."""
         return dict(self._database.execute("SELECT name, sql FROM sqlite_master"))
 
     def _fault(self) -> str:
-        """What is wrong with the structure of the file; empty if nothing is. What is wrong with a row shows when it is read."""
+        """What is wrong with the structure of the file; empty if nothing is. Damage of a row shows when it is read."""
         verdicts = (bytes(row[0]) for row in self._database.execute("PRAGMA quick_check"))
         faults = (each.decode(errors="replace") for each in verdicts if each != b"ok" and b" value in " not in each)
         return next(faults, "")
@@ -211,7 +211,7 @@ class Store:
         return value
 
     def _patiently(self, statement: str) -> None:
-        """Execute what SQLite refuses at once, without waiting, while another run does the same."""
+        """Execute a statement that SQLite refuses immediately while another run executes the same, and retry it."""
         deadline = time.monotonic() + PATIENCE
         while True:
             try:
@@ -224,7 +224,7 @@ class Store:
 
     @contextmanager
     def _used(self, what: str) -> Iterator[None]:
-        """Use the file, which nobody sets aside meanwhile and nobody has set aside before."""
+        """A block in which the file is used: nobody has set it aside, and nobody can meanwhile."""
         with folder_lock(self._real.parent):
             if not self._alone and file_id(self._real) != self._file:
                 raise Damaged("it is not the file any more that was opened", self._file)
@@ -245,7 +245,7 @@ class Store:
             raise
 
     def _select(self, query: str, values: Sequence[bytes]) -> list[tuple[bytes, int, Any]]:
-        """Names, numbers and contents of the rows that are as they were written."""
+        """Names, numbers and contents of the rows whose checksums match."""
         rows: list[tuple[Any, Any, Any, Any]] = []
         with self._used("be read"):
             for start in range(0, len(values), _AT_ONCE):
@@ -280,7 +280,7 @@ class Store:
 
 
 def open_store(path: Path, *, may_move: bool = True) -> Store:
-    """Open a journal's file; a damaged one is set aside, and a new one made in its place. Without `may_move` it is an error.
+    """Open a journal's file; a damaged one is set aside and replaced by a new one. Without `may_move` it is an error.
 
     Raises:
         DataError: it is a database of something else.
@@ -299,7 +299,7 @@ def open_store(path: Path, *, may_move: bool = True) -> Store:
 
 
 def _content(name: Any, number: Any, text: Any, checksum: Any) -> list[Any]:
-    """What a row says, if it is as it was written; what is damaged may be of any type, and of any depth."""
+    """The content of a row, if its checksum matches; damaged content may be of any type and depth."""
     whole = isinstance(name, bytes) and isinstance(number, int) and number >= 0 and isinstance(text, bytes)
     if not whole or _checksum(name, number, text) != checksum:
         return []
@@ -310,7 +310,7 @@ def _content(name: Any, number: Any, text: Any, checksum: Any) -> list[Any]:
 
 
 def _is_seen(content: Any) -> bool:
-    """Whether it is what is kept of a file: five numbers and a text."""
+    """Whether it has the shape of a file's digest: five numbers and a text."""
     if not isinstance(content, list) or len(content) != len(FileDigest._fields) - 1:
         return False
     *numbers, digest = content

@@ -1,4 +1,4 @@
-"""Rendering a chat template: what `vlm.sandbox` does in a process of its own, since a template is a program.
+"""Rendering a chat template; `vlm.models.sandbox` runs this in a process of its own, since a template is a program.
 
 Templates get what transformers gives them, in the same sandbox, so that the text is the same to the byte.
 

@@ -32,7 +32,7 @@ INNER = ("text_config", "llm_config")
 """Where a config has what concerns the part of the model that speaks."""
 
 SPECIAL_TOKENS = ("bos_token", "cls_token", "eos_token", "mask_token", "pad_token", "sep_token", "unk_token")
-"""Those that transformers tells chat templates; a test compares."""
+"""The special tokens that transformers passes to chat templates; a test compares."""
 
 MOST_HEADS, MOST_LAYERS, MOST_HIDDEN = 2**16, MOST_PARTS["layer"], 2**24
 """Far more than any model has, and few enough to reckon with."""

@@ -1,4 +1,4 @@
-"""Whether a model's folder is fit to be handed to a library of models, which reads files with less care than `model_json`."""
+"""Whether a model's folder may be passed to a library of models, which reads files with less care than `json_files`."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from juicecap.sample import short_repr
 from juicecap.vlm.models.json_files import most_bytes, no_file, read_object, too_large, unreadable
 
 MOST_PARTS = {"layer": 1024, "depth": 1024, "block": 1024, "stage": 1024, "expert": 8192}
-"""Parts that a model may have, by the word at the end of what counts them. Real models have an eighth."""
+"""Parts that a model may have, by the last word of the key that counts them. Real models have an eighth of that."""
 
 _PARTS = re.compile(rf"(?:^|_)({'|'.join(MOST_PARTS)})s?$")
 
 READ = (".jinja", ".json", ".model", ".safetensors", ".txt")
-"""How the names of the files end that libraries of models read."""
+"""Suffixes of the files that libraries of models read."""
 
 
 def check_folder(folder: Path) -> None:
-    """Do nothing if the files that a library of models would read can be read, are not too large, and lead nowhere else.
+    """Do nothing if the files that a library of models would read are readable, small enough, and stay inside the folder.
 
     Raises:
         ModelError: one of them is no file, too large or damaged, or names files outside of the folder or another model.

@@ -18,10 +18,10 @@ from juicecap.errors import ModelError
 from juicecap.sample import short_repr
 
 MOST_CONFIG_BYTES = 2**24
-"""Of a file of settings or a chat template. The largest of real models have one or two megabytes."""
+"""Bytes of a file of settings or a chat template. The largest of real models have one or two megabytes."""
 
 MOST_TABLE_BYTES = 2**26
-"""Of a tokenizer's files, and of the index of weights. The largest of real models have 35 megabytes."""
+"""Bytes of a tokenizer's files, and of the index of weights. The largest of real models have 35 megabytes."""
 
 TABLES = {
     "merges.txt", "model.safetensors.index.json", "tekken.json", "tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt",

@@ -206,7 +206,7 @@ class PromptTokens:
         return re.compile("|".join(map(re.escape, written)))
 
     def _neutralised(self, text: str) -> str:
-        """As `vlm.hf.prompt.neutralised`, by the tokenizer's file."""
+        """As `vlm.backends.transformers_common.prompt.neutralised`, by the tokenizer's file."""
         pattern = self._control_tokens
         return pattern.sub(lambda found: f"{found[0][0]} {found[0][1:]}", text) if pattern else text
 

@@ -1,7 +1,7 @@
-"""What a model's folder brings along to be run, its chat template and its tokenizer, in processes with limits.
+"""Runs the executable parts of a model's folder, its chat template and its tokenizer, in processes with limits.
 
-A template is a program: it can loop, recurse and multiply texts. A tokenizer's expressions can go on for ever, and the library
-that reads them can crash. Here that costs a sentence.
+A template is a program: it can loop, recurse and multiply texts. A tokenizer's expressions can run for ever, and the library that
+reads them can crash. Here that becomes an error.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ BY_THE_CLOCK = 10
 """How many times as long either may take by the clock, for machines with other work."""
 
 GIVEN_UP = 3
-"""So many conversations in a row whose rendering had to be stopped, and it is the template that is to blame."""
+"""The number of conversations in a row whose rendering had to be stopped after which the template is to blame."""
 
 TRIED = ("".join(map(chr, range(32, 0x250))), " \n\t", "字幕 Видео فيديو 🎬 ", "aaaa" * 64, "0.5 seconds" * 16, "<|>" * 64, "")
 """Texts with which a tokenizer is tried."""

@@ -1,7 +1,7 @@
-"""What a model's `tokenizer.json` says: what `vlm.sandbox` asks for in a process of its own.
+"""Reading a model's `tokenizer.json`; `vlm.models.sandbox` runs this in a process of its own.
 
-The library that reads the file may crash over an odd one, its regular expressions may go on for ever, and tables can be made that
-take far more memory than the file.
+The library that reads the file may crash over a damaged one, its regular expressions may never end, and its tables can take far
+more memory than the file.
 """
 
 from __future__ import annotations

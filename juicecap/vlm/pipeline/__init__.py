@@ -1,1 +1,1 @@
-"""From requests to outcomes: the window of what is under way, the way to each engine, and what both share."""
+"""From requests to outcomes: the window of requests in progress, the pipeline to each engine, and what they share."""

@@ -1,6 +1,6 @@
-"""Batches: which requests an engine gets in one `generate` call, and how many calls at once.
+"""Batches: which requests an engine gets in one `generate` call, and how many calls are concurrent.
 
-A batch is a single request where the engine batches by itself, several where it takes batches (transformers). Batches are cut in
+A batch is a single request if the engine batches by itself, and several if it takes batches (transformers). Batches are cut in
 the order of the requests, never by arrival, so that their composition does not depend on timing: when they are full, at the end,
 or when the window is.
 """
@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from juicecap.vlm.base import Capabilities, Limits, Outcome, Request
 
 FIRST, GROWTH = 4, 1.5
-"""The first batch is smaller by `FIRST`, and each one larger by `GROWTH` than the one before until they are full: so the engine
-begins early, and the next batch is ready when it ends."""
+"""The size of the first batch is divided by `FIRST`, and each next one is larger by the factor `GROWTH`, until
+they are full: so the engine starts early, and the next batch is ready when it ends."""
 
 
 @dataclass(frozen=True)
 class QueuedRequest:
-    """A request, whose it is, and who is to be told its outcome."""
+    """A request, its owner (a sample), and the callback for its outcome."""
 
     request: Request
     owner: object
@@ -29,7 +29,7 @@ class QueuedRequest:
 
 
 class Batcher:
-    """Takes requests, and puts batches of them into `batches`; none before `begin`."""
+    """Takes requests, and puts batches of them into `batches`, but none before `begin`."""
 
     def __init__(self) -> None:
         self.batches: asyncio.Queue[list[QueuedRequest]] = asyncio.Queue()
@@ -46,18 +46,18 @@ class Batcher:
         self._cut()
 
     def add(self, asked: QueuedRequest) -> None:
-        """Take a request; it comes behind all before it."""
+        """Take a request, after all earlier ones."""
         self._waiting.append(asked)
         self._flushed = False
         self._cut()
 
     def flush(self) -> None:
-        """Let the last batch go though it is not full."""
+        """Release the last batch although it is not full."""
         self._flushed = True
         self._cut()
 
     def flush_for(self, owner: object) -> None:
-        """Let the last batch go if, or as soon as, it is known that a request of this owner waits in it."""
+        """Release the last batch if, or as soon as, it contains a request of this owner."""
         self._urgent = owner
         self._cut()
 
@@ -93,5 +93,5 @@ def calls_at_once(most: int, capabilities: Capabilities, limits: Limits, size: i
 
 
 def batches_ahead(size: int, calls: int) -> int:
-    """Batches that are made ready beyond those that the engine has."""
+    """Batches that are prepared in advance, besides those at the engine."""
     return 1 if size > 1 else max(4, calls // 4)

@@ -1,10 +1,10 @@
-"""Where requests become outcomes: an event loop of its own, and what lives on it.
+"""The core, which answers requests: an event loop, and the engines and workers that belong to it.
 
 The loop runs in a background thread, so that ops are plain synchronous functions wherever they are called: in a script, in
-`Dataset.map`, inside a notebook's running loop. Engines are opened at first need, shared by all ops with equal settings,
-and closed by `close` or at exit; the processes that decode likewise. Ops hold none of this.
+`Dataset.map`, inside a notebook's running loop. Engines are opened when first needed, shared by all ops with equal settings, and
+closed by `close` or at exit; so are the decoding workers. Ops own neither.
 
-Who asks opens a window (`vlm/pipeline/window.py`) and submits requests in order; the way of each is that of `engine_pipeline.py`.
+A caller opens a window (`vlm/pipeline/window.py`) and submits requests in order; each goes through `engine_pipeline.py`.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ DEFAULT_LIMITS = Limits()
 
 
 def window(limits: Limits = DEFAULT_LIMITS, journal: Journal | None = None) -> Window:
-    """A window for a stream of requests; a context manager, to be used by one thread. What `journal` knows is not asked."""
+    """A window for a stream of requests; a context manager, to be used by one thread. Answers in `journal` are reused."""
     with _lock:
         core = _core()
         opened = Window(core.loop, WindowResources(core.resources, limits, journal))
@@ -69,7 +69,7 @@ def describe(models: Iterable[ModelSettings], journal: Journal | None = None) ->
 def known_answers(requests: Sequence[Request], journal: Journal, limits: Limits = DEFAULT_LIMITS) -> list[int]:
     """How many answers to each of these requests the journal has; a failure counts as all of them.
 
-    Media that the journal has not met are not read: it is taken to know nothing about them. No engine is opened.
+    Media that the journal does not know are not read: they count as having no answers. No engine is opened.
 
     Raises:
         JuicecapError: an engine cannot be described.
@@ -80,7 +80,7 @@ def known_answers(requests: Sequence[Request], journal: Journal, limits: Limits 
 
 
 def probe(path: str, limits: Limits = DEFAULT_LIMITS) -> VideoInfo:
-    """What a video's header says, read by a process that decodes: one that hangs or crashes it costs this video alone.
+    """The header of a video, read by a decoding worker: if the worker hangs or crashes, only this video is affected.
 
     Raises:
         MediaError: it cannot be used.
@@ -92,7 +92,7 @@ def probe(path: str, limits: Limits = DEFAULT_LIMITS) -> VideoInfo:
 
 
 def close() -> None:
-    """Close all engines and stop the loop. The next question starts afresh."""
+    """Close all engines and stop the loop. The next request starts a new one."""
     global _running
     with _lock:
         core, _running = _running, None
@@ -102,7 +102,7 @@ def close() -> None:
 
 
 def close_engines(but: Collection[ModelSettings] = ()) -> None:
-    """Close the engines that nobody is going to ask any more: all `but` these. Nobody may be asking them now."""
+    """Close all engines `but` these. The closed ones must not be in use."""
     with _lock:
         core = _running if _running and _running.pid == os.getpid() else None
     if core:
@@ -110,7 +110,7 @@ def close_engines(but: Collection[ModelSettings] = ()) -> None:
 
 
 class Core:
-    """The loop's thread and what lives on it. `windows` is guarded by `_lock`."""
+    """The loop's thread and the objects that belong to it. `windows` is guarded by `_lock`."""
 
     def __init__(self) -> None:
         self.loop = asyncio.new_event_loop()
@@ -121,11 +121,11 @@ class Core:
         self._thread.start()
 
     def do(self, work: Coroutine[Any, Any, T]) -> T:
-        """Have something done on the loop, and wait for it."""
+        """Run a coroutine on the loop, and wait for it."""
         return asyncio.run_coroutine_threadsafe(work, self.loop).result()
 
     def stop(self, windows: Iterable[Window]) -> None:
-        """Close engines and processes, let those know who wait in windows, and end the thread."""
+        """Close engines and processes, fail the windows that are open, and end the thread."""
         if self.pid != os.getpid():
             return
         errors = self.do(self._close(windows))

@@ -1,7 +1,7 @@
-"""Batches at the engine: let in as soon as there is room, made ready, answered side by side, and written down.
+"""Batches at the engine: admitted as soon as there is room, prepared, answered concurrently, and written to the journal.
 
-How many are under way is bounded by what keeps the engine busy, and by the bytes of their frames. What came of one call goes to
-the journal as a whole, so that a run that goes on cuts its batches as the one before it.
+The number in progress is limited to what keeps the engine busy, and by the bytes of their frames. The outcomes of one call are
+written to the journal together, so that a resumed run cuts the same batches as the one before it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from juicecap.vlm.pipeline.tasks import Tasks, all_of
 
 
 class Dispatcher:
-    """The way of one pipeline's batches through an open engine."""
+    """Sends one pipeline's batches to an open engine."""
 
     def __init__(
         self,
@@ -43,7 +43,7 @@ class Dispatcher:
         self._under_way = asyncio.Semaphore(calls + batches_ahead(size, calls))
 
     async def enter(self, batch: list[CacheMiss]) -> None:
-        """Let a batch in as soon as there is room."""
+        """Admit a batch as soon as there is room."""
         await self._under_way.acquire()
         share = await self._memory.share(len(batch))
         served = self._tasks.start(self._serve(batch, share))
@@ -69,7 +69,7 @@ class Dispatcher:
             self._answered(ready, outcomes)
 
     def _answered(self, ready: list[tuple[CacheMiss, Prepared]], outcomes: Iterable[Outcome]) -> None:
-        """Write down what came of one call, all of it together, and hand it on."""
+        """Write the outcomes of one call to the journal together, and pass them on."""
         entries: list[Entry] = []
         for (wanted, prepared), outcome in zip(ready, outcomes, strict=True):
             entries += entries_of(wanted.keyed.entry, prepared, outcome)

@@ -1,8 +1,8 @@
-"""The way of a window's requests to one engine: cut into batches, looked up ahead, answered if something is missing.
+"""Carries a window's requests to one engine: cut into batches, looked up ahead, answered if something is missing.
 
-    requests ─▶ batching ─▶ lookup (digests, keys, journal, single_flight) ─▶ serving (preparing, the engine, journal) ─▶ outcomes
+    requests ─▶ batching ─▶ lookup (digests, keys, journal, single_flight) ─▶ dispatcher (preparing, engine, journal) ─▶ outcomes
 
-Everything here runs on the core's loop. An engine is opened when there is something to ask.
+Everything here runs on the core's loop. An engine is opened when the first request needs it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from juicecap.vlm.pipeline.tasks import Tasks
 
 
 class EnginePipeline:
-    """Requests of one window to one engine, in order. `fail` is told if they cannot be answered."""
+    """Requests of one window to one engine, in order. `fail` is called if they cannot be answered."""
 
     def __init__(self, settings: ModelSettings, resources: WindowResources, fail: Callable[[BaseException], None]) -> None:
         self._settings, self._resources = settings, resources
@@ -29,19 +29,19 @@ class EnginePipeline:
         self._tasks.start(self._run())
 
     def add(self, asked: QueuedRequest) -> None:
-        """Take a request; it comes behind all before it."""
+        """Take a request, after all earlier ones."""
         self._batcher.add(asked)
 
     def flush(self) -> None:
-        """Let the last batch go though it is not full."""
+        """Release the last batch although it is not full."""
         self._batcher.flush()
 
     def flush_for(self, owner: object) -> None:
-        """Let the last batch go if, or as soon as, it is known that a request of this owner waits in it."""
+        """Release the last batch if, or as soon as, it contains a request of this owner."""
         self._batcher.flush_for(owner)
 
     def stop(self) -> None:
-        """Give up what is under way."""
+        """Cancel what is in progress."""
         self._tasks.stop()
 
     async def _run(self) -> None:

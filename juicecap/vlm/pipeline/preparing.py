@@ -1,4 +1,4 @@
-"""Requests are made ready for the engine: their media are decoded, or probed where the engine takes files."""
+"""Prepares requests for the engine: their media are decoded, or probed if the engine takes files."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ MOST_OF_THE_LIMIT = 4
 """How many times the limit of frames in memory those of one request with several media may take: half of the machine's memory."""
 
 AT_ONCE = 16
-"""Media of one request that are on their way together."""
+"""Media of one request that are decoded at once."""
 
 OF_THE_CONTENT = {
     "DECODER_CRASHED", "DECODE_TIMEOUT", "NO_VIDEO_STREAM", "TOO_LARGE", "TOO_NARROW", "UNDECODABLE", "UNREADABLE",
 }  # fmt: skip
-"""Codes of media that cannot be used because of what is in them: it will be so on every day."""
+"""Codes of media that cannot be used because of their content, so permanently."""
 
 
 async def prepare(wanted: CacheMiss, capabilities: Capabilities, resources: WindowResources, hold: Lease) -> Prepared | Outcome:
@@ -38,7 +38,7 @@ async def prepare(wanted: CacheMiss, capabilities: Capabilities, resources: Wind
     try:
         pictures = await _pictures(request, capabilities, resources, hold)
     except _Unusable as caught:
-        unusable = caught.with_traceback(None)  # which would hold this frame, and with it what was brought here
+        unusable = caught.with_traceback(None)  # its traceback would keep this frame alive, and with it downloaded files
     except MediaError as too_large:
         return Outcome(failure=failure_of(too_large), seed=keyed.seed)
     for path, state in keyed.states.items():
@@ -57,7 +57,7 @@ async def prepare(wanted: CacheMiss, capabilities: Capabilities, resources: Wind
 
 
 async def _pictures(request: Request, capabilities: Capabilities, resources: WindowResources, hold: Lease) -> list[MediaFrames]:
-    """The media of a request, some at a time: a row of the dataset may name any number of them.
+    """The media of a request, a few at a time: a row of the dataset may name any number of them.
 
     Raises:
         _Unusable: one of them cannot be used.

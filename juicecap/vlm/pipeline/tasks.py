@@ -1,4 +1,4 @@
-"""Tasks on the core's loop: they end with their owner, and none of them fails unheard."""
+"""Tasks on the core's loop: they end with their owner, and no failure of one is lost."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 class Tasks:
-    """Tasks of one owner. `fail` is told what goes wrong in them, bugs included, since somebody waits for what they do."""
+    """Tasks of one owner. `fail` is called with their errors, including bugs, since somebody waits for their results."""
 
     def __init__(self, fail: Callable[[BaseException], None]) -> None:
         self._fail = fail
@@ -20,14 +20,14 @@ class Tasks:
         self._stopped = False
 
     def start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Have something done next to all else."""
+        """Start a coroutine as a task."""
         task = asyncio.create_task(work)
         self._running.add(task)
         task.add_done_callback(self._ended)
         return task
 
     def stop(self) -> None:
-        """Give up what is under way."""
+        """Cancel all tasks."""
         self._stopped = True
         for task in self._running:
             task.cancel()
@@ -43,7 +43,7 @@ class Tasks:
 
 
 async def all_of(works: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
-    """The results of all; when one fails, the others are given up."""
+    """The results of all; when one fails, the others are cancelled."""
     tasks = [asyncio.ensure_future(work) for work in works]
     try:
         return await asyncio.gather(*tasks)

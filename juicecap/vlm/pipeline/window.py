@@ -1,7 +1,7 @@
 """A sliding window over a stream of requests: the caller's side.
 
 One thread submits requests in the order of its samples, as long as there is room, and takes their outcomes in the same
-order. Between the two nothing waits for a batch to end: whatever is in the window is on its way (`engine_pipeline.py`).
+order. Nothing waits for a batch to end: everything in the window is in progress (`engine_pipeline.py`).
 
     with core.window() as window:
         tickets = deque()
@@ -29,14 +29,14 @@ from juicecap.vlm.pipeline.engine_pipeline import EnginePipeline
 from juicecap.vlm.pipeline.resources.window_resources import WindowResources
 
 MOST_REQUESTS = 1024
-"""Unanswered requests in a window. They hold no pixels; those are bounded in `vlm/pipeline/dispatcher.py`."""
+"""Unanswered requests in a window. They hold no pixels; `vlm/pipeline/dispatcher.py` limits those."""
 
 MOST_SAMPLES = 4096
 """Samples in a window, answered or not."""
 
 
 class PendingSample:
-    """The requests of one sample on their way."""
+    """The requests of one sample, in progress."""
 
     def __init__(self, count: int) -> None:
         self._outcomes: list[Outcome | None] = [None] * count
@@ -72,15 +72,15 @@ class Window:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        """Give up what is still on its way."""
+        """Cancel what is still in progress."""
         self._call(self._stop)
 
     def has_room(self, samples: int) -> bool:
-        """Whether another sample may enter, next to `samples` of which the outcomes have not been taken."""
+        """Whether another sample may be submitted, besides `samples` whose outcomes have not been taken."""
         return samples < MOST_SAMPLES and self._unanswered < MOST_REQUESTS
 
     def submit(self, requests: Sequence[Request]) -> PendingSample:
-        """Send a sample's requests on their way."""
+        """Submit the requests of a sample."""
         ticket = PendingSample(len(requests))
         if requests:
             with self._changed:
@@ -89,17 +89,17 @@ class Window:
         return ticket
 
     def flush(self) -> None:
-        """Let engines that take batches begin with what they have: nothing more will be submitted for now."""
+        """Let engines that take batches start with what they have: nothing more will be submitted for now."""
         self._call(self._flush)
 
     def wait(self, ticket: PendingSample, or_room_for: int | None = None) -> bool:
-        """Wait until a ticket is done, or with `or_room_for` (as `has_room`) until there is room; tells whether it is done.
+        """Wait until a ticket is done, or with `or_room_for` (as `has_room`) until there is room; returns whether it is done.
 
         Raises:
             JuicecapError: an engine cannot be opened, or died.
         """
         if or_room_for is not None and not self.has_room(or_room_for):
-            self._call(self._flush_for, ticket)  # all that may enter has, and does not fill a batch
+            self._call(self._flush_for, ticket)  # the window is full, and does not fill a batch
         with self._changed:
             while not ticket.done:
                 if self._failure:
@@ -110,7 +110,7 @@ class Window:
         return True
 
     def fail(self, error: BaseException) -> None:
-        """Let whoever waits know that there will be no more outcomes. On the loop."""
+        """End all waiting: there will be no more outcomes. Called on the loop."""
         traceback.clear_frames(error.__traceback__)  # they hold frames of videos, and errors are kept
         with self._changed:
             self._failure = self._failure or error
@@ -118,7 +118,7 @@ class Window:
         self._stop()
 
     def _call(self, work: Callable[..., None], *arguments: object) -> None:
-        """Have something done on the loop. If that has ended, so have all windows (`fail`)."""
+        """Run a function on the loop. If the loop has ended, so have all windows (`fail`)."""
         with suppress(RuntimeError):
             self._loop.call_soon_threadsafe(work, *arguments)
 

@@ -2,7 +2,7 @@
 
 `tarfile` cannot be used on what is foreign: digits without end in a PAX header keep it busy for hours, deaf to signals, and the
 map of a sparse member claims whatever it likes. Here a header of names is bounded, a number has as many digits as one can
-have, and memory holds one header. Sparse members are told to be such, and their content is not given.
+have, and memory holds one header. Sparse members are reported as such, without their content.
 
 What is not read of a member is passed over. The archive ends at the first block of zeros, or with its last member.
 """

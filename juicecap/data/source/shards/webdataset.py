@@ -2,7 +2,7 @@
 
 Videos, pictures and sounds are unpacked into files of their own, and stand in the columns of their kind as `SHARD/MEMBER`; texts
 and JSON stand in columns that are named by their suffix, and the name in `__key__`. Members of other kinds (arrays, pickles) are
-left out, and that is said once; nothing is ever unpickled.
+left out, which is logged once; nothing is ever unpickled.
 
 `path` is a shard, a folder of shards, or a pattern with `*` or `{000..012}`.
 """

@@ -1,1 +1,1 @@
-"""Parquet, Arrow and saved folders: read in a process with limits, and looked at in full."""
+"""Parquet, Arrow and saved folders: read in a process with limits, and checked in full."""

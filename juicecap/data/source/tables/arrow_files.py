@@ -84,7 +84,7 @@ def _found(
 
 
 def check(argument: Mapping[str, Any]) -> dict[str, Any]:
-    """Read the files and tell what they hold: what a child does.
+    """Read the files and return what they hold; runs in a child.
 
     Raises:
         DataError: they are damaged.

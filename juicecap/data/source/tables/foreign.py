@@ -77,7 +77,7 @@ def settle_pyarrow() -> None:
 
 @contextmanager
 def foreign(refuse: Refusal) -> Iterator[None]:
-    """The boundary around a library that is given foreign bytes: whatever it raises is said of the bytes.
+    """The boundary around a library that is given foreign bytes: whatever it raises is an error about the bytes.
 
     Raises:
         DataError: made by `refuse` from the reason.

@@ -153,7 +153,7 @@ def _bytes_of_origin(path: str) -> int:
 
 
 def _rows_at_once(metadata: FileMetaData) -> int:
-    """So few that a batch is not large, going by what the file says of itself."""
+    """The number of rows that keeps a batch small, according to the file's metadata."""
     most = 1
     for number in range(metadata.num_row_groups):
         group = metadata.row_group(number)

@@ -84,7 +84,7 @@ def bytes_of(batch: pa.RecordBatch) -> int:
 
 
 def _heavy(batch: pa.RecordBatch, measure: Callable[[pa.RecordBatch], int], most: int, first: int = 1) -> Iterator[int]:
-    """The numbers of rows that are more than `most` by themselves; halves are looked at only where the whole is."""
+    """The numbers of rows that are more than `most` by themselves; halves are examined only if the whole is."""
     if not len(batch) or measure(batch) <= most:
         return
     if len(batch) == 1:

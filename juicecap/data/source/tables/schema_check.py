@@ -2,7 +2,7 @@
 
 Such a description is text. `datasets` builds objects from it and calls what it names: a type that is a function of pyarrow is
 called, and a column that is described as a picture inside of a struct is opened when a row is read, also from an address. So it
-is read here, strictly, and only what passed is handed on. Media that would be decoded are told to be left as they are.
+is read here, strictly, and only what passed is handed on. Features of media are set not to be decoded.
 
 As soon as `datasets` is imported, pyarrow builds its types of arrays from what a schema says. So a schema is looked at in a
 child, where it is not.
@@ -30,7 +30,7 @@ DTYPES = re.compile(
     r"|timestamp\[[mun]?s(, ?tz=[A-Za-z0-9/_+:-]{1,64})?\]|decimal(128|256)\(\d{1,2}, ?-?\d{1,2}\)"
     r"|(large_)?(string|binary)|(string|binary)_view|(large_)?utf8|fixed_size_binary\[\d{1,9}\]"
 )
-"""Types of a value, in the words of `datasets`."""
+"""Types of a value, as `datasets` names them."""
 
 MEDIA = ("Audio", "Image", "Video")
 """Features that become columns of paths where they are a column, or the items of one (see `embedded`)."""

@@ -1,4 +1,4 @@
-"""JSON Lines: one object per line, read line by line. Blank lines are skipped, broken ones are said to be broken."""
+"""JSON Lines: one object per line, read line by line. Blank lines are skipped, broken ones become broken records."""
 
 from __future__ import annotations
 

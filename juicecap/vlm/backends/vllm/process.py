@@ -1,14 +1,16 @@
 """Starting an engine's process from any thread of any program.
 
-vLLM spawns its processes with `multiprocessing`. Four things about that are seen to here, all of them only in the thread and
-for the time of a start:
+vLLM spawns its processes with `multiprocessing`. This module handles four things about a start. Starts take turns, and after
+each one the program's environment, signals and `multiprocessing` are as they were before:
 
 - A spawned process runs the caller's `__main__` again. A script that calls juicecap without an `if __name__ == "__main__"`
-  would start itself in there. An engine's process runs `child` in its place.
-- What the process inherits by the environment (which devices it sees, how it logs) is set around the start and taken back
-  with all that vLLM adds: the environment belongs to the program.
-- Ctrl-C in a terminal goes to all processes. The run decides what it means, so engines do not see it.
-- The process's output goes to a file, where a failure's cause can be read: the parent is told only that there was one.
+  would start itself in there. An engine's process runs `child_main` in its place. Other threads spawn as usual.
+- What the process inherits through the environment (which devices it sees, how it logs) is set for the whole program during the
+  start. Then it is restored, and what vLLM added is removed: the environment belongs to the program.
+- Ctrl-C in a terminal goes to all processes. The run decides what it means, so engines do not see it: the starting thread blocks
+  SIGINT, and the new process inherits that.
+- The process's output goes to a file (`EngineLog`) for as long as it lives. `EngineLog.cause` finds the cause of a failure there:
+  the exception that reaches the parent only reports that there was one.
 """
 
 from __future__ import annotations
@@ -48,7 +50,7 @@ class EngineLog:
         self.path = Path(self._folder.name) / "engine.log"
 
     def environment(self) -> dict[str, str]:
-        """What makes processes write there; nothing if the user has told vLLM how to log."""
+        """Variables that make processes write there; nothing if the user has configured how vLLM logs."""
         return {child.LOG: str(self.path), "VLLM_LOGGING_LEVEL": "ERROR"} if QUIET else {}
 
     def cause(self) -> str:
@@ -69,7 +71,7 @@ def started(start: Callable[[], T], variables: Mapping[str, str]) -> T:
 
 @contextmanager
 def configuring(variables: Mapping[str, str] = NOTHING) -> Iterator[None]:
-    """VLLM may set the environment and how it logs; at the end both are again as they were."""
+    """A block in which vLLM may change the environment and its logging; both are restored at its end. One at a time."""
     with _one_at_a_time, ExitStack() as stack:
         stack.callback(_hush)
         stack.enter_context(_environment({**SPAWN, **variables}))
@@ -77,7 +79,7 @@ def configuring(variables: Mapping[str, str] = NOTHING) -> Iterator[None]:
 
 
 def _hush() -> None:
-    """A start configures logging for this process too; what there is to say of a death, the run will say."""
+    """A start configures logging for this process too; the run itself reports the death of an engine."""
     if QUIET:
         logging.getLogger("vllm").handlers = [logging.NullHandler()]
 
@@ -98,7 +100,7 @@ def _environment(variables: Mapping[str, str]) -> Iterator[None]:
 
 @contextmanager
 def _without_main() -> Iterator[None]:
-    """Processes that this thread spawns meanwhile run `child` where they would run the program's `__main__` again."""
+    """Processes that this thread spawns meanwhile run `child_main` instead of the program's `__main__`."""
     real, thread = multiprocessing.spawn.get_preparation_data, threading.get_ident()
 
     def prepared(name: str) -> dict[str, Any]:

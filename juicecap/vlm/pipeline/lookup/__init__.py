@@ -1,1 +1,1 @@
-"""What is known already: keys of requests, the look into the journal, and questions that others are asking."""
+"""The cache lookup: keys of requests, the journal, and requests in progress."""

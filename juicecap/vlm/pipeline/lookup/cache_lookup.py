@@ -1,7 +1,7 @@
-"""What is known already: batches of requests are digested and looked up in the journal, some batches ahead of their turn.
+"""The cache lookup: batches of requests are digested and looked up in the journal, some batches ahead of their turn.
 
-What the journal knows is settled, what another request asks already is left to that (`single_flight.py`), and the rest is
-wanted of the engine. Batches stay as they were cut, so that a run that goes on asks in batches as the one before it.
+Requests in the journal get their outcomes at once, requests that are identical to one in progress wait for it
+(`single_flight.py`), and the rest goes to the engine. Batches stay as they were cut, so that a resumed run has the same batches.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ REQUESTS_AHEAD = 64
 
 @dataclass
 class CacheLookup:
-    """A request that is looked up, and what came of it; without `keyed` its media cannot be read, and it is settled."""
+    """A request and the result of its lookup; without `keyed` its media cannot be read, and it has its outcome."""
 
     asked: QueuedRequest
     keyed: KeyedRequest | None = None
@@ -42,14 +42,14 @@ class CacheLookup:
 
 
 class CacheMiss(NamedTuple):
-    """A request of which something is to be asked, and what is known of its outcome."""
+    """A request with missing answers, and the known part of its outcome."""
 
     keyed: KeyedRequest
     known: Outcome
 
 
 class LookupStage:
-    """Looks the batches of one engine pipeline up, in order."""
+    """Looks up the batches of one engine pipeline, in order."""
 
     def __init__(
         self,
@@ -60,7 +60,7 @@ class LookupStage:
         resources: WindowResources,
         tasks: Tasks,
     ) -> None:
-        """Look up what comes in `batches`, which have `size` requests at most."""
+        """Look up the batches of the queue `batches`, which have at most `size` requests."""
         self._batches = batches
         self._keys, self._single_flight, self._resources, self._tasks = keys, single_flight, resources, tasks
         self._digests = Digests(resources.common.readers, resources.limits.media, resources.journal)
@@ -69,7 +69,7 @@ class LookupStage:
         self._tasks.start(self._look_ahead())
 
     async def next(self) -> list[CacheMiss]:
-        """What is to be asked of the next batch."""
+        """The cache misses of the next batch."""
         batch, reading = await self._looked_up.get()
         await reading
         wanted = await self._wanted(batch)
@@ -77,7 +77,7 @@ class LookupStage:
         return wanted
 
     async def _look_ahead(self) -> None:
-        """Look batches up: at once what can be without reading media, as many together as wait; and read media ahead."""
+        """Look up all waiting batches, first what needs no reading of media, and read media ahead."""
         while True:
             await self._ahead.acquire()
             waiting = [await self._batches.get()]
@@ -94,7 +94,7 @@ class LookupStage:
                 self._looked_up.put_nowait((batch, self._tasks.start(self._read(batch, recalled))))
 
     async def _read(self, batch: list[CacheLookup], recalled: Mapping[str, Digest]) -> None:
-        """Look up those of a batch whose media must be read for that."""
+        """Look up the requests of a batch whose media must be read first."""
         unknown = [case for case in batch if not case.keyed]
         if unknown:
             with self._resources.shared.hold() as hold:
@@ -109,7 +109,7 @@ class LookupStage:
             case.asked.settle(Outcome(failure=failure_of(error)))
 
     async def _brought(self, asked: QueuedRequest, hold: Lease) -> QueuedRequest:
-        """The request with the media that lie elsewhere brought here; they stay as long as somebody can settle it."""
+        """The request with its remote media downloaded; they are kept until it has its outcome."""
         rules = self._resources.limits.media
         addresses = [part.value for part in asked.request.media() if rules.allow_remote and is_remote(part.value)]
         if not addresses:
@@ -131,7 +131,7 @@ class LookupStage:
                 case.look = look
 
     async def _wanted(self, batch: list[CacheLookup]) -> list[CacheMiss]:
-        """Settle what is known, and leave what others ask already to them: the rest is to be asked."""
+        """Settle known requests, join those in progress, and return the rest."""
         wanted: list[CacheMiss] = []
         for case in batch:
             asked, keyed = case.asked, case.keyed
@@ -151,7 +151,7 @@ class LookupStage:
 
 
 async def known_answers(requests: Sequence[Request], journal: Journal, limits: Limits, resources: Resources) -> list[int]:
-    """See `core.known_answers`."""
+    """How many answers to each request the journal has; `core.known_answers` runs this on the event loop."""
     models = dict.fromkeys(request.model for request in requests)
     keys = {model: await RequestKeys.of(resources.engines, model, limits, journal) for model in models}
     recalled = await Digests(resources.readers, limits.media, journal).recalled(requests, reread=True)
@@ -168,7 +168,7 @@ def _covers(digests: Mapping[str, Digest], request: Request) -> bool:
 
 
 def _told(settle: Callable[[Outcome], None], brought: Iterable[Fetched], outcome: Outcome) -> None:
-    """Settle in words about addresses."""
+    """Settle with a message about addresses instead of temporary files."""
     for each in brought:
         if outcome.failure:
             outcome = replace(outcome, failure=replace(outcome.failure, message=each.renamed(outcome.failure.message)))

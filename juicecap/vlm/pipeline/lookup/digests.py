@@ -1,7 +1,7 @@
-"""Digests of media, read ahead of the engine by threads, and not at all where they are known.
+"""Digests of media, computed by threads ahead of the engine, unless they are known.
 
-Reading media is what costs here. A file that the journal has a digest of, and that has not been touched since, is not read
-(`media/digest.py` says when that can be told).
+Reading media is the cost here. A file whose digest is in the journal, and that has not changed since, is not read
+(`media/digest.py` defines when that is certain).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ READERS = 8
 """Threads that digest files; they wait for disks more than they compute."""
 
 MOST_REMEMBERED = 4096
-"""Digests that are kept in memory, for clips that many samples ask about."""
+"""Digests that are kept in memory, for clips that many samples have."""
 
 
 @dataclass(frozen=True)
@@ -39,21 +39,21 @@ class Digest:
 
 
 class DigestThreads:
-    """The threads that read files; all windows have them in common."""
+    """The threads that read files; all windows share them."""
 
     def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(READERS, thread_name_prefix="juicecap-digest")
 
     async def states(self, paths: Collection[str], rules: MediaLimits) -> dict[str, FileState | None]:
-        """The states of these files; None for what does not keep to the rules."""
+        """The states of these files; None for a file outside the limits."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, _states, paths, rules)
 
     async def digest(self, path: str, rules: MediaLimits) -> Digest:
-        """See `content_digest`; and the state of the file that it belongs to."""
+        """The `content_digest` of a file, with the state of the file that it belongs to."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, _digest, path, rules)
 
     async def unchanged(self, path: str, state: FileState) -> bool:
-        """Whether nobody has touched the file since it was in this state."""
+        """Whether the file is still in this state."""
         return state.holds(await asyncio.get_running_loop().run_in_executor(self._threads, file_state, path))
 
     def close(self) -> None:
@@ -62,16 +62,16 @@ class DigestThreads:
 
 
 class Digests:
-    """Digests of media that keep to the rules: remembered, from the journal, or read."""
+    """Digests of media within the limits: from memory, from the journal, or computed."""
 
     def __init__(self, readers: DigestThreads, rules: MediaLimits, journal: Journal | None) -> None:
         self._readers, self._rules, self._journal = readers, rules, journal
         self._remembered: dict[str, FileDigest] = {}
 
     async def recalled(self, requests: Iterable[Request], *, reread: bool = False) -> dict[str, Digest]:
-        """The digests of these requests' media, as far as they are known without reading a file.
+        """The known digests of these requests' media, without reading a file.
 
-        With `reread` files are read of which there is a record that cannot be trusted.
+        With `reread`, files whose record cannot be trusted are read.
         """
         paths = {part.value for request in requests for part in request.media()}
         states = await self._readers.states(paths, self._rules)
@@ -91,7 +91,7 @@ class Digests:
         return digests
 
     async def complete(self, request: Request, recalled: Mapping[str, Digest], hold: Lease) -> dict[str, Digest]:
-        """`recalled`, and the digests of the request's media; those that are not among them are read.
+        """`recalled`, extended by the digests of the request's other media, which are read.
 
         Raises:
             MediaError: one of them cannot be read.

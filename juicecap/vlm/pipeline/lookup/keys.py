@@ -1,4 +1,4 @@
-"""What a request is known by: its key and seed, and the keys under which a journal keeps its answers and its media."""
+"""The keys of a request: its key and seed, and the keys under which a journal keeps its answers and its media."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from juicecap.vlm.pipeline.lookup.digests import Digest
 
 @dataclass(frozen=True, kw_only=True)
 class KeyedRequest:
-    """A request with what it is known by."""
+    """A request with its keys."""
 
     request: Request
     entry: str
@@ -31,11 +31,11 @@ class KeyedRequest:
 
     @property
     def journal_keys(self) -> tuple[str, ...]:
-        """All keys under which the journal may know something."""
+        """All keys under which the journal may have entries."""
         return (self.entry, *self.media.values())
 
     def known(self, look: EntriesByKey) -> Outcome:
-        """As much of the outcome as the journal knows: answers up to the first that is missing, or a failure."""
+        """The part of the outcome that is in the journal: answers up to the first missing one, or a failure."""
         for part, key in self.media.items():
             if failure := medium_failure(sound_medium(look.get(key, {})), part.value):
                 return Outcome(failure=failure, seed=self.seed)
@@ -50,7 +50,7 @@ class RequestKeys:
         self.capabilities: Capabilities = engine.backend.capabilities
         """What the engine wants."""
         self.choice: Fact | None = None
-        """A choice that the journal does not know of, to be written down once the engine is asked."""
+        """A choice that is not in the journal yet; written when the engine gets its first request."""
         spent = limits.decode_seconds, limits.decode_bytes
         self._reading = (asdict(self.capabilities.sizes), self.capabilities.takes_files, *spent, hashed(limits.media))
 
@@ -79,5 +79,5 @@ class RequestKeys:
         )
 
     def _medium_key(self, part: Part, request: Request, digest: str) -> str:
-        """Of what decides whether a medium can be used: its content, and how it is read."""
+        """The key of everything that decides whether a medium can be used: its content, and how it is read."""
         return digest_of(["medium", JOURNAL_VERSION, part.kind, digest, hashed(request.frames), self._reading])

@@ -1,7 +1,7 @@
-"""Who asks which question, so that none is asked twice at the same time.
+"""The requests in progress, so that none is sent twice at the same time.
 
-A question that is under way for one request is not asked for another one: that follows the first and gets its outcome. And
-what was looked up ahead of time is looked up again if the same question was under way meanwhile.
+A request that is identical to one in progress is not sent: it joins the first one and gets its outcome. A request that was looked
+up ahead of time is looked up again if an identical one was in progress meanwhile.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Settle = Callable[[Outcome], None]
 
 
 class SingleFlight:
-    """Questions on their way, by the journal's key and the number of candidates."""
+    """Requests in progress, by the journal's key and the number of candidates."""
 
     def __init__(self) -> None:
         self._waiting: dict[tuple[str, int], list[Settle]] = {}
@@ -24,17 +24,17 @@ class SingleFlight:
         self._twice: set[str] = set()
 
     def register(self, keyed: KeyedRequest) -> None:
-        """Note that a request is going to be looked up; `follow`, `settle` or `leave` will end its way."""
+        """Note that a request is going to be looked up; `join`, `settle` or `release` ends that."""
         self._ahead[keyed.entry] += 1
         if self._ahead[keyed.entry] > 1:
             self._twice.add(keyed.entry)
 
     def seen_again(self, keyed: KeyedRequest) -> bool:
-        """Whether another request with this key was on its way since this one was met."""
+        """Whether another request with this key was in progress since this one was registered."""
         return keyed.entry in self._twice
 
     def join(self, keyed: KeyedRequest, settle: Settle) -> bool:
-        """Get the outcome of the request that asks the same already, if one does."""
+        """Join an identical request in progress, whose outcome goes to `settle`; false if there is none."""
         waiting = self._waiting.get(_question(keyed))
         if waiting is None:
             return False
@@ -43,17 +43,17 @@ class SingleFlight:
         return True
 
     def start(self, keyed: KeyedRequest, settle: Settle) -> None:
-        """Ask, for all who ask the same until `settle`."""
+        """Begin a request, on behalf of all identical ones until `settle`."""
         self._waiting[_question(keyed)] = [settle]
 
     def settle(self, keyed: KeyedRequest, outcome: Outcome) -> None:
-        """Tell the request that asked what came of it, and those that followed it."""
+        """Pass the outcome to the request that was sent and to those that joined it."""
         for settle in self._waiting.pop(_question(keyed)):
             settle(outcome)
         self.release(keyed)
 
     def release(self, keyed: KeyedRequest) -> None:
-        """Forget a request that need not ask."""
+        """Forget a request that need not be sent."""
         self._ahead[keyed.entry] -= 1
         if not self._ahead[keyed.entry]:
             del self._ahead[keyed.entry]

@@ -1,1 +1,1 @@
-"""What the requests of a window share: decoded media, memory for frames, the figures of the engines."""
+"""What the requests of a window share: decoded media, memory for frames, statistics of the engines."""

@@ -1,6 +1,6 @@
-"""What the engines of this process are doing: counted where batches are looked up and served, and read from any thread.
+"""Statistics of the engines of this process: counted where batches are looked up and served, and read from any thread.
 
-There is one meter, as there is one loop. Who wants the figures of a stretch of time takes two readings.
+There is one `EngineStats`, as there is one loop. For the figures of a period of time take two snapshots.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from juicecap.vlm.base import Outcome
 
 @dataclass(frozen=True, kw_only=True)
 class StatsSnapshot:
-    """The meter at one moment. All but `in_flight` only grow."""
+    """The statistics at one moment. All but `in_flight` only grow."""
 
     in_flight: int = 0
     """Requests that engines are working on."""
     answers: int = 0
-    """Those that engines gave."""
+    """Answers from engines."""
     replayed: int = 0
-    """Those that came from a journal."""
+    """Answers from a journal."""
     prompt_tokens: int = 0
     completion_tokens: int = 0
     busy_seconds: float = 0.0
-    """Seconds in which some engine had something to answer."""
+    """Seconds during which some engine had requests."""
 
 
 class EngineStats:
-    """Counts calls of engines, and what came of them."""
+    """Counts calls of engines, and their answers."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -41,7 +41,7 @@ class EngineStats:
 
     @contextmanager
     def call(self, requests: int) -> Iterator[None]:
-        """The time of one call of an engine with so many requests."""
+        """A block for one call of an engine with this many requests."""
         with self._lock:
             if not self._calls:
                 self._busy_since = time.monotonic()
@@ -57,7 +57,7 @@ class EngineStats:
                     self._busy += time.monotonic() - self._busy_since
 
     def answered(self, outcomes: Sequence[Outcome]) -> None:
-        """What came of a call."""
+        """Count the outcomes of a call."""
         with self._lock:
             for outcome in outcomes:
                 self._answers += len(outcome.answers)
@@ -65,12 +65,12 @@ class EngineStats:
                 self._completion_tokens += sum(answer.tokens for answer in outcome.answers)
 
     def recalled(self, answers: int) -> None:
-        """So many answers need not be asked for."""
+        """Count answers from a journal."""
         with self._lock:
             self._replayed += answers
 
     def read(self) -> StatsSnapshot:
-        """The figures of this moment."""
+        """The statistics of this moment."""
         with self._lock:
             running = time.monotonic() - self._busy_since if self._calls else 0.0
             return StatsSnapshot(
@@ -84,4 +84,4 @@ class EngineStats:
 
 
 ENGINE_STATS = EngineStats()
-"""The meter of this process."""
+"""The statistics of this process."""

@@ -1,8 +1,8 @@
-"""How many bytes of decoded frames are in memory at once, whatever the clips.
+"""Limits the bytes of decoded frames in memory, whatever the clips.
 
-How large the frames of a request are is known only when they are there. Until then it is taken to need as much as the largest
-one before it, and only a few may enter of which that is not known. So the limit is overstepped by those few at most; and a
-request that is larger than the limit is let in when it is alone.
+The size of a request's frames is known only when they are decoded. Until then it is assumed to be that of the largest one before,
+and only a few requests of unknown size are admitted. So the limit is exceeded by those few at most. A request that is larger than
+the limit is admitted when it is alone.
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ PART_OF_MACHINE = 8
 """The default limit is the machine's memory (or the container's) divided by this."""
 
 FIRST_GUESS = 8
-"""As long as no frames have been seen, a request is taken to need the limit divided by this."""
+"""Until the first frames are decoded, a request is assumed to need the limit divided by this."""
 
 MOST_UNKNOWN = 64
-"""Requests that may be on their way to their frames at once; or one batch, if it is larger."""
+"""Requests of unknown size that may be admitted at once; or one batch, if it is larger."""
 
 UNTOLD = 2**32
-"""Bytes that a machine is taken to have which does not tell."""
+"""Bytes that a machine is assumed to have if the system does not report its memory."""
 
 DECAY = 0.98
-"""By what factor the largest request so far counts less with each further one, so that a giant is forgotten in time."""
+"""The factor by which the largest size so far decays with each further request, so that an outlier is forgotten in time."""
 
 
 class FrameBudget:
-    """Hands out shares of a limit (bytes), in the order in which they are asked for."""
+    """Gives out shares of a limit (bytes), in the order of the requests."""
 
     def __init__(self, limit: int | None = None) -> None:
         self.limit = limit or machine_memory() // PART_OF_MACHINE
         self.expected = self.limit // FIRST_GUESS
-        """Bytes that the frames of one more request are taken to need."""
+        """Bytes that the frames of one more request are assumed to need."""
         self._inside: set[Reservation] = set()
         self._door = asyncio.Lock()
         self._changed = asyncio.Event()
@@ -44,11 +44,11 @@ class FrameBudget:
 
     @property
     def held(self) -> int:
-        """Bytes of all who are inside, known or expected."""
+        """Bytes of all reservations, known or expected."""
         return sum(share.requests * self.expected if share.size is None else share.size for share in self._inside)
 
     async def share(self, requests: int) -> Reservation:
-        """Wait until there is room for the frames of so many requests."""
+        """Wait until there is room for the frames of this many requests."""
         async with self._door:
             while not self._has_room(requests):
                 self._changed.clear()
@@ -65,7 +65,7 @@ class FrameBudget:
         return fits and (not unknown or unknown + requests <= MOST_UNKNOWN)
 
     def settled(self, sizes: Sequence[int]) -> None:
-        """Take note of what the frames of requests need; those without frames tell nothing."""
+        """Record the sizes of the frames of requests; those without frames are ignored."""
         for size in filter(None, sizes):
             self.expected = max(size, int(DECAY * self.expected)) if self._seen else size
             self._seen = True
@@ -78,7 +78,7 @@ class FrameBudget:
 
 
 class Reservation:
-    """What is set aside for a batch of requests; leaving its context frees it."""
+    """The memory reserved for a batch of requests; leaving its context frees it."""
 
     def __init__(self, memory: FrameBudget, requests: int) -> None:
         self._memory, self.requests = memory, requests
@@ -86,7 +86,7 @@ class Reservation:
         """Bytes, once they are known."""
 
     def settle(self, sizes: Sequence[int]) -> None:
-        """The frames are there, and this is what each request needs."""
+        """Set the sizes, now that the frames are decoded."""
         self.size = sum(sizes)
         self._memory.settled(sizes)
 

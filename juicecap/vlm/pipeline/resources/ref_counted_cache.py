@@ -1,4 +1,4 @@
-"""Work that several requests need at the same time is done once: a clip that appears in many samples is decoded once."""
+"""A cache for work that several requests need at the same time: a clip that appears in many samples is decoded once."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class _Work:
 
 
 class RefCountedCache:
-    """Results by key, kept as long as somebody holds them."""
+    """Results by key, kept as long as a lease holds them."""
 
     def __init__(self) -> None:
         self._works: dict[Hashable, _Work] = {}
@@ -29,7 +29,7 @@ class RefCountedCache:
 
 
 class Lease:
-    """See `RefCountedCache.hold`."""
+    """Holds the results that it was asked for until the context ends."""
 
     def __init__(self, works: dict[Hashable, _Work]) -> None:
         self._works, self._held = works, set[Hashable]()
@@ -38,7 +38,7 @@ class Lease:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        """Let go of the results; work that nobody waits for any more is given up."""
+        """Release the results; work that no other lease holds is cancelled."""
         for key in self._held:
             work = self._works[key]
             work.holders -= 1

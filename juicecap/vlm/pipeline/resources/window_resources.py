@@ -1,4 +1,4 @@
-"""What requests need on their way and have in common: one `Resources` for the process, one `WindowResources` for each window."""
+"""Resources that requests share: one `Resources` for the process, one `WindowResources` for each window."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Resources:
         return self._memories.setdefault(limits.frame_bytes, FrameBudget(limits.frame_bytes))
 
     async def probe(self, path: str, limits: Limits) -> VideoInfo:
-        """What the headers of a video say, read in a process of its own."""
+        """The facts in the header of a video, read by a decoding worker."""
         if not (limits.media.allow_remote and is_remote(path)):
             return await self.pool(limits).probe(path, limits.media)
         brought = await fetch(path, limits.media)
@@ -65,7 +65,7 @@ class Resources:
 
 @dataclass(frozen=True)
 class WindowResources:
-    """What the lanes of one window share."""
+    """What the engine pipelines of one window share."""
 
     common: Resources
     limits: Limits
@@ -73,12 +73,12 @@ class WindowResources:
     shared: RefCountedCache = field(default_factory=RefCountedCache)
 
     def note(self, records: Sequence[Record]) -> None:
-        """Have the journal keep this, if there is one."""
+        """Write records to the journal, if there is one."""
         if self.journal:
             self.journal.note(records)
 
     def count(self, *, replayed: int, asked: int = 0) -> None:
-        """Count answers that came from the journal, and those that an engine was asked for."""
+        """Count answers from the journal, and answers requested from an engine."""
         ENGINE_STATS.recalled(replayed)
         if self.journal:
             self.journal.replayed += replayed

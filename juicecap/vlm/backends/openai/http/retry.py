@@ -43,7 +43,7 @@ class RetryingServer:
         self._not_before = 0.0
 
     async def chat(self, body: dict[str, Any]) -> Reply:
-        """See `Server.chat`.
+        """Send a chat request (`Server.chat`), again after a failure that may pass, and return the reply.
 
         Raises:
             CallFailed: the request is refused, or all attempts failed (`transient`).
