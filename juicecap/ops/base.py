@@ -39,7 +39,7 @@ class Op(ColumnsAndTokens, Applied, ABC):
     version: ClassVar[int] = 1
     """Version of the op: increase it when the same settings give another output, so that finished steps are not reused."""
     default_batch_size: ClassVar[int] = 1000
-    """Samples in a batch where the recipe does not say."""
+    """Samples in a batch, unless the recipe sets `batch_size`."""
     default_group: ClassVar[str] = OWN
     """Group of the parameters that name none (`options/groups.py`)."""
     headers_only: ClassVar[bool] = False

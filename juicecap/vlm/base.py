@@ -222,12 +222,12 @@ class Limits:
 
 @dataclass(frozen=True, kw_only=True)
 class Capabilities:
-    """What an engine wants and can do, as far as it is known before the engine is open."""
+    """What an engine needs and can do, as far as it is known before the engine is open."""
 
     sizes: FrameSizes
     """The size to which pictures are scaled while they are decoded."""
     batch_size: int = 1
-    """Requests in one `generate` call where nobody says otherwise. Batches are cut in the order of the requests."""
+    """Requests in one `generate` call, unless the recipe sets it. Batches are cut in the order of the requests."""
     takes_files: bool = False
     """Whether videos go to the engine as files: they are probed and not decoded."""
     context: ContextLength | None = None
@@ -239,7 +239,7 @@ class Engine(Protocol):
 
     @property
     def max_concurrent_calls(self) -> int:
-        """`generate` calls that keep the engine busy when they are under way at once."""
+        """Number of concurrent `generate` calls that keep the engine busy."""
 
     async def generate(self, batch: Sequence[Prepared]) -> list[Outcome]:
         """Answer each request, in order, from its candidate `first` on.

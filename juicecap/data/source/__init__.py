@@ -113,7 +113,7 @@ def open_source(
 
 
 def format_of(path: str, options: SourceOptions | None = None) -> str:
-    """The format (a key of `FORMATS`) of what stands at `path`. Reads names, and of some files the beginning.
+    """The format (a key of `FORMATS`) of what is at `path`. Reads names, and the beginning of some files.
 
     Raises:
         DataError: nothing is there, or nothing that can be read.

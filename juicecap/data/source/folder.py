@@ -35,7 +35,7 @@ SYSTEM = ("/proc/", "/sys/")
 
 
 def open_dataset(path: str, options: SourceOptions) -> Dataset:
-    """The dataset of a folder of videos, or of one video. What is in the videos has no part in its fingerprint."""
+    """The dataset of a folder of videos, or of one video. The content of the videos is not part of its fingerprint."""
     place = absolute(path)
     folder = place if place.is_dir() else place.parent
     read = partial(records, place, options)

@@ -32,7 +32,7 @@ class Applied:
     """What can be done with any op. The base of `Op`, which defines what an op is."""
 
     def describe_engines(self: Op, journal: Journal | None = None) -> None:
-        """Find out what the op's engines are, without opening them. One that was asked for this `journal` need not be there.
+        """Describe the op's engines without opening them. A server that this `journal` knows need not be reachable.
 
         Raises:
             ModelError: one can never answer.

@@ -51,7 +51,7 @@ def forecast(samples: Iterable[Sample], plan: RequestPlanner, limits: Limits, jo
 
 
 def describe(models: Sequence[ModelSettings], max_tokens: int, journal: Journal | None = None) -> None:
-    """Find out what these engines are, before anything is spent on what they are to be asked. None is opened.
+    """Describe these engines before any work is done for them. None is opened.
 
     Raises:
         ModelError: one can never answer, or holds no prompt beside `max_tokens`.

@@ -40,7 +40,7 @@ class CaptionedColumn(ModelOptions, ABC):
     overwrite_output: bool = field(default=False, metadata=OUTPUT)
     """Whether a column that is there already may be overwritten with the caption."""
     provenance_field: str | None = field(default=None, metadata={**OUTPUT, **NOT_EMPTY})
-    """Column that tells for each caption its model, prompt, sampling, seed, frames and tokens; null: none."""
+    """Column that records for each caption its model, prompt, sampling, seed, frames and tokens; null: none."""
 
     default_batch_size: ClassVar[int] = 16
     ignored_parameters: ClassVar[Mapping[str, str]] = {

@@ -64,7 +64,7 @@ class VideoCaptioningFromVLMMapper(ModelOptions, Mapper):
     text_update_strategy: Literal["rewrite", "keep_origin"] | None = field(default=None, metadata=OUTPUT)
     """Whether captions go into the text; null: keep_origin where caption_field is set, else rewrite."""
     provenance_field: str | None = field(default="caption_provenance", metadata={**OUTPUT, **NOT_EMPTY})
-    """Column that tells for each caption its model, prompt, sampling, seed, frames and tokens; null: none."""
+    """Column that records for each caption its model, prompt, sampling, seed, frames and tokens; null: none."""
 
     default_batch_size: ClassVar[int] = 16
 

@@ -21,7 +21,7 @@ class RunOptions:
     on_error: OnError | None = field(default=None, metadata=HOW_IT_RUNS)
     """What happens to a sample on which the op fails; null: as the recipe says."""
     skip_op_error: bool | None = field(default=None, metadata=HOW_IT_RUNS)
-    """Data-Juicer's word for `on_error`: true is `reject`, false is `stop`."""
+    """Data-Juicer's name for `on_error`: true is `reject`, false is `stop`."""
 
     @property
     def at_failure(self) -> OnError | None:

@@ -84,7 +84,7 @@ def batch_size(capabilities: Capabilities, limits: Limits) -> int:
 
 
 def calls_at_once(most: int, capabilities: Capabilities, limits: Limits, size: int) -> int:
-    """Calls, of batches of this size, that may be under way at once at an engine that is busy with `most` of them."""
+    """Concurrent calls, with batches of this size, of an engine that `most` of them keep busy."""
     if not limits.in_flight:
         return most
     if size == 1 and capabilities.batch_size == 1:

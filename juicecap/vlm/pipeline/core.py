@@ -56,7 +56,7 @@ def ask(requests: Sequence[Request], limits: Limits = DEFAULT_LIMITS, journal: J
 
 
 def describe(models: Iterable[ModelSettings], journal: Journal | None = None) -> list[Capabilities]:
-    """What these engines can do; none is opened. A server that was never asked for this `journal` is looked for.
+    """The capabilities of these engines; none is opened. A server that this `journal` does not know is contacted.
 
     Raises:
         JuicecapError: one cannot be described.

@@ -1,4 +1,4 @@
-"""The engines of this process: described and opened at first need, and shared by all callers with equal settings."""
+"""The engines of this process: described and opened when first needed, and shared by all callers with equal settings."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from juicecap.vlm.models.names import model_state
 
 @dataclass(frozen=True)
 class Described:
-    """An engine that can be looked up, open or not. `held` is what is released when it is closed."""
+    """A described engine, open or not. `held` is released when it is closed."""
 
     backend: Backend
     model_state: str
@@ -34,7 +34,7 @@ class Engines:
         self._turns: dict[tuple[ModelSettings, int], asyncio.Semaphore] = {}
 
     async def described(self, settings: ModelSettings, transport_choice: str = "") -> Described:
-        """The engine with these settings as it can be looked up. `transport_choice` counts where it was not described before.
+        """The engine with these settings, described. `transport_choice` is used if it has not been described yet.
 
         Raises:
             JuicecapError: it cannot be described; the next caller tries again.
