@@ -7,6 +7,7 @@ its pixels (base), and becomes an `Outcome` (base).
 Read the modules in this order:
 
     base                    the types: requests, outcomes, and what a backend is
+    seeds                   the seeds of candidates
     pipeline/
       core                  the loop in a background thread, and the functions that use it
       window                the caller's side: submits requests, returns outcomes, in order

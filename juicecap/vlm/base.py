@@ -19,6 +19,7 @@ from juicecap.media.rules import DEFAULT_RULES, MediaLimits
 from juicecap.media.sampling import FrameSampling
 from juicecap.media.sizes import FrameSizes
 from juicecap.vlm.context import ContextLength
+from juicecap.vlm.seeds import candidate_seeds, first_seed
 
 Role = Literal["system", "user", "assistant"]
 
@@ -127,7 +128,7 @@ class Request:
 
     def derived_seed(self, key: str) -> int:
         """The seed of candidate 0, below 2**31; candidate i adds i. A hash of the recipe's seed and the key."""
-        return int(digest_of([self.seed, key])[:8], 16) >> 1
+        return first_seed(digest_of([self.seed, key]))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,7 +198,7 @@ class Prepared:
     @property
     def seeds(self) -> range:
         """The seeds of the candidates to be answered."""
-        return range(self.seed + self.first, self.seed + self.request.candidates)
+        return candidate_seeds(self.seed, self.request.candidates, known=self.first)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -265,7 +266,7 @@ class Backend:
     Raises `EnvironmentFailure` if the engine cannot start, and `ModelError` if the settings can never work.
     """
     transport_choice: str = ""
-    """What a choice that changes answers came to (how a server takes videos), where there is one."""
+    """How videos are sent to the server. The journal keeps it, since it changes answers."""
 
 
 class Describe(Protocol):

@@ -90,7 +90,7 @@ def _is_parameter(trail: KeyPath) -> bool:
 
 
 def _block(trail: KeyPath) -> KeyPath:
-    """Where the parameters stand of which a message about `trail` may speak besides keys of the recipe."""
+    """The parameters that a message about `trail` may name: those of its op, or else those of the whole recipe."""
     return trail[:_OP] if trail[:1] == ("process",) else ()
 
 

@@ -18,6 +18,7 @@ from juicecap.sample import display_path
 from juicecap.secrecy import hidden, key_in
 from juicecap.vlm.base import Answer, Failure, Outcome, Prepared
 from juicecap.vlm.journal.store import Entry
+from juicecap.vlm.seeds import candidate_seeds
 from juicecap.vlm.unicode import valid
 
 EntriesByCandidate = Mapping[int, Any]
@@ -79,8 +80,8 @@ def outcome_of(found: EntriesByCandidate, seed: int, candidates: int) -> Outcome
     if not known:
         return Outcome(seed=seed)
     answers = (
-        Answer(text=valid(entry["text"]), finish_reason=entry["finish_reason"], tokens=entry["tokens"], seed=seed + number)
-        for number, entry in enumerate(known)
+        Answer(text=valid(entry["text"]), finish_reason=entry["finish_reason"], tokens=entry["tokens"], seed=own)
+        for own, entry in zip(candidate_seeds(seed, len(known)), known, strict=True)
     )
     whole = known[0]
     return Outcome(
