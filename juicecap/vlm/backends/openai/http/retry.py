@@ -1,6 +1,7 @@
 """A request is tried again when that may help: after 408, 409, 429, 5xx, broken connections, timeouts and unreadable answers.
 
-The wait before retry r (1, 2, …) is drawn evenly from 0 to `first_wait` times 2 to the r - 1 ("full jitter"), at most `longest_wait`.
+The wait before retry r (1, 2, …) is drawn evenly from 0 to `first_wait` times 2 to the r - 1 ("full jitter"), and is at most
+`longest_wait`.
 Where the server says how long to wait (`Retry-After`), every request to it waits that long, since the others would be turned away
 as well. Any other refusal is final.
 """
