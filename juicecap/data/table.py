@@ -22,11 +22,12 @@ from juicecap.data.columns import ORIGIN_FEATURE, Spec, features_of
 from juicecap.data.compressed import Allowance
 from juicecap.data.exact_json import exact, to_text
 from juicecap.data.infer import infer_columns
-from juicecap.data.record import Record, reason_of, unreadable
+from juicecap.data.record import Record, unreadable
 from juicecap.data.writing.atomic import replacing
 from juicecap.data.writing.checksum import append_checksum, verify_checksum
 from juicecap.errors import DataError
 from juicecap.sample import BROKEN, ORIGIN
+from juicecap.text import reason_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
