@@ -21,7 +21,7 @@ from juicecap.ops.options.dataflow_aliases import IGNORED as SERVING_IGNORED
 from juicecap.ops.options.run_options import IGNORED as IGNORED_OPTIONS
 from juicecap.ops.options.run_options import RunOptions
 from juicecap.ops.schema import Parameter, default_text, family, parameters
-from juicecap.recipe.compat.data_juicer import ANSWERS
+from juicecap.recipe.compat import DATA_JUICER
 from juicecap.recipe.keys import IGNORED as IGNORED_KEYS
 from juicecap.recipe.keys import RecipeKeys
 
@@ -81,7 +81,7 @@ def wanted(root: Path) -> dict[Path, str]:
             "keys": key_table(),
             "ignored keys": reasons(IGNORED_KEYS, "key"),
             "ignored parameters": reasons(IGNORED_OPTIONS, "parameter"),
-            "answers": reasons(ANSWERS, "key"),
+            "answers": reasons(DATA_JUICER, "key"),
         },
         Path("docs/from_dataflow.md"): {"serving names": serving_table()},
     }.items():
