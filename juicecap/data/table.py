@@ -26,6 +26,7 @@ from juicecap.data.record import Record, unreadable
 from juicecap.data.writing.atomic import replacing
 from juicecap.data.writing.checksum import append_checksum, verify_checksum
 from juicecap.errors import DataError
+from juicecap.file_state import FileState
 from juicecap.sample import BROKEN, ORIGIN
 from juicecap.text import reason_of
 
@@ -55,12 +56,11 @@ def absolute(path: str | Path) -> Path:
 
 
 def file_key(path: Path) -> list[object]:
-    """What tells one state of a file from another: absolute path, number, size and times; the last cannot be set back."""
+    """What tells one state of a file from another: its absolute path and its `FileState`."""
     try:
-        state = path.stat()
+        return [str(absolute(path)), *FileState.of(path.stat())]
     except OSError as error:
         raise unreadable(path, error) from error
-    return [str(absolute(path)), state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns]
 
 
 def cached_file(folder: Path | None, fingerprint: str) -> Path:

@@ -1,7 +1,7 @@
 """Digests of media, read ahead of the engine by threads, and not at all where they are known.
 
 Reading media is what costs here. A file that the journal has a digest of, and that has not been touched since, is not read
-(`media/digest.py` says when that can be told).
+(`file_state.py` says when that can be told).
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
+from juicecap.file_state import FileState, file_state
 from juicecap.media.access.files import lies_inside
 from juicecap.media.access.remote import rules_of
-from juicecap.media.digest import FileState, content_digest, file_state
+from juicecap.media.digest import content_digest
 from juicecap.media.rules import MediaLimits
 from juicecap.vlm.base import Request
 from juicecap.vlm.journal import Journal
@@ -54,7 +55,7 @@ class DigestThreads:
 
     async def unchanged(self, path: str, state: FileState) -> bool:
         """Whether nobody has touched the file since it was in this state."""
-        return state.holds(await asyncio.get_running_loop().run_in_executor(self._threads, file_state, path))
+        return state == await asyncio.get_running_loop().run_in_executor(self._threads, file_state, path)
 
     def close(self) -> None:
         """Read no more."""

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
-from juicecap.media.digest import FileState
+from juicecap.file_state import FileState
 from juicecap.vlm.base import JOURNAL_VERSION, Capabilities, Limits, ModelSettings, Outcome, Part, Request, digest_of, hashed
 from juicecap.vlm.journal import Journal
 from juicecap.vlm.journal.entries import EntriesByKey, medium_failure, outcome_of
