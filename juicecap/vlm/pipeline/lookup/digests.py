@@ -79,7 +79,7 @@ class Digests:
         seen = {path: self._remembered[path] for path in paths if path in self._remembered}
         if self._journal:
             names = {_name(path): path for path in paths if path not in seen and states[path]}
-            kept = await asyncio.wrap_future(self._journal.seen(list(names)))
+            kept = await asyncio.wrap_future(self._journal.get_file_digests(list(names)))
             seen |= {names[name]: file for name, file in kept.items()}
         digests: dict[str, Digest] = {}
         for path, file in seen.items():
@@ -111,7 +111,7 @@ class Digests:
         if len(self._remembered) > MOST_REMEMBERED:
             del self._remembered[next(iter(self._remembered))]
         if self._journal:
-            self._journal.note([file])
+            self._journal.append([file])
         return digest
 
 

@@ -34,12 +34,12 @@ class KeyedRequest:
         """All keys under which the journal may know something."""
         return (self.entry, *self.media.values())
 
-    def known(self, look: EntriesByKey) -> Outcome:
+    def known(self, entries: EntriesByKey) -> Outcome:
         """As much of the outcome as the journal knows: answers up to the first that is missing, or a failure."""
         for part, key in self.media.items():
-            if failure := medium_failure(sound_medium(look.get(key, {})), part.value):
+            if failure := medium_failure(sound_medium(entries.get(key, {})), part.value):
                 return Outcome(failure=failure, seed=self.seed)
-        return outcome_of(sound(look.get(self.entry, {})), self.seed, self.request.candidates)
+        return outcome_of(sound(entries.get(self.entry, {})), self.seed, self.request.candidates)
 
 
 class RequestKeys:

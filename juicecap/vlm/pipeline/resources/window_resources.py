@@ -72,10 +72,10 @@ class WindowResources:
     journal: Journal | None
     shared: RefCountedCache = field(default_factory=RefCountedCache)
 
-    def note(self, records: Sequence[Record]) -> None:
+    def record(self, records: Sequence[Record]) -> None:
         """Have the journal keep this, if there is one."""
         if self.journal:
-            self.journal.note(records)
+            self.journal.append(records)
 
     def count(self, *, replayed: int, asked: int = 0) -> None:
         """Count answers that came from the journal, and those that an engine was asked for."""
