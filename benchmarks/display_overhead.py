@@ -31,7 +31,7 @@ from juicecap.runner.reporting import reporter
 from juicecap.runner.reporting.progress import SilentProgress
 
 spent = {"thread": 0.0, "run": 0.0}
-watch, started, ended, advanced = (getattr(reporter.Reporter, name) for name in ("_watch", "started", "ended", "advanced"))
+watch, started, ended, count = (getattr(reporter.Reporter, name) for name in ("_watch", "started", "ended", "count"))
 
 def whole_thread(self):
     watch(self)
@@ -47,7 +47,7 @@ def timed(method):
     return wrapper
 
 reporter.Reporter._watch = whole_thread
-for method in (started, ended, advanced):
+for method in (started, ended, count):
     setattr(reporter.Reporter, method.__name__, timed(method))
 began = time.monotonic()
 code = main(json.loads(sys.argv[1]))

@@ -1,9 +1,16 @@
-"""Names of files that a process cannot use: where its locale is not UTF-8 some cannot be opened, others not be kept as text."""
+"""Names: which of files a process cannot use, and which may be those of something on the Hub.
+
+Where a locale is not UTF-8 some files cannot be opened, and the names of others cannot be kept as text.
+"""
 
 from __future__ import annotations
 
 import os
+import re
 import sys
+
+HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
+"""What a dataset or model on the Hub may be called: `owner/name`."""
 
 _LOCALE = "Set LC_ALL=C.UTF-8 and run again."
 

@@ -21,6 +21,11 @@ def printable_line(text: str) -> str:
     return printable(text).replace("\n", "\ufffd")
 
 
+def folded(text: str) -> str:
+    """The text on one line, each stretch of white space as one space."""
+    return printable(" ".join(text.split()))
+
+
 def printable_json(text: str) -> str:
     """JSON in which such characters are escaped, so that it says the same."""
     return _UNPRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)

@@ -22,7 +22,7 @@ from juicecap.ops.options.groups import heading
 from juicecap.ops.options.run_options import IGNORED as IGNORED_OPTIONS
 from juicecap.ops.options.run_options import RunOptions
 from juicecap.ops.schema import Parameter, default_text, family, grouped, parameters
-from juicecap.recipe.compat.data_juicer import ANSWERS
+from juicecap.recipe.compat import DATA_JUICER
 from juicecap.recipe.keys import IGNORED as IGNORED_KEYS
 from juicecap.recipe.keys import RecipeKeys
 
@@ -82,7 +82,7 @@ def wanted(root: Path) -> dict[Path, str]:
             "keys": key_table(),
             "ignored keys": reasons(IGNORED_KEYS, "key"),
             "ignored parameters": reasons(IGNORED_OPTIONS, "parameter"),
-            "answers": reasons(ANSWERS, "key"),
+            "answers": reasons(DATA_JUICER, "key"),
         },
         Path("docs/from_dataflow.md"): {"serving names": serving_table()},
     }.items():

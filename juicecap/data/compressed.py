@@ -16,8 +16,9 @@ from typing import IO, cast
 
 from typing_extensions import override
 
-from juicecap.data.record import LONGEST, reason_of, unreadable
+from juicecap.data.record import LONGEST, unreadable
 from juicecap.errors import DataError
+from juicecap.text import reason_of
 
 SUFFIXES = (".gz", ".zst")
 """Suffixes of packed files."""

@@ -171,11 +171,6 @@ def unreadable(path: Path, error: OSError) -> DataError:
     return DataError(f"{path} cannot be read: {error.strerror or error}. Check that it is there and may be read.")
 
 
-def reason_of(error: Exception) -> str:
-    """The message of another library's error, as a part of a sentence: its first line without the full stop."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".: ")
-
-
 def _whole(text: str, where: str, decode: Callable[[str, int, str], tuple[Any, int]]) -> Any:
     if reason := too_many(text):
         raise BrokenRecord(where, reason)

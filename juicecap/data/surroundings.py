@@ -1,8 +1,13 @@
-"""Checks what the libraries need of the system and may lack in a container; without it they fail in obscure ways."""
+"""What the libraries that we stand on need of the system, and without which they end in whatever way; a container may lack it.
+
+And what they do to it unasked: `datasets` draws progress bars.
+"""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from juicecap.errors import EnvironmentFailure
 
@@ -37,3 +42,22 @@ def check_working_directory() -> None:
         raise EnvironmentFailure(
             f"the working directory cannot be used ({reason}). Change to another one and run again."
         ) from error
+
+
+@contextmanager
+def quiet_datasets() -> Iterator[None]:
+    """A run has a progress display of its own.
+
+    Raises:
+        EnvironmentFailure: `datasets` cannot work here.
+    """
+    check_devices()
+    from datasets.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+
+    before = are_progress_bars_disabled()
+    disable_progress_bars()
+    try:
+        yield
+    finally:
+        if not before:
+            enable_progress_bars()

@@ -22,11 +22,13 @@ from juicecap.data.columns import ORIGIN_FEATURE, Spec, features_of
 from juicecap.data.compressed import Allowance
 from juicecap.data.exact_json import exact, to_text
 from juicecap.data.infer import infer_columns
-from juicecap.data.record import Record, reason_of, unreadable
+from juicecap.data.record import Record, unreadable
 from juicecap.data.writing.atomic import replacing
 from juicecap.data.writing.checksum import append_checksum, verify_checksum
 from juicecap.errors import DataError
+from juicecap.file_state import FileState
 from juicecap.sample import BROKEN, ORIGIN
+from juicecap.text import reason_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -54,12 +56,11 @@ def absolute(path: str | Path) -> Path:
 
 
 def file_key(path: Path) -> list[object]:
-    """The state of a file: absolute path, inode number, size and times; the last of these cannot be set back."""
+    """What tells one state of a file from another: its absolute path and its `FileState`."""
     try:
-        state = path.stat()
+        return [str(absolute(path)), *FileState.of(path.stat())]
     except OSError as error:
         raise unreadable(path, error) from error
-    return [str(absolute(path)), state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns]
 
 
 def cached_file(folder: Path | None, fingerprint: str) -> Path:

@@ -109,15 +109,7 @@ class _Child:
         self._received = bytearray()
         with theirs:
             try:
-                self._process = subprocess.Popen(  # noqa: S603  # our own module
-                    [sys.executable, "-P", "-m", "juicecap.isolated.child", str(theirs.fileno())],
-                    stdin=subprocess.DEVNULL,
-                    stdout=self._output,
-                    stderr=self._output,
-                    pass_fds=[theirs.fileno()],
-                    env=environment(),
-                    process_group=0,  # Ctrl-C in the terminal is not meant for it
-                )
+                self._process = start_module("juicecap.isolated.child", theirs, self._output)
             except OSError as error:
                 self._channel.close()
                 self._output.close()
@@ -179,6 +171,23 @@ class _Child:
             return Stopped("time", "it takes too much of the processor")
         how = f"signal {signal_name(-status)}" if status < 0 else f"exit status {status}"
         return Stopped("crash", ": ".join(filter(None, [f"its process crashed ({how})", last_words(self._output.fileno())])))
+
+
+def start_module(module: str, channel: socket.socket, output: IO[bytes] | int) -> subprocess.Popen[bytes]:
+    """Start one of our own modules in a process of its own: it gets the number of `channel`, and writes to `output`.
+
+    Raises:
+        OSError: that is not possible.
+    """
+    return subprocess.Popen(  # noqa: S603  # our own module
+        [sys.executable, "-P", "-m", module, str(channel.fileno())],
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        pass_fds=[channel.fileno()],
+        env=environment(),
+        process_group=0,  # Ctrl-C in the terminal is not meant for it
+    )
 
 
 def _ended(process: subprocess.Popen[bytes], channel: socket.socket, output: IO[bytes]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-from typing import NamedTuple
 
 from juicecap.errors import MediaError
 from juicecap.media.access.files import open_file
@@ -15,39 +14,6 @@ WHOLE_UP_TO = 64 * 2**20
 """Files up to this many bytes are hashed whole; larger ones by size, modification time and sampled blocks."""
 
 _BLOCK, _BLOCKS = 2**20, 32
-
-TICK = 2_000_000_000
-"""Nanoseconds within which two changes may leave the same time: that of the coarsest file system."""
-
-
-class FileState(NamedTuple):
-    """Number, size and times of a file (nanoseconds): equal as long as nobody touches it."""
-
-    inode: int
-    size: int
-    modified: int
-    changed: int
-    """When anything about the file changed, which nobody can set back."""
-
-    def holds(self, other: FileState | None) -> bool:
-        """Whether the content is still that of `other`, as far as one can see."""
-        return self == other
-
-    def tells(self, seen: int) -> bool:
-        """Whether an equal state proves equal content, if the content was read at `seen` or later.
-
-        A file that was touched just before may be touched once more without another time to show for it.
-        """
-        return max(self.modified, self.changed) + TICK < seen
-
-
-def file_state(path: str) -> FileState | None:
-    """The state of a file; None if there is none."""
-    try:
-        status = os.stat(path)
-    except (OSError, ValueError):
-        return None
-    return FileState(status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
 def content_digest(path: str, rules: MediaLimits = DEFAULT_RULES) -> str:

@@ -1,4 +1,4 @@
-"""Pixels as files in memory: JPEG pictures, and a small MP4 video."""
+"""Pixels as files in memory: JPEG pictures, also small ones for people to look at, and a small MP4 video."""
 
 from __future__ import annotations
 
@@ -18,6 +18,13 @@ def jpeg(pixels: np.ndarray) -> bytes:
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "JPEG", quality=QUALITY, subsampling="4:4:4")
     return file.getvalue()
+
+
+def thumbnail(pixels: np.ndarray, longest: int) -> np.ndarray:
+    """(height, width, 3) uint8, its longer side at most `longest` pixels; small pictures stay as they are."""
+    image = Image.fromarray(pixels)
+    image.thumbnail((longest, longest))
+    return np.asarray(image)
 
 
 def mp4(frames: Iterable[np.ndarray], fps: int) -> bytes:

@@ -5,7 +5,6 @@ An op's module is imported when its name is used, never before, and nothing regi
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING
 from juicecap.errors import JuicecapError
 from juicecap.notice import say_once
 from juicecap.ops import registry
+from juicecap.text import near
 
 if TYPE_CHECKING:
     from juicecap.ops.base import Op
@@ -41,8 +41,7 @@ class UnknownOp(JuicecapError):
     @cached_property
     def near(self) -> str | None:
         """A similar name, if there is one."""
-        found = difflib.get_close_matches(self.name, names(), n=1, cutoff=0.6)
-        return found[0] if found else None
+        return near(self.name, names())
 
     def __str__(self) -> str:
         hint = f"; did you mean {self.near!r}?" if self.near else ""

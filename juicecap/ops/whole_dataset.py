@@ -5,12 +5,10 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 from juicecap.errors import BugError, SampleError
 from juicecap.ops.apply.fate import Fate
 from juicecap.ops.base import Op
-from juicecap.ops.options.groups import KEPT
 from juicecap.sample import Sample
 from juicecap.vlm.base import Outcome
 from juicecap.vlm.journal import Journal
@@ -21,12 +19,10 @@ Selection = bool | SampleError
 
 @dataclass(frozen=True, kw_only=True)
 class WholeDatasetOp(Op):
-    """An op that sees the whole dataset before it decides: `choose` runs once, `stream` applies its decisions."""
-
-    default_group: ClassVar[str] = KEPT
+    """An op that sees the whole dataset before it decides; `select` runs once, and `stream` reads the decisions."""
 
     @abstractmethod
-    def choose(self, samples: Iterable[Sample]) -> list[Selection]:
+    def select(self, samples: Iterable[Sample]) -> list[Selection]:
         """For each sample of the dataset, in order, whether it stays, or the error that prevents the decision.
 
         `samples` can be iterated more than once.
@@ -37,23 +33,23 @@ class WholeDatasetOp(Op):
     ) -> Generator[Fate, None, None]:
         """Apply the op to samples, taken as the whole dataset; they are iterated more than once."""
         del batch_size, journal
-        choices = iter(self.choose(samples))
+        selections = iter(self.select(samples))
         for sample in samples:
-            choice = next(choices, None)
-            if choice is None:
+            selection = next(selections, None)
+            if selection is None:
                 raise BugError(f"{self.name} chose among fewer samples than the dataset has")
-            yield _chosen_fate(sample, choice)
+            yield _fate(sample, selection)
 
     def finish(self, sample: Sample, outcomes: Sequence[Outcome]) -> Sequence[Sample] | None:
-        """One sample alone is always chosen; see `stream`."""
+        """One sample alone is always selected; see `stream`."""
         del outcomes
         return [sample]
 
 
-def _chosen_fate(sample: Sample, choice: Selection) -> Fate:
-    if isinstance(choice, SampleError):
-        return Fate(kind="rejected", sample=sample, failure=choice)
-    return Fate(kind="kept", sample=sample, outputs=(sample,)) if choice else Fate(kind="filtered", sample=sample)
+def _fate(sample: Sample, selection: Selection) -> Fate:
+    if isinstance(selection, SampleError):
+        return Fate(kind="rejected", sample=sample, failure=selection)
+    return Fate(kind="kept", sample=sample, outputs=(sample,)) if selection else Fate(kind="filtered", sample=sample)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,19 +64,19 @@ class Deduplicator(WholeDatasetOp):
             SampleError: there is none; the sample is rejected.
         """
 
-    def choose(self, samples: Iterable[Sample]) -> list[Selection]:
+    def select(self, samples: Iterable[Sample]) -> list[Selection]:
         """Keep a sample whose signature has not been met before."""
         seen: set[str] = set()
-        chosen: list[Selection] = []
+        selections: list[Selection] = []
         for sample in samples:
             try:
                 signature = self.signature(sample)
             except SampleError as error:
-                chosen.append(error)
+                selections.append(error)
                 continue
-            chosen.append(signature not in seen)
+            selections.append(signature not in seen)
             seen.add(signature)
-        return chosen
+        return selections
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,7 +19,7 @@ from juicecap.ops.options.common_options import ColumnsAndTokens
 from juicecap.ops.options.media_options import MediaOptions
 from juicecap.ops.options.run_options import OnError, at_failure, contradictions
 from juicecap.ops.options.types import empty_problems, not_empty
-from juicecap.recipe.compat import data_juicer, dataflow
+from juicecap.recipe import compat
 from juicecap.recipe.keys import IGNORED, RecipeKeys
 from juicecap.recipe.problems import Problem, failure, shown, suggestion
 from juicecap.recipe.steps import Findings, steps_of
@@ -72,7 +72,7 @@ def draft_recipe(path: str | os.PathLike[str], overrides: Sequence[str] = ()) ->
     """As `load_recipe`, but problems that leave the rest readable are returned, not raised."""
     file = os.fspath(path)
     source, problems = _source(file)
-    apply_overrides(source, overrides, {*KNOWN, *data_juicer.ANSWERS, *dataflow.ANSWERS})
+    apply_overrides(source, overrides, {*KNOWN, *compat.DATA_JUICER, *compat.DATAFLOW})
     problems = (*problems, *source.fill_variables())
     unset = [repr(text) for trail, text in strings(source.values) if trail not in source.filled]
     found = Findings(problems=list(problems))
@@ -188,13 +188,13 @@ def _on_error(source: Source, keys: RecipeKeys) -> OnError | None:
 
 
 def _unknown(source: Source, key: str | int, after: int) -> Problem:
-    answer = data_juicer.answer(key)
+    answer = compat.answer(key)
     if answer:
         message = f"{key!r} is a key of Data-Juicer's that juicecap does not take"
         return source.problem((key,), message, at="key", hint=answer)
-    if key in dataflow.ANSWERS:
+    if key in compat.DATAFLOW:
         message = f"{key!r} is a setting of DataFlow's storage that juicecap does not take"
-        return source.problem((key,), message, at="key", hint=dataflow.ANSWERS[str(key)])
+        return source.problem((key,), message, at="key", hint=compat.DATAFLOW[str(key)])
     hint = "ops stand in the list 'process'" if key in catalog.names() else suggestion(key, KNOWN, after=after)
     return source.problem((key,), f"a recipe has no key {key!r}", at="key", hint=hint)
 

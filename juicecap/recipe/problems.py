@@ -10,7 +10,6 @@ A report looks like this, one block for each problem, in the order of the file:
 
 from __future__ import annotations
 
-import difflib
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -18,6 +17,7 @@ from dataclasses import dataclass
 
 from juicecap.errors import RecipeError
 from juicecap.printable import printable, printable_line
+from juicecap.text import near
 
 WIDEST = 120
 """Characters of a line that are shown; a longer one is cut around the place."""
@@ -92,12 +92,6 @@ def shown(value: object) -> str:
 
 MOST_SUGGESTED = 50
 """Problems after which no more similar names are searched: with this many, the file is probably no recipe."""
-
-
-def near(word: object, words: Iterable[str]) -> str | None:
-    """The one of `words` that is most similar to `word`."""
-    found = difflib.get_close_matches(str(word), [each for each in words if each != word], n=1, cutoff=0.6)
-    return found[0] if found else None
 
 
 def suggestion(word: object, words: Iterable[str], otherwise: str = "", *, after: int = 0) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 import juicecap
-from juicecap.printable import printable
+from juicecap.printable import folded
 from juicecap.recipe.problems import lines_of
 from juicecap.recipe.types import Recipe
 from juicecap.recipe.yaml.source import Source
@@ -47,7 +47,9 @@ def resolved_text(recipe: Recipe) -> str:
         else:
             lines[place.line - 1] += f"; {remark}" if "  # " in lines[place.line - 1] else f"  # {remark}"
     told = [line for number, line in enumerate(lines, start=1) for line in (*above.get(number, ()), line)]
-    head = f"# {_one_line(recipe.path)} as juicecap {juicecap.__version__} ran it. Remarks tell what does not stand in that file."
+    head = (
+        f"# {folded(str(recipe.path))} as juicecap {juicecap.__version__} ran it. Remarks tell what does not stand in that file."
+    )
     return "\n".join([head, *told]) + "\n"
 
 
@@ -73,9 +75,5 @@ def _origin(source: Source, trail: KeyPath) -> tuple[str, str]:
     if isinstance(place, str):
         return place, "--set"
     if isinstance(place, SourceSpan) and place.file:
-        return place.file, f"{_one_line(place.file)}:{place.line}"
+        return place.file, f"{folded(place.file)}:{place.line}"
     return "", ""
-
-
-def _one_line(path: object) -> str:
-    return printable(" ".join(str(path).split()))

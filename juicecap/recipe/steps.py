@@ -12,7 +12,7 @@ from juicecap.ops import catalog, schema
 from juicecap.ops.base import Op
 from juicecap.ops.options.run_options import RunOptions
 from juicecap.ops.options.types import not_empty
-from juicecap.recipe.compat import dataflow
+from juicecap.recipe import compat
 from juicecap.recipe.problems import Problem, shown, suggestion
 from juicecap.recipe.types import Step
 from juicecap.recipe.yaml.source import Source
@@ -155,7 +155,7 @@ def _sorted_out(block: _Block, kind: type[Op], found: Findings) -> tuple[dict[st
         else:
             names = [*known, *options, *kind.ignored_parameters]
             near = suggestion(key, names, after=len(found.problems) + len(block.problems))
-            hint = dataflow.ANSWERS.get(key) or f"{near}  (juicecap ops {block.name})".strip()
+            hint = compat.DATAFLOW.get(key) or f"{near}  (juicecap ops {block.name})".strip()
             block.wrong(f"{block.name} has no parameter {key!r}", key, hint=hint)
     return own, run
 

@@ -8,9 +8,8 @@ from html import escape
 from typing import Any
 
 from juicecap.errors import MediaError
-from juicecap.media.encode import jpeg
+from juicecap.media.encode import jpeg, thumbnail
 from juicecap.media.picture import MediaFrames
-from juicecap.media.thumbnail import thumbnail
 from juicecap.printable import printable
 from juicecap.recipe.work_dir import PAGE
 from juicecap.runner.estimate.preview import Preview, RequestPreview, StepPreview

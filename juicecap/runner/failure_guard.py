@@ -50,7 +50,7 @@ class FailureGuard:
         if journal:
             journal.hold_failures()
 
-    def look(self, fate: Fate) -> None:
+    def observe(self, fate: Fate) -> None:
         """Take the next fate.
 
         Raises:
@@ -91,14 +91,14 @@ class FailureGuard:
         """Check the fates of a finished table, perhaps from an earlier run.
 
         Raises:
-            DataError, EnvironmentFailure: as `look`.
+            DataError, EnvironmentFailure: as `observe`.
         """
         if self.on_error == "stop" and fates.failed:
             row = table[fates.failed[0].row]
             told = row[FATE]
             failure = SampleError(told["code"], told["message"], retryable=told["retryable"], attempts=told["attempts"])
             sample = {name: value for name, value in row.items() if name != FATE}
-            self.look(Fate(kind="rejected", sample=sample, failure=failure))
+            self.observe(Fate(kind="rejected", sample=sample, failure=failure))
 
     def records(self) -> Iterator[dict[str, Any]]:
         """`rejected.jsonl` records of the samples that ended the run; of identical failures the first ones."""

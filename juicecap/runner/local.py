@@ -21,7 +21,7 @@ from loguru import logger
 import juicecap
 from juicecap.data.export import export_target, write_export
 from juicecap.data.export.shards import check_folder
-from juicecap.data.surroundings import check_devices, check_working_directory
+from juicecap.data.surroundings import check_devices, check_working_directory, quiet_datasets
 from juicecap.errors import BugError, JuicecapError
 from juicecap.notice import say_once
 from juicecap.ops.apply.table import rejections
@@ -33,7 +33,6 @@ from juicecap.runner.failure_guard import FailureGuard
 from juicecap.runner.loading import LoadedDataset, load
 from juicecap.runner.reporting.metrics import check_metrics
 from juicecap.runner.reporting.progress import Progress
-from juicecap.runner.reporting.quiet import quiet_datasets
 from juicecap.runner.reporting.reporter import Reporter
 from juicecap.runner.result import RunResult, StepResult, rejections_allowed
 from juicecap.runner.run_folder.folder import RunFolder

@@ -16,7 +16,7 @@ from juicecap.data.table import open_arrow, open_cached, write_arrow
 from juicecap.data.writing.atomic import sync_folder, write_error
 from juicecap.data.writing.checksum import append_checksum
 from juicecap.errors import BugError
-from juicecap.media.digest import file_state
+from juicecap.file_state import file_state
 from juicecap.ops.apply.fate import Fate
 from juicecap.ops.apply.table import Failed, Fates, Rows, fates_of, kept, step_table
 from juicecap.ops.registry import source_of
@@ -163,9 +163,9 @@ class StepBuilder:
 
     def _apply(self, dataset: Dataset, watch: FailureGuard | None, attempts: Sequence[int]) -> Dataset:
         def watcher(fate: Fate) -> None:
-            self._reporter.advanced(fate)
+            self._reporter.count(fate)
             if watch:
-                watch.look(fate)
+                watch.observe(fate)
 
         self._foresee(dataset)
         try:
@@ -191,7 +191,7 @@ class StepBuilder:
         rows = Rows(dataset.with_format(None), self._step.op.default_batch_size)
         if told := self._step.op.forecast(rows, self._journal, COUNTED_FOR):
             logger.info("{}: {} answers are in the journal, {} are to be asked", self._step.name, told.replayed, told.asked)
-            self._reporter.foreseen(told.replayed, told.asked, whole=told.whole)
+            self._reporter.forecast(told.replayed, told.asked, whole=told.whole)
 
     def _finished(self, unfinished: Path) -> Dataset:
         try:

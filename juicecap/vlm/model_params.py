@@ -5,10 +5,10 @@ A name that only other backends have is a problem, and so is a value that no mod
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
+from juicecap.text import near
 from juicecap.vlm.catalog import BACKENDS, BackendSpec, find
 
 USUAL = ("attn_implementation", "cache_dir", "device_map", "dtype", "quantization_config", "revision", "trust_remote_code")
@@ -32,8 +32,8 @@ def problems(backend: str, params: Mapping[str, Any]) -> Iterator[str]:
         elif name in TEXTS and spec.dtypes and not isinstance(value, str | None):
             yield f"{name} must be text, not {value!r}: write it in quotes"
         elif name in ("dtype", "torch_dtype") and spec.dtypes and value not in spec.dtypes:
-            near = difflib.get_close_matches(str(value), spec.dtypes, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
+            found = near(value, spec.dtypes)
+            hint = f"; did you mean {found!r}?" if found else ""
             yield f"{name} must be one of {', '.join(spec.dtypes)}, not {value!r}{hint}"
 
 
@@ -43,6 +43,6 @@ def unknown(backend: str, params: Mapping[str, Any], config: Collection[str]) ->
     for name in params if spec.takes_config else ():
         if name in spec.parameters or name in config:
             continue
-        near = difflib.get_close_matches(name, spec.parameters, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(USUAL)} and others"
+        found = near(name, spec.parameters)
+        hint = f"did you mean {found!r}?" if found else f"it has {', '.join(USUAL)} and others"
         yield f"the {backend} backend has no parameter {name!r} ({hint})"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from juicecap.sample import short_repr
+from juicecap.text import near
 from juicecap.vlm.base import Sampling
 
 ALIASES = {"max_new_tokens": "max_tokens", "stop_strings": "stop"}
@@ -112,8 +112,8 @@ def _misfit(name: str, value: Any) -> str:
 def _unknown(name: str) -> str:
     if name in ("n", "num_return_sequences", "best_of"):
         return f"sampling_params: {name} is not set here; caption_num is the number of candidates"
-    near = difflib.get_close_matches(name, [*_RANGES, *ALIASES, "do_sample"], n=1, cutoff=0.6)
-    hint = f"; did you mean {near[0]!r}?" if near else f" (known: {', '.join(_RANGES)})"
+    found = near(name, [*_RANGES, *ALIASES, "do_sample"])
+    hint = f"; did you mean {found!r}?" if found else f" (known: {', '.join(_RANGES)})"
     return f"sampling_params has no parameter {name!r}{hint}"
 
 

@@ -69,7 +69,7 @@ class LargestSelector(Selector):
     best: int = 2
     """How many."""
 
-    def choose(self, samples):
+    def select(self, samples):
         order = sorted(range(len(list(samples))), key=lambda place: -[sample["n"] for sample in samples][place])
         return [place in order[: self.best] for place in range(len(order))]
 
@@ -78,7 +78,7 @@ class LargestSelector(Selector):
 class ShortSelector(Selector):
     """Forgets a sample."""
 
-    def choose(self, samples):
+    def select(self, samples):
         return [True for _ in samples][:-1]
 
 

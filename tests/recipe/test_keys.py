@@ -8,8 +8,7 @@ from dataclasses import fields
 import pytest
 
 from juicecap.ops import schema
-from juicecap.recipe import Recipe
-from juicecap.recipe.compat import data_juicer
+from juicecap.recipe import Recipe, compat
 from juicecap.recipe.keys import IGNORED, RecipeKeys
 
 Load = Callable[..., Recipe]
@@ -116,25 +115,25 @@ def test_a_recipe_of_data_juicers_loads_as_it_is(load: Load) -> None:
     )
 
 
-@pytest.mark.parametrize("key", data_juicer.ANSWERS)
+@pytest.mark.parametrize("key", compat.DATA_JUICER)
 def test_another_key_of_data_juicers_is_answered_by_name(key: str, complain: Complain) -> None:
     assert complain(f"process: []\n{key}: null\n") == (
         f"recipe.yaml:2:1: {key!r} is a key of Data-Juicer's that juicecap does not take\n"
         f"    2 | {key}: null\n"
         f"      | {'^' * len(key)}\n"
-        f"   {data_juicer.ANSWERS[key]}"
+        f"   {compat.DATA_JUICER[key]}"
     )
 
 
 def test_a_nested_key_of_data_juicers_written_flat_is_answered_too(complain: Complain) -> None:
-    assert complain("process: []\ncheckpoint.enabled: true\n").endswith(data_juicer.ANSWERS["checkpoint"])
+    assert complain("process: []\ncheckpoint.enabled: true\n").endswith(compat.DATA_JUICER["checkpoint"])
 
 
 def test_no_key_is_both_taken_and_refused_and_the_table_is_in_order() -> None:
     known = {each.name for each in fields(RecipeKeys)}
-    assert known.isdisjoint(data_juicer.ANSWERS)
+    assert known.isdisjoint(compat.DATA_JUICER)
     assert known >= set(IGNORED)
-    assert list(data_juicer.ANSWERS) == sorted(data_juicer.ANSWERS)
+    assert list(compat.DATA_JUICER) == sorted(compat.DATA_JUICER)
     assert list(IGNORED) == sorted(IGNORED)
 
 

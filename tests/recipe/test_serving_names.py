@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from juicecap.recipe.compat import dataflow
+from juicecap.recipe import compat
 
 LOCAL = """\
 process:
@@ -153,9 +153,9 @@ def test_columns_that_the_op_names_by_parameters_of_its_own(load, key):
     )
 
 
-@pytest.mark.parametrize("key", dataflow.ANSWERS)
+@pytest.mark.parametrize("key", compat.DATAFLOW)
 def test_settings_of_the_storage_are_answered_by_name(complain, key):
-    answer = dataflow.ANSWERS[key]
+    answer = compat.DATAFLOW[key]
     top = complain(f"{key}: ./cache\nprocess: []\n")
     assert top.startswith(f"recipe.yaml:1:1: {key!r} is a setting of DataFlow's storage that juicecap does not take\n")
     assert answer in top
@@ -163,5 +163,5 @@ def test_settings_of_the_storage_are_answered_by_name(complain, key):
 
 
 def test_cache_path_and_prefix_lead_to_work_dir_and_keep_steps():
-    assert "work_dir" in dataflow.ANSWERS["cache_path"]
-    assert "keep_steps" in dataflow.ANSWERS["file_name_prefix"]
+    assert "work_dir" in compat.DATAFLOW["cache_path"]
+    assert "keep_steps" in compat.DATAFLOW["file_name_prefix"]

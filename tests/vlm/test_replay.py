@@ -20,9 +20,9 @@ import pytest
 from scripted import Script, prompt_of
 from waiting import until
 
+from juicecap import file_state
 from juicecap.errors import EnvironmentFailure, MediaError
-from juicecap.media import digest as digest_module
-from juicecap.media.digest import FileState
+from juicecap.file_state import FileState
 from juicecap.media.sampling import FrameSampling
 from juicecap.ops.apply.request_stream import forecast, stream_outcomes
 from juicecap.vlm.base import Failure, Limits, Message, ModelSettings, Outcome, Part, Request, Sampling
@@ -51,7 +51,7 @@ def old(clips, tmp_path) -> list[str]:
 @pytest.fixture
 def settled(monkeypatch) -> None:
     """Files need not be older than the journal's record of them by the tick of a file system."""
-    monkeypatch.setattr(digest_module, "TICK", 0)
+    monkeypatch.setattr(file_state, "TICK", 0)
     time.sleep(0.01)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from juicecap.cli import recipe as recipe_arguments
+from juicecap.cli import recipe_arguments
 from juicecap.cli.numbers import amount
 from juicecap.cli.printing import show
 from juicecap.errors import UsageError

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from juicecap.data.export.rows import visible_columns
-from juicecap.data.record import reason_of
 from juicecap.errors import DataError
+from juicecap.text import reason_of
 
 if TYPE_CHECKING:
     from datasets import Dataset

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import importlib
 import os
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,7 +23,7 @@ from juicecap.data.source.shards import webdataset
 from juicecap.data.source.text import file_list
 from juicecap.data.surroundings import check_devices
 from juicecap.errors import DataError
-from juicecap.naming import unwritable
+from juicecap.naming import HUB_NAME, unwritable
 from juicecap.sample import display_path
 
 if TYPE_CHECKING:
@@ -59,8 +58,6 @@ SUFFIXES: Mapping[str, str] = {
 
 SHOWN_SPLITS = 20
 """Splits of a folder that a message names at most."""
-
-HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 
 
 def open_source(

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from juicecap.data.record import reason_of
 from juicecap.data.source.options import SourceOptions
 from juicecap.data.source.tables.arrow_files import dataset_of_files
 from juicecap.data.source.tables.foreign import Refusal
 from juicecap.data.source.with_origin import with_origin
 from juicecap.errors import DataError, EnvironmentFailure
 from juicecap.isolated import IsolatedProcess, Stopped
+from juicecap.text import reason_of
 
 if TYPE_CHECKING:
     from datasets import Dataset

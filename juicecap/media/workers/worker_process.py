@@ -6,18 +6,14 @@ import asyncio
 import json
 import os
 import socket
-import subprocess
-import sys
 from contextlib import suppress
 from typing import Any
 
 from juicecap.errors import EnvironmentFailure
-from juicecap.isolated.limits import environment, signal_name
+from juicecap.isolated.limits import signal_name
 from juicecap.isolated.messages import READY, last_words, line_of
+from juicecap.isolated.process import START_SECONDS, start_module
 from juicecap.media.workers.shared_frames import nameless_file
-
-START_SECONDS = 120.0
-"""What a worker may take to import its libraries, from a slow network disk of a busy machine."""
 
 _CLOSE_ON_EXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
 
@@ -47,15 +43,7 @@ class WorkerProcess:
             raise EnvironmentFailure(f"no process can be started to decode videos in ({error})") from error
         self._channel.setblocking(False)
         try:
-            self._process = subprocess.Popen(  # noqa: S603  # our own module
-                [sys.executable, "-P", "-m", "juicecap.media.workers.worker", str(theirs.fileno())],
-                stdin=subprocess.DEVNULL,
-                stdout=self._output,
-                stderr=self._output,
-                pass_fds=[theirs.fileno()],
-                env=environment(),
-                process_group=0,  # Ctrl-C in the terminal is not meant for it
-            )
+            self._process = start_module("juicecap.media.workers.worker", theirs, self._output)
         except OSError as error:
             self._close()
             raise EnvironmentFailure(f"no process can be started to decode videos in ({error})") from error

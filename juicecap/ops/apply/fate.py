@@ -16,8 +16,8 @@ from typing import Any, Literal
 
 from juicecap.errors import DataError, SampleError
 from juicecap.sample import FATE, HIDDEN, ORIGIN, Sample, sample_name, source_position, visible
+from juicecap.text import valid
 from juicecap.vlm.base import Outcome
-from juicecap.vlm.unicode import valid
 
 FATE_COLUMN = {
     "kind": "text",

@@ -9,6 +9,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from juicecap.text import any_of
+
 
 @dataclass(frozen=True)
 class SpecialTokens:
@@ -21,8 +23,7 @@ class SpecialTokens:
 
     def pattern(self) -> re.Pattern[str]:
         """Matches any of the tokens."""
-        every = sorted({self.video, self.image, self.audio, self.end_of_chunk}, key=len, reverse=True)
-        return re.compile("|".join(map(re.escape, every)))
+        return any_of({self.video, self.image, self.audio, self.end_of_chunk})
 
     def stripped(self, text: str) -> str:
         """The text without special tokens (nor any that its pieces would make when they close up) and the spaces around it."""

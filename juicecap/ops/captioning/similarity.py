@@ -15,7 +15,7 @@ import importlib
 import itertools
 from collections.abc import Callable, Sequence
 
-from juicecap.vlm.unicode import valid
+from juicecap.text import valid
 
 Shingles = Callable[[str], list[str]]
 

@@ -17,12 +17,12 @@ from juicecap.ops.options.media_options import MediaOptions
 from juicecap.ops.options.numbers import Cores, Enlarged, FrameRate, Frames, Megabytes, Moment, Pixels, Requests, Seconds, Seed
 from juicecap.ops.options.run_options import IGNORED, RUN_ONLY
 from juicecap.sample import LONGEST_TEXT, short_repr
+from juicecap.text import valid
 from juicecap.vlm import catalog, model_params
 from juicecap.vlm import sampling_params as sampling
 from juicecap.vlm.base import Limits, Message, ModelSettings, Request, Sampling, canonical_json
 from juicecap.vlm.models.names import model_state
 from juicecap.vlm.sampling_params import parse_sampling
-from juicecap.vlm.unicode import valid
 
 if TYPE_CHECKING:
     BackendName = str

@@ -14,7 +14,7 @@ import yaml
 
 import juicecap
 from juicecap.errors import UsageError
-from juicecap.printable import printable
+from juicecap.printable import folded
 from juicecap.recipe.authoring.guess import guess
 
 ASSETS = Path(juicecap.__file__).parent / "assets"
@@ -89,7 +89,7 @@ def fitting_recipe(folder: str, template: str | None, dataset: str) -> tuple[str
         if found.text:
             field = _free("captions", found.columns)
             words["caption_field"] = (
-                f"      caption_field: {_yaml(field)}  # a column of their own; {_one_line(found.text)} stays as it is"
+                f"      caption_field: {_yaml(field)}  # a column of their own; {folded(found.text)} stays as it is"
             )
     return template, _filled(template, folder, dataset, words)
 
@@ -97,8 +97,8 @@ def fitting_recipe(folder: str, template: str | None, dataset: str) -> tuple[str
 def _filled(template: str, folder: str, dataset: str, words: dict[str, str]) -> str:
     text = (ASSETS / "templates" / f"{template}.yaml").read_text(encoding="utf-8")
     whole = {"columns": words.pop("columns", ""), "caption_field": words.pop("caption_field", "")}
-    comments = {name: _one_line(words.pop(name)) for name in ("dataset", "model_note")}
-    comments |= {"recipe": _one_line(os.path.join(folder, RECIPE))}
+    comments = {name: folded(words.pop(name)) for name in ("dataset", "model_note")}
+    comments |= {"recipe": folded(os.path.join(folder, RECIPE))}
     values = {"dataset_path": dataset, "export_path": os.path.join(folder, "out", "captions.jsonl"), **words}
     for path in (folder, dataset):
         if path != path.encode(errors="ignore").decode():
@@ -131,7 +131,3 @@ def _yaml(text: str) -> str:
     """A text as a value in a recipe."""
     dumped: str = yaml.safe_dump([text.replace("${", "$${")], allow_unicode=True, width=float("inf"))
     return dumped[len("- ") :].rstrip("\n")
-
-
-def _one_line(text: str) -> str:
-    return printable(" ".join(text.split()))

@@ -86,7 +86,7 @@ class DatasetScan:
     """Whether every row has the columns of the first one, as in a table with a header."""
 
 
-def look(recipe: Recipe, format_: str, budget: float) -> DatasetScan:
+def scan_dataset(recipe: Recipe, format_: str, budget: float) -> DatasetScan:
     """Scan the dataset for `budget` seconds, and at least one row.
 
     Raises:
@@ -106,46 +106,46 @@ def look(recipe: Recipe, format_: str, budget: float) -> DatasetScan:
     columns = dict.fromkeys(column for step in recipe.steps for column in step.op.media_columns())
     fixed = format_ in ("csv", "tsv", "folder")
     remote = any(getattr(step.op, "allow_remote", False) for step in recipe.steps)
-    sight = DatasetScan(readable=True, fixed=fixed, media={each: MediaCount(each, remote=remote) for each in columns})
+    scan = DatasetScan(readable=True, fixed=fixed, media={each: MediaCount(each, remote=remote) for each in columns})
     asked = _first_steps(recipe)
     for record in readers[format_](path):
-        if sight.rows and time.monotonic() > deadline:
-            return sight
-        sight.rows += 1
+        if scan.rows and time.monotonic() > deadline:
+            return scan
+        scan.rows += 1
         if record.broken:
-            sight.broken.count(f"{record.where}: {record.broken}")
+            scan.broken.count(f"{record.where}: {record.broken}")
             continue
-        sight.columns.update(dict.fromkeys(record.values))
+        scan.columns.update(dict.fromkeys(record.values))
         sample = {**record.values, ORIGIN: {"id": record.id, "folder": root, "missing": []}}
-        for media in sight.media.values():
+        for media in scan.media.values():
             _count(sample, record.where, media, deadline)
-        for place, step in asked:
-            _doubt(sample, record.where, place, step, sight)
-    sight.complete = True
-    return sight
+        for index, step in asked:
+            _warn(sample, record.where, index, step, scan)
+    scan.complete = True
+    return scan
 
 
 def _first_steps(recipe: Recipe) -> list[tuple[int, Step]]:
     """The steps that get rows as they are in the data: those up to the first one that uses a model or is a user's own code."""
     found = []
-    for place, step in enumerate(recipe.steps):
-        if step.index != place or not type(step.op).__module__.startswith("juicecap."):
+    for index, step in enumerate(recipe.steps):
+        if step.index != index or not type(step.op).__module__.startswith("juicecap."):
             break
-        found.append((place, step))
+        found.append((index, step))
         if step.op.uses_model():
             break
     return found
 
 
-def _doubt(sample: dict[str, Any], where: str, place: int, step: Step, sight: DatasetScan) -> None:
+def _warn(sample: dict[str, Any], where: str, index: int, step: Step, scan: DatasetScan) -> None:
     try:
         step.op.requests(sample)
         sentences = step.op.sample_warnings(sample)
     except SampleError as error:
         sentences = [] if error.code in TOLD_BY_MEDIA else [("", f"{error.code}: {error.message}")]
     for parameter, sentence in sentences:
-        doubt = sight.sample_warnings.setdefault((place, parameter, sentence if parameter else ""), RowWarning())
-        doubt.count(where if parameter else f"{where}: {sentence}")
+        warning = scan.sample_warnings.setdefault((index, parameter, sentence if parameter else ""), RowWarning())
+        warning.count(where if parameter else f"{where}: {sentence}")
 
 
 def _count(sample: dict[str, Any], where: str, media: MediaCount, deadline: float) -> None:

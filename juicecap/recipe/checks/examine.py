@@ -16,7 +16,7 @@ from juicecap.data import export
 from juicecap.errors import DataError
 from juicecap.hidden import Hidden
 from juicecap.recipe.checks.columns import missing_columns, problem_of, taken_columns
-from juicecap.recipe.checks.dataset_scan import DatasetScan, MediaCount, RowWarning, look
+from juicecap.recipe.checks.dataset_scan import DatasetScan, MediaCount, RowWarning, scan_dataset
 from juicecap.recipe.checks.model_check import check_models
 from juicecap.recipe.checks.paths import dataset_format, export_problems
 from juicecap.recipe.load import draft_recipe
@@ -89,74 +89,74 @@ def _compared(recipe: Recipe, budget: float) -> Report:
     unfit, doubtful = check_models(recipe)
     found.problems += unfit
     found.warnings += [*doubtful, *_literal_prompts(recipe), *_formulas(recipe)]
-    sight = DatasetScan(complete=False)
+    scan = DatasetScan(complete=False)
     if format_ is not None:
         try:
-            sight = look(recipe, format_, budget)
+            scan = scan_dataset(recipe, format_, budget)
         except DataError as error:
             found.problems.append(Problem(file="", message=str(error)))
         else:
-            _seen(recipe, format_, sight, found)
+            _judge(recipe, format_, scan, found)
     return Report(
         problems=tuple(found.problems),
         warnings=tuple(found.warnings),
-        looked_at_rows=sight.rows,
-        all_rows_looked_at=sight.complete,
+        looked_at_rows=scan.rows,
+        all_rows_looked_at=scan.complete,
         unseen=tuple(found.unseen),
     )
 
 
-def _seen(recipe: Recipe, format_: str, sight: DatasetScan, found: _Findings) -> None:
-    found.unseen.extend(_unseen(recipe, format_, sight))
-    _columns(recipe, format_, sight, found)
-    if sight.broken.rows:
-        what = f"{sight.broken.rows:,} of {sight.rows:,} rows looked at cannot be read; the first: {sight.broken.first}"
-        all_broken = sight.complete and sight.broken.rows == sight.rows
+def _judge(recipe: Recipe, format_: str, scan: DatasetScan, found: _Findings) -> None:
+    found.unseen.extend(_unseen(recipe, format_, scan))
+    _columns(recipe, format_, scan, found)
+    if scan.broken.rows:
+        what = f"{scan.broken.rows:,} of {scan.rows:,} rows looked at cannot be read; the first: {scan.broken.first}"
+        all_broken = scan.complete and scan.broken.rows == scan.rows
         (found.problems if all_broken else found.warnings).append(Problem(file="", message=what))
-    for media in sight.media.values():
-        if media.failures and media.failures == media.seen and sight.complete and media.all_seen:
+    for media in scan.media.values():
+        if media.failures and media.failures == media.seen and scan.complete and media.all_seen:
             found.problems.append(recipe.source.problem(("dataset_path",), _none_usable(media), hint=_WHERE_MEDIA))
         elif media.failures:
             found.warnings.append(Problem(file="", message=_media_warning(media)))
-    for (place, parameter, sentence), doubt in sight.sample_warnings.items():
-        step, whole = recipe.steps[place], sight.complete and doubt.rows == sight.rows
-        if not parameter and not _columns_fit(step, sight):
+    for (index, parameter, sentence), warning in scan.sample_warnings.items():
+        step, whole = recipe.steps[index], scan.complete and warning.rows == scan.rows
+        if not parameter and not _columns_fit(step, scan):
             continue  # that is reported already
-        problem = problem_of(recipe, step, parameter, _doubtful(sentence, doubt, sight))
+        problem = problem_of(recipe, step, parameter, _warning_text(sentence, warning, scan))
         (found.problems if whole else found.warnings).append(problem)
 
 
-def _columns_fit(step: Step, sight: DatasetScan) -> bool:
-    required = all(column in sight.columns for _, column in step.op.columns_required())
-    return required and not any(column in sight.columns for _, column in step.op.columns_refused())
+def _columns_fit(step: Step, scan: DatasetScan) -> bool:
+    required = all(column in scan.columns for _, column in step.op.columns_required())
+    return required and not any(column in scan.columns for _, column in step.op.columns_refused())
 
 
-def _unseen(recipe: Recipe, format_: str, sight: DatasetScan) -> Iterator[str]:
+def _unseen(recipe: Recipe, format_: str, scan: DatasetScan) -> Iterator[str]:
     path = recipe.dataset_path
     if format_ == "hub":
         yield f"{path} was not looked at: no such path is here, so it is taken for a dataset on the Hub"
-    elif not sight.readable:
+    elif not scan.readable:
         yield f"the rows of {path} were not looked at; only those of .jsonl, .json, .csv and .tsv files are"
-    elif not sight.complete:
-        yield f"only {_first(sight.rows)} of {path} could be looked at in the time there was"
-    for media in sight.media.values():
+    elif not scan.complete:
+        yield f"only {_first(scan.rows)} of {path} could be looked at in the time there was"
+    for media in scan.media.values():
         if not media.all_seen:
             yield f"only {media.seen:,} entries of column {media.column!r} could be looked for in the time there was"
 
 
-def _columns(recipe: Recipe, format_: str, sight: DatasetScan, found: _Findings) -> None:
+def _columns(recipe: Recipe, format_: str, scan: DatasetScan, found: _Findings) -> None:
     """Columns that are missing; only a warning if rows that were not read may have them."""
-    if sight.readable and sight.complete and not sight.columns and not sight.broken.rows:
+    if scan.readable and scan.complete and not scan.columns and not scan.broken.rows:
         what = "has no videos and no pictures" if format_ == "folder" else "has no rows"
         found.problems.append(recipe.source.problem(("dataset_path",), f"dataset_path: {recipe.dataset_path} {what}"))
-    if not sight.columns:
+    if not scan.columns:
         return
-    found.problems.extend(taken_columns(recipe, sight.columns))
-    for problem in missing_columns(recipe, sight.columns):
-        if sight.complete or sight.fixed:
+    found.problems.extend(taken_columns(recipe, scan.columns))
+    for problem in missing_columns(recipe, scan.columns):
+        if scan.complete or scan.fixed:
             found.problems.append(problem)
         else:
-            message = f"{problem.message}, going by {_first(sight.rows)}"
+            message = f"{problem.message}, going by {_first(scan.rows)}"
             found.warnings.append(replace(problem, message=message))
 
 
@@ -183,11 +183,11 @@ def _formulas(recipe: Recipe) -> Iterator[Problem]:
         yield recipe.source.problem(("export_path",), message)
 
 
-def _doubtful(sentence: str, doubt: RowWarning, sight: DatasetScan) -> str:
-    rows = f"{doubt.rows:,} of {sight.rows:,} rows looked at"
+def _warning_text(sentence: str, warning: RowWarning, scan: DatasetScan) -> str:
+    rows = f"{warning.rows:,} of {scan.rows:,} rows looked at"
     if sentence:
-        return f"{sentence} in {rows}; the first: {doubt.first}"
-    return f"{rows} would be rejected; the first: {doubt.first}"
+        return f"{sentence} in {rows}; the first: {warning.first}"
+    return f"{rows} would be rejected; the first: {warning.first}"
 
 
 _WHERE_MEDIA = "paths of media start at the folder of the dataset file"

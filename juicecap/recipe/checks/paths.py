@@ -13,10 +13,11 @@ from juicecap.data.source.options import SourceOptions
 from juicecap.errors import DataError
 from juicecap.naming import unnameable, unwritable
 from juicecap.recipe.checks.overwrites import clashes
-from juicecap.recipe.problems import Problem, near, suggestion
+from juicecap.recipe.problems import Problem, suggestion
 from juicecap.recipe.types import Recipe
 from juicecap.recipe.work_dir import ADVICE, obstacle
 from juicecap.sample import display_path
+from juicecap.text import near
 from juicecap.vlm.journal.file_signature import is_journal
 
 MOST_SIBLINGS = 1000

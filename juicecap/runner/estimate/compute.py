@@ -165,7 +165,7 @@ def _look_up(recipe: Recipe, planned: StepPlan, requests: Sequence[Request]) -> 
         planned.unknown_because = "it is damaged, or no journal"
         return
     try:
-        with Journal(recipe.journal, may_move=False) as journal:
+        with Journal(recipe.journal, may_quarantine=False) as journal:
             planned.known = core.known_answers(requests, journal)
     except JuicecapError as error:
         planned.unknown_because = str(error)

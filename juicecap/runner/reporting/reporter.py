@@ -132,12 +132,12 @@ class Reporter:
             self._moments = deque([_Moment(now, 0, reading)])
             self._progress.started(op, number, self._run.step_count, samples, finished=finished)
 
-    def foreseen(self, replayed: int, asked: int, *, whole: bool) -> None:
+    def forecast(self, replayed: int, asked: int, *, whole: bool) -> None:
         """Pass on how many answers are replayed and how many are to be asked (`Progress.foreseen`)."""
         with self._lock:
             self._progress.foreseen(replayed, asked, whole=whole)
 
-    def advanced(self, fate: Fate) -> None:
+    def count(self, fate: Fate) -> None:
         """Count the fate of the next sample."""
         if self._failure:
             raise self._failure
@@ -167,12 +167,12 @@ class Reporter:
         while not self._stop.wait(LOOKED_AT):
             try:
                 with self._lock:
-                    self._look()
+                    self._tick()
             except BaseException as error:  # noqa: BLE001  (it is raised in the run)
                 self._failure = error
                 return
 
-    def _look(self) -> None:
+    def _tick(self) -> None:
         if time.monotonic() - self._written >= WRITTEN:
             try:
                 self._write()

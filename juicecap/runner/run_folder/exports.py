@@ -12,6 +12,7 @@ import os
 from pathlib import Path
 
 from juicecap.data.writing.atomic import replacing
+from juicecap.file_state import FileState
 from juicecap.plain import read_plain
 from juicecap.recipe.work_dir import LARGEST, noted
 from juicecap.vlm.base import digest_of
@@ -74,7 +75,7 @@ def state_of(path: Path) -> str | None:
         files = {file.name: file.stat() for file in path.iterdir()} if path.is_dir() else {"": path.stat()}
     except OSError:
         return None
-    return digest_of([[name, each.st_ino, each.st_size, each.st_mtime_ns] for name, each in sorted(files.items())])
+    return digest_of([[name, *FileState.of(status)[:-1]] for name, status in sorted(files.items())])
 
 
 def _name(output: Path) -> str:

@@ -16,6 +16,7 @@ from types import ModuleType
 
 from juicecap.errors import EnvironmentFailure, MissingLibrary, causes, short_of_memory
 from juicecap.isolated.limits import environment, signal_name
+from juicecap.text import first_line
 from juicecap.vlm.base import Describe, ModelSettings
 from juicecap.vlm.catalog import spec_of
 
@@ -106,7 +107,7 @@ def _is_ours(error: BaseException) -> bool:
 def _broken(extra: str, cause: str) -> EnvironmentFailure:
     how = f'install them anew (pip install --force-reinstall "juicecap[{extra}]")'
     return EnvironmentFailure(
-        f"the libraries of backend {extra} cannot be opened ({_one_line(cause)}): {how}; running again resumes"
+        f"the libraries of backend {extra} cannot be opened ({first_line(cause)}): {how}; running again resumes"
     )
 
 
@@ -114,11 +115,7 @@ def _no_memory(extra: str, cause: str, limit: int) -> EnvironmentFailure:
     allowed = (
         f"this process may take {limit >> 20} MB (ulimit -v, ulimit -d)" if limit < sys.maxsize else "the machine has no more"
     )
-    said = f" ({_one_line(cause)})" if cause else ""
+    said = f" ({first_line(cause)})" if cause else ""
     return EnvironmentFailure(
         f"there is too little memory to open the libraries of backend {extra}{said}; {allowed}; running again resumes"
     )
-
-
-def _one_line(text: str) -> str:
-    return next((line.strip() for line in text.splitlines() if line.strip()), "")

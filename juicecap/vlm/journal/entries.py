@@ -16,10 +16,10 @@ from typing import Any
 
 from juicecap.sample import display_path
 from juicecap.secrecy import hidden, key_in
+from juicecap.text import valid
 from juicecap.vlm.base import Answer, Failure, Outcome, Prepared
 from juicecap.vlm.journal.store import Entry
 from juicecap.vlm.seeds import candidate_seeds
-from juicecap.vlm.unicode import valid
 
 EntriesByCandidate = Mapping[int, Any]
 """Entries of one key, by candidate."""

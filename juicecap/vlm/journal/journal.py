@@ -4,8 +4,8 @@ Records that belong together (the answers of one call of an engine) are passed t
 transaction ends when it has 64 answers or is a second old; at most that much is lost, and asked again, when the process is
 killed. Records can be read as soon as they have been passed.
 
-A request whose failure is written is not sent again. So failures can be held back (`hold_failures`) until it is known that the
-samples are to blame (`release_failures`); if that never happens, they are dropped.
+A failure that is written down is not asked about again. So failures can be held back (`hold_failures`) until it is known that the
+samples are to blame (`release_failures`); if that never comes to be known, they are forgotten.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ class Journal:
     With `fresh` nothing that it holds is read; with `retry_rejected` no failure is. What is new is written all the same.
     """
 
-    def __init__(self, path: Path, *, fresh: bool = False, retry_rejected: bool = False, may_move: bool = True) -> None:
-        """Open the file, or make it; one that is damaged is set aside, or, without `may_move`, an EnvironmentFailure.
+    def __init__(self, path: Path, *, fresh: bool = False, retry_rejected: bool = False, may_quarantine: bool = True) -> None:
+        """Open the file, or make it; one that is damaged is set aside, or, without `may_quarantine`, an EnvironmentFailure.
 
         Raises:
             DataError: the file is a database of something else.
@@ -45,12 +45,12 @@ class Journal:
         self._fresh, self._retry_rejected = fresh, retry_rejected
         self.ignores_failures = fresh or retry_rejected
         """Whether the failures that it contains are ignored."""
-        self._may_move = may_move
-        self._store = open_store(path, may_move=may_move)
+        self._may_quarantine = may_quarantine
+        self._store = open_store(path, may_quarantine=may_quarantine)
         self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._records: list[Record] = []
-        self._doubting = False
-        self._doubted: list[Entry] = []
+        self._holding = False
+        self._held: list[Entry] = []
         self._answers = 0
         self._due = 0.0
         self._failure: Exception | None = None
@@ -71,7 +71,7 @@ class Journal:
             if error is None:
                 raise
 
-    def note(self, records: Sequence[Record]) -> None:
+    def append(self, records: Sequence[Record]) -> None:
         """Queue records to be written, all in one transaction.
 
         Raises:
@@ -83,19 +83,19 @@ class Journal:
 
     def hold_failures(self) -> None:
         """Hold failures back from now on: it is not known yet whether the samples or the environment is to blame."""
-        self._work.put(self._doubt)
+        self._work.put(self._hold)
 
     def release_failures(self) -> None:
         """The samples are to blame: write the failures that were held back, and later ones."""
-        self._work.put(self._trust)
+        self._work.put(self._release)
 
-    def look(self, keys: Sequence[str]) -> Future[dict[str, dict[int, Any]]]:
+    def get_entries(self, keys: Sequence[str]) -> Future[dict[str, dict[int, Any]]]:
         """The entries of these keys, by candidate. The future raises EnvironmentFailure if they cannot be read."""
-        return self._asked(lambda: self._look(keys))
+        return self._asked(lambda: self._entries(keys))
 
-    def seen(self, paths: Sequence[bytes]) -> Future[dict[bytes, FileDigest]]:
+    def get_file_digests(self, paths: Sequence[bytes]) -> Future[dict[bytes, FileDigest]]:
         """What is known of these files."""
-        return self._asked(lambda: self._seen(paths))
+        return self._asked(lambda: self._file_digests(paths))
 
     def fact(self, name: str) -> Future[str]:
         """The fact of this name; empty if it is not known."""
@@ -165,19 +165,19 @@ class Journal:
             if self._answers >= MOST_ANSWERS or (self._records and time.monotonic() >= self._due):
                 self._write_or_fail()
 
-    def _doubt(self) -> None:
-        self._doubting = True
+    def _hold(self) -> None:
+        self._holding = True
 
-    def _trust(self) -> None:
-        doubted, self._doubting, self._doubted = self._doubted, False, []
-        if doubted:
-            self._take(doubted)
+    def _release(self) -> None:
+        held, self._holding, self._held = self._held, False, []
+        if held:
+            self._take(held)
 
     def _take(self, records: Sequence[Record]) -> None:
-        if self._doubting:
-            doubted = [record for record in records if isinstance(record, Entry) and "failure" in record.content]
-            self._doubted += doubted
-            records = [record for record in records if record not in doubted]
+        if self._holding:
+            held = [record for record in records if isinstance(record, Entry) and "failure" in record.content]
+            self._held += held
+            records = [record for record in records if record not in held]
         if not self._records:
             self._due = time.monotonic() + MOST_SECONDS
         self._records += records
@@ -215,19 +215,19 @@ class Journal:
         path = self._store.path
         self._store.close()
         try:
-            if self._may_move:
+            if self._may_quarantine:
                 set_aside(path, damage)
-            self._store = open_store(path, may_move=self._may_move)
+            self._store = open_store(path, may_quarantine=self._may_quarantine)
         except JuicecapError as error:
             self._failure = error
             raise
 
-    def _look(self, keys: Sequence[str]) -> dict[str, dict[int, Any]]:
+    def _entries(self, keys: Sequence[str]) -> dict[str, dict[int, Any]]:
         if self._fresh:
             return {}
         found = self._stored(lambda store: store.answers(keys))
         wanted = set(keys)
-        for record in (*self._records, *self._doubted):
+        for record in (*self._records, *self._held):
             if isinstance(record, Entry) and record.key in wanted:
                 found.setdefault(record.key, {})[record.candidate] = record.content
         if self._retry_rejected:
@@ -237,10 +237,10 @@ class Journal:
             }
         return found
 
-    def _seen(self, paths: Sequence[bytes]) -> dict[bytes, FileDigest]:
+    def _file_digests(self, paths: Sequence[bytes]) -> dict[bytes, FileDigest]:
         if self._fresh:
             return {}
-        found = self._stored(lambda store: store.seen(paths))
+        found = self._stored(lambda store: store.file_digests(paths))
         wanted = set(paths)
         return found | {
             record.path: record for record in self._records if isinstance(record, FileDigest) and record.path in wanted

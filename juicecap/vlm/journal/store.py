@@ -117,7 +117,7 @@ class Store:
             found.setdefault(key.hex(), {})[candidate] = content
         return found
 
-    def seen(self, paths: Sequence[bytes]) -> dict[bytes, FileDigest]:
+    def file_digests(self, paths: Sequence[bytes]) -> dict[bytes, FileDigest]:
         """The digests that are known of these files."""
         query = "SELECT path, 0, entry, checksum FROM digests WHERE path IN"
         return {path: FileDigest(path, *content) for path, _, content in self._select(query, paths) if _is_seen(content)}
@@ -279,8 +279,8 @@ class Store:
         return failure(self.path, what, error, alone=self._alone)
 
 
-def open_store(path: Path, *, may_move: bool = True) -> Store:
-    """Open a journal's file; a damaged one is set aside and replaced by a new one. Without `may_move` it is an error.
+def open_store(path: Path, *, may_quarantine: bool = True) -> Store:
+    """Open a journal's file; a damaged one is set aside and a new one made instead. Without `may_quarantine` it is an error.
 
     Raises:
         DataError: it is a database of something else.
@@ -289,7 +289,7 @@ def open_store(path: Path, *, may_move: bool = True) -> Store:
     try:
         return Store(path)
     except Damaged as damage:
-        if not may_move:
+        if not may_quarantine:
             raise EnvironmentFailure(f"{path} is damaged ({damage}); a run sets it aside") from damage
         set_aside(path, damage)
     try:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 from pathlib import Path
 
 from juicecap.errors import ModelError
+from juicecap.naming import HUB_NAME
 from juicecap.notice import say_once
 
 DEMO_MODEL = "juicecap-demo-vlm"
-HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _ASSETS = Path(__file__).parents[2] / "assets"
 
 

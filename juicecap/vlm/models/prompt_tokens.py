@@ -19,6 +19,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from juicecap.errors import ModelError
+from juicecap.text import as_plain_text, control_tokens
 from juicecap.vlm.base import ModelSettings, Request
 from juicecap.vlm.catalog import spec_of
 from juicecap.vlm.models.facts import ModelFacts, model_facts
@@ -115,7 +116,9 @@ class PromptTokens:
         turns = []
         for message in request.messages:
             content = [
-                {"type": "text", "text": self._neutralised(part.value)} if part.kind == "text" else {"type": part.kind}
+                {"type": "text", "text": as_plain_text(part.value, self._control_tokens)}
+                if part.kind == "text"
+                else {"type": part.kind}
                 for part in message.parts
             ]
             turns.append({"role": message.role, "content": content})
@@ -202,13 +205,7 @@ class PromptTokens:
             return None
         file = folder / "tokenizer.json"
         tokens = {IMAGE, VIDEO, START, END, *(self._sandbox.added_tokens(file) if file.is_file() else ())}
-        written = sorted((token for token in tokens if len(token.strip()) > 1), key=len, reverse=True)
-        return re.compile("|".join(map(re.escape, written)))
-
-    def _neutralised(self, text: str) -> str:
-        """As `vlm.backends.transformers_common.prompt.neutralised`, by the tokenizer's file."""
-        pattern = self._control_tokens
-        return pattern.sub(lambda found: f"{found[0][0]} {found[0][1:]}", text) if pattern else text
+        return control_tokens(tokens)
 
 
 class PromptCounters:

@@ -74,7 +74,7 @@ class Dispatcher:
         for (wanted, prepared), outcome in zip(ready, outcomes, strict=True):
             entries += entries_of(wanted.keyed.entry, prepared, outcome)
             self._resources.count(replayed=prepared.first, asked=len(prepared.seeds))
-        self._resources.note(entries)
+        self._resources.record(entries)
         for (wanted, _), outcome in zip(ready, outcomes, strict=True):
             self._single_flight.settle(wanted.keyed, joined(wanted.known, outcome))
 

@@ -58,6 +58,6 @@ class EnginePipeline:
                 if serving is None:
                     engine = await engines.opened(self._settings)
                     if keys.choice:
-                        resources.note([keys.choice])
+                        resources.record([keys.choice])
                     serving = Dispatcher(self._settings, keys.capabilities, engine, size, single_flight, resources, self._tasks)
                 await serving.enter(wanted)

@@ -48,10 +48,10 @@ async def prepare(wanted: CacheMiss, capabilities: Capabilities, resources: Wind
     if unusable:
         failure, path = failure_of(unusable.error), unusable.part.value
         if failure.code in OF_THE_CONTENT:
-            resources.note(medium_entry(keyed.media[unusable.part], path, failure))
+            resources.record(medium_entry(keyed.media[unusable.part], path, failure))
         return Outcome(failure=failure, seed=keyed.seed)
     if resources.journal and resources.journal.ignores_failures:
-        resources.note([ClearFailure(key) for key in keyed.media.values()])
+        resources.record([ClearFailure(key) for key in keyed.media.values()])
     known, rules = len(wanted.known.answers), resources.limits.media
     return Prepared(request=request, pictures=tuple(pictures), seed=keyed.seed, first=known, rules=rules)
 

@@ -73,7 +73,7 @@ class TestEntries:
         with sqlite3.connect(path) as database:
             database.execute(f"UPDATE answers SET {column}, {other} WHERE key = ?", (bytes.fromhex(B),))
         with Journal(path) as journal:
-            assert journal.look([A, B]).result() == {A: {0: {"text": "ship"}}}
+            assert journal.get_entries([A, B]).result() == {A: {0: {"text": "ship"}}}
         assert said == [f"{path}: some entries are damaged; what they held is asked again"]
 
     def test_a_digest_and_a_fact(self, path, said):
@@ -85,7 +85,7 @@ class TestEntries:
         with sqlite3.connect(path) as database:
             database.execute("UPDATE digests SET entry = replace(entry, 'ship', 'shop') WHERE path = ?", (CLIP.path,))
         with Journal(path) as journal:
-            assert journal.seen([CLIP.path, b"/clips/boat.mp4"]).result() == {
+            assert journal.get_file_digests([CLIP.path, b"/clips/boat.mp4"]).result() == {
                 b"/clips/boat.mp4": CLIP._replace(path=b"/clips/boat.mp4")
             }
             assert (journal.fact(A).result(), journal.fact(B).result()) == ("", "whole")
@@ -143,9 +143,9 @@ class TestFiles:
         raw[18] = 3
         path.write_bytes(raw)
         with Journal(path) as journal:
-            journal.note([Entry(B, 0, {"text": "new"})])
+            journal.append([Entry(B, 0, {"text": "new"})])
         with Journal(path) as journal:
-            assert journal.look([A, B]).result() == {B: {0: {"text": "new"}}}
+            assert journal.get_entries([A, B]).result() == {B: {0: {"text": "new"}}}
         assert [old.read_bytes() for old in aside(path)] == [raw]
         assert len(said) == 1
 
@@ -170,7 +170,7 @@ class TestFiles:
         path.symlink_to(real)
         real.write_bytes(bytes(100) + real.read_bytes()[100:])
         with Journal(path) as journal:
-            journal.note([Entry(B, 0, {"text": "new"})])
+            journal.append([Entry(B, 0, {"text": "new"})])
         (old,) = aside(real)
         assert said[0].endswith(f"it is set aside as {old}, and what it held is asked again")
         assert path.is_symlink()
@@ -185,7 +185,7 @@ class TestFiles:
         with pytest.raises(
             EnvironmentFailure, match=r"journal\.sqlite is damaged \(file is not a database\); a run sets it aside"
         ):
-            Journal(path, may_move=False)
+            Journal(path, may_quarantine=False)
         assert (path.read_bytes(), aside(path), said) == (raw, [], [])
 
     def test_a_database_of_somebody_else_is_read_only(self, path):
@@ -288,14 +288,14 @@ class TestAnyByte:
             path.with_name(path.name + suffix).write_bytes(raw)
         new = [Entry(key(number), 1, {"text": "new"}) for number in range(10)]
         with Journal(path) as journal:
-            found = journal.look([key(number) for number in range(self.COUNT)]).result()
+            found = journal.get_entries([key(number) for number in range(self.COUNT)]).result()
             for name, candidates in found.items():
                 assert candidates == {0: {"text": f"text {int(name, 16)} " + "x" * 60}}, flips
-            assert journal.seen([CLIP.path]).result() in ({}, {CLIP.path: CLIP}), flips
+            assert journal.get_file_digests([CLIP.path]).result() in ({}, {CLIP.path: CLIP}), flips
             assert journal.fact(A).result() in ("", "frames"), flips
-            journal.note(new)
+            journal.append(new)
         with Journal(path) as journal:
-            assert [each.get(1) for each in journal.look([key(number) for number in range(10)]).result().values()] == [
+            assert [each.get(1) for each in journal.get_entries([key(number) for number in range(10)]).result().values()] == [
                 {"text": "new"}
             ] * 10, flips
         lived = not aside(path)
@@ -344,7 +344,7 @@ print("ready", flush=True)
 sys.stdin.readline()
 with Journal(path) as journal:
     for each in range(20):
-        journal.note([Entry(f"{number * 100 + each:032x}", 0, {"text": str(number)})])
+        journal.append([Entry(f"{number * 100 + each:032x}", 0, {"text": str(number)})])
         journal.flush()
 """
 
@@ -364,20 +364,20 @@ class TestSeveralRuns:
     def test_a_run_that_has_it_open_goes_on_in_the_new_file(self, path, said):
         self.filled(path)
         with Journal(path) as first:
-            assert len(first.look([key(10_000 + number) for number in range(300)]).result()) == 300
+            assert len(first.get_entries([key(10_000 + number) for number in range(300)]).result()) == 300
             self.damage(path)
             with Journal(path) as second:
-                second.note([Entry(key(1), 0, {"text": "of the second"})])
+                second.append([Entry(key(1), 0, {"text": "of the second"})])
                 second.flush()
-                first.note([Entry(key(2), 0, {"text": "of the first"})])
+                first.append([Entry(key(2), 0, {"text": "of the first"})])
                 first.flush()
-                second.note([Entry(key(3), 0, {"text": "of the second"})])
+                second.append([Entry(key(3), 0, {"text": "of the second"})])
                 second.flush()
-                assert list(first.look([key(1), key(2), key(3)]).result()) == [key(1), key(2), key(3)]
-                first.note([Entry(key(4), 0, {"text": "of the first"})])
+                assert list(first.get_entries([key(1), key(2), key(3)]).result()) == [key(1), key(2), key(3)]
+                first.append([Entry(key(4), 0, {"text": "of the first"})])
         assert len(aside(path)) == len(said) == 1
         with Journal(path) as third:
-            found = third.look([key(number) for number in range(6)]).result()
+            found = third.get_entries([key(number) for number in range(6)]).result()
         assert {int(name, 16): entries[0]["text"] for name, entries in found.items()} == {
             1: "of the second",
             2: "of the first",
@@ -398,10 +398,10 @@ class TestSeveralRuns:
         with pytest.raises(Damaged) as of_the_second:
             second._store.answers([key(1)])
         first._reopen(of_the_first.value)
-        first.note([Entry(key(1), 0, {"text": "of the first"})])
+        first.append([Entry(key(1), 0, {"text": "of the first"})])
         first.flush()
         second._reopen(of_the_second.value)
-        assert second.look([key(1)]).result() == {key(1): {0: {"text": "of the first"}}}
+        assert second.get_entries([key(1)]).result() == {key(1): {0: {"text": "of the first"}}}
         first.close()
         second.close()
         assert len(aside(path)) == len(said) == 1
@@ -424,16 +424,16 @@ class TestSeveralRuns:
             assert [run.returncode for run in runs] == [0] * 4, said
             assert sum("is set aside as" in each for each in said) == len(aside(path)) == 1
             with Journal(path) as journal:
-                found = journal.look([key(number * 100 + each) for number in range(4) for each in range(20)]).result()
+                found = journal.get_entries([key(number * 100 + each) for number in range(4) for each in range(20)]).result()
             assert [entries[0]["text"] for entries in found.values()] == [number for number in "0123" for _ in range(20)]
             shutil.rmtree(path.parent)
 
     def test_a_file_that_was_deleted_is_made_again(self, path):
         with Journal(path) as journal:
-            journal.note([Entry(key(1), 0, {"text": "old"})])
+            journal.append([Entry(key(1), 0, {"text": "old"})])
             journal.flush()
             path.unlink()
-            journal.note([Entry(key(2), 0, {"text": "new"})])
+            journal.append([Entry(key(2), 0, {"text": "new"})])
             journal.flush()
-            assert journal.look([key(1), key(2)]).result() == {key(2): {0: {"text": "new"}}}
+            assert journal.get_entries([key(1), key(2)]).result() == {key(2): {0: {"text": "new"}}}
         assert path.exists()

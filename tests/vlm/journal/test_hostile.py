@@ -82,7 +82,7 @@ def test_what_is_known_of_files_and_servers_is_of_its_type(path: Path, text: str
     planted(path, text, "digests")
     planted(path, text, "facts")
     store = Store(path)
-    assert store.seen([bytes.fromhex(A)]) == {}
+    assert store.file_digests([bytes.fromhex(A)]) == {}
     assert store.fact(A) is None
     store.close()
 

@@ -8,7 +8,6 @@ import time
 from pathlib import Path
 
 import pytest
-from waiting import until
 
 from juicecap.errors import EnvironmentFailure
 from juicecap.vlm.journal import Journal
@@ -54,11 +53,11 @@ def on_disk(path: Path) -> list[str]:
 def test_what_was_noted_is_found_before_it_is_written(path, transactions, monkeypatch):
     monkeypatch.setattr(journal_module, "MOST_SECONDS", 60.0)
     with Journal(path) as journal:
-        journal.note(entries(1, 2))
-        journal.note([Fact(key(9), "frames"), FileDigest(b"a", 1, 2, 3, 4, 5, "d")])
-        assert journal.look([key(1), key(3)]).result() == {key(1): {0: {"text": "1"}}}
+        journal.append(entries(1, 2))
+        journal.append([Fact(key(9), "frames"), FileDigest(b"a", 1, 2, 3, 4, 5, "d")])
+        assert journal.get_entries([key(1), key(3)]).result() == {key(1): {0: {"text": "1"}}}
         assert journal.fact(key(9)).result() == "frames"
-        assert journal.seen([b"a"]).result()[b"a"].digest == "d"
+        assert journal.get_file_digests([b"a"]).result()[b"a"].digest == "d"
         assert not journal.empty()
         assert transactions == []
     assert transactions == [["1", "2"]]
@@ -67,7 +66,7 @@ def test_what_was_noted_is_found_before_it_is_written(path, transactions, monkey
 def test_a_transaction_is_written_when_it_is_a_second_old(path):
     with Journal(path) as journal:
         began = time.monotonic()
-        journal.note(entries(1))
+        journal.append(entries(1))
         until(lambda: on_disk(path))
         assert time.monotonic() - began > 0.9
 
@@ -76,26 +75,26 @@ def test_a_transaction_is_written_when_it_has_64_answers(path, transactions, mon
     monkeypatch.setattr(journal_module, "MOST_SECONDS", 60.0)
     with Journal(path) as journal:
         for number in range(63):
-            journal.note(entries(number))
-        journal.look([]).result()
+            journal.append(entries(number))
+        journal.get_entries([]).result()
         assert transactions == []
-        journal.note(entries(63))
-        journal.look([]).result()
+        journal.append(entries(63))
+        journal.get_entries([]).result()
         assert [len(texts) for texts in transactions] == [64]
 
 
 def test_what_is_noted_together_lands_together(path, transactions, monkeypatch):
     monkeypatch.setattr(journal_module, "MOST_ANSWERS", 4)
     with Journal(path) as journal:
-        journal.note(entries(*range(3)))
-        journal.note(entries(*range(10, 20)))
-        journal.note(entries(*range(20, 23)))
+        journal.append(entries(*range(3)))
+        journal.append(entries(*range(10, 20)))
+        journal.append(entries(*range(20, 23)))
     assert transactions == [[str(n) for n in (*range(3), *range(10, 20))], [str(n) for n in range(20, 23)]]
 
 
 def test_flushing_writes_at_once(path):
     with Journal(path) as journal:
-        journal.note(entries(5))
+        journal.append(entries(5))
         journal.flush()
         assert on_disk(path) == ["5"]
 
@@ -107,45 +106,45 @@ class TestDoubt:
     def test_failures_are_held_back_and_answers_are_not(self, path):
         with Journal(path) as journal:
             journal.hold_failures()
-            journal.note([*entries(1), *self.failing(2)])
+            journal.append([*entries(1), *self.failing(2)])
             journal.flush()
             assert on_disk(path) == ["1"]
-            assert journal.look([key(2)]).result() == {key(2): {0: {"failure": {"code": "GENERATE_FAILED"}}}}
+            assert journal.get_entries([key(2)]).result() == {key(2): {0: {"failure": {"code": "GENERATE_FAILED"}}}}
 
     def test_what_nobody_trusts_is_forgotten(self, path):
         with Journal(path) as journal:
             journal.hold_failures()
-            journal.note(self.failing(1))
+            journal.append(self.failing(1))
         assert on_disk(path) == []
 
     def test_what_is_trusted_is_written_and_so_is_what_comes_then(self, path):
         with Journal(path) as journal:
             journal.hold_failures()
-            journal.note(self.failing(1))
+            journal.append(self.failing(1))
             journal.release_failures()
-            journal.note(self.failing(2))
+            journal.append(self.failing(2))
             journal.flush()
             assert on_disk(path) == ["1", "2"]
 
 
 def test_fresh_reads_nothing_and_writes(path):
     with Journal(path) as journal:
-        journal.note([*entries(1), Fact(key(9), "frames"), FileDigest(b"a", 1, 2, 3, 4, 5, "d")])
+        journal.append([*entries(1), Fact(key(9), "frames"), FileDigest(b"a", 1, 2, 3, 4, 5, "d")])
     with Journal(path, fresh=True) as journal:
         assert journal.empty()
-        assert journal.look([key(1)]).result() == {}
-        assert (journal.fact(key(9)).result(), journal.seen([b"a"]).result()) == ("", {})
-        journal.note(entries(2))
+        assert journal.get_entries([key(1)]).result() == {}
+        assert (journal.fact(key(9)).result(), journal.get_file_digests([b"a"]).result()) == ("", {})
+        journal.append(entries(2))
     assert on_disk(path) == ["1", "2"]
 
 
 def test_retrying_what_was_rejected_hides_failures_alone(path):
     failed = Entry(key(1), 1, {"failure": {"code": "X", "message": "m"}, "asked": [1, 2]})
     with Journal(path) as journal:
-        journal.note([*entries(1, 2), failed])
-        assert journal.look([key(1)]).result() == {key(1): {0: {"text": "1"}, 1: failed.content}}
+        journal.append([*entries(1, 2), failed])
+        assert journal.get_entries([key(1)]).result() == {key(1): {0: {"text": "1"}, 1: failed.content}}
     with Journal(path, retry_rejected=True) as journal:
-        assert journal.look([key(1), key(2)]).result() == {key(1): {0: {"text": "1"}}, key(2): {0: {"text": "2"}}}
+        assert journal.get_entries([key(1), key(2)]).result() == {key(1): {0: {"text": "1"}}, key(2): {0: {"text": "2"}}}
 
 
 def full(self, records):
@@ -156,11 +155,11 @@ def test_a_disk_that_is_full_is_told_to_who_notes_next_and_at_the_end(path, monk
     monkeypatch.setattr(Store, "write", full)
     monkeypatch.setattr(journal_module, "MOST_ANSWERS", 1)
     journal = Journal(path)
-    journal.note(entries(1))
+    journal.append(entries(1))
     with pytest.raises(EnvironmentFailure, match="no space left"):
-        journal.look([key(1)]).result()
+        journal.get_entries([key(1)]).result()
     with pytest.raises(EnvironmentFailure, match="no space left"):
-        journal.note(entries(2))
+        journal.append(entries(2))
     with pytest.raises(EnvironmentFailure, match="no space left"):
         journal.close()
     assert not [thread for thread in threading.enumerate() if thread.name == "juicecap-journal"]
@@ -169,27 +168,27 @@ def test_a_disk_that_is_full_is_told_to_who_notes_next_and_at_the_end(path, monk
 def test_what_cannot_be_written_at_the_end_is_not_lost_in_silence(path, monkeypatch):
     monkeypatch.setattr(Store, "write", full)
     with pytest.raises(EnvironmentFailure, match="no space left"), Journal(path) as journal:
-        journal.note(entries(1))
+        journal.append(entries(1))
 
 
 def test_another_error_is_not_hidden_by_that_of_the_journal(path, monkeypatch):
     monkeypatch.setattr(Store, "write", full)
     with pytest.raises(ZeroDivisionError), Journal(path) as journal:
-        journal.note(entries(1))
+        journal.append(entries(1))
         raise ZeroDivisionError
 
 
 def test_damage_that_shows_while_it_is_used_costs_what_it_held_and_no_more(path, said):
     with Journal(path) as journal:
-        journal.note([Entry(key(number), 0, {"text": "x" * 2000}) for number in range(200)])
+        journal.append([Entry(key(number), 0, {"text": "x" * 2000}) for number in range(200)])
     with Journal(path) as journal:
         raw = bytearray(path.read_bytes())
         raw[4096 * 2 :] = bytes(len(raw) - 4096 * 2)
         path.write_bytes(raw)
         journal._store._database.execute("PRAGMA shrink_memory")  # what it has read before
-        journal.note(entries(900))
-        assert journal.look([key(number) for number in range(200)]).result() == {}
-        journal.note(entries(901))
+        journal.append(entries(900))
+        assert journal.get_entries([key(number) for number in range(200)]).result() == {}
+        journal.append(entries(901))
     assert len(said) == 1
     assert "is set aside as journal.sqlite.damaged-" in said[0]
     assert on_disk(path) == ["900", "901"]
@@ -199,7 +198,7 @@ def test_a_closed_journal_takes_nothing_and_says_so_to_who_asks(path):
     journal = Journal(path)
     journal.close()
     journal.close()
-    journal.note(entries(1))
+    journal.append(entries(1))
     with pytest.raises(EnvironmentFailure, match="the journal is closed"):
-        journal.look([key(1)]).result()
+        journal.get_entries([key(1)]).result()
     assert on_disk(path) == []

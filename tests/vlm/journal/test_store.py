@@ -32,7 +32,7 @@ def test_what_was_written_is_there_when_it_is_opened_again(path):
     written(path, entry(), entry(candidate=2, text="Ünïcödé 字幕 \0 \ud800"), entry(B), seen, Fact(A, "frames"))
     store = Store(path)
     assert store.answers([A, "cc" * 16]) == {A: {0: {"text": "a caption"}, 2: {"text": "Ünïcödé 字幕 \0 \ud800"}}}
-    assert store.seen([b"/clips/\xff.mp4", b"/other"]) == {b"/clips/\xff.mp4": seen}
+    assert store.file_digests([b"/clips/\xff.mp4", b"/other"]) == {b"/clips/\xff.mp4": seen}
     assert (store.fact(A), store.fact(B), store.empty()) == ("frames", None, False)
     store.close()
 

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from typing import IO, NamedTuple
 
 from juicecap.data.compressed import PIECE, Allowance
-from juicecap.data.record import reason_of
+from juicecap.text import reason_of
 
 BLOCK = 512
 

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from juicecap.data.record import reason_of
 from juicecap.data.writing.atomic import remove_leftovers
 from juicecap.errors import DataError, JuicecapError
 from juicecap.isolated import IsolatedProcess, Stopped
+from juicecap.text import reason_of
 
 MEMORY = 1 << 30
 """Bytes that the child may take for any file."""

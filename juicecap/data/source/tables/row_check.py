@@ -11,11 +11,12 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from juicecap.data.columns import ORIGIN_FEATURE
-from juicecap.data.record import LONGEST, VALUES, reason_of
+from juicecap.data.record import LONGEST, VALUES
 from juicecap.data.source.tables.foreign import Refusal
 from juicecap.data.source.tables.schema_check import shape_of
 from juicecap.data.table import CHUNK
 from juicecap.sample import ORIGIN, short_repr
+from juicecap.text import reason_of
 
 if TYPE_CHECKING:
     import pyarrow as pa

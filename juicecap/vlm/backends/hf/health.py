@@ -12,10 +12,10 @@ from dataclasses import replace
 
 from juicecap.errors import EnvironmentFailure, SampleError
 from juicecap.sample import display_path
+from juicecap.text import first_line
 from juicecap.vlm.backends.hf.groups import EncodedRequest
 from juicecap.vlm.backends.hf.inputs import Row, encode
 from juicecap.vlm.backends.hf.load import LoadedModel
-from juicecap.vlm.backends.transformers_common.processor import first_line
 from juicecap.vlm.base import Message, ModelSettings, Part, Prepared, Request, Sampling
 
 ONE_TOKEN = Sampling(max_tokens=1)

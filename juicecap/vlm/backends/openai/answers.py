@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from juicecap.secrecy import hidden
+from juicecap.text import valid
 from juicecap.vlm.base import Answer, Failure, Outcome, Prepared
 from juicecap.vlm.outcomes import answered
-from juicecap.vlm.unicode import valid
 
 REFUSED, CUT = "content_filter", "length"
 """Finish reasons; all others (`stop`, `end_turn`, …) are `stop` to us."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import difflib
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any, get_args
@@ -19,6 +18,7 @@ import numpy as np
 from juicecap.errors import EnvironmentFailure, ModelError
 from juicecap.media.encode import mp4
 from juicecap.media.picture import MediaFrames
+from juicecap.text import nearest, valid
 from juicecap.vlm.backends.openai import error_mapping as refusals
 from juicecap.vlm.backends.openai import transports
 from juicecap.vlm.backends.openai.chat_client import ChatClient
@@ -27,7 +27,6 @@ from juicecap.vlm.backends.openai.http.retry import RetryingServer, RetryPolicy
 from juicecap.vlm.backends.openai.http.server import PATIENCE, CallFailed, Server
 from juicecap.vlm.backends.openai.options import ServerOptions, Transport
 from juicecap.vlm.base import Message, ModelSettings, Part, Prepared, Request
-from juicecap.vlm.unicode import valid
 
 _QUESTION = "What is this?"
 _TRIAL_TOKENS = 16
@@ -87,7 +86,7 @@ async def _greet(server: Server, settings: ModelSettings, options: ServerOptions
     names = [model["id"] for model in models if isinstance(model.get("id"), str) and model["id"]]
     if names and not _is_among(settings.model, names):
         compared = [valid(name) for name in names if len(name) <= _LONGEST_NAME][:_MOST_COMPARED]
-        near = difflib.get_close_matches(settings.model, compared, n=_MOST_NAMES, cutoff=0.0)
+        near = nearest(settings.model, compared, _MOST_NAMES)
         rest = f"{len(names) - len(near)} more" if len(names) > len(near) else ""
         has = " and ".join(filter(None, [server.hidden(", ".join(near)), rest]))
         raise ModelError(f"{options.display_url} has no model {settings.model!r}; it has {has}: name one as hf_model")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
@@ -11,6 +10,7 @@ from urllib.parse import urlsplit
 from juicecap.errors import EnvironmentFailure, ModelError
 from juicecap.sample import short_repr
 from juicecap.secrecy import keep
+from juicecap.text import near
 from juicecap.vlm.base import ModelSettings
 from juicecap.vlm.catalog import BACKENDS
 
@@ -98,8 +98,8 @@ def _unknown(params: dict[str, Any]) -> list[str]:
     found = []
     for name in params:
         if name not in KNOWN:
-            near = difflib.get_close_matches(name, KNOWN, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(KNOWN)}; other fields go into extra_body"
+            known = near(name, KNOWN)
+            hint = f"did you mean {known!r}?" if known else f"known are {', '.join(KNOWN)}; other fields go into extra_body"
             found.append(f"the openai backend has no parameter {name!r} ({hint})")
     return found
 

@@ -20,6 +20,7 @@ from transformers.utils import cached_file, logging
 from juicecap.errors import EnvironmentFailure, JuicecapError, ModelError, causes, short_of_memory
 from juicecap.media.sizes import FrameSizes
 from juicecap.sample import short_repr
+from juicecap.text import first_line
 from juicecap.vlm.backends.transformers_common.prompt import isolate
 from juicecap.vlm.base import ModelSettings
 from juicecap.vlm.catalog import spec_of
@@ -249,11 +250,6 @@ def folder_revision(source: str) -> str:
         state.update(os.fsencode(file.name))
         state.update((read_bytes(file, CONTENT_BYTES) or b"") if size < CONTENT_BYTES else str(size).encode())
     return state.hexdigest()
-
-
-def first_line(error: BaseException) -> str:
-    """The first line of an error's text that says something, or its type."""
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 
 def _caused_by(error: BaseException, kind: type[BaseException]) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 from transformers import ProcessorMixin
 
 from juicecap.errors import JuicecapError, SampleError
+from juicecap.text import as_plain_text, control_tokens
 from juicecap.vlm.base import Request
 from juicecap.vlm.models.sandbox import ModelSandbox, TemplateComplaint, TemplateStopped
 
@@ -118,8 +119,7 @@ def takes_video(processor: Any) -> bool:
 
 def neutralised(text: str, processor: Any) -> str:
     """The text with a space inside of each control token of the tokenizer or the processor, so that it is read as text."""
-    pattern = _control_tokens(processor)
-    return pattern.sub(lambda found: f"{found[0][0]} {found[0][1:]}", text) if pattern else text
+    return as_plain_text(text, _control_tokens(processor))
 
 
 @lru_cache(maxsize=8)
@@ -128,8 +128,7 @@ def _control_tokens(processor: Any) -> re.Pattern[str] | None:
     tokenizer = processor.tokenizer
     tokens = set(tokenizer.all_special_tokens) | set(tokenizer.get_added_vocab())
     tokens |= {str(value) for name, value in vars(processor).items() if name.endswith(("_token", "_tag")) and value}
-    written = sorted((token for token in tokens if len(token.strip()) > 1), key=len, reverse=True)
-    return re.compile("|".join(map(re.escape, written))) if written else None
+    return control_tokens(tokens)
 
 
 def _one_name(processor: Any) -> bool:

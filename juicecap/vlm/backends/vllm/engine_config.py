@@ -8,7 +8,6 @@ downloaded before. For others say `tensor_parallel_size`.
 
 from __future__ import annotations
 
-import difflib
 import math
 import os
 from collections.abc import Iterator, Mapping
@@ -24,10 +23,10 @@ from vllm.v1.executor.uniproc_executor import UniProcExecutor
 from juicecap.errors import ModelError
 from juicecap.media.sizes import FrameSizes
 from juicecap.sample import short_repr
+from juicecap.text import first_line, near
 from juicecap.vlm.backends.transformers_common.processor import (
     check_weights,
     context_length,
-    first_line,
     folder_revision,
     frame_sizes,
     load_processor,
@@ -151,8 +150,8 @@ def engine_params(given: Mapping[str, Any]) -> dict[str, Any]:
     known = {field.name for field in fields(AsyncEngineArgs)}
     for name in params:
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-            hint = f"did you mean {near[0]!r}?" if near else "its documentation lists them under engine arguments"
+            found = near(name, known)
+            hint = f"did you mean {found!r}?" if found else "its documentation lists them under engine arguments"
             raise ModelError(f"model_params: vLLM has no engine parameter {name!r}; {hint}")
     for name in ("data_parallel_size", "pipeline_parallel_size", "tensor_parallel_size"):
         if name in params and (type(params[name]) is not int or params[name] < 1):

@@ -24,7 +24,8 @@ from vllm.v1.engine.async_llm import AsyncLLM
 from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 
 from juicecap.errors import EnvironmentFailure, SampleError
-from juicecap.vlm.backends.transformers_common.processor import first_line, panics_as_errors
+from juicecap.text import first_line
+from juicecap.vlm.backends.transformers_common.processor import panics_as_errors
 from juicecap.vlm.backends.vllm.process import EngineLog, started
 from juicecap.vlm.context import ContextLength
 

@@ -38,7 +38,7 @@ class CacheLookup:
 
     asked: QueuedRequest
     keyed: KeyedRequest | None = None
-    look: EntriesByKey = field(default_factory=dict)
+    entries: EntriesByKey = field(default_factory=dict)
 
 
 class CacheMiss(NamedTuple):
@@ -89,7 +89,7 @@ class LookupStage:
             for case in itertools.chain.from_iterable(cases):
                 if _covers(recalled, case.asked.request):
                     self._meet(case, recalled)
-            await self._look(case for case in itertools.chain.from_iterable(cases) if case.keyed)
+            await self._read_entries(case for case in itertools.chain.from_iterable(cases) if case.keyed)
             for batch in cases:
                 self._looked_up.put_nowait((batch, self._tasks.start(self._read(batch, recalled))))
 
@@ -99,7 +99,7 @@ class LookupStage:
         if unknown:
             with self._resources.shared.hold() as hold:
                 await all_of(self._digested(case, recalled, hold) for case in unknown)
-            await self._look(case for case in unknown if case.keyed)
+            await self._read_entries(case for case in unknown if case.keyed)
 
     async def _digested(self, case: CacheLookup, recalled: Mapping[str, Digest], hold: Lease) -> None:
         try:
@@ -122,13 +122,13 @@ class LookupStage:
         case.keyed = self._keys.key(case.asked.request, digests)
         self._single_flight.register(case.keyed)
 
-    async def _look(self, cases: Iterable[CacheLookup]) -> None:
+    async def _read_entries(self, cases: Iterable[CacheLookup]) -> None:
         cases, journal = list(cases), self._resources.journal
         keys = {key for case in cases if case.keyed for key in case.keyed.journal_keys}
         if journal and keys:
-            look = await asyncio.wrap_future(journal.look(list(keys)))
+            entries = await asyncio.wrap_future(journal.get_entries(list(keys)))
             for case in cases:
-                case.look = look
+                case.entries = entries
 
     async def _wanted(self, batch: list[CacheLookup]) -> list[CacheMiss]:
         """Settle known requests, join those in progress, and return the rest."""
@@ -138,8 +138,8 @@ class LookupStage:
             if keyed is None or self._single_flight.join(keyed, asked.settle):
                 continue
             if self._single_flight.seen_again(keyed):
-                await self._look([case])
-            known = keyed.known(case.look)
+                await self._read_entries([case])
+            known = keyed.known(case.entries)
             if known.failure or len(known.answers) == asked.request.candidates:
                 self._resources.count(replayed=asked.request.candidates)
                 asked.settle(known)
@@ -156,8 +156,8 @@ async def known_answers(requests: Sequence[Request], journal: Journal, limits: L
     keys = {model: await RequestKeys.of(resources.engines, model, limits, journal) for model in models}
     recalled = await Digests(resources.readers, limits.media, journal).recalled(requests, reread=True)
     keyed = [keys[request.model].key(request, recalled) if _covers(recalled, request) else None for request in requests]
-    look = await asyncio.wrap_future(journal.look([key for each in keyed if each for key in each.journal_keys]))
-    known = [each.known(look) if each else Outcome() for each in keyed]
+    entries = await asyncio.wrap_future(journal.get_entries([key for each in keyed if each for key in each.journal_keys]))
+    known = [each.known(entries) if each else Outcome() for each in keyed]
     return [
         request.candidates if outcome.failure else len(outcome.answers) for request, outcome in zip(requests, known, strict=True)
     ]

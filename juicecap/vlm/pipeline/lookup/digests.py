@@ -1,7 +1,7 @@
 """Digests of media, computed by threads ahead of the engine, unless they are known.
 
 Reading media is the cost here. A file whose digest is in the journal, and that has not changed since, is not read
-(`media/digest.py` defines when that is certain).
+(`file_state.py` says when that can be told).
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
+from juicecap.file_state import FileState, file_state
 from juicecap.media.access.files import lies_inside
 from juicecap.media.access.remote import rules_of
-from juicecap.media.digest import FileState, content_digest, file_state
+from juicecap.media.digest import content_digest
 from juicecap.media.rules import MediaLimits
 from juicecap.vlm.base import Request
 from juicecap.vlm.journal import Journal
@@ -54,7 +55,7 @@ class DigestThreads:
 
     async def unchanged(self, path: str, state: FileState) -> bool:
         """Whether the file is still in this state."""
-        return state.holds(await asyncio.get_running_loop().run_in_executor(self._threads, file_state, path))
+        return state == await asyncio.get_running_loop().run_in_executor(self._threads, file_state, path)
 
     def close(self) -> None:
         """Read no more."""
@@ -78,7 +79,7 @@ class Digests:
         seen = {path: self._remembered[path] for path in paths if path in self._remembered}
         if self._journal:
             names = {_name(path): path for path in paths if path not in seen and states[path]}
-            kept = await asyncio.wrap_future(self._journal.seen(list(names)))
+            kept = await asyncio.wrap_future(self._journal.get_file_digests(list(names)))
             seen |= {names[name]: file for name, file in kept.items()}
         digests: dict[str, Digest] = {}
         for path, file in seen.items():
@@ -110,7 +111,7 @@ class Digests:
         if len(self._remembered) > MOST_REMEMBERED:
             del self._remembered[next(iter(self._remembered))]
         if self._journal:
-            self._journal.note([file])
+            self._journal.append([file])
         return digest
 
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
-from juicecap.media.digest import FileState
+from juicecap.file_state import FileState
 from juicecap.vlm.base import JOURNAL_VERSION, Capabilities, Limits, ModelSettings, Outcome, Part, Request, digest_of, hashed
 from juicecap.vlm.journal import Journal
 from juicecap.vlm.journal.entries import EntriesByKey, medium_failure, outcome_of
@@ -34,12 +34,12 @@ class KeyedRequest:
         """All keys under which the journal may have entries."""
         return (self.entry, *self.media.values())
 
-    def known(self, look: EntriesByKey) -> Outcome:
+    def known(self, entries: EntriesByKey) -> Outcome:
         """The part of the outcome that is in the journal: answers up to the first missing one, or a failure."""
         for part, key in self.media.items():
-            if failure := medium_failure(sound_medium(look.get(key, {})), part.value):
+            if failure := medium_failure(sound_medium(entries.get(key, {})), part.value):
                 return Outcome(failure=failure, seed=self.seed)
-        return outcome_of(sound(look.get(self.entry, {})), self.seed, self.request.candidates)
+        return outcome_of(sound(entries.get(self.entry, {})), self.seed, self.request.candidates)
 
 
 class RequestKeys:

@@ -72,10 +72,10 @@ class WindowResources:
     journal: Journal | None
     shared: RefCountedCache = field(default_factory=RefCountedCache)
 
-    def note(self, records: Sequence[Record]) -> None:
+    def record(self, records: Sequence[Record]) -> None:
         """Write records to the journal, if there is one."""
         if self.journal:
-            self.journal.note(records)
+            self.journal.append(records)
 
     def count(self, *, replayed: int, asked: int = 0) -> None:
         """Count answers from the journal, and answers requested from an engine."""

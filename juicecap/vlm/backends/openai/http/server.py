@@ -21,11 +21,11 @@ import openai
 
 from juicecap.errors import causes
 from juicecap.secrecy import hidden, hidden_bytes, key_in
+from juicecap.text import valid
 from juicecap.vlm.backends.openai.answers import Reply, read
 from juicecap.vlm.backends.openai.http.client import LARGEST_ERROR, SMALL_ANSWER, Client, Unreadable
 from juicecap.vlm.backends.openai.http.wire import parsed, shape_error
 from juicecap.vlm.backends.openai.options import ServerOptions
-from juicecap.vlm.unicode import valid
 
 Json = dict[str, Any]
 T = TypeVar("T")

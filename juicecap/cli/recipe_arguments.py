@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from loguru import logger
 
 from juicecap.cli.printing import say
+from juicecap.data.surroundings import quiet_datasets
 from juicecap.hidden import Hidden
 from juicecap.recipe import Recipe, Report, examine
 from juicecap.recipe.problems import failure
@@ -43,8 +44,6 @@ def in_silence(recipe: Recipe) -> Iterator[None]:
 
     Warnings, and errors that leave the block, show the names of the recipe's variables, not their values.
     """
-    from juicecap.runner.reporting.quiet import quiet_datasets
-
     logger.remove()
     sink = logger.add(partial(_note, recipe.hidden), level="WARNING", format="{message}")
     try:

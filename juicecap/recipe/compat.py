@@ -1,6 +1,6 @@
-"""Data-Juicer's other recipe keys, each answered by name: what juicecap does instead, or that it has no such thing.
+"""Keys of Data-Juicer and DataFlow that are none here, each answered by name: what juicecap does instead, if anything.
 
-The keys are those of `data_juicer/config/config.py` of release 1.6; those that juicecap takes stand in `keys.py`.
+The keys of Data-Juicer are those of `data_juicer/config/config.py` of release 1.6; those that juicecap takes stand in `keys.py`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _RAY_ENVIRONMENTS = "juicecap runs all ops in one environment"
 _STEPS = "the run folder keeps what each op left in steps/"
 _TRACER = "juicecap has no tracer; the run folder keeps what each op left in steps/"
 
-ANSWERS = {
+DATA_JUICER = {
     "adaptive_batch_size": "batch_size can be set in an op's block; the output does not depend on it",
     "auto": _ANALYSIS,
     "auto_num": _ANALYSIS,
@@ -66,9 +66,20 @@ ANSWERS = {
 }
 
 
+DATAFLOW = {
+    "cache_path": "work_dir is the run folder, whose steps/ holds what each op left",
+    "cache_type": (
+        "keep_steps is the format of readable tables of what each op left; export_path has that of the result as its suffix"
+    ),
+    "file_name_prefix": "keep_steps writes a readable table of what each op left; step files are named by number and op",
+    "first_entry_file_name": "dataset_path is the file that is read",
+}
+"""Settings of its storage."""
+
+
 def answer(key: object) -> str | None:
     """The message for a user who knows the key from Data-Juicer; None if Data-Juicer has no such key.
 
     Nested keys may be written flat there: `checkpoint.enabled`.
     """
-    return ANSWERS.get(str(key)) or ANSWERS.get(str(key).partition(".")[0])
+    return DATA_JUICER.get(str(key)) or DATA_JUICER.get(str(key).partition(".")[0])

@@ -1,1 +1,0 @@
-"""Names of Data-Juicer and DataFlow in recipes, and what they correspond to."""
