@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from waiting import until
 
 from juicecap.errors import EnvironmentFailure
 from juicecap.vlm.journal import Journal
