@@ -10,7 +10,7 @@ import pytest
 pytest.importorskip("vllm", reason="vLLM is not installed: .ci/run runs these tests in its vLLM lane")
 
 from poisoned import SUBSETS
-from running import Running
+from running import DONE_WITHIN, Running
 
 from juicecap.errors import EnvironmentFailure, SampleError
 from juicecap.vlm.backends.vllm.engine_pool import EnginePool
@@ -31,7 +31,7 @@ class TestRealEngines:
         (before,) = processes(engine)
         asking = engine.begin(engine.answering(batch))
         before.kill()
-        assert texts(asking.result(120)) == clips.captions * 8
+        assert texts(asking.result(DONE_WITHIN)) == clips.captions * 8
         (after,) = processes(engine)
         assert before.pid != after.pid
         assert not before.is_running()
