@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
-from juicecap.cli import recipe as recipe_arguments
+from juicecap.cli import recipe_arguments
 from juicecap.cli.printing import show, show_json
 from juicecap.errors import RecipeError
 from juicecap.recipe import examine

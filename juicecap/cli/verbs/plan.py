@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from juicecap.cli import recipe as recipe_arguments
+from juicecap.cli import recipe_arguments
 from juicecap.cli.numbers import amount
 from juicecap.cli.printing import show
 from juicecap.errors import UsageError
@@ -41,6 +41,6 @@ def main(options: argparse.Namespace) -> int:
 
         plan = make_plan(recipe, look_at_all=options.all)
     names = ("gpu_hour", "input_mtok", "output_mtok", "tokens_per_second")
-    told = plan_text(plan, Prices(**{name: getattr(options, name) for name in names}))
-    show(recipe.hidden.text(told))
+    text = plan_text(plan, Prices(**{name: getattr(options, name) for name in names}))
+    show(recipe.hidden.text(text))
     return 0

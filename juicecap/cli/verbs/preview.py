@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import webbrowser
 
-from juicecap.cli import recipe as recipe_arguments
+from juicecap.cli import recipe_arguments
 from juicecap.cli.numbers import MOST_PREVIEWED, whole
 from juicecap.cli.printing import show
 

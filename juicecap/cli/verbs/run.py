@@ -9,7 +9,7 @@ from pathlib import Path
 
 from loguru import logger
 
-from juicecap.cli import recipe as recipe_arguments
+from juicecap.cli import recipe_arguments
 from juicecap.cli.numbers import whole
 from juicecap.cli.printing import say, show
 from juicecap.cli.progress.warnings import not_an_error
