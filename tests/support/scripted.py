@@ -7,8 +7,12 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from juicecap.media.sizes import FrameSizes, PixelBudget
+from juicecap.media.workers import pool
 from juicecap.vlm.base import Answer, Capabilities, Failure, ModelSettings, Outcome, Prepared
 
 SIXTEEN = PixelBudget(factor=16, shortest=256, longest=256)
@@ -112,3 +116,16 @@ def backend_of(known: Script) -> type:
             known.closed.append(self.settings)
 
     return Backend
+
+
+def counted_decoding(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The paths of media that are decoded from now on."""
+    decoded: list[str] = []
+    real = pool.DecodePool.picture
+
+    async def picture(self: pool.DecodePool, kind: str, path: str, *rest: Any) -> Any:
+        decoded.append(path)
+        return await real(self, kind, path, *rest)
+
+    monkeypatch.setattr(pool.DecodePool, "picture", picture)
+    return decoded

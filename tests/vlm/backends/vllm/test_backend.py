@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import replace
 
 import pytest
+from outcomes import texts
 from PIL import Image
 
 pytest.importorskip("vllm", reason="vLLM is not installed: .ci/run runs these tests in its vLLM lane")
@@ -16,10 +17,6 @@ from juicecap.vlm.backends.vllm.backend import VLLMBackend
 from juicecap.vlm.base import Failure, ModelSettings
 
 DEMO = "juicecap-demo-vlm"
-
-
-def texts(outcomes) -> list[str]:
-    return [each.failure.code if each.failure else each.answers[0].text for each in outcomes]
 
 
 @pytest.fixture(scope="session")

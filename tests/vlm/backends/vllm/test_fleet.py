@@ -6,6 +6,7 @@ import asyncio
 
 import psutil
 import pytest
+from outcomes import texts
 
 pytest.importorskip("vllm", reason="vLLM is not installed: .ci/run runs these tests in its vLLM lane")
 
@@ -16,10 +17,6 @@ from juicecap.vlm.backends.vllm.engine import EngineDied
 from juicecap.vlm.backends.vllm.engine_pool import EnginePool
 
 from .conftest import Running, backend
-
-
-def texts(outcomes) -> list[str]:
-    return [each.failure.code if each.failure else each.answers[0].text for each in outcomes]
 
 
 class TestRealEngines:
