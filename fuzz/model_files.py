@@ -20,7 +20,7 @@ with atheris.instrument_imports(include=["juicecap.vlm.models"]):
     from juicecap.errors import MediaError, ModelError
     from juicecap.media.sampling import FrameSampling
     from juicecap.vlm.base import ModelSettings
-    from juicecap.vlm.models import facts as model_files
+    from juicecap.vlm.models import facts as facts_module
     from juicecap.vlm.models.prompt_tokens import PromptTokens, Shown
 
 NAMES = (
@@ -60,9 +60,9 @@ def read(data: bytes) -> None:
         if (DEMO / each).exists() and not (each == "processor_config.json" and "preprocessor" in name):
             shutil.copy(DEMO / each, model)
     (model / name).write_bytes(data[1:])
-    model_files._from_folder.cache_clear()
+    facts_module._from_folder.cache_clear()
     try:
-        facts = model_files.model_facts(ModelSettings(model="model", params='{"adapter_kwargs": {}}'))
+        facts = facts_module.model_facts(ModelSettings(model="model", params='{"adapter_kwargs": {}}'))
     except ModelError as error:
         assert "\n" not in str(error)
         return
@@ -74,7 +74,7 @@ def read(data: bytes) -> None:
     except MediaError:
         return
     assert 0 < width * height <= 2**29
-    facts = model_files.replace(facts, folder=None)  # its tokenizer is run in another process
+    facts = facts_module.replace(facts, folder=None)  # its tokenizer is run in another process
     assert PromptTokens(facts).vision(Shown(kind="video", width=width, height=height, times=(0.0, 0.5, 1.0))) >= 0
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 def environment() -> dict[str, str]:
     """The parent's own, and the places where it finds its modules, in the same order."""
-    places = os.pathsep.join(place for place in sys.path if isinstance(place, str))
+    places = os.pathsep.join(entry for entry in sys.path if isinstance(entry, str))
     return os.environ | {"PYTHONPATH": places, "OMP_NUM_THREADS": "1"}
 
 

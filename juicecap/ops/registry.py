@@ -145,8 +145,8 @@ def files_of(path: str) -> list[Path]:
 
 def _run(file: Path) -> None:
     source = _source(file)
-    place = hashlib.blake2b(str(file.resolve()).encode(), digest_size=4).hexdigest()
-    name = f"juicecap_custom_{file.stem}_{place}"  # two folders may each have a file of this name
+    digest = hashlib.blake2b(str(file.resolve()).encode(), digest_size=4).hexdigest()
+    name = f"juicecap_custom_{file.stem}_{digest}"  # two folders may each have a file of this name
     module = types.ModuleType(name)
     module.__file__ = str(file)
     sys.modules[name] = module

@@ -38,19 +38,19 @@ def resolved_text(recipe: Recipe) -> str:
     places = parse(body, "")
     above: dict[int, list[str]] = {}
     for trail, remark in _remarks(recipe.source):
-        place = places.keys.get(trail) or places.places[trail]
+        span = places.keys.get(trail) or places.places[trail]
         value: Any = recipe.source.written
         for step in trail:
             value = value[step]
         if isinstance(value, str) and "\n" in value:
-            above.setdefault(place.line, []).append(" " * (place.column - 1) + f"# {remark}")
+            above.setdefault(span.line, []).append(" " * (span.column - 1) + f"# {remark}")
         else:
-            lines[place.line - 1] += f"; {remark}" if "  # " in lines[place.line - 1] else f"  # {remark}"
-    told = [line for number, line in enumerate(lines, start=1) for line in (*above.get(number, ()), line)]
+            lines[span.line - 1] += f"; {remark}" if "  # " in lines[span.line - 1] else f"  # {remark}"
+    whole = [line for number, line in enumerate(lines, start=1) for line in (*above.get(number, ()), line)]
     head = (
         f"# {folded(str(recipe.path))} as juicecap {juicecap.__version__} ran it. Remarks tell what does not stand in that file."
     )
-    return "\n".join([head, *told]) + "\n"
+    return "\n".join([head, *whole]) + "\n"
 
 
 def _remarks(source: Source) -> Iterator[tuple[KeyPath, str]]:
@@ -71,9 +71,9 @@ def _remarks_below(source: Source, trail: KeyPath, value: Any, origin_above: str
 
 def _origin(source: Source, trail: KeyPath) -> tuple[str, str]:
     """What set the value, and its description; two empty texts for the recipe itself."""
-    place = source.place(trail, "key")
-    if isinstance(place, str):
-        return place, "--set"
-    if isinstance(place, SourceSpan) and place.file:
-        return place.file, f"{folded(place.file)}:{place.line}"
+    span = source.place(trail, "key")
+    if isinstance(span, str):
+        return span, "--set"
+    if isinstance(span, SourceSpan) and span.file:
+        return span.file, f"{folded(span.file)}:{span.line}"
     return "", ""

@@ -125,8 +125,8 @@ def _made(block: _Block, kind: type[Op], shared: Mapping[str, Any], found: Findi
     op = None if misfits or missing else _constructed(block, kind, values)
     if op is None or more_misfits:
         return None
-    place = block.source.place(block.trail, "key")
-    line, column = (place.line, place.column) if isinstance(place, SourceSpan) else (0, 0)
+    span = block.source.place(block.trail, "key")
+    line, column = (span.line, span.column) if isinstance(span, SourceSpan) else (0, 0)
     run_options = RunOptions(**options)
     for key, sentence in run_options.problems():
         block.wrong(f"{block.name}: {sentence}", key, at="value")

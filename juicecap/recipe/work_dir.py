@@ -188,15 +188,15 @@ def _begins(pattern: re.Pattern[bytes]) -> Callable[[Path], bool]:
 
 def _has(*keys: str) -> Callable[[Path], bool]:
     def has(file: Path) -> bool:
-        told = _json(file)
-        return isinstance(told, dict) and told.keys() >= set(keys)
+        content = _json(file)
+        return isinstance(content, dict) and content.keys() >= set(keys)
 
     return has
 
 
 def _is_marker(file: Path) -> bool:
-    told = _json(file)
-    return isinstance(told, dict) and told.get("juicecap") == MARK["juicecap"]
+    content = _json(file)
+    return isinstance(content, dict) and content.get("juicecap") == MARK["juicecap"]
 
 
 def _is_log(file: Path) -> bool:

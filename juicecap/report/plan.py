@@ -111,13 +111,13 @@ def _largest(step: StepPlan) -> Iterator[str]:
     largest = step.largest
     if largest is None:
         return
-    told = f"{largest.sample}: {largest.prompt:,} tokens, {largest.needed:,} with an answer"
+    size = f"{largest.sample}: {largest.prompt:,} tokens, {largest.needed:,} with an answer"
     if step.context is None:
-        yield _line("largest", f"{told}; what the model holds is not known here")
+        yield _line("largest", f"{size}; what the model holds is not known here")
     elif not step.too_long:
-        yield _line("largest", f"{told}; fits into {step.context:,}")
+        yield _line("largest", f"{size}; fits into {step.context:,}")
     else:
-        yield _line("largest", f"{told}; does not fit into {step.context:,}")
+        yield _line("largest", f"{size}; does not fit into {step.context:,}")
         many = _about(step.too_long * step.factor)
         yield _line("too long", f"{many} requests, which will be rejected: take fewer frames (fps, max_frames) or max_pixels")
 
@@ -135,8 +135,8 @@ def _memory(step: StepPlan) -> Iterator[str]:
     if each is None or one is None or top is None:
         yield _line("KV cache", "not known: the model's config.json is not on this machine")
         return
-    told = step.model.engine_params().get("max_num_seqs")
-    many = told if isinstance(told, int) and told > 0 else spec_of(step.model).requests_at_once
+    max_num_seqs = step.model.engine_params().get("max_num_seqs")
+    many = max_num_seqs if isinstance(max_num_seqs, int) and max_num_seqs > 0 else spec_of(step.model).requests_at_once
     weights = f", beside {_bytes(step.facts.weight_bytes)} of weights" if step.facts and step.facts.weight_bytes else ""
     sizes_told = f"{_bytes(each)} a token: {_bytes(one)} a request, {_bytes(top)} the largest"
     yield _line("KV cache", f"{sizes_told}, {_bytes(one * many)} for {many} at once{weights}")

@@ -144,8 +144,8 @@ def _facts(picture: MediaFrames | MediaError) -> str:
     height, width = picture.pixels.shape[1:3]
     if not picture.times:
         return f"{width}x{height}"
-    told = " ".join(f"{time:.2f}" for time in picture.times[:MOST_TIMES]) + (" …" if len(picture.times) > MOST_TIMES else "")
-    return f"{len(picture.times)} frames of {width}x{height} at {told} s"
+    times = " ".join(f"{time:.2f}" for time in picture.times[:MOST_TIMES]) + (" …" if len(picture.times) > MOST_TIMES else "")
+    return f"{len(picture.times)} frames of {width}x{height} at {times} s"
 
 
 def _prompt_facts(question: RequestPreview) -> str:

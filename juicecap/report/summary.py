@@ -56,14 +56,14 @@ def _steps(result: RunResult) -> Iterator[str]:
     """The ops that changed how many samples there are; where there are many, those that changed most, in order."""
     changed = [(step, changes) for step in result.steps if (changes := _changes(step))]
     most = sorted(changes_of for _, changes in changed if (changes_of := sum(changes.values())))[-MOST_STEPS:]
-    told = 0
+    shown = 0
     for step, changes in changed:
-        if told < MOST_STEPS and sum(changes.values()) >= most[0]:
-            told += 1
+        if shown < MOST_STEPS and sum(changes.values()) >= most[0]:
+            shown += 1
             counts = ", ".join(f"{count:,} {what}" for what, count in changes.items())
             yield from _folded(f"{_INDENT}{step.op}: {counts}{_reasons(step.reasons)}")
-    if len(changed) > told:
-        yield f"{_INDENT}{plural(len(changed) - told, 'other op')} changed fewer; manifest.json has all"
+    if len(changed) > shown:
+        yield f"{_INDENT}{plural(len(changed) - shown, 'other op')} changed fewer; manifest.json has all"
 
 
 def _changes(step: StepResult) -> dict[str, int]:
@@ -80,16 +80,16 @@ def _changes(step: StepResult) -> dict[str, int]:
 def _reasons(reasons: Mapping[str, int]) -> str:
     if not reasons:
         return ""
-    told = [f"{code} {count:,}" for code, count in list(reasons.items())[:MOST_REASONS]]
+    shown = [f"{code} {count:,}" for code, count in list(reasons.items())[:MOST_REASONS]]
     others = sum(list(reasons.values())[MOST_REASONS:])
-    return f" ({', '.join([*told, *([f'{others:,} others'] if others else [])])})"
+    return f" ({', '.join([*shown, *([f'{others:,} others'] if others else [])])})"
 
 
 def _times(result: RunResult) -> str:
     """The ops that took long, the longest first."""
     slow = sorted(result.steps, key=lambda step: -step.seconds)[:MOST_TIMES]
-    told = [f"{step.op} {step.seconds:.1f} s" for step in slow if step.seconds >= TOLD_FROM * result.seconds]
-    return f": {', '.join(told)}" if told else ""
+    shown = [f"{step.op} {step.seconds:.1f} s" for step in slow if step.seconds >= TOLD_FROM * result.seconds]
+    return f": {', '.join(shown)}" if shown else ""
 
 
 def _folded(line: str) -> list[str]:

@@ -95,8 +95,8 @@ class FailureGuard:
         """
         if self.on_error == "stop" and fates.failed:
             row = table[fates.failed[0].row]
-            told = row[FATE]
-            failure = SampleError(told["code"], told["message"], retryable=told["retryable"], attempts=told["attempts"])
+            fate = row[FATE]
+            failure = SampleError(fate["code"], fate["message"], retryable=fate["retryable"], attempts=fate["attempts"])
             sample = {name: value for name, value in row.items() if name != FATE}
             self.observe(Fate(kind="rejected", sample=sample, failure=failure))
 

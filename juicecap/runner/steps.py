@@ -189,9 +189,11 @@ class StepBuilder:
         if self._journal is None or self._journal.empty():
             return
         rows = Rows(dataset.with_format(None), self._step.op.default_batch_size)
-        if told := self._step.op.forecast(rows, self._journal, COUNTED_FOR):
-            logger.info("{}: {} answers are in the journal, {} are to be asked", self._step.name, told.replayed, told.asked)
-            self._reporter.forecast(told.replayed, told.asked, whole=told.whole)
+        if forecast := self._step.op.forecast(rows, self._journal, COUNTED_FOR):
+            logger.info(
+                "{}: {} answers are in the journal, {} are to be asked", self._step.name, forecast.replayed, forecast.asked
+            )
+            self._reporter.forecast(forecast.replayed, forecast.asked, whole=forecast.whole)
 
     def _finished(self, unfinished: Path) -> Dataset:
         try:

@@ -22,7 +22,7 @@ from juicecap.recipe.checks.model_check import check_models
 from juicecap.runner.estimate.compute import make_plan
 from juicecap.vlm.backends.hf.load import load
 from juicecap.vlm.base import ModelSettings
-from juicecap.vlm.models import facts as model_files
+from juicecap.vlm.models import facts as facts_module
 from juicecap.vlm.models import sandbox
 from juicecap.vlm.models.names import local_folder, model_source, model_state
 
@@ -71,7 +71,7 @@ class Job:
 
     def checked(self) -> list[str]:
         """What `check` has to say of the model."""
-        model_files._from_folder.cache_clear()
+        facts_module._from_folder.cache_clear()
         return [problem.message for problem in check_models(self.recipe)[0]]
 
     def settings(self, **params: Any) -> ModelSettings:
@@ -108,7 +108,7 @@ def one_by_one(job: Job, chosen: list[Oddity]) -> Iterator[Oddity]:
     for _, same in groupby(chosen, key=lambda oddity: oddity.file):
         for oddity in same:
             oddity.put_into(job.model)
-            model_files._from_folder.cache_clear()
+            facts_module._from_folder.cache_clear()
             yield oddity
         oddity.take_out_of(job.model)
 
@@ -177,7 +177,7 @@ def test_what_stands_for_no_limit_and_what_is_not_said_is_no_problem(job):
     config["text_config"] |= {"max_position_embeddings": -1, "num_key_value_heads": None, "head_dim": 0}
     job.write("config.json", config)
     assert job.checked() == []
-    facts = model_files.model_facts(job.settings())
+    facts = facts_module.model_facts(job.settings())
     assert facts
     assert (facts.context, facts.names) == (None, {"unk_token": "<|endoftext|>"})
 
@@ -519,7 +519,7 @@ class TestNames:
     def test_of_no_model(self, name, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
         monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-        facts = model_files.model_facts(ModelSettings(model=name))
+        facts = facts_module.model_facts(ModelSettings(model=name))
         assert facts is None
         assert model_state(name) == ""
         with pytest.raises((ModelError, EnvironmentFailure)):

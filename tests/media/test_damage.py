@@ -6,7 +6,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from make_clips import number_in, packets_of, write_clip
+from make_clips import numbers_in, packets_of, write_clip
 
 from juicecap.errors import MediaError
 from juicecap.media.sampling import FrameSampling
@@ -20,10 +20,6 @@ EVERY = FrameSampling(fps=10.0, max_frames=1000)
 
 def decode(path: Path, sampling: FrameSampling = EVERY) -> Frames:
     return decode_frames(str(path), sampling, lambda _, width, height: (width, height))
-
-
-def numbers(frames: Frames) -> list[int]:
-    return [number_in(picture) for picture in frames.pixels]
 
 
 def damage(path: Path, *packets: int) -> Path:
@@ -40,41 +36,41 @@ def damage(path: Path, *packets: int) -> Path:
 @pytest.mark.parametrize("suffix", ["mp4", "mov"])
 def test_damaged_packets_are_passed_over_and_counted(tmp_path: Path, suffix: str) -> None:
     frames = decode(damage(write_clip(tmp_path / f"clip.{suffix}", 60, gop=1), 20, 21, 40))
-    assert numbers(frames) == [number for number in range(60) if number not in (20, 21, 40)]
-    assert frames.times == pytest.approx([number / 10 for number in numbers(frames)])
+    assert numbers_in(frames.pixels) == [number for number in range(60) if number not in (20, 21, 40)]
+    assert frames.times == pytest.approx([number / 10 for number in numbers_in(frames.pixels)])
     assert frames.unreadable == 3
 
 
 def test_a_damaged_beginning_does_not_shift_the_times(tmp_path: Path) -> None:
     frames = decode(damage(write_clip(tmp_path / "clip.mp4", 30, gop=1), 0, 1))
-    assert numbers(frames) == list(range(2, 30))
+    assert numbers_in(frames.pixels) == list(range(2, 30))
     assert frames.times == pytest.approx([number / 10 for number in range(2, 30)])
     assert frames.unreadable == 2
 
 
 def test_a_damaged_end_is_counted(tmp_path: Path) -> None:
     frames = decode(damage(write_clip(tmp_path / "clip.mp4", 30, gop=1), 28, 29))
-    assert numbers(frames) == list(range(28))
+    assert numbers_in(frames.pixels) == list(range(28))
     assert frames.unreadable == 2
 
 
 def test_damage_that_is_sought_over_is_not_met(tmp_path: Path) -> None:
     path = damage(write_clip(tmp_path / "clip.mp4", 400, gop=1), 150)
     frames = decode(path, FrameSampling(num_frames=3))
-    assert (numbers(frames), frames.unreadable) == ([0, 200, 399], 0)
+    assert (numbers_in(frames.pixels), frames.unreadable) == ([0, 200, 399], 0)
 
 
 def test_a_seek_that_ends_in_damage_still_finds_the_frame(tmp_path: Path) -> None:
     path = damage(write_clip(tmp_path / "clip.mp4", 400, gop=1), *range(170, 190))
     frames = decode(path, FrameSampling(num_frames=3))
-    assert numbers(frames) == [0, 200, 399]
+    assert numbers_in(frames.pixels) == [0, 200, 399]
     assert frames.unreadable <= 20
 
 
 def test_each_damaged_packet_is_counted_once_however_often_it_is_met(tmp_path: Path) -> None:
     path = damage(write_clip(tmp_path / "clip.mp4", 400, gop=1), *range(2, 395))
     frames = decode(path, FrameSampling(num_frames=9))
-    assert set(numbers(frames)) <= {0, 1, 395, 396, 397, 398, 399}
+    assert set(numbers_in(frames.pixels)) <= {0, 1, 395, 396, 397, 398, 399}
     assert frames.unreadable <= 393
 
 
@@ -91,7 +87,7 @@ def test_a_file_that_was_cut_off_counts_what_its_index_has_behind_the_end(tmp_pa
     position, _ = packets_of(path)[35]
     path.write_bytes(path.read_bytes()[:position])
     frames = decode(path)
-    assert numbers(frames) == list(range(35))
+    assert numbers_in(frames.pixels) == list(range(35))
     assert frames.times == pytest.approx([number / 10 for number in range(35)])
     assert (frames.unreadable, frames.info.frames, frames.info.duration) == (25, 60, 6.0)
 
@@ -101,8 +97,8 @@ def test_few_frames_of_a_file_that_was_cut_off(tmp_path: Path) -> None:
     position, _ = packets_of(path)[350]
     path.write_bytes(path.read_bytes()[:position])
     frames = decode(path, FrameSampling(num_frames=7))
-    assert numbers(frames)[:4] == [0, 100, 200, 300]
-    assert 345 <= numbers(frames)[-1] <= 353
+    assert numbers_in(frames.pixels)[:4] == [0, 100, 200, 300]
+    assert 345 <= numbers_in(frames.pixels)[-1] <= 353
     assert 240 <= frames.unreadable <= 251  # the index tells decoding times: those near the cut may be counted as read
 
 
@@ -111,7 +107,7 @@ def test_a_seek_behind_the_cut_counts_no_more_than_is_missing(tmp_path: Path) ->
     position, _ = packets_of(path)[350]
     path.write_bytes(path.read_bytes()[:position])
     frames = decode(path, FrameSampling(num_frames=3))
-    assert (numbers(frames), frames.unreadable) == ([0, 300, 349], 250)
+    assert (numbers_in(frames.pixels), frames.unreadable) == ([0, 300, 349], 250)
 
 
 @pytest.mark.parametrize(
@@ -128,9 +124,9 @@ def test_the_first_half_of_other_files(tmp_path: Path, name: str, how: dict) -> 
     path = write_clip(tmp_path / name, 100, **how)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     frames = decode(path)
-    assert len(numbers(frames)) >= 15
-    assert numbers(frames) == list(range(len(numbers(frames))))
-    assert frames.times == pytest.approx([number / 10 for number in numbers(frames)])
+    assert len(numbers_in(frames.pixels)) >= 15
+    assert numbers_in(frames.pixels) == list(range(len(numbers_in(frames.pixels))))
+    assert frames.times == pytest.approx([number / 10 for number in numbers_in(frames.pixels)])
 
 
 @pytest.mark.parametrize("name", ["clip.mp4", "clip.mkv", "clip.ts", "clip.webm", "clip.avi"])

@@ -5,13 +5,13 @@ import av
 import numpy as np
 import pytest
 from av import Packet
-from make_clips import all_frames, number_in, picture_of, write_clip
+from make_clips import all_frames, numbers_in, picture_of, write_clip
 
 from juicecap.errors import MediaError
 from juicecap.media.rules import MediaLimits
 from juicecap.media.sampling import FrameSampling, frames_at, target_times
 from juicecap.media.video import decode, reader
-from juicecap.media.video.decode import Frames, decode_frames
+from juicecap.media.video.decode import decode_frames
 from juicecap.media.video.probe import probe
 from juicecap.media.workers.shared_frames import SharedFrames, mapped
 
@@ -67,10 +67,6 @@ def as_stored(frames: int, width: int, height: int) -> tuple[int, int]:
     return width, height
 
 
-def numbers(frames: Frames) -> list[int]:
-    return [number_in(picture) for picture in frames.pixels]
-
-
 @pytest.fixture(scope="module")
 def clips(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("clips")
@@ -86,7 +82,7 @@ def test_the_frames_are_those_of_a_plain_decoder(clips: dict[str, Path], name: s
     for sampling in SAMPLINGS:
         frames = decode_frames(str(path), sampling, as_stored)
         expected = list(dict.fromkeys(frames_at(target_times(sampling, duration=duration), stamps)))
-        assert numbers(frames) == expected, sampling
+        assert numbers_in(frames.pixels) == expected, sampling
         assert frames.times == pytest.approx([stamps[index] for index in expected], abs=1e-6)
         assert frames.unreadable == 0
 
@@ -94,7 +90,7 @@ def test_the_frames_are_those_of_a_plain_decoder(clips: dict[str, Path], name: s
 @pytest.mark.parametrize("name", [name for name in CLIPS if name not in ("mpeg2.ts", "variable.mp4")])
 def test_without_limits_the_first_and_the_last_frame_are_shown(clips: dict[str, Path], name: str) -> None:
     """Where the header tells the duration right; FFmpeg's own muxers are a frame short in the two that are left out."""
-    taken = numbers(decode_frames(str(clips[name]), FrameSampling(num_frames=4), as_stored))
+    taken = numbers_in(decode_frames(str(clips[name]), FrameSampling(num_frames=4), as_stored).pixels)
     assert (taken[0], taken[-1]) == (0, (len(IRREGULAR) if "stamps" in CLIPS[name] else 60) - 1)
 
 
@@ -136,7 +132,7 @@ LONG = {
 def test_long_gaps_are_sought_over(tmp_path: Path, decoded: list[int], name: str) -> None:
     path = write_clip(tmp_path / name, 1500, gop=12, **LONG[name])
     frames = decode_frames(str(path), FrameSampling(num_frames=4), as_stored)
-    assert numbers(frames) == [0, 500, 1000, 1499]
+    assert numbers_in(frames.pixels) == [0, 500, 1000, 1499]
     assert frames.times == pytest.approx([0.0, 50.0, 100.0, 149.9], abs=1e-6)
     assert len(decoded) < 250
 
@@ -145,7 +141,7 @@ def test_long_gaps_are_sought_over(tmp_path: Path, decoded: list[int], name: str
 def test_a_window_far_inside_is_sought(tmp_path: Path, decoded: list[int], name: str) -> None:
     path = write_clip(tmp_path / name, 1500, gop=12, **LONG[name])
     frames = decode_frames(str(path), FrameSampling(num_frames=3, start=120.0, end=121.0), as_stored)
-    assert numbers(frames) == [1200, 1205, 1210]
+    assert numbers_in(frames.pixels) == [1200, 1205, 1210]
     assert len(decoded) < 120
 
 
@@ -153,7 +149,7 @@ def test_a_window_far_inside_is_sought(tmp_path: Path, decoded: list[int], name:
 def test_where_key_frames_are_far_apart_little_is_decoded_twice(tmp_path: Path, decoded: list[int], suffix: str) -> None:
     path = write_clip(tmp_path / f"long.{suffix}", 1500, gop=400, options={"sc_threshold": "0"})
     frames = decode_frames(str(path), FrameSampling(num_frames=16), as_stored)
-    assert numbers(frames) == [*range(0, 1500, 100), 1499]
+    assert numbers_in(frames.pixels) == [*range(0, 1500, 100), 1499]
     assert len(decoded) < 3000
 
 
@@ -174,7 +170,7 @@ def test_only_frames_that_are_taken_are_scaled(tmp_path: Path, monkeypatch: pyte
     frames = decode_frames(str(path), FrameSampling(num_frames=5), lambda count, width, height: (48, 32))
     assert frames.pixels.shape == (5, 32, 48, 3)
     assert scaled == [48] * 5
-    assert numbers(frames) == [0, 50, 100, 150, 199]
+    assert numbers_in(frames.pixels) == [0, 50, 100, 150, 199]
 
 
 def test_the_size_rule_sees_the_number_of_instants_and_the_upright_size(tmp_path: Path) -> None:
@@ -195,13 +191,13 @@ def test_one_frame_is_a_video(tmp_path: Path, name: str) -> None:
     how = {"webm": {"codec": "libvpx"}, "avi": {"codec": "mpeg4"}, "gif": {"codec": "gif", "pix_fmt": "rgb8"}}
     path = write_clip(tmp_path / name, [picture_of(77)], **how.get(name[4:], {}))
     frames = decode_frames(str(path), FrameSampling(), as_stored)
-    assert (numbers(frames), frames.times, frames.unreadable) == ([77], (0.0,), 0)
+    assert (numbers_in(frames.pixels), frames.times, frames.unreadable) == ([77], (0.0,), 0)
 
 
 def test_a_stream_without_timestamps(tmp_path: Path) -> None:
     path = write_clip(tmp_path / "bare.h264", 50, fps=25, b_frames=3)
     frames = decode_frames(str(path), FrameSampling(num_frames=3), as_stored)
-    assert numbers(frames) == [0, 25, 49]
+    assert numbers_in(frames.pixels) == [0, 25, 49]
     assert frames.times == pytest.approx([0.0, 1.0, 1.96])
 
 
@@ -217,7 +213,7 @@ def test_a_stream_without_timestamps(tmp_path: Path) -> None:
 )
 def test_deep_and_full_colour(tmp_path: Path, codec: str, pix_fmt: str) -> None:
     path = write_clip(tmp_path / "clip.mkv", 12, codec=codec, pix_fmt=pix_fmt)
-    assert numbers(decode_frames(str(path), FrameSampling(num_frames=12), as_stored)) == list(range(12))
+    assert numbers_in(decode_frames(str(path), FrameSampling(num_frames=12), as_stored).pixels) == list(range(12))
 
 
 def test_odd_sizes(tmp_path: Path) -> None:
@@ -225,8 +221,8 @@ def test_odd_sizes(tmp_path: Path) -> None:
     path = write_clip(tmp_path / "clip.mkv", pictures, codec="libx264", pix_fmt="yuv444p")
     frames = decode_frames(str(path), FrameSampling(num_frames=10), as_stored)
     assert frames.pixels.shape == (10, 63, 97, 3)
-    assert numbers(frames) == list(range(10))
-    assert numbers(decode_frames(str(path), FrameSampling(num_frames=3), lambda *_: (53, 31))) == [0, 5, 9]
+    assert numbers_in(frames.pixels) == list(range(10))
+    assert numbers_in(decode_frames(str(path), FrameSampling(num_frames=3), lambda *_: (53, 31)).pixels) == [0, 5, 9]
 
 
 @pytest.mark.parametrize(
@@ -253,7 +249,7 @@ def test_frames_that_are_too_large_are_not_decoded(tmp_path: Path, decoded: list
 def test_any_name_will_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.chdir(tmp_path)
     write_clip(tmp_path / "clip.mp4", 20).rename(name)
-    assert numbers(decode_frames(name, FrameSampling(num_frames=2), as_stored)) == [0, 19]
+    assert numbers_in(decode_frames(name, FrameSampling(num_frames=2), as_stored).pixels) == [0, 19]
     assert probe(str(tmp_path / name)).duration == 2.0
 
 
@@ -277,7 +273,7 @@ def test_more_frames_than_the_header_tells(tmp_path: Path, monkeypatch: pytest.M
     path, shared = write_clip(tmp_path / "clip.mp4", 20), SharedFrames()
     allocate = shared.allocate if room == "shared" else decode.in_memory
     frames = decode_frames(str(path), FrameSampling(num_frames=10), as_stored, allocate=allocate)
-    assert numbers(frames) == [0, 2, 4, 6, 8, 11, 13, 15, 17, 19]
+    assert numbers_in(frames.pixels) == [0, 2, 4, 6, 8, 11, 13, 15, 17, 19]
     if room == "shared":
         assert np.array_equal(mapped(shared.fd, frames.pixels.shape), frames.pixels)
     shared.close()

@@ -26,6 +26,11 @@ def number_in(picture: np.ndarray) -> int:
     return sum(int(columns[int(centre)] > 127) << place for place, centre in enumerate(centres))
 
 
+def numbers_in(pictures: Iterable[np.ndarray]) -> list[int]:
+    """The numbers of pictures made by `picture_of`."""
+    return [number_in(picture) for picture in pictures]
+
+
 def corners(top_left: int, top_right: int, bottom_right: int, bottom_left: int, width: int, height: int) -> np.ndarray:
     """A picture of four grey quarters, named clockwise."""
     grey = np.empty((height, width), np.uint8)

@@ -9,8 +9,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from juicecap.media.sizes import FrameSizes, PixelBudget
+from juicecap.media.workers import pool
 from juicecap.vlm.base import Answer, Backend, Capabilities, Describe, Engine, Failure, ModelSettings, Outcome, Prepared
 
 SIXTEEN = PixelBudget(factor=16, shortest=256, longest=256)
@@ -114,3 +118,16 @@ def describe_of(known: Script) -> Describe:
                 known.under_way -= 1
 
     return describe
+
+
+def counted_decoding(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The paths of media that are decoded from now on."""
+    decoded: list[str] = []
+    real = pool.DecodePool.picture
+
+    async def picture(self: pool.DecodePool, kind: str, path: str, *rest: Any) -> Any:
+        decoded.append(path)
+        return await real(self, kind, path, *rest)
+
+    monkeypatch.setattr(pool.DecodePool, "picture", picture)
+    return decoded

@@ -9,7 +9,7 @@ import pytest
 from juicecap.errors import ModelError, SampleError
 from juicecap.vlm.base import ModelSettings, canonical_json
 from juicecap.vlm.context import ContextLength
-from juicecap.vlm.models import facts as model_files
+from juicecap.vlm.models import facts as facts_module
 
 DEMO = "juicecap-demo-vlm"
 
@@ -70,7 +70,7 @@ def installed(monkeypatch, tmp_path: Path):
 
 
 def context_of(backend: str = "vllm", **params: object) -> ContextLength | None:
-    facts = model_files.model_facts(ModelSettings(backend=backend, model=DEMO, params=canonical_json(params)))
+    facts = facts_module.model_facts(ModelSettings(backend=backend, model=DEMO, params=canonical_json(params)))
     assert facts is not None
     return facts.context
 

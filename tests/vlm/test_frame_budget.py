@@ -8,7 +8,7 @@ import random
 
 import pytest
 
-from juicecap.vlm.pipeline.resources import frame_budget as frame_memory
+from juicecap.vlm.pipeline.resources import frame_budget
 from juicecap.vlm.pipeline.resources.frame_budget import DECAY, PART_OF_MACHINE, FrameBudget, machine_memory
 
 
@@ -83,7 +83,7 @@ def test_before_the_first_frames_are_known_few_enter():
 
 
 def test_only_so_many_of_unknown_size_are_inside(monkeypatch):
-    monkeypatch.setattr(frame_memory, "MOST_UNKNOWN", 4)
+    monkeypatch.setattr(frame_budget, "MOST_UNKNOWN", 4)
 
     async def work():
         memory = FrameBudget(1000)
@@ -136,7 +136,7 @@ def test_whatever_the_sizes_nobody_waits_for_ever_and_the_limit_holds():
         sizes = [rng.randrange(1, 90_001) if rng.random() < 0.97 else rng.randrange(1_000_003, 2_000_003) for _ in range(150)]
         await asyncio.wait_for(asyncio.gather(*map(one, sizes)), 20)
         assert memory.held == 0
-        assert most <= 1_000_003 + frame_memory.MOST_UNKNOWN * 90_001
+        assert most <= 1_000_003 + frame_budget.MOST_UNKNOWN * 90_001
 
     for seed in range(10):
         asyncio.run(work(seed))

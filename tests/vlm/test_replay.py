@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from scripted import Script, prompt_of
+from scripted import Script, counted_decoding, prompt_of
 from waiting import until
 
 from juicecap import file_state
@@ -228,20 +228,11 @@ class TestFailures:
     def test_a_clip_that_cannot_be_decoded_is_not_decoded_again_whatever_is_asked(
         self, ask, request_for, clips, tmp_path, monkeypatch
     ):
-        from juicecap.media.workers import pool
-
         bad = tmp_path / "bad.mp4"
         bad.write_bytes(Path(clips.paths[0]).read_bytes()[:700])
         (outcome,), _ = ask(request_for(str(bad)))
         assert str(bad) in outcome.failure.message
-        decoded: list[str] = []
-        real = pool.DecodePool.picture
-
-        async def picture(self, kind, path, *rest):
-            decoded.append(path)
-            return await real(self, kind, path, *rest)
-
-        monkeypatch.setattr(pool.DecodePool, "picture", picture)
+        decoded = counted_decoding(monkeypatch)
         again = ask(request_for(str(bad)), request_for(str(bad), "other prompt"))[0]
         assert [each.failure for each in again] == [outcome.failure] * 2
         assert decoded == []

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from scripted import prompt_of
+from scripted import counted_decoding, prompt_of
 from waiting import until
 
 from juicecap.errors import BugError, EnvironmentFailure, SampleError
@@ -204,20 +204,6 @@ def test_frames_are_let_go(script, plan, clips, monkeypatch):
         list(stream_outcomes([{"text": "a", "videos": clips.paths[:1]}], plan, Limits()))
     assert decoded == clips.paths[:1] * 2
     core.close()
-
-
-def counted_decoding(monkeypatch) -> list[str]:
-    from juicecap.media.workers import pool
-
-    decoded: list[str] = []
-    real = pool.DecodePool.picture
-
-    async def picture(self, kind, path, *rest):
-        decoded.append(path)
-        return await real(self, kind, path, *rest)
-
-    monkeypatch.setattr(pool.DecodePool, "picture", picture)
-    return decoded
 
 
 def test_where_the_engine_takes_files_they_are_probed_and_not_decoded(script, plan, clips, tmp_path):

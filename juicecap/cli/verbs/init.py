@@ -37,28 +37,28 @@ def main(options: argparse.Namespace) -> int:
         template, text = fitting_recipe(folder, options.template, options.dataset)
     else:
         text, copied = recipe_text(folder, template), samples(template)
-    place = Path(folder)
-    taken = [str(place / name) for name in (RECIPE, SCHEMA, *(each.name for each in copied)) if os.path.lexists(place / name)]
+    target = Path(folder)
+    taken = [str(target / name) for name in (RECIPE, SCHEMA, *(each.name for each in copied)) if os.path.lexists(target / name)]
     if taken:
         raise UsageError(f"{', '.join(taken)} exists, and nothing is overwritten; give another folder: juicecap init DIR")
     try:
-        place.mkdir(parents=True, exist_ok=True)
+        target.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DataError(f"{folder or '.'}: the recipe cannot be written: {error.strerror or error}") from error
     schema = json.dumps(recipe_schema(), ensure_ascii=False) + "\n"
-    _write(place, {RECIPE: text.encode(), SCHEMA: schema.encode(), **{each.name: each.read_bytes() for each in copied}})
-    show(f"{place / RECIPE} written: {TEMPLATES[template]}")
-    show(f"next: juicecap check {place / RECIPE}")
+    _write(target, {RECIPE: text.encode(), SCHEMA: schema.encode(), **{each.name: each.read_bytes() for each in copied}})
+    show(f"{target / RECIPE} written: {TEMPLATES[template]}")
+    show(f"next: juicecap check {target / RECIPE}")
     return 0
 
 
-def _write(place: Path, files: dict[str, bytes]) -> None:
+def _write(target: Path, files: dict[str, bytes]) -> None:
     """All of the files, or none."""
     written: list[Path] = []
     try:
         for name, content in files.items():
-            write_new(place / name, content)
-            written.append(place / name)
+            write_new(target / name, content)
+            written.append(target / name)
     except JuicecapError:
         for file in written:
             file.unlink(missing_ok=True)

@@ -41,6 +41,6 @@ def main(options: argparse.Namespace) -> int:
 
         plan = make_plan(recipe, look_at_all=options.all)
     names = ("gpu_hour", "input_mtok", "output_mtok", "tokens_per_second")
-    told = plan_text(plan, Prices(**{name: getattr(options, name) for name in names}))
-    show(recipe.hidden.text(told))
+    text = plan_text(plan, Prices(**{name: getattr(options, name) for name in names}))
+    show(recipe.hidden.text(text))
     return 0

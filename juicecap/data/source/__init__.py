@@ -118,27 +118,27 @@ def format_of(path: str, options: SourceOptions | None = None) -> str:
     if not path.strip():
         raise DataError("the path of the dataset is empty. Give a dataset file, a folder, or a Hub name such as org/name.")
     options = options or SourceOptions()
-    place = Path(path)
-    suffix = inner_suffix(place)
-    known = suffix in SUFFIXES and not (suffix == ".parquet" and place.suffix.lower() in PACKED)
-    if place.is_dir():
-        if is_of_the_system(os.path.realpath(place)):
+    location = Path(path)
+    suffix = inner_suffix(location)
+    known = suffix in SUFFIXES and not (suffix == ".parquet" and location.suffix.lower() in PACKED)
+    if location.is_dir():
+        if is_of_the_system(os.path.realpath(location)):
             raise DataError(f"{path} is a folder in which the system tells of itself. Give a dataset file, or a folder of media.")
-        return _format_of_folder(place)
-    if place.is_file():
-        if options.is_video(place.name) or options.media_column(place.name):
+        return _format_of_folder(location)
+    if location.is_file():
+        if options.is_video(location.name) or options.media_column(location.name):
             return "folder"
         if known:
-            return _format_of_file(place, SUFFIXES[suffix])
+            return _format_of_file(location, SUFFIXES[suffix])
         raise DataError(
-            f"{path} cannot be read: the suffix {place.suffix.lower()!r} is unknown. Known are {', '.join(SUFFIXES)} (text also "
-            f"packed, with {' or '.join(PACKED)} behind it), and videos: "
+            f"{path} cannot be read: the suffix {location.suffix.lower()!r} is unknown. Known are {', '.join(SUFFIXES)} (text "
+            f"also packed, with {' or '.join(PACKED)} behind it), and videos: "
             f"{', '.join(options.video_suffixes)}."
         )
     if webdataset.is_pattern(path):
         return "webdataset"
-    if place.exists() or known or options.is_video(place.name) or not HUB_NAME.fullmatch(path):
-        problem = "is neither a file nor a folder" if place.exists() else "does not exist"
+    if location.exists() or known or options.is_video(location.name) or not HUB_NAME.fullmatch(path):
+        problem = "is neither a file nor a folder" if location.exists() else "does not exist"
         raise DataError(f"{path} {problem}. Give a dataset file, a folder, or a Hub name such as org/name.")
     return "hub"
 

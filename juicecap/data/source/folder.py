@@ -36,34 +36,34 @@ SYSTEM = ("/proc/", "/sys/")
 
 def open_dataset(path: str, options: SourceOptions) -> Dataset:
     """The dataset of a folder of videos, or of one video. The content of the videos is not part of its fingerprint."""
-    place = absolute(path)
-    folder = place if place.is_dir() else place.parent
-    read = partial(records, place, options)
+    location = absolute(path)
+    folder = location if location.is_dir() else location.parent
+    read = partial(records, location, options)
 
     def key() -> list[object]:
-        return [str(place), options.video_key, fingerprint_of(*(record.id for record in read()))]
+        return [str(location), options.video_key, fingerprint_of(*(record.id for record in read()))]
 
     return dataset_of_records(
         read,
         key=key,
         folder=folder,
-        empty=_nothing(place, options),
+        empty=_nothing(location, options),
         cache=options.cache_folder,
         limit=options.limit,
         keep_broken=options.keep_broken,
     )
 
 
-def records(place: Path, options: SourceOptions) -> Iterator[Record]:
+def records(location: Path, options: SourceOptions) -> Iterator[Record]:
     """One record per video; its path, and its id, relative to the folder.
 
     Raises:
         DataError: a folder cannot be read, or a name cannot be written as UTF-8.
     """
-    for name in _names(place, options) if place.is_dir() else [place.name]:
+    for name in _names(location, options) if location.is_dir() else [location.name]:
         if why := unwritable(name):
-            raise DataError(f"{place}: {name!r} {why}")
-        yield Record(name, str(place / name), {options.media_column(name) or options.video_key: [name]})
+            raise DataError(f"{location}: {name!r} {why}")
+        yield Record(name, str(location / name), {options.media_column(name) or options.video_key: [name]})
 
 
 def _names(folder: Path, options: SourceOptions) -> Iterator[str]:
@@ -141,8 +141,8 @@ def is_of_the_system(real: str) -> bool:
     return f"{real}/".startswith(SYSTEM)
 
 
-def _nothing(place: Path, options: SourceOptions) -> str:
+def _nothing(location: Path, options: SourceOptions) -> str:
     return (
-        f"{place} has no videos ({', '.join(options.video_suffixes)}) and no pictures. "
+        f"{location} has no videos ({', '.join(options.video_suffixes)}) and no pictures. "
         "Give a folder that has some, or the path of a dataset file."
     )

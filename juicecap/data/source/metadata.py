@@ -29,9 +29,9 @@ def open_dataset(path: str, options: SourceOptions) -> Dataset:
     return dataset_of_file(str(metadata_file(Path(path))), partial(records, options=options), options)
 
 
-def metadata_file(place: Path) -> Path | None:
+def metadata_file(location: Path) -> Path | None:
     """The file with the metadata of a folder, or the file itself if it is one; None if there is none with `file_name`."""
-    candidates = [place / name for name in NAMES] if place.is_dir() else [place] if place.name in NAMES else []
+    candidates = [location / name for name in NAMES] if location.is_dir() else [location] if location.name in NAMES else []
     return next((each for each in candidates if each.is_file() and _names_files(each)), None)
 
 

@@ -117,16 +117,16 @@ def _is_inside(fd: int, path: str, root: str) -> bool:
     if not _below(real, root):
         return False
     try:
-        place = os.open(root, _FOLDER & ~os.O_NOFOLLOW)
+        descriptor = os.open(root, _FOLDER & ~os.O_NOFOLLOW)
         try:
             *folders, name = real.removeprefix(root.rstrip("/")).strip("/").split("/")
             for each in folders:
-                inner = os.open(each, _FOLDER, dir_fd=place)
-                os.close(place)
-                place = inner
-            return os.path.samestat(os.stat(name, dir_fd=place, follow_symlinks=False), os.fstat(fd))
+                inner = os.open(each, _FOLDER, dir_fd=descriptor)
+                os.close(descriptor)
+                descriptor = inner
+            return os.path.samestat(os.stat(name, dir_fd=descriptor, follow_symlinks=False), os.fstat(fd))
         finally:
-            os.close(place)
+            os.close(descriptor)
     except OSError as error:
         if error.errno in _LED_ELSEWHERE:
             return False

@@ -108,8 +108,8 @@ def _failure(error: Exception, path: str, memory: int) -> Message:
         return {"error": {"code": "TOO_LARGE", "message": f"{name}: {need}", "retryable": True}}
     if isinstance(error, OSError) and error.errno in _NO_ROOM:
         return _no_room_now(name, error)
-    told = display_path(f"the decoder fails with {type(error).__name__}: {error}".partition("\n")[0])
-    failure = {"code": "DECODER_CRASHED", "message": f"{name}: {told}", "retryable": False}
+    message = display_path(f"the decoder fails with {type(error).__name__}: {error}".partition("\n")[0])
+    failure = {"code": "DECODER_CRASHED", "message": f"{name}: {message}", "retryable": False}
     return {"error": failure, "traceback": "".join(traceback.format_exception(error))}
 
 

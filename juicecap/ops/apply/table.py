@@ -177,7 +177,7 @@ def fates_of(table: Dataset) -> Fates:
         for name in _USAGE:
             sums[name] += int(fates.field(name).to_numpy().sum())  # zero but in the first row of each sample
         parts = (fates.field(name).to_numpy(zero_copy_only=False).tolist() for name in ("kind", "first", "code"))
-        for place, (kind, first, code) in enumerate(zip(*parts, strict=True)):
+        for index, (kind, first, code) in enumerate(zip(*parts, strict=True)):
             row += 1
             sample += first
             kinds[kind] += first
@@ -185,7 +185,7 @@ def fates_of(table: Dataset) -> Fates:
                 given += 1
                 rows.append(row)
             if code is not None:
-                fate = fates[place].as_py()
+                fate = fates[index].as_py()
                 failed.append(Failed(row, sample, fate["attempts"], fate["retryable"]))
                 reasons[code] += 1
                 kinds["failed"] += kind == "kept"
@@ -202,8 +202,8 @@ def fates_of(table: Dataset) -> Fates:
         completion_tokens=sums["completion_tokens"],
         failed=kinds["failed"],
     )
-    told = dict(reasons.most_common())
-    return Fates(counts=counts, kept=rows, failed=failed, reasons=told, state=state.hexdigest() if failed else "")
+    by_code = dict(reasons.most_common())
+    return Fates(counts=counts, kept=rows, failed=failed, reasons=by_code, state=state.hexdigest() if failed else "")
 
 
 def kept(table: Dataset, fates: Fates) -> Dataset:

@@ -71,7 +71,7 @@ def read_conversation(value: object, column: str) -> Conversation:
     """
     turns = _turns(value, column)
     speakers = [_speaker(turn, column) for turn in turns]
-    human = next((place for place, speaker in enumerate(speakers) if speaker in _HUMAN), None)
+    human = next((index for index, speaker in enumerate(speakers) if speaker in _HUMAN), None)
     others = [speaker for speaker in speakers if speaker not in _SYSTEM]
     if human is None and others:
         raise SampleError("BAD_CONVERSATION", f"column {column!r} has a turn of {short_repr(others[0])} and none of a human")
@@ -172,12 +172,12 @@ def _path(part: Mapping[str, Any], column: str) -> str | None:
 def _rewritten(value: Any, prompt: str) -> Any:
     """The value of a turn with `prompt` as its text. Tokens stay, in front; those that the prompt has are not repeated."""
     if isinstance(value, list | tuple):
-        at = next((place for place, part in enumerate(value) if _is_text(part)), None)
+        at = next((index for index, part in enumerate(value) if _is_text(part)), None)
         if at is None:
             return [*value, {"type": "text", "text": prompt}]
-        kept = [(place, part) for place, part in enumerate(value) if place == at or not _is_text(part)]
+        kept = [(index, part) for index, part in enumerate(value) if index == at or not _is_text(part)]
         texts = "\n".join(part["text"] for part in value if _is_text(part))
-        return [{**part, "text": _rewritten(texts, prompt)} if place == at else part for place, part in kept]
+        return [{**part, "text": _rewritten(texts, prompt)} if index == at else part for index, part in kept]
     have = Counter(_TOKEN.findall(prompt))
     tokens: list[str] = []
     for token in _TOKEN.findall(value or ""):

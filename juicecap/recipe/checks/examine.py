@@ -59,8 +59,8 @@ def examine(path: str | os.PathLike[str], overrides: Sequence[str] = (), *, budg
     """
     draft = draft_recipe(path, overrides)
     report = check(draft.recipe, budget=budget)
-    told = {each.place for each in draft.problems}
-    more = (each for each in report.problems if not each.line or each.place not in told)
+    told_places = {each.place for each in draft.problems}
+    more = (each for each in report.problems if not each.line or each.place not in told_places)
     return draft.recipe, replace(report, problems=tuple(in_order([*draft.problems, *more])))
 
 
@@ -68,12 +68,12 @@ def check(recipe: Recipe, *, budget: float = BUDGET) -> Report:
     """Compare the recipe with its data and with what is on the disk. Nothing is written."""
     with recipe.hidden.in_errors():
         report = _compared(recipe, budget)
-    told = recipe.hidden
+    hidden = recipe.hidden
     return replace(
         report,
-        problems=tuple(_named(each, told) for each in report.problems),
-        warnings=tuple(_named(each, told) for each in report.warnings),
-        unseen=tuple(map(told.text, report.unseen)),
+        problems=tuple(_named(each, hidden) for each in report.problems),
+        warnings=tuple(_named(each, hidden) for each in report.warnings),
+        unseen=tuple(map(hidden.text, report.unseen)),
     )
 
 

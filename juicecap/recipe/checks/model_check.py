@@ -119,15 +119,15 @@ def _context(
         tokens = _tokens(options, facts, frames, size)
         if tokens + answer <= context.tokens:
             continue
-        told = f"and with max_tokens {answer:,} that is more than {context.told}"
+        excess = f"and with max_tokens {answer:,} that is more than {context.told}"
         fitting = _fitting(options, facts, frames, size, context.tokens - answer)
         if size == SMALL:
-            message = f"{frames:,} frames have at least {tokens:,} tokens, {told}"
+            message = f"{frames:,} frames have at least {tokens:,} tokens, {excess}"
             hint = f"take fewer frames: {fitting:,} fit at most" if fitting else "lower max_tokens or min_pixels"
             return problem_of(recipe, step, parameter, message, hint), None
         fit = f"{fitting:,} such frames fit" if fitting > 1 else "not even two such frames fit"
         message = (
-            f"{frames:,} frames of {size[0]}x{size[1]} have {tokens:,} tokens, {told}; "
+            f"{frames:,} frames of {size[0]}x{size[1]} have {tokens:,} tokens, {excess}; "
             f"samples that are too long are rejected. {fit.capitalize()}: set {parameter} or max_pixels"
         )
         return None, problem_of(recipe, step, parameter, message)

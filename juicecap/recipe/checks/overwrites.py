@@ -67,8 +67,8 @@ def _of_the_export(recipe: Recipe) -> Iterator[Problem]:
         return
     if recipe.export_shard_size and _real(target) in (_real(recipe.work_dir), *_real(recipe.work_dir).parents):
         yield recipe.source.problem(trail, f"export_path: {target} cannot hold the shards and the run folder too")
-    elif place := _place_in(recipe.work_dir, target):
-        message = f"export_path: {target} is where a run keeps its {place}"
+    elif inside := _place_in(recipe.work_dir, target):
+        message = f"export_path: {target} is where a run keeps its {inside}"
         yield recipe.source.problem(trail, message, hint="give another path, or set work_dir to another folder")
 
 
@@ -94,8 +94,8 @@ def _of_the_journal(recipe: Recipe) -> Iterator[Problem]:
     path, trail = recipe.journal, ("journal",)
     if _real(export_target(recipe.export_path, recipe.export_shard_size)) in _parts(path):
         yield recipe.source.problem(trail, f"journal: {path} is the export; give another path")
-    elif (place := _place_in(recipe.work_dir, path)) and place != JOURNAL:
-        yield recipe.source.problem(trail, f"journal: {path} is where a run keeps its {place}; give another path")
+    elif (inside := _place_in(recipe.work_dir, path)) and inside != JOURNAL:
+        yield recipe.source.problem(trail, f"journal: {path} is where a run keeps its {inside}; give another path")
 
 
 def _in_the_run_folder(recipe: Recipe) -> Iterator[Problem]:

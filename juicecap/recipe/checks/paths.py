@@ -62,8 +62,8 @@ def _unnameable(recipe: Recipe) -> list[Problem]:
     values = recipe.source.values
     paths = {"export_path": recipe.export_path}
     paths |= {name: path for name, path in (("work_dir", recipe.work_dir), ("journal", recipe.journal)) if values.get(name)}
-    told = {name: why for name, path in paths.items() if (why := unnameable(str(path)))}
-    return [recipe.source.problem((name,), f"{name}: {display_path(str(paths[name]))} {why}") for name, why in told.items()]
+    reasons = {name: why for name, path in paths.items() if (why := unnameable(str(path)))}
+    return [recipe.source.problem((name,), f"{name}: {display_path(str(paths[name]))} {why}") for name, why in reasons.items()]
 
 
 def _reason(error: OSError | ValueError) -> str:
@@ -114,7 +114,7 @@ def _export(recipe: Recipe) -> Iterator[Problem]:
         except DataError as error:
             yield recipe.source.problem(trail, f"export_path: {error}")
     yield from clashing
-    yield from _run_folder(recipe, told=bool(clashing))
+    yield from _run_folder(recipe, already_told=bool(clashing))
     yield from _journal(recipe)
 
 
@@ -131,8 +131,8 @@ def _journal(recipe: Recipe) -> Iterator[Problem]:
         yield recipe.source.problem(("journal",), f"journal: {recipe.journal} is not a file; give the path of a file")
 
 
-def _run_folder(recipe: Recipe, *, told: bool) -> Iterator[Problem]:
-    """`told`: what the run would overwrite is reported already."""
+def _run_folder(recipe: Recipe, *, already_told: bool) -> Iterator[Problem]:
+    """`already_told`: what the run would overwrite is reported already."""
     folders = {"export_path": recipe.export_path.parent}
     key = "export_path"  # beside which it lies
     if recipe.source.values.get("work_dir"):
@@ -142,5 +142,5 @@ def _run_folder(recipe: Recipe, *, told: bool) -> Iterator[Problem]:
         blocking = next((each for each in (folder, *folder.parents) if each.exists() and not each.is_dir()), None)
         if blocking:
             yield recipe.source.problem((name,), f"{name}: {blocking} is a file, not a folder")
-    if not told and (what := obstacle(recipe.work_dir)):
+    if not already_told and (what := obstacle(recipe.work_dir)):
         yield recipe.source.problem((key,), f"{key}: {recipe.work_dir / what}", hint=ADVICE)

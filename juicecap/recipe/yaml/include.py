@@ -110,10 +110,10 @@ class Included:
 
         `named` is its path as it is told, from the file that names it.
         """
-        told = str(Path(parsed.file).parent / named)
+        shown_path = str(Path(parsed.file).parent / named)
         try:
-            text = self._text(path, told, above)
-            other = parse(text, told)
+            text = self._text(path, shown_path, above)
+            other = parse(text, shown_path)
             self._count(values=len(other.places))
             _expect_keys(other)
         except _Refused as error:
@@ -123,30 +123,30 @@ class Included:
         except RecipeError as error:
             parsed.problems.extend(bare(problem) for problem in error.problems)
             return None
-        self.texts[told] = text
+        self.texts[shown_path] = text
         self.paths[str(path)] = None
-        self.into(other, path.parent, {**above, os.path.realpath(path): told}, blocks=blocks)
+        self.into(other, path.parent, {**above, os.path.realpath(path): shown_path}, blocks=blocks)
         parsed.problems.extend(_elsewhere(problem, text) for problem in other.problems)
         return other
 
-    def _text(self, path: Path, told: str, above: Mapping[str, str]) -> str:
+    def _text(self, path: Path, shown_path: str, above: Mapping[str, str]) -> str:
         """The text of the file."""
         real = "" if "\0" in str(path) or unnameable(str(path)) else os.path.realpath(path)
         if real in above:
             through = list(above.values())[list(above).index(real) + 1 :]
             way = f" through {', '.join(through)}" if through else ""
-            raise _Refused(f"{told} includes itself{way}")
+            raise _Refused(f"{shown_path} includes itself{way}")
         self._count(files=1)
         if why := unnameable(str(path)):
-            raise _Refused(f"{told} {why}")
+            raise _Refused(f"{shown_path} {why}")
         if refusal := _refusal(path, real):
-            raise _Refused(f"{told}: {refusal}")
+            raise _Refused(f"{shown_path}: {refusal}")
         try:
             text = read(Path(real or path), waiting=False)
         except RecipeError as error:
             found = error.problems[0]
-            place = f" (line {found.line})" if found.line else ""
-            raise _Refused(f"{told}{place}: {found.message}", found.hint) from error
+            line = f" (line {found.line})" if found.line else ""
+            raise _Refused(f"{shown_path}{line}: {found.message}", found.hint) from error
         self._count(size=len(text.encode()))
         return text
 
@@ -212,15 +212,15 @@ def _forget(parsed: Parsed, trail: KeyPath, keys: set[Any]) -> None:
 def _adopt(parsed: Parsed, trail: KeyPath, other: Parsed, skip: dict[Any, Any]) -> None:
     """Take over the places of another file's keys, each with the name of its file."""
     for mine, theirs in ((parsed.keys, other.keys), (parsed.places, other.places)):
-        for inner, place in theirs.items():
+        for inner, span in theirs.items():
             if inner and inner[0] not in skip:
-                mine[(*trail, *inner)] = place if place.file else replace(place, file=other.file)
+                mine[(*trail, *inner)] = span if span.file else replace(span, file=other.file)
 
 
 def _complain(parsed: Parsed, trail: KeyPath, message: str, hint: str = "") -> None:
-    place = parsed.places[trail]
+    span = parsed.places[trail]
     problem = Problem(
-        file=parsed.file, line=place.line, column=place.column, length=max(1, place.length), message=message, hint=hint
+        file=parsed.file, line=span.line, column=span.column, length=max(1, span.length), message=message, hint=hint
     )
     parsed.problems.append(problem)
 

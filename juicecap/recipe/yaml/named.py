@@ -35,8 +35,8 @@ class Named:
     def __init__(self, values: Any, filled: Mapping[KeyPath, Filled]) -> None:
         self._values, self._filled = values, filled
         # The names of ops are no secrets, and what a run tells of them is looked up by them.
-        told = [each for trail, each in filled.items() if trail[:1] != ("process",) or len(trail) >= _OP]
-        self.hidden = Hidden({value: f"${{{name}}}" for each in told for name, value in each.values})
+        known = [each for trail, each in filled.items() if trail[:1] != ("process",) or len(trail) >= _OP]
+        self.hidden = Hidden({value: f"${{{name}}}" for each in known for name, value in each.values})
         self._below: dict[KeyPath, list[KeyPath]] = {}
         self._phrases: dict[KeyPath, dict[str, str]] = {}
         for trail, each in filled.items():

@@ -81,20 +81,20 @@ class Source:
 
     def problem(self, trail: KeyPath, message: str, *, at: Literal["key", "value"] = "value", hint: str = "") -> Problem:
         """The problem with the key or the value at `trail`. What message and hint say of values has their variables by name."""
-        place = self.place(trail, at)
+        span = self.place(trail, at)
         message, hint = self.named.message(trail, message), self.named.message(trail, hint)
-        if isinstance(place, str):
-            return Problem(file=f"--set {place}", message=message, hint=hint)
-        if place is None:
+        if isinstance(span, str):
+            return Problem(file=f"--set {span}", message=message, hint=hint)
+        if span is None:
             return Problem(file=self.file, message=message, hint=hint)
         return Problem(
-            file=place.file or self.file,
-            line=place.line,
-            column=place.column,
-            length=max(1, place.length),
+            file=span.file or self.file,
+            line=span.line,
+            column=span.column,
+            length=max(1, span.length),
             message=message,
             hint=hint,
-            excerpt=lines_of(self.texts[place.file])[place.line - 1] if place.file else None,
+            excerpt=lines_of(self.texts[span.file])[span.line - 1] if span.file else None,
         )
 
     def set(self, trail: KeyPath, value: Any, option: str) -> None:

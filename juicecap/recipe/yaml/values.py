@@ -154,12 +154,12 @@ class _Values:
     def of(self, node: yaml.Node, trail: KeyPath) -> Any:
         """The value of the node, which stands at `trail`."""
         self.count += 1
-        place = self.place(node)
+        span = self.place(node)
         if id(node) in self.open:
-            raise NotYaml("this value contains itself through an alias", place.line, place.column)
+            raise NotYaml("this value contains itself through an alias", span.line, span.column)
         if self.count > MAX_NODES:
-            raise NotYaml(f"aliases expand to more than {MAX_NODES:,} values", place.line, place.column)
-        self.parsed.places[trail] = place
+            raise NotYaml(f"aliases expand to more than {MAX_NODES:,} values", span.line, span.column)
+        self.parsed.places[trail] = span
         self.open.add(id(node))
         try:
             if isinstance(node, yaml.MappingNode):
@@ -181,15 +181,15 @@ class _Values:
         for key_node, value_node in node.value:
             if key_node.tag == _MERGE:
                 continue
-            place = self.place(key_node)
+            span = self.place(key_node)
             if not isinstance(key_node, yaml.ScalarNode):
-                self.report(place, "a key must be one word, not a list or a mapping")
+                self.report(span, "a key must be one word, not a list or a mapping")
                 continue
             key = self.scalar(key_node) if key_node.tag == f"{_TAG}int" else self.characters(key_node)
             if key in own:
-                self.report(place, f"{shown(key)} is set twice; first in line {own[key].line}")
+                self.report(span, f"{shown(key)} is set twice; first in line {own[key].line}")
                 continue
-            own[key] = self.parsed.keys[(*trail, key)] = place
+            own[key] = self.parsed.keys[(*trail, key)] = span
             values[key] = self.of(value_node, (*trail, key))
         return values
 
@@ -249,6 +249,6 @@ class _Values:
             return SourceSpan(start.line + 1, start.column + 1, end.column - start.column)
         return SourceSpan(start.line + 1, start.column + 1, max(1, len(self.lines[start.line].rstrip()) - start.column))
 
-    def report(self, place: SourceSpan, message: str) -> None:
-        problem = Problem(file=self.parsed.file, line=place.line, column=place.column, length=place.length, message=message)
+    def report(self, span: SourceSpan, message: str) -> None:
+        problem = Problem(file=self.parsed.file, line=span.line, column=span.column, length=span.length, message=message)
         self.parsed.problems.append(problem)

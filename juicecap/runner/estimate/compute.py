@@ -103,7 +103,7 @@ def _asking(step: Step, samples: Sequence[Sample], headers: Headers, counters: P
 def _asked(name: str, request: Request, counters: PromptCounters, known: Mapping[Part, Header]) -> RequestEstimate:
     media = [_shown(part, request, counters.of(request.model).facts, known) for part in request.media()]
     counted = counters.count(request, media)
-    told = not spec_of(request.model).is_remote  # how a server scales pictures, and what it adds to a prompt, is not known here
+    is_local = not spec_of(request.model).is_remote  # how a server scales pictures and what it adds to a prompt is not known here
     return RequestEstimate(
         sample=name,
         frames=sum(max(1, len(each.times)) for each in media),
@@ -112,8 +112,8 @@ def _asked(name: str, request: Request, counters: PromptCounters, known: Mapping
         candidates=request.candidates,
         max_tokens=request.sampling.max_tokens,
         frame_bytes=sum(each.width * each.height * 3 * max(1, len(each.times)) for each in media),
-        exact_vision=counted.exact_vision and told,
-        exact_text=counted.exact_text and told,
+        exact_vision=counted.exact_vision and is_local,
+        exact_text=counted.exact_text and is_local,
     )
 
 

@@ -49,7 +49,7 @@ def spread(total: int, wanted: int) -> list[int]:
     if total <= wanted:
         return list(range(total))
     draw = random.Random(total)  # noqa: S311  (a draw, not a secret)
-    edges = [place * total // wanted for place in range(wanted + 1)]
+    edges = [number * total // wanted for number in range(wanted + 1)]
     return [draw.randrange(low, high) for low, high in itertools.pairwise(edges)]
 
 

@@ -174,9 +174,9 @@ def _alive(folder: Path, status: RunStatus) -> bool:
     return silent.total_seconds() < SILENT_FOR
 
 
-def _status(told: Any) -> RunStatus:
-    steps = tuple(StepStatus(**_known(StepStatus, step)) for step in told["steps"]) if isinstance(told, dict) else ()
-    status = RunStatus(**{**_known(RunStatus, told), "steps": steps})
+def _status(content: Any) -> RunStatus:
+    steps = tuple(StepStatus(**_known(StepStatus, step)) for step in content["steps"]) if isinstance(content, dict) else ()
+    status = RunStatus(**{**_known(RunStatus, content), "steps": steps})
     fields_of = [(field, value) for kind, value in _told(status) for field in fields(kind)]
     states = [(status.state, State), *((step.state, StepState) for step in steps)]
     if (
@@ -209,9 +209,9 @@ _TYPES: dict[str, type | tuple[type, ...]] = {
 }
 
 
-def _known(kind: type[Any], told: Any) -> dict[str, Any]:
+def _known(kind: type[Any], content: Any) -> dict[str, Any]:
     """The facts that this version knows; a newer one may have more."""
-    if not isinstance(told, dict):
+    if not isinstance(content, dict):
         raise TypeError("not an object")
     names = {field.name for field in fields(kind)}
-    return {name: value for name, value in told.items() if name in names}
+    return {name: value for name, value in content.items() if name in names}

@@ -30,10 +30,10 @@ def _is_of_request(entry: Any, *, first: bool) -> bool:
 
 
 def _is_failure(entry: Any) -> bool:
-    told = entry.get("failure") if isinstance(entry, dict) else None
-    if not isinstance(told, dict) or told.keys() != {"code", "message", "attempts"}:
+    failure = entry.get("failure") if isinstance(entry, dict) else None
+    if not isinstance(failure, dict) or failure.keys() != {"code", "message", "attempts"}:
         return False
-    return isinstance(told["code"], str) and isinstance(told["message"], str) and _is_count(told["attempts"])
+    return isinstance(failure["code"], str) and isinstance(failure["message"], str) and _is_count(failure["attempts"])
 
 
 def _is_answer(entry: dict[str, Any]) -> bool:

@@ -140,9 +140,9 @@ def model_facts(settings: ModelSettings) -> ModelFacts | None:
     return replace(facts, context=spec.context(params, facts.context))
 
 
-def first_limit(told: Iterable[object]) -> int | None:
+def first_limit(limits: Iterable[object]) -> int | None:
     """The first of these that is a number of tokens and a limit."""
-    return next((limit for limit in told if isinstance(limit, int) and limit is not True and 0 < limit < NO_LIMIT), None)
+    return next((limit for limit in limits if isinstance(limit, int) and limit is not True and 0 < limit < NO_LIMIT), None)
 
 
 @functools.lru_cache(maxsize=16)

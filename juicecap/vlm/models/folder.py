@@ -28,13 +28,13 @@ def check_folder(folder: Path) -> None:
     Raises:
         ModelError: one of them is no file, too large or damaged, or names files outside of the folder or another model.
     """
-    for place in (folder, folder / "chat_templates"):
+    for searched in (folder, folder / "chat_templates"):
         try:
-            files = sorted(place.iterdir())
+            files = sorted(searched.iterdir())
         except (FileNotFoundError, NotADirectoryError):
             continue
         except OSError as error:
-            raise unreadable(place, error) from error
+            raise unreadable(searched, error) from error
         for file in files:
             if file.suffix in READ:
                 _check_file(file)
@@ -68,8 +68,8 @@ def check_code(folder: Path, params: Mapping[str, Any]) -> None:
     file = folder / "config.json"
     for name, value in _implementations(read_object(file).values):
         if "/" in value and params.get(name.strip("_").removesuffix("_internal")) != value:
-            told = f"{name} is {short_repr(value)}, a program from the Hub"
-            raise ModelError(f"{file}: {told}: take that out, or name it in model_params if you trust it")
+            what = f"{name} is {short_repr(value)}, a program from the Hub"
+            raise ModelError(f"{file}: {what}: take that out, or name it in model_params if you trust it")
 
 
 def _check_parts(file: Path, config: Mapping[str, Any]) -> None:

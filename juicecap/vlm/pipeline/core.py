@@ -20,7 +20,7 @@ from weakref import WeakSet
 from juicecap.errors import EnvironmentFailure
 from juicecap.vlm.base import Capabilities, Limits, ModelSettings, Outcome, Request
 from juicecap.vlm.journal import Journal
-from juicecap.vlm.pipeline.lookup import cache_lookup as lookup
+from juicecap.vlm.pipeline.lookup import cache_lookup
 from juicecap.vlm.pipeline.lookup.keys import RequestKeys
 from juicecap.vlm.pipeline.resources.window_resources import Resources, WindowResources
 from juicecap.vlm.pipeline.window import Window
@@ -76,7 +76,7 @@ def known_answers(requests: Sequence[Request], journal: Journal, limits: Limits 
     """
     with _lock:
         core = _core()
-    return core.do(lookup.known_answers(requests, journal, limits, core.resources))
+    return core.do(cache_lookup.known_answers(requests, journal, limits, core.resources))
 
 
 def probe(path: str, limits: Limits = DEFAULT_LIMITS) -> VideoInfo:

@@ -52,9 +52,9 @@ class PendingSample:
         assert self.done, "wait() comes first"
         return [outcome for outcome in self._outcomes if outcome is not None]
 
-    def settle(self, place: int, outcome: Outcome) -> None:
+    def settle(self, index: int, outcome: Outcome) -> None:
         """Note one outcome."""
-        self._outcomes[place] = outcome
+        self._outcomes[index] = outcome
         self._missing -= 1
 
 
@@ -125,15 +125,15 @@ class Window:
     def _accept(self, ticket: PendingSample, requests: Sequence[Request]) -> None:
         if self._failure:
             return
-        for place, request in enumerate(requests):
+        for index, request in enumerate(requests):
             pipeline = self._pipelines.get(request.model)
             if pipeline is None:
                 pipeline = self._pipelines[request.model] = EnginePipeline(request.model, self._resources, self.fail)
-            pipeline.add(QueuedRequest(request, ticket, partial(self._settled, ticket, place)))
+            pipeline.add(QueuedRequest(request, ticket, partial(self._settled, ticket, index)))
 
-    def _settled(self, ticket: PendingSample, place: int, outcome: Outcome) -> None:
+    def _settled(self, ticket: PendingSample, index: int, outcome: Outcome) -> None:
         with self._changed:
-            ticket.settle(place, outcome)
+            ticket.settle(index, outcome)
             self._unanswered -= 1
             self._changed.notify_all()
 

@@ -14,6 +14,10 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "run" / "journal.sqlite"
 
 
+def key(number: int) -> str:
+    return f"{number:032x}"
+
+
 def written(path: Path, *records: Record) -> None:
     store = Store(path)
     store.write(records)

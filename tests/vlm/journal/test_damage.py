@@ -22,15 +22,11 @@ from juicecap.vlm.journal.file_signature import is_journal
 from juicecap.vlm.journal.quarantine import Damaged, file_id, set_aside
 from juicecap.vlm.journal.store import Entry, Fact, FileDigest, Store, open_store
 
-from .conftest import written
+from .conftest import key, written
 
 A, B, C = "aa" * 16, "bb" * 16, "cc" * 16
 
 CLIP = FileDigest(b"/clips/ship.mp4", 1, 2, 3, 4, 5, "digest of a ship")
-
-
-def key(number: int) -> str:
-    return f"{number:032x}"
 
 
 def aside(path: Path) -> list[Path]:

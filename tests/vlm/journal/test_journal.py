@@ -15,9 +15,7 @@ from juicecap.vlm.journal import Journal
 from juicecap.vlm.journal import journal as journal_module
 from juicecap.vlm.journal.store import Entry, Fact, FileDigest, Store
 
-
-def key(number: int) -> str:
-    return f"{number:032x}"
+from .conftest import key
 
 
 def entries(*numbers: int) -> list[Entry]:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from juicecap.errors import DataError, EnvironmentFailure
-from juicecap.vlm.journal import file_signature as marks
+from juicecap.vlm.journal import file_signature
 from juicecap.vlm.journal import store as store_module
 from juicecap.vlm.journal.file_signature import is_journal
 from juicecap.vlm.journal.filesystem import on_network
@@ -81,7 +81,7 @@ def test_a_database_of_somebody_else_is_left_alone(path):
 
 
 def test_a_journal_of_a_later_version_is_left_alone(path, monkeypatch):
-    later = {name: statement.replace("version 1", "version 99") for name, statement in marks.TABLES.items()}
+    later = {name: statement.replace("version 1", "version 99") for name, statement in file_signature.TABLES.items()}
     with monkeypatch.context() as then:
         then.setattr(store_module, "VERSION", 99)
         then.setattr(store_module, "TABLES", later)

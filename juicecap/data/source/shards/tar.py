@@ -166,9 +166,9 @@ def _stored_size(header: bytes, at: int) -> int:
     """The size in a header whose checksum is right."""
     if len(header) < BLOCK:
         raise TarError("unexpected end of data")
-    told = _number(header[148:156], at)
+    checksum = _number(header[148:156], at)
     blank = header[:148] + b" " * 8 + header[156:]
-    if told != sum(blank) and told != sum(memoryview(blank).cast("b")):  # some writers summed up signed bytes
+    if checksum != sum(blank) and checksum != sum(memoryview(blank).cast("b")):  # some writers summed up signed bytes
         raise TarError(f"the header at byte {at} is damaged" if at else "it does not begin with a header")
     return _number(header[124:136], at)
 

@@ -87,11 +87,11 @@ def shards_of(path: str) -> list[Path]:
     Raises:
         DataError: one does not exist, or there are none.
     """
-    place = Path(path)
-    if place.is_dir():
-        return sorted(each for each in place.iterdir() if each.name.lower().endswith(SUFFIXES) and each.name[0] != ".")
+    location = Path(path)
+    if location.is_dir():
+        return sorted(each for each in location.iterdir() if each.name.lower().endswith(SUFFIXES) and each.name[0] != ".")
     if not is_pattern(path):
-        return [place]
+        return [location]
     found = [each for name in _expanded(path) for each in _matching(name)]
     if missing := next((each for each in found if not each.is_file()), None):
         raise DataError(f"{missing} does not exist, which {path} names.")
@@ -256,10 +256,10 @@ def _expanded(path: str) -> list[str]:
 
 
 def _matching(name: str) -> list[Path]:
-    place = Path(name)
-    if "*" not in place.name:
-        return [place]
+    pattern_path = Path(name)
+    if "*" not in pattern_path.name:
+        return [pattern_path]
     try:
-        return sorted(place.parent.glob(place.name))
+        return sorted(pattern_path.parent.glob(pattern_path.name))
     except (ValueError, re.error) as error:
         raise DataError(f"{name} is no pattern of files: {error}. Write one `*` for any characters of a name.") from None

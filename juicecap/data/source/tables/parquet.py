@@ -48,19 +48,19 @@ def open_dataset(path: str, options: SourceOptions) -> Dataset:
     Raises:
         DataError: the file is damaged, has no rows, or has columns that `datasets` cannot hold.
     """
-    place = Path(path)
-    key = file_key(place)
+    file = Path(path)
+    key = file_key(file)
     fingerprint = fingerprint_of(key, options.limit)
     cached = cached_file(options.cache_folder, fingerprint).absolute()
     media = media_folder(options.cache_folder, fingerprint)
 
     def make() -> None:
         refuse = _refusal(path)
-        with in_child(refuse, size=place.stat().st_size, cached=cached) as call:
-            files = {"path": path, "file": str(place.absolute()), "cached": str(cached), "media": str(media)}
+        with in_child(refuse, size=file.stat().st_size, cached=cached) as call:
+            files = {"path": path, "file": str(file.absolute()), "cached": str(cached), "media": str(media)}
             found = call(f"{__name__}:look", files)
             call(f"{__name__}:convert", {**files, **_plan(path, found, refuse), "limit": options.limit})
-        if file_key(place) != key:
+        if file_key(file) != key:
             cached.unlink(missing_ok=True)
             raise DataError(f"{path} changed while it was read. Run again when nothing writes to it.")
 
@@ -107,12 +107,12 @@ def convert(argument: Mapping[str, Any]) -> None:
         MediaFolder(Path(argument["media"]), owner=owner, allowance=allowance) as media,
     ):
         with foreign(refuse):
-            told, names = file.metadata.num_rows, file.schema_arrow.names
-        if told <= 0:
+            row_count, names = file.metadata.num_rows, file.schema_arrow.names
+        if row_count <= 0:
             raise DataError(f"{path} has no records. Give a file with at least one.")
         if ORIGIN not in names:
-            allowance.check(min(told, limit or told) * _bytes_of_origin(argument["file"]))
-        batches = _batches(file, argument["file"], schema, told, limit, argument["columns"], media, refuse)
+            allowance.check(min(row_count, limit or row_count) * _bytes_of_origin(argument["file"]))
+        batches = _batches(file, argument["file"], schema, row_count, limit, argument["columns"], media, refuse)
         write_arrow(Path(argument["cached"]), schema, batches, allowance, owner)
 
 
@@ -165,7 +165,7 @@ def _batches(
     file: ParquetFile,
     path: str,
     schema: pa.Schema,
-    told: int,
+    row_count: int,
     limit: int | None,
     columns: Mapping[str, int],
     media: MediaFolder,
@@ -182,8 +182,8 @@ def _batches(
     while limit is None or done < limit:
         with foreign(refuse):
             batch = next(batches, None)
-        if done + (0 if batch is None else len(batch)) > told or (batch is None and done < told):
-            raise refuse(f"it does not have the {told:,} rows that it tells of")
+        if done + (0 if batch is None else len(batch)) > row_count or (batch is None and done < row_count):
+            raise refuse(f"it does not have the {row_count:,} rows that it tells of")
         if batch is None:
             return
         batch = batch if limit is None else batch.slice(0, limit - done)

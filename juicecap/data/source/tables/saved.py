@@ -29,18 +29,18 @@ def open_dataset(path: str, options: SourceOptions) -> Dataset:
     Raises:
         DataError: the folder is damaged.
     """
-    place = absolute(path)
+    folder = absolute(path)
     refuse = Refusal(f"{path} is damaged: ", ". Save the dataset again.")
-    key = [file_key(file) for file in sorted(place.iterdir()) if file.is_file()]
-    files = _files(place, refuse)
+    key = [file_key(file) for file in sorted(folder.iterdir()) if file.is_file()]
+    files = _files(folder, refuse)
     if not files:
         raise DataError(f"{path} has no records. Give a dataset with at least one.")
-    info = _read(place / "dataset_info.json", refuse)
+    info = _read(folder / "dataset_info.json", refuse)
     dataset = dataset_of_files(
         files, info.get("features"), name=path, limit=options.limit, cache=options.cache_folder, refuse=refuse
     )
     size = sum(file.stat().st_size for file in files)
-    return with_origin(dataset, place.name, str(place.parent), key, size, options)
+    return with_origin(dataset, folder.name, str(folder.parent), key, size, options)
 
 
 def _read(file: Path, refuse: Refusal) -> dict[str, Any]:

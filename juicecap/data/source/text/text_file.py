@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 def dataset_of_file(path: str, records: Callable[[Path], Iterator[Record]], options: SourceOptions) -> Dataset:
     """The dataset of the records of one file; media paths are relative to the file's folder."""
-    place = Path(path)
+    file = Path(path)
     return dataset_of_records(
-        partial(records, place),
-        key=partial(file_key, place),
-        size=lambda: place.stat().st_size,
-        folder=absolute(place).parent,
+        partial(records, file),
+        key=partial(file_key, file),
+        size=lambda: file.stat().st_size,
+        folder=absolute(file).parent,
         empty=f"{path} has no records. Give a file with at least one.",
         cache=options.cache_folder,
         limit=options.limit,

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from outcomes import texts
 from PIL import Image
 from running import Running, running
 
@@ -36,10 +37,6 @@ PROMPT = "\nDescribe the input video in 1-2 sentences.\n"
 
 def asked(path: str, text: str = PROMPT, kind: str = "video", **more) -> Request:
     return Request(model=ModelSettings(model=DEMO), messages=(Message("user", (Part(kind, path), Part("text", text))),), **more)
-
-
-def texts(outcomes) -> list[str]:
-    return [each.failure.code if each.failure else each.answers[0].text for each in outcomes]
 
 
 @pytest.fixture(scope="module")

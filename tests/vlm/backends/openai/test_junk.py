@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from outcomes import texts
 from scripted_server import Reply, ScriptedServer, choice, obliging, prepared, refused, said, three
 
 import juicecap
@@ -70,10 +71,6 @@ SOUND: dict[str, dict[str, Any]] = {
 }
 
 
-def fates(outcomes: list[Outcome]) -> list[str]:
-    return [each.failure.code if each.failure else each.answers[0].text for each in outcomes]
-
-
 class TestJunk:
     @pytest.mark.parametrize(("junk", "words"), UNREADABLE.values(), ids=UNREADABLE)
     def test_costs_one_request(self, server: ScriptedServer, junk: Reply, words: str) -> None:
@@ -82,7 +79,7 @@ class TestJunk:
             return junk if text == "2" else said(f"about {text}")
 
         outcomes = server.answers(script, *(prepared(str(number)) for number in range(5)), max_attempts=2)
-        assert fates(outcomes) == ["about 0", "about 1", "BAD_ANSWER", "about 3", "about 4"]
+        assert texts(outcomes) == ["about 0", "about 1", "BAD_ANSWER", "about 3", "about 4"]
         failure = outcomes[2].failure
         assert failure is not None
         assert (failure.message, failure.retryable, failure.attempts) == (f"the server's answer {words}", True, 2)
@@ -148,7 +145,7 @@ class TestJunk:
         bad, good = server.answers([reply, said("A red circle.")], prepared(), prepared(), at_once=False, max_attempts=1)
         assert bad.failure is not None
         assert (bad.failure.code, bad.failure.message) == (code, message)
-        assert fates([good]) == ["A red circle."]
+        assert texts([good]) == ["A red circle."]
 
     @pytest.mark.parametrize(
         "headers", [{"Content-Encoding": "gzip"}, {"Content-Encoding": "br, deflate"}, {"Location": "/v1/chat"}], ids=repr
@@ -158,14 +155,14 @@ class TestJunk:
         bad, good = server.answers([odd, said("A red circle.")], prepared(), prepared(), at_once=False, max_attempts=1)
         assert bad.failure is not None
         assert bad.failure.code in ("BAD_ANSWER", "SERVER_ERROR", "REQUEST_REFUSED")
-        assert fates([good]) == ["A red circle."]
+        assert texts([good]) == ["A red circle."]
 
     @pytest.mark.parametrize(
         "models", [Reply(DEEP), Reply({"data": [1, None, {"id": 7}, {"id": ["a"]}]}), Reply({"data": [{"owned_by": ["vllm"]}]})]
     )
     def test_as_a_list_of_models(self, server: ScriptedServer, models: Reply) -> None:
         server.models = models
-        assert fates(server.answers(obliging, prepared())) == ["caption 0"]
+        assert texts(server.answers(obliging, prepared())) == ["caption 0"]
 
     def test_a_model_with_an_odd_name(self, server: ScriptedServer) -> None:
         server.models = Reply({"data": [{"id": "bad \ud83d"}]})

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from outcomes import texts
 
 from juicecap.errors import EnvironmentFailure, ModelError
 from juicecap.media.load import load_frames
@@ -138,10 +139,6 @@ def asked(*paths: str, text: str = PROMPT, files: bool = False, seed: int = 1, k
     if files:
         pictures = tuple(MediaFrames(pixels=each.pixels[:0], duration=each.duration) for each in pictures)
     return Prepared(request=request, pictures=pictures, seed=seed)
-
-
-def texts(outcomes: list[Outcome]) -> list[str]:
-    return [each.failure.code if each.failure else each.answers[0].text for each in outcomes]
 
 
 def opened(served: Served, **settings) -> OpenAIEngine:

@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import replace
 
 import pytest
+from outcomes import texts
 from PIL import Image
 from running import running
 
@@ -19,10 +20,6 @@ from juicecap.vlm.base import Failure, ModelSettings
 pytestmark = pytest.mark.model
 
 DEMO = "juicecap-demo-vlm"
-
-
-def texts(outcomes) -> list[str]:
-    return [each.failure.code if each.failure else each.answers[0].text for each in outcomes]
 
 
 @pytest.fixture(scope="session")

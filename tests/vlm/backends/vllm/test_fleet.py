@@ -6,6 +6,7 @@ import asyncio
 
 import psutil
 import pytest
+from outcomes import texts
 
 pytest.importorskip("vllm", reason="vLLM is not installed: .ci/run runs these tests in its vLLM lane")
 
@@ -19,10 +20,6 @@ from juicecap.vlm.backends.vllm.engine_process import EngineDied
 from .conftest import described, processes
 
 pytestmark = pytest.mark.model
-
-
-def texts(outcomes) -> list[str]:
-    return [each.failure.code if each.failure else each.answers[0].text for each in outcomes]
 
 
 class TestRealEngines:
