@@ -373,7 +373,8 @@ class TestConcurrency:
     def test_a_batch_is_asked_at_once_and_kept_in_order(self, server):
         def script(body):
             text = body["messages"][0]["content"][-1]["text"]
-            return Reply(said(f"about {text}").body, hang=1.5 if text == "0" else 1.0)  # all six come before one is answered, on a busy machine too
+            # On a busy machine too, all six come before one is answered.
+            return Reply(said(f"about {text}").body, hang=1.5 if text == "0" else 1.0)
 
         outcomes = server.answers(script, *(prepared(str(number)) for number in range(6)))
         assert texts(outcomes) == [f"about {number}" for number in range(6)]
