@@ -1,0 +1,68 @@
+"""Greys of more than 8 bits, brought to 8. Only TIFFs have other ones than 16 bits, and do not always say what is white.
+
+A TIFF's own `SMinSampleValue` and `SMaxSampleValue` say what is black and white. Without them the largest value decides:
+
+- fractions up to 1 are multiplied by 255, up to 255 taken as they are, and beyond that the largest one is white;
+- integers of 32 bits up to 255 are taken as they are, up to 65,535 divided by 256, and beyond that the largest one is white;
+- integers of 16 bits are divided by 256.
+
+What is less than 0, and what is no number, is black.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from PIL import Image, TiffImagePlugin
+
+_SAMPLE_FORMAT, _UNSIGNED = 339, 1
+_SMIN, _SMAX = 340, 341
+
+_EIGHT, _SIXTEEN = 255, 65_535
+
+
+def eight_bits(stored: Image.Image) -> Image.Image:
+    """A picture of mode `I`, `I;16` or `F`, in any order of bytes, as greys of mode `L`."""
+    values = _values(stored)
+    if (bounds := _bounds(stored)) is not None:
+        return _grey((values.astype(np.float64) - bounds[0]) * (_EIGHT / (bounds[1] - bounds[0])))
+    if stored.mode.startswith("I;") or not isinstance(stored, TiffImagePlugin.TiffImageFile):
+        return _grey(values if stored.mode == "F" else values >> 8)
+    most = float(values.max(initial=0, where=np.isfinite(values)))
+    if most <= 1 and stored.mode == "F":
+        return _grey(values * _EIGHT)
+    if most <= _EIGHT:
+        return _grey(values)
+    if most <= _SIXTEEN and stored.mode == "I":
+        return _grey(values >> 8)
+    return _grey(values * (_EIGHT / most))
+
+
+def _values(stored: Image.Image) -> np.ndarray:
+    """Pillow holds 32 bits with a sign, whether they have one or not."""
+    values = np.asarray(stored)
+    is_tiff = isinstance(stored, TiffImagePlugin.TiffImageFile)
+    unsigned = is_tiff and stored.mode == "I" and _tag(stored, _SAMPLE_FORMAT, _UNSIGNED) == _UNSIGNED
+    return values.view(np.uint32) if unsigned else values
+
+
+def _bounds(stored: Image.Image) -> tuple[float, float] | None:
+    """What the file says is black and white, if it says something that can be."""
+    black, white = _tag(stored, _SMIN, 0), _tag(stored, _SMAX, None)
+    return (black, white) if white is not None and np.isfinite([black, white]).all() and black < white else None
+
+
+def _tag(stored: Image.Image, number: int, default: float | None) -> float | None:
+    """The number in a tag, of which Pillow makes a tuple where there may be several."""
+    found = stored.tag_v2.get(number, default) if isinstance(stored, TiffImagePlugin.TiffImageFile) else default
+    if isinstance(found, tuple):
+        found = found[0] if found else default
+    try:
+        return None if found is None else float(found)
+    except (TypeError, ValueError, ZeroDivisionError):
+        return default
+
+
+def _grey(values: np.ndarray) -> Image.Image:
+    if values.dtype.kind == "f":
+        values = np.rint(np.nan_to_num(values, nan=0.0))
+    return Image.fromarray(values.clip(0, _EIGHT).astype(np.uint8))
