@@ -1,4 +1,4 @@
-"""Still pictures as a viewer shows them: upright, in sRGB, on white where they are transparent, scaled to what the model takes."""
+"""Still pictures as a viewer shows them: upright, in sRGB, white where they are transparent; scaled to what the model takes."""
 
 from __future__ import annotations
 
@@ -17,8 +17,7 @@ def read_image(path: str, size: Callable[[int, int], tuple[int, int]], *, rules:
     """Read a picture as (height, width, 3) uint8. `size` maps the upright (width, height) to the one wanted.
 
     Raises:
-        MediaError: as `open_file`; `UNREADABLE`, `TOO_LARGE` (checked before the pixels are decoded), `UNDECODABLE`, or
-            `READER_MISSING` (an extra that is not installed).
+        MediaError: as `open_file`; `UNREADABLE`, `TOO_LARGE` (checked before the pixels are decoded) or `UNDECODABLE`.
         MemoryError: this process may not take as much memory as that needs.
     """
     with opened(path, rules) as stored:

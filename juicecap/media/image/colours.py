@@ -31,8 +31,7 @@ def rgb(stored: Image.Image) -> Image.Image:
     colours, alpha = _parts(stored)
     profile = stored.info.get("icc_profile")
     transform = _transform(profile, colours.mode) if isinstance(profile, bytes) and profile else None
-    colours = ImageCms.applyTransform(colours, transform) if transform else colours.convert("RGB")
-    assert colours is not None
+    colours = _applied(transform, colours) if transform else colours.convert("RGB")
     if alpha is not None:
         colours.putalpha(alpha)
         colours = Image.alpha_composite(Image.new("RGBA", colours.size, "white"), colours).convert("RGB")
@@ -68,13 +67,17 @@ def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
     return None if mode != "CMYK" and _moves_nothing(transform, mode) else transform
 
 
+def _applied(transform: ImageCms.ImageCmsTransform, colours: Image.Image) -> Image.Image:
+    seen = ImageCms.applyTransform(colours, transform)
+    assert seen is not None  # which it is only in place
+    return seen
+
+
 def _moves_nothing(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:
     steps = np.linspace(0, 255, 9).astype(np.uint8)
     shades = np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(27, 27, 3)
     patches = Image.fromarray(shades) if mode == "RGB" else Image.fromarray(np.arange(256, dtype=np.uint8).reshape(16, 16))
-    seen = ImageCms.applyTransform(patches, transform)
-    assert seen is not None
-    before, after = (np.asarray(each.convert("RGB"), np.int16) for each in (patches, seen))
+    before, after = (np.asarray(each.convert("RGB"), np.int16) for each in (patches, _applied(transform, patches)))
     return bool(np.abs(before - after).max() <= ALIKE)
 
 

@@ -11,6 +11,8 @@ What is less than 0, and what is no number, is black.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from PIL import Image, TiffImagePlugin
 
@@ -47,18 +49,16 @@ def _values(stored: Image.Image) -> np.ndarray:
 
 def _bounds(stored: Image.Image) -> tuple[float, float] | None:
     """What the file says is black and white, if it says something that can be."""
-    black, white = _tag(stored, _SMIN, 0), _tag(stored, _SMAX, None)
-    return (black, white) if white is not None and np.isfinite([black, white]).all() and black < white else None
+    black, white = _tag(stored, _SMIN, 0.0), _tag(stored, _SMAX, math.nan)
+    return (black, white) if math.isfinite(black) and math.isfinite(white) and black < white else None
 
 
-def _tag(stored: Image.Image, number: int, default: float | None) -> float | None:
+def _tag(stored: Image.Image, number: int, default: float) -> float:
     """The number in a tag, of which Pillow makes a tuple where there may be several."""
     found = stored.tag_v2.get(number, default) if isinstance(stored, TiffImagePlugin.TiffImageFile) else default
-    if isinstance(found, tuple):
-        found = found[0] if found else default
     try:
-        return None if found is None else float(found)
-    except (TypeError, ValueError, ZeroDivisionError):
+        return float(found[0] if isinstance(found, tuple) else found)
+    except (IndexError, TypeError, ValueError, ZeroDivisionError):
         return default
 
 

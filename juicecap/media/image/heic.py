@@ -1,7 +1,6 @@
 """HEIC pictures, which Pillow does not read: by pi-heif, an extra that decodes and does not encode.
 
-What it needs of a file is read here and nothing is registered with Pillow, so that nobody else's pictures are read in another way.
-Only processes that decode come here.
+Nothing is registered with Pillow, so that nobody else's pictures are read in another way. Only processes that decode come here.
 """
 
 from __future__ import annotations

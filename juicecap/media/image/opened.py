@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -134,7 +135,10 @@ def _unidentified(path: str, head: bytes, file: BinaryIO) -> MediaError:
 
 def _begins_like(format_: str, head: bytes) -> bool:
     accept = Image.OPEN[format_][1]
-    found = accept(head[:_PREFIX]) if accept else False
+    try:
+        found = accept(head[:_PREFIX]) if accept else False
+    except (IndexError, struct.error):  # of a few bytes only
+        return False
     return bool(found) and not isinstance(found, str)  # a text says that Pillow was built without it
 
 

@@ -5,10 +5,11 @@ process ends when the socket does, also in the middle of a job, so it does not o
 
     {"do": "picture", "kind": "video", "path": "a.mp4", "folder": "/data", "rules": {...}, "sampling": {...}, "sizes": {...},
      "cpu_seconds": 300, "memory": 4294967296}
-    {"picture": {"shape": [8, 360, 640, 3], "times": [0.0, ...], "duration": 4.0, "unreadable": 0, "stored_size": [1280, 720]}}
+    {"picture": {"shape": [8, 360, 640, 3], "times": [0.0, ...], "duration": 4.0, "unreadable": 0,
+     "stored_size": [1280, 720]}}
 
-Other replies: `info` (to `probe`), `size` (to `size`, of an image), `error` (a `MediaError`, with a `traceback` if nobody expected it), `environment` (an
-`EnvironmentFailure`).
+Other replies: `info` (to `probe`), `size` (to `size`, of an image), `error` (a `MediaError`, with a `traceback` if nobody
+expected it), `environment` (an `EnvironmentFailure`).
 """
 
 from __future__ import annotations
