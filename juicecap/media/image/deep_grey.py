@@ -26,7 +26,8 @@ def eight_bits(stored: Image.Image) -> Image.Image:
     """A picture of mode `I`, `I;16` or `F`, in any order of bytes, as greys of mode `L`."""
     values = _values(stored)
     if (bounds := _bounds(stored)) is not None:
-        return _grey((values.astype(np.float64) - bounds[0]) * (_EIGHT / (bounds[1] - bounds[0])))
+        black, white = bounds
+        return _grey((values.astype(np.float64) - black) * _EIGHT / (white - black))
     if stored.mode.startswith("I;") or not isinstance(stored, TiffImagePlugin.TiffImageFile):
         return _grey(values if stored.mode == "F" else values >> 8)
     most = float(values.max(initial=0, where=np.isfinite(values)))
@@ -36,7 +37,7 @@ def eight_bits(stored: Image.Image) -> Image.Image:
         return _grey(values)
     if most <= _SIXTEEN and stored.mode == "I":
         return _grey(values >> 8)
-    return _grey(values * (_EIGHT / most))
+    return _grey(values.astype(np.float64) * _EIGHT / most)
 
 
 def _values(stored: Image.Image) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import struct
 import warnings
 from collections.abc import Iterator
@@ -52,6 +53,9 @@ _FORMATS = tuple(reader.format for reader in _READERS)
 _NOT_DAMAGE = ("unknown", "unsupported", "not supported", "cannot handle", "not implemented")
 """Words of Pillow's about files that are sound, and of a sort that it does not read."""
 
+_NOTES = (b"eXIf", b"iCCP", b"iTXt", b"tEXt", b"zTXt")
+"""Chunks of a PNG without which it is the same picture, in colours that may be a little off."""
+
 _PREFIX = 16
 """Bytes by which Pillow tells formats apart."""
 
@@ -84,14 +88,30 @@ def opened(path: str, rules: MediaLimits) -> Iterator[Image.Image]:
 
 
 def _reader(name: str, head: bytes, file: BinaryIO) -> Image.Image:
-    """The picture by the decoder of its kind. What stands around a PNG's pixels, such as EXIF and a profile, may be damaged."""
-    if (kind := kind_of(head)) and kind.name == "HEIC":
+    """The picture by the decoder of its kind. What stands beside a PNG's pixels, such as EXIF and a profile, may be damaged."""
+    kind = kind_of(head)
+    if kind and kind.name == "HEIC":
         return heic.opened(name, file)
     before, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, True
     try:
         return Image.open(file, formats=_FORMATS)
+    except UnidentifiedImageError:
+        if not kind or kind.name != "PNG":
+            raise
+        return Image.open(_without_notes(file), formats=_FORMATS)
     finally:
         ImageFile.LOAD_TRUNCATED_IMAGES = before
+
+
+def _without_notes(file: BinaryIO) -> BinaryIO:
+    """A PNG without the chunks that say something beside its pixels."""
+    file.seek(0)
+    kept = [file.read(8)]
+    while len(start := file.read(8)) == 8:  # noqa: PLR2004  (length and name)
+        rest = file.read(int.from_bytes(start[:4], "big") + 4)
+        if start[4:] not in _NOTES:
+            kept += [start, rest]
+    return io.BytesIO(b"".join(kept))
 
 
 @contextmanager
