@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,8 +13,8 @@ SIDE = 64
 """Of a tile, in pixels."""
 
 
-def write_heic(path: Path, tiles: list[int], *, profile: bytes = b"", size: int = 0) -> Path:
-    """A picture of one tile or of two by two, each of one grey. `size` is what its header claims, where that is wrong."""
+def write_heic(path: Path, tiles: Sequence[int | tuple[int, int, int]], *, profile: bytes = b"", size: int = 0) -> Path:
+    """A picture of one tile or of two by two, each of one colour. `size` is what its header claims, where that is wrong."""
     side = SIDE * (1 if len(tiles) == 1 else 2)
     config, coded = zip(*map(_coded, tiles), strict=True)
     properties = [config[0], _full(b"ispe", _numbers(4, SIDE if len(tiles) > 1 else size or side, SIDE))]
@@ -56,13 +57,13 @@ def _places(coded: tuple[bytes, ...], kinds: list[bytes], start: int) -> bytes:
     return _full(b"iloc", b"\x44\0", _numbers(2, len(kinds)), noted, version=1)
 
 
-def _coded(grey: int) -> tuple[bytes, bytes]:
+def _coded(colour: int | tuple[int, int, int]) -> tuple[bytes, bytes]:
     """The decoder's settings, a box, and the one picture, as HEVC."""
     encoder = av.CodecContext.create("libx265", "w")
     assert isinstance(encoder, av.VideoCodecContext)
     encoder.width, encoder.height, encoder.pix_fmt, encoder.time_base = SIDE, SIDE, "yuvj420p", Fraction(1, 10)
     encoder.options = {"crf": "1", "x265-params": "log-level=none:repeat-headers=1:info=0"}
-    frame = av.VideoFrame.from_ndarray(np.full((SIDE, SIDE, 3), grey, np.uint8), format="rgb24")
+    frame = av.VideoFrame.from_ndarray(np.full((SIDE, SIDE, 3), colour, np.uint8), format="rgb24")
     stream = b"".join(bytes(packet) for packet in [*encoder.encode(frame), *encoder.encode()])
     units = [unit.rstrip(b"\0") for unit in stream.split(b"\0\0\1")[1:]]
     sets = [unit for unit in units if unit[0] >> 1 in (32, 33, 34)]

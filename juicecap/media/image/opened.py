@@ -175,9 +175,9 @@ def _complaint(format_: str, file: BinaryIO) -> str:
 
 
 def _foreign_format(path: str, head: bytes) -> str | None:
-    """A format that Pillow knows and that is not read here, by its first bytes; by its suffix only if it has no such bytes."""
+    """A format that Pillow knows and that is not read here: by its suffix if its first bytes say nothing, else by these."""
     Image.init()
-    foreign = [each for each in Image.OPEN if each not in _FORMATS]
     by_suffix = Image.registered_extensions().get(PurePath(path).suffix.lower())
-    is_nameless = by_suffix in foreign and Image.OPEN[by_suffix][1] is None
-    return next((each for each in foreign if _begins_like(each, head)), by_suffix if is_nameless else None)
+    if by_suffix in Image.OPEN and Image.OPEN[by_suffix][1] is None:
+        return by_suffix
+    return next((each for each in Image.OPEN if each not in _FORMATS and _begins_like(each, head)), None)

@@ -66,8 +66,7 @@ class ModelOptions(MediaOptions):
     min_frames: Frames = field(default=4, metadata=FRAMES)
     """Fewest frames taken by fps, if the video has as many."""
     max_pixels: Pixels | Literal["none"] | None = field(default=None, metadata=FRAMES)
-    """Larger pictures are reduced to this many pixels; null: as the model's processor does, to 1048576 where that is not known, as of
-    a server; none: they keep their size."""
+    """Larger pictures are reduced to this many pixels; null: as the model's processor does (1048576 if unknown); none: never."""
     min_pixels: Enlarged | None = field(default=None, metadata=FRAMES)
     """Smaller frames are enlarged to this many pixels; null: as the model's processor does."""
     start: Moment | None = field(default=None, metadata=FRAMES)

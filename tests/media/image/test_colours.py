@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from make_clips import corners, corners_in
+from make_profiles import GREEN, GREY_LINEAR, P3, RED, SWAPPED, WHITE, brought, gamma, profile, rgb_profile
 from PIL import Image, ImageCms
 
 from juicecap.media.image import image_size, read_image
@@ -19,51 +20,6 @@ SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
 def as_stored(width: int, height: int) -> tuple[int, int]:
     return width, height
-
-
-def xyz(x: float, y: float, z: float) -> bytes:
-    return b"XYZ \0\0\0\0" + struct.pack(">3i", *(round(value * 65536) for value in (x, y, z)))
-
-
-def gamma(value: float) -> bytes:
-    return b"curv\0\0\0\0" + struct.pack(">IH", 1, round(value * 256))
-
-
-WHITE = xyz(0.9642, 1.0, 0.8249)
-P3 = {b"rXYZ": xyz(0.51512, 0.2412, -0.00105), b"gXYZ": xyz(0.29198, 0.69225, 0.04189), b"bXYZ": xyz(0.1571, 0.06657, 0.78407)}
-"""Display P3's colours at D50."""
-
-
-def profile(space: bytes, tags: dict[bytes, bytes], kind: bytes = b"mntr") -> bytes:
-    """An ICC profile of version 2."""
-    place, table, data = 132 + 12 * len(tags), b"", b""
-    for name, tag in tags.items():
-        table += name + struct.pack(">II", place + len(data), len(tag))
-        data += tag + b"\0" * (-len(tag) % 4)
-    head = struct.pack(">I4sI4s4s4s", place + len(data), b"lcms", 0x02100000, kind, space, b"XYZ ") + bytes(12) + b"acsp"
-    head += bytes(28) + WHITE[8:] + bytes(48)
-    return head + struct.pack(">I", len(tags)) + table + data
-
-
-def rgb_profile(colours: dict[bytes, bytes], curve: bytes) -> bytes:
-    return profile(b"RGB ", {b"wtpt": WHITE, **colours, **dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), curve)})
-
-
-SWAPPED = rgb_profile({b"rXYZ": xyz(0.38515, 0.71688, 0.09708), b"gXYZ": xyz(0.43607, 0.22249, 0.01392), b"bXYZ": xyz(0.14308, 0.06061, 0.71409)}, gamma(2.2))  # fmt: skip
-"""Whose red is sRGB's green, and the other way round."""
-
-
-
-def brought(*linear: float) -> list[float]:
-    """Linear light as sRGB (IEC 61966-2-1), from 0 to 255."""
-    return [255 * (12.92 * each if each <= 0.0031308 else 1.055 * each ** (1 / 2.4) - 0.055) for each in linear]
-
-
-RED = (240, 20, 30)
-GREEN = brought(*((each / 255) ** 2.2 for each in (20, 240, 30)))
-"""What `RED` is by the profile `SWAPPED`."""
-
-GREY_LINEAR = profile(b"GRAY", {b"wtpt": WHITE, b"kTRC": gamma(1.0)})
 
 
 @pytest.mark.parametrize("suffix", ["avif", "jpg", "png", "tiff", "webp"])
@@ -118,9 +74,7 @@ def test_srgb_by_another_name_leaves_the_pixels_as_they_are(tmp_path: Path) -> N
     assert (read_image(str(tmp_path / "a.png"), as_stored) == pixels).all()
 
 
-@pytest.mark.parametrize(
-    "broken", [b"no profile", SWAPPED[:140], GREY_LINEAR, SWAPPED[:36] + b"nope" + SWAPPED[40:], bytes(200)]
-)
+@pytest.mark.parametrize("broken", [b"no profile", SWAPPED[:140], GREY_LINEAR, SWAPPED[:36] + b"nope" + SWAPPED[40:], bytes(200)])
 def test_a_profile_that_is_damaged_or_for_other_pixels_is_none(tmp_path: Path, broken: bytes) -> None:
     Image.fromarray(corners(*GREYS, 96, 64)).save(tmp_path / "a.png", icc_profile=broken)
     assert corners_in(read_image(str(tmp_path / "a.png"), as_stored)) == GREYS

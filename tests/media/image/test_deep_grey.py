@@ -68,7 +68,9 @@ def test_the_file_says_what_is_black_and_white(tmp_path: Path, dtype: type, kind
     assert greys(path) == [0, 0, 128, 255, 255]
 
 
-@pytest.mark.parametrize("bounds", [{SMIN: (11, 5.0), SMAX: (11, 5.0)}, {SMAX: (11, math.nan)}, {SMIN: (11, 7.0), SMAX: (11, 1.0)}])
+@pytest.mark.parametrize(
+    "bounds", [{SMIN: (11, 5.0), SMAX: (11, 5.0)}, {SMAX: (11, math.nan)}, {SMIN: (11, 7.0), SMAX: (11, 1.0)}]
+)
 def test_bounds_that_are_none(tmp_path: Path, bounds: dict[int, tuple[int, float]]) -> None:
     assert greys(tiff(tmp_path / "a.tif", [0, 0.5, 1], np.float32, bounds)) == [0, 128, 255]
 
