@@ -1,4 +1,4 @@
-"""Greys of more than 8 bits, brought to 8. Only TIFFs have other ones than 16 bits, and do not always say what is white.
+"""Greys of more than 8 bits, brought to 8. Only TIFFs (and PFM, with fractions) have others than 16 bits; few say what is white.
 
 A TIFF's own `SMinSampleValue` and `SMaxSampleValue` say what is black and white. Without them the largest value decides:
 
@@ -28,8 +28,8 @@ def eight_bits(stored: Image.Image) -> Image.Image:
     if (bounds := _bounds(stored)) is not None:
         black, white = bounds
         return _grey((values.astype(np.float64) - black) * _EIGHT / (white - black))
-    if stored.mode.startswith("I;") or not isinstance(stored, TiffImagePlugin.TiffImageFile):
-        return _grey(values if stored.mode == "F" else values >> 8)
+    if stored.mode.startswith("I;") or (stored.mode == "I" and not isinstance(stored, TiffImagePlugin.TiffImageFile)):
+        return _grey(values >> 8)
     most = float(values.max(initial=0, where=np.isfinite(values)))
     if most <= 1 and stored.mode == "F":
         return _grey(values * _EIGHT)

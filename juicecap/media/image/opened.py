@@ -92,12 +92,12 @@ def _reader(name: str, head: bytes, file: BinaryIO) -> Image.Image:
     kind = kind_of(head)
     if kind and kind.name == "HEIC":
         return heic.opened(name, file)
-    before, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, True
+    if not kind or kind.name != "PNG":
+        return Image.open(file, formats=_FORMATS)
+    before, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, True  # which its pixels may not be, read later
     try:
         return Image.open(file, formats=_FORMATS)
     except UnidentifiedImageError:
-        if not kind or kind.name != "PNG":
-            raise
         return Image.open(_without_notes(file), formats=_FORMATS)
     finally:
         ImageFile.LOAD_TRUNCATED_IMAGES = before

@@ -53,6 +53,12 @@ def test_by_the_largest_value(tmp_path: Path, values: list[float], dtype: type, 
     assert greys(tiff(tmp_path / "a.tif", values, dtype)) == expected
 
 
+def test_fractions_of_a_pfm(tmp_path: Path) -> None:
+    path = tmp_path / "a.pfm"
+    path.write_bytes(b"Pf\n3 1\n-1.0\n" + np.array([0, 0.5, 1], "<f4").tobytes())
+    assert greys(path) == [0, 128, 255]
+
+
 def test_32_bits_without_a_sign(tmp_path: Path) -> None:
     path = tiff(tmp_path / "a.tif", [0, 2**30, -(2**31), -1], np.int32)
     content = path.read_bytes()
