@@ -20,6 +20,13 @@ def say_once(message: str) -> None:
         logger.warning(message)
 
 
+def say_first(kind: str, message: str) -> None:
+    """As `say_once`, for messages of one kind of which the first says enough."""
+    if not _kinds[kind]:
+        _kinds[kind] += 1
+        say_once(message)
+
+
 def say_few(kind: str, message: str) -> None:
     """As `say_once`, for messages of one kind that foreign data can make up without end."""
     if message in _said or _kinds[kind] > FEW:

@@ -12,6 +12,9 @@ from PIL import Image
 QUALITY = 95
 """With colours at full resolution: what is lost is less than what a video's own compression lost before."""
 
+LONGEST_SIDE = 65_500
+"""Pixels of a side of a JPEG, at most (libjpeg's limit)."""
+
 
 def jpeg(pixels: np.ndarray) -> bytes:
     """A picture of (height, width, 3) uint8 as a JPEG file."""

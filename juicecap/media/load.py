@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from juicecap.errors import MediaError
+from juicecap.media.access.files import open_file
 from juicecap.media.image import read_image
 from juicecap.media.picture import MediaFrames
 from juicecap.media.rules import DEFAULT_RULES, MediaLimits
 from juicecap.media.sampling import FrameSampling
 from juicecap.media.sizes import FrameSizes
 from juicecap.media.video.decode import Allocate, decode_frames, in_memory
+from juicecap.sample import display_path
+from juicecap.signatures import HEAD, is_still
 
 
 def load_frames(
@@ -25,16 +29,39 @@ def load_frames(
         MediaError: the medium cannot be used.
         MemoryError: this process may not take as much memory as that needs.
     """
+    stored = (0, 0)
+
+    def wanted(count: int, width: int, height: int) -> tuple[int, int]:
+        nonlocal stored
+        stored = width, height
+        return sizes.size(kind, count, width, height, sampling)
+
     if kind == "image":
-        image = read_image(path, lambda width, height: sizes.size("image", 1, width, height, sampling), rules=rules)
+        image = read_image(path, lambda width, height: wanted(1, width, height), rules=rules)
         pixels = allocate(1, *image.shape[:2])
         pixels[0] = image
-        return MediaFrames(pixels=pixels)
-    frames = decode_frames(
-        path,
-        sampling,
-        lambda count, width, height: sizes.size("video", count, width, height, sampling),
-        rules=rules,
-        allocate=allocate,
+        return MediaFrames(pixels=pixels, stored_size=stored)
+    refuse_stills(path, rules)
+    frames = decode_frames(path, sampling, wanted, rules=rules, allocate=allocate)
+    return MediaFrames(
+        pixels=frames.pixels,
+        times=frames.times,
+        duration=frames.info.duration,
+        unreadable=frames.unreadable,
+        stored_size=stored,
     )
-    return MediaFrames(pixels=frames.pixels, times=frames.times, duration=frames.info.duration, unreadable=frames.unreadable)
+
+
+def refuse_stills(path: str, rules: MediaLimits) -> None:
+    """Make sure that a video is no HEIC picture, which FFmpeg opens as a film of one of its tiles.
+
+    Raises:
+        MediaError: as `open_file`; `NO_VIDEO_STREAM`.
+    """
+    with open_file(path, rules) as fd, open(fd, "rb", closefd=False) as file:
+        try:
+            head = file.read(HEAD)
+        except OSError as error:
+            raise MediaError("UNREADABLE", f"{display_path(path)} cannot be read ({error.strerror})", retryable=True) from error
+    if is_still(head):
+        raise MediaError("NO_VIDEO_STREAM", f"{display_path(path)} is a HEIC picture, not a video")

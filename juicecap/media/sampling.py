@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 TIME_TOLERANCE = 1e-4
 """Seconds by which a timestamp may lie after an instant and still count as on screen (rounding of container time bases)."""
@@ -29,7 +30,8 @@ class FrameSampling:
     start: float | None = None
     end: float | None = None
     min_pixels: int | None = None
-    max_pixels: int | None = None
+    max_pixels: int | Literal["none"] | None = None
+    """`none`: pictures keep their size, also where the rules of the model's processor are not known."""
 
     def problems(self) -> list[tuple[str, str]]:
         """What contradicts itself, as (parameter, sentence) pairs."""
@@ -38,7 +40,7 @@ class FrameSampling:
             found.append(("min_frames", f"min_frames ({self.min_frames}) is larger than max_frames ({self.max_frames})"))
         if self.start is not None and self.end is not None and self.start >= self.end:
             found.append(("end", f"end ({self.end}) is not later than start ({self.start})"))
-        if self.min_pixels is not None and self.max_pixels is not None and self.min_pixels > self.max_pixels:
+        if self.min_pixels is not None and isinstance(self.max_pixels, int) and self.min_pixels > self.max_pixels:
             found.append(("min_pixels", f"min_pixels ({self.min_pixels}) is larger than max_pixels ({self.max_pixels})"))
         return found
 

@@ -1,7 +1,7 @@
 """The size to which a model's processor would scale a picture, so that decoding can scale to it at once.
 
 Exact for processors of the Qwen-VL family and for those that make a square of every frame (LLaVA-OneVision, SmolVLM2); other
-processors get pictures that are no larger than `OTHERWISE` and scale them by their own rules.
+processors get pictures that are no larger than `OTHERWISE`, unless the recipe says otherwise, and scale them by their own rules.
 
 Source of the formulas: `smart_resize` and `resize` of `Qwen2VLImageProcessor`, `Qwen2VLVideoProcessor` and
 `Qwen3VLVideoProcessor` in transformers. Tests compare them with the real processors.
@@ -102,7 +102,7 @@ class FrameSizes:
         budget = self.image if kind == "image" else self.video
         if budget and budget.square:
             return budget.square, budget.square
-        most = sampling.max_pixels or (None if budget else OTHERWISE)
+        most = None if sampling.max_pixels == "none" else sampling.max_pixels or (None if budget else OTHERWISE)
         pixels = width * height
         scale = 1.0
         if most and pixels > most:
@@ -118,6 +118,10 @@ class FrameSizes:
             strict = replace(budget, longest=limit, shortest=min(budget.shortest, limit), frame_tokens=None, video_tokens=None)
             size = strict.size(frames, width, height)
         return size
+
+    def reduces_unasked(self, kind: str, sampling: FrameSampling) -> bool:
+        """Whether large pictures are made smaller though neither the recipe nor a processor's rules ask for it."""
+        return sampling.max_pixels is None and (self.image if kind == "image" else self.video) is None
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> FrameSizes:

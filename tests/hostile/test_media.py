@@ -40,6 +40,7 @@ ALL = FrameSampling(num_frames=20)
 
 NO_VIDEO = "UNREADABLE: {} is not a video that can be read (Invalid data found when processing input)"
 NO_PICTURE = "UNREADABLE: {} is not a picture that can be read"
+NOT_READ = "UNREADABLE: {} is of a kind that is not read: %s"
 GIANT = "TOO_LARGE: {} has frames of %s, more than 64000000 pixels (media_max_pixels)"
 ADDRESS = "REMOTE_NOT_ALLOWED: {} is an address, and remote media are off (allow_remote)"
 GONE = "FILE_NOT_FOUND: {} does not exist"
@@ -76,8 +77,8 @@ REFUSED: dict[str, tuple[str, Maker, str]] = {
     "address of a bucket": ("image", lambda _: "s3://a/b.png", ADDRESS),
     "image: empty file": ("image", made.empty, "UNREADABLE: {} is empty"),
     "image: text": ("image", made.content("a.jpg", b"It was a dark and stormy night.\n" * 9), NO_PICTURE),
-    "image: SVG": ("image", made.content("a.jpg", made.SVG), NO_PICTURE),
-    "image: EPS, which is a program": ("image", made.content("a.eps", made.EPS), NO_PICTURE),
+    "image: SVG": ("image", made.content("a.jpg", made.SVG), NOT_READ % "SVG"),
+    "image: EPS, which is a program": ("image", made.content("a.eps", made.EPS), NOT_READ % "EPS"),
     "image: PNG of gigapixels": ("image", made.content("a.png", made.png(60000, 60000)), BOMB),
     "image: PNG with 200 million pixels": ("image", made.zlib_bomb, BOMB),
     "image: GIF of gigapixels": ("image", made.content("a.gif", made.gif_bomb()), BOMB),

@@ -67,3 +67,11 @@ def test_a_shape_that_no_processor_takes_is_an_error_of_the_medium(tmp_path: Pat
         write_clip(path, [ribbon] * 3, codec="ffv1")
     with pytest.raises(MediaError, match="TOO_NARROW: a picture of 800x2 is more than 200 times as long as wide"):
         load_frames(kind, str(path), FrameSampling(), Real())
+
+
+def test_the_medium_s_own_size_is_told(tmp_path: Path) -> None:
+    note = Image.Exif()
+    note[0x0112] = 6
+    Image.new("RGB", (96, 64)).save(tmp_path / "a.jpg", exif=note)
+    assert load_frames("image", str(tmp_path / "a.jpg"), FrameSampling(), Halves()).stored_size == (64, 96)
+    assert load_frames("video", str(write_clip(tmp_path / "a.mp4", 3)), FrameSampling(), Halves()).stored_size == (96, 64)

@@ -130,6 +130,19 @@ class TestSizes:
         assert width * height == pytest.approx(OTHERWISE, rel=0.01)
         assert free.size("image", 1, 4000, 2000, FrameSampling(max_pixels=5000)) == (100, 50)
 
+    def test_none_leaves_a_size_that_no_processor_changes(self):
+        free, none = FrameSizes(), FrameSampling(max_pixels="none")
+        assert free.size("image", 1, 800, 12_000, none) == (800, 12_000)
+        assert free.size("image", 1, 8, 8, FrameSampling(max_pixels="none", min_pixels=256)) == (16, 16)
+        assert DEMO.size("image", 1, 800, 1200, none) == DEMO.size("image", 1, 800, 1200, FrameSampling())
+
+    def test_a_reduction_that_nobody_asked_for(self):
+        assert FrameSizes().reduces_unasked("image", FrameSampling())
+        assert not FrameSizes().reduces_unasked("image", FrameSampling(max_pixels=9))
+        assert not FrameSizes().reduces_unasked("image", FrameSampling(max_pixels="none"))
+        assert not DEMO.reduces_unasked("video", FrameSampling())
+        assert FrameSizes(video=DEMO.video).reduces_unasked("image", FrameSampling())
+
     def test_squares_are_squares_whatever_the_recipe_says(self):
         square = FrameSizes(video=PixelBudget(factor=1, shortest=9, longest=9, square=3))
         for sampling in (FrameSampling(), FrameSampling(max_pixels=4), FrameSampling(min_pixels=100)):

@@ -68,6 +68,7 @@ def test_params_say_the_same_in_any_order():
         ),
         ({"start": 3.0, "end": 2.0}, [("end", "end (2.0) is not later than start (3.0)")]),
         ({"min_pixels": 9, "max_pixels": 4}, [("min_pixels", "min_pixels (9) is larger than max_pixels (4)")]),
+        ({"max_pixels": "all"}, [("max_pixels", "max_pixels must be int > 0 or none or null, not 'all'")]),
         (
             {"enable_vllm": True, "backend": "openai"},
             [("enable_vllm", "enable_vllm is true and backend is openai: choose one")],
@@ -83,6 +84,11 @@ def test_params_say_the_same_in_any_order():
 )
 def test_what_contradicts_itself(settings, found):
     assert problems(**settings) == found
+
+
+def test_pixels_without_a_limit():
+    frames = VideoCaptioningFromVLMMapper(min_pixels=9, max_pixels="none").question(MESSAGES, 1).frames
+    assert (frames.min_pixels, frames.max_pixels) == (9, "none")
 
 
 def test_enable_vllm_is_backend_vllm(monkeypatch):

@@ -60,6 +60,7 @@ class Script:
     together: int = 16
     calls: int = 1
     takes_files: bool = False
+    sizes: FrameSizes = field(default_factory=lambda: FrameSizes(video=SIXTEEN, image=SIXTEEN))
     gates: dict[str, threading.Event] = field(default_factory=dict)
     under_way: int = 0
     most_under_way: int = 0
@@ -84,10 +85,9 @@ def describe_of(known: Script) -> Describe:
     @asynccontextmanager
     async def describe(settings: ModelSettings, transport_choice: str = "") -> AsyncIterator[Backend]:
         known.described.append(settings)
-        sizes = FrameSizes(video=SIXTEEN, image=SIXTEEN)
         yield Backend(
             identity=settings.model.partition("-")[0],
-            capabilities=Capabilities(sizes=sizes, batch_size=known.together, takes_files=known.takes_files),
+            capabilities=Capabilities(sizes=known.sizes, batch_size=known.together, takes_files=known.takes_files),
             open=partial(opened, settings),
             transport_choice=known.choose(transport_choice),
         )

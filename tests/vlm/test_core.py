@@ -9,10 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from waiting import until
 
 from juicecap.errors import EnvironmentFailure, MissingLibrary
 from juicecap.media.sampling import FrameSampling
+from juicecap.media.sizes import FrameSizes
 from juicecap.media.workers.pool import DecodePool
 from juicecap.vlm import catalog
 from juicecap.vlm.backends import opening
@@ -217,3 +219,37 @@ class TestManyMedia:
         crowd = replace(ask_for(clips.paths[0]), messages=(Message("user", parts),))
         assert said(core.ask([crowd], Limits(frame_bytes=700))) == ["TOO_LARGE"]
         assert read == clips.paths[:2]
+
+
+class TestReductions:
+    """Pictures that are made smaller for a model whose sizes are not known."""
+
+    @pytest.fixture(autouse=True)
+    def _unknown_sizes(self, script):
+        script.sizes = FrameSizes()
+
+    def ask(self, script, path: Path, **frames) -> None:
+        messages = (Message("user", (Part("image", str(path)), Part("text", "P"))),)
+        core.ask([Request(model=ModelSettings(model=script.model), messages=messages, frames=FrameSampling(**frames))])
+
+    def test_are_said_once_with_both_sizes(self, script, tmp_path, said):
+        for name in ("a.png", "b.png"):
+            Image.new("RGB", (2048, 1024)).save(tmp_path / name)
+            self.ask(script, tmp_path / name)
+        (told,) = said
+        assert told.startswith(
+            f"{tmp_path}/a.png is shown to the model as 1448x724 instead of 2048x1024, and other large pictures"
+        )
+        assert "one megapixel" in told
+        assert "max_pixels: none" in told
+
+    @pytest.mark.parametrize("frames", [{"max_pixels": 5000}, {"max_pixels": "none"}])
+    def test_are_not_said_where_the_recipe_says_something(self, script, tmp_path, said, frames):
+        Image.new("RGB", (2048, 1024)).save(tmp_path / "a.png")
+        self.ask(script, tmp_path / "a.png", **frames)
+        assert said == []
+
+    def test_small_pictures_are_none(self, script, tmp_path, said):
+        Image.new("RGB", (1024, 1024)).save(tmp_path / "a.png")
+        self.ask(script, tmp_path / "a.png")
+        assert said == []

@@ -20,20 +20,7 @@ from typing import BinaryIO, Self
 from juicecap.data.compressed import Allowance
 from juicecap.data.table import cached_file
 from juicecap.errors import DataError, EnvironmentFailure
-
-_SIGNS = (
-    (0, b"\x89PNG", ".png"),
-    (0, b"\xff\xd8\xff", ".jpg"),
-    (0, b"GIF8", ".gif"),
-    (8, b"WEBP", ".webp"),
-    (0, b"BM", ".bmp"),
-    (4, b"ftyp", ".mp4"),
-    (0, b"\x1aE\xdf\xa3", ".mkv"),
-    (8, b"AVI ", ".avi"),
-    (8, b"WAVE", ".wav"),
-    (0, b"fLaC", ".flac"),
-)
-"""(offset, bytes, suffix) of files whose names are not known."""
+from juicecap.signatures import kind_of
 
 _IN_THE_WAY = (errno.EEXIST, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENOTDIR, errno.ENOTEMPTY)
 """What the system says where a name, and not the disk, is to blame."""
@@ -218,4 +205,5 @@ def _opened(part: str, parent: int) -> int:
 
 def suffix_of(data: bytes) -> str:
     """The suffix of what begins with these bytes; empty if it is not known."""
-    return next((suffix for at, sign, suffix in _SIGNS if data[at : at + len(sign)] == sign), "")
+    kind = kind_of(data)
+    return kind.suffix if kind else ""

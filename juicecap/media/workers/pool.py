@@ -83,12 +83,18 @@ class DecodePool:
         finally:
             if fd is not None:
                 os.close(fd)
-        return MediaFrames(pixels=pixels, **facts | {"times": tuple(facts["times"])})
+        return MediaFrames(pixels=pixels, **{name: _fact(value) for name, value in facts.items()})
 
     async def probe(self, path: str, rules: MediaLimits = DEFAULT_RULES) -> VideoInfo:
         """As `juicecap.media.video.probe.probe`, with the errors of `picture`."""
         reply, _ = await self._answer({"do": "probe"}, path, rules)
         return VideoInfo(**reply["info"])
+
+    async def size(self, path: str, rules: MediaLimits = DEFAULT_RULES) -> tuple[int, int]:
+        """As `juicecap.media.image.image_size`, with the errors of `picture`."""
+        reply, _ = await self._answer({"do": "size"}, path, rules)
+        width, height = reply["size"]
+        return width, height
 
     async def close(self) -> None:
         """Kill all workers. Jobs on their way and jobs asked later fail with an `EnvironmentFailure`."""
@@ -178,6 +184,11 @@ class DecodePool:
         """Whether the system still has some of the workers that were killed."""
         self._dropped = [worker for worker in self._dropped if not worker.gone()]
         return bool(self._dropped)
+
+
+def _fact(value: Any) -> Any:
+    """JSON has lists for tuples."""
+    return tuple(value) if isinstance(value, list) else value
 
 
 def usable_cores() -> int:

@@ -5,10 +5,11 @@ process ends when the socket does, also in the middle of a job, so it does not o
 
     {"do": "picture", "kind": "video", "path": "a.mp4", "folder": "/data", "rules": {...}, "sampling": {...}, "sizes": {...},
      "cpu_seconds": 300, "memory": 4294967296}
-    {"picture": {"shape": [8, 360, 640, 3], "times": [0.0, ...], "duration": 4.0, "unreadable": 0}}
+    {"picture": {"shape": [8, 360, 640, 3], "times": [0.0, ...], "duration": 4.0, "unreadable": 0,
+     "stored_size": [1280, 720]}}
 
-Other replies: `info` (to `probe`), `error` (a `MediaError`, with a `traceback` if nobody expected it), `environment` (an
-`EnvironmentFailure`).
+Other replies: `info` (to `probe`), `size` (to `size`, of an image), `error` (a `MediaError`, with a `traceback` if nobody
+expected it), `environment` (an `EnvironmentFailure`).
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ import av.subtitles.stream  # noqa: F401  (PyAV imports it with the first file, 
 from juicecap.errors import EnvironmentFailure, MediaError, causes
 from juicecap.isolated.limits import limit_cpu, limit_memory, own_memory, settle_signals
 from juicecap.isolated.messages import READY, line_of
-from juicecap.media.load import load_frames
+from juicecap.media.image import image_size
+from juicecap.media.load import load_frames, refuse_stills
 from juicecap.media.rules import MediaLimits
 from juicecap.media.sampling import FrameSampling
 from juicecap.media.sizes import FrameSizes
@@ -85,13 +87,16 @@ def answer(job: Message, frames: SharedFrames) -> Message:
     try:
         if job["folder"]:
             os.chdir(job["folder"])
+        if job["do"] == "size":
+            return {"size": image_size(path, rules=rules)}
         if job["do"] == "probe":
+            refuse_stills(path, rules)
             return {"info": asdict(probe(path, rules))}
         sampling, sizes = FrameSampling(**job["sampling"]), FrameSizes.from_plain(job["sizes"])
         picture = load_frames(job["kind"], path, sampling, sizes, rules=rules, allocate=frames.allocate)
     except Exception as error:  # noqa: BLE001  # the door to the pool, which raises it again
         return _failure(error, path, job["memory"])
-    facts = {"times": picture.times, "duration": picture.duration, "unreadable": picture.unreadable}
+    facts = {name: getattr(picture, name) for name in ("times", "duration", "unreadable", "stored_size")}
     return {"picture": {"shape": picture.pixels.shape, **facts}}
 
 

@@ -65,8 +65,8 @@ class ModelOptions(MediaOptions):
     """Most frames taken by fps."""
     min_frames: Frames = field(default=4, metadata=FRAMES)
     """Fewest frames taken by fps, if the video has as many."""
-    max_pixels: Pixels | None = field(default=None, metadata=FRAMES)
-    """Larger frames are reduced to this many pixels; null: as the model's processor does."""
+    max_pixels: Pixels | Literal["none"] | None = field(default=None, metadata=FRAMES)
+    """Larger pictures are reduced to this many pixels; null: as the model's processor does (1048576 if unknown); none: never."""
     min_pixels: Enlarged | None = field(default=None, metadata=FRAMES)
     """Smaller frames are enlarged to this many pixels; null: as the model's processor does."""
     start: Moment | None = field(default=None, metadata=FRAMES)

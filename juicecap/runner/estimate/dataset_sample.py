@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from juicecap.errors import MediaError
-from juicecap.media.image import image_size
 from juicecap.media.rules import MediaLimits
 from juicecap.media.video.probe import VideoInfo
 from juicecap.media.workers.pool import DecodePool
@@ -54,7 +53,7 @@ def spread(total: int, wanted: int) -> list[int]:
 
 
 class Headers:
-    """What the headers of media say; each file is read once, videos in worker processes (see `media.workers.pool`)."""
+    """What the headers of media say; each file is read once, in worker processes (see `media.workers.pool`)."""
 
     def __init__(self) -> None:
         self.known: dict[tuple[Part, MediaLimits], Header] = {}
@@ -62,34 +61,22 @@ class Headers:
     def read(self, media: Iterable[Part], rules: MediaLimits) -> dict[Part, Header]:
         """What these media say, which are read if they have not been read within these rules."""
         parts = list(dict.fromkeys(media))
-        new = [part for part in parts if (part, rules) not in self.known]
-        for part in new:
-            if part.kind == "image":
-                self.known[part, rules] = _image(part.value, rules)
-        videos = [part for part in new if part.kind == "video"]
-        if videos:
-            found = asyncio.run(_probed([part.value for part in videos], rules))
-            self.known |= {(part, rules): header for part, header in zip(videos, found, strict=True)}
+        if new := [part for part in parts if (part, rules) not in self.known]:
+            found = asyncio.run(_looked_at(new, rules))
+            self.known |= {(part, rules): header for part, header in zip(new, found, strict=True)}
         return {part: self.known[part, rules] for part in parts}
 
 
-def _image(path: str, rules: MediaLimits) -> Header:
-    try:
-        return image_size(path, rules=rules)
-    except MediaError as error:
-        return error
-
-
-async def _probed(paths: list[str], rules: MediaLimits) -> list[Header]:
+async def _looked_at(parts: list[Part], rules: MediaLimits) -> list[Header]:
     pool = DecodePool()
 
-    async def probed(path: str) -> Header:
+    async def header(part: Part) -> Header:
         try:
-            return await pool.probe(path, rules)
+            return await (pool.size if part.kind == "image" else pool.probe)(part.value, rules)
         except MediaError as error:
             return error
 
     try:
-        return list(await asyncio.gather(*map(probed, paths)))
+        return list(await asyncio.gather(*map(header, parts)))
     finally:
         await pool.close()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 
 from juicecap.errors import MediaError
 from juicecap.media.access.remote import rules_of
 from juicecap.media.picture import MediaFrames, without_frames
+from juicecap.notice import say_first
 from juicecap.sample import display_path
 from juicecap.vlm.base import Capabilities, Outcome, Part, Prepared, Request
 from juicecap.vlm.journal.entries import medium_entry
@@ -85,9 +87,24 @@ async def _picture(
             info = await hold.get(("probe", part.value), partial(pool.probe, part.value, rules))
             return without_frames(info.duration)
         key = part, request.frames, capabilities.sizes
-        return await hold.get(key, partial(pool.picture, part.kind, part.value, request.frames, capabilities.sizes, rules))
+        picture = await hold.get(key, partial(pool.picture, part.kind, part.value, request.frames, capabilities.sizes, rules))
     except MediaError as error:
         raise _Unusable(part, error) from error
+    if capabilities.sizes.reduces_unasked(part.kind, request.frames):
+        _say_reduced(part.value, picture)
+    return picture
+
+
+def _say_reduced(path: str, picture: MediaFrames) -> None:
+    height, width = picture.pixels.shape[1:3]
+    if width * height < math.prod(picture.stored_size):
+        sizes = f"{width}x{height} instead of {'x'.join(map(str, picture.stored_size))}"
+        say_first(
+            "reductions",
+            f"{display_path(path)} is shown to the model as {sizes}, and other large pictures are made smaller as well: to one "
+            "megapixel, since the sizes that this model takes are not known here. max_pixels sets another limit, and "
+            "max_pixels: none shows them as they are",
+        )
 
 
 class _Unusable(Exception):

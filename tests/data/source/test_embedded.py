@@ -123,3 +123,17 @@ def test_a_struct_of_bytes_and_path_is_a_medium(tmp_path):
     (row,) = open_source(str(tmp_path / "x.parquet"), cache_folder=tmp_path / "cache")
     assert row["image"].endswith(".media/0/1.png")
     assert row["b"] == {"bytes": b"x"}
+
+
+def test_what_bytes_are_is_told_by_their_brand(tmp_path):
+    """All four begin as MP4 files do."""
+    brands = {"heic": b"heicmif1", "avif": b"mif1avif", "mp4": b"isommp41", "mov": b"qt  qt  "}
+    heads = {kind: b"\0\0\0\x14ftyp" + both[:4] + bytes(4) + both[4:] + bytes(20) for kind, both in brands.items()}
+    struct = pa.array(
+        [{"bytes": head, "path": None} for head in heads.values()], pa.struct({"bytes": pa.binary(), "path": pa.string()})
+    )
+    pq.write_table(pa.table({"image": struct}), tmp_path / "data.parquet")
+    rows = open_source(str(tmp_path / "data.parquet"), cache_folder=tmp_path / "cache")
+    assert [(Path(row["image"]).suffix, Path(row["image"]).read_bytes()) for row in rows] == [
+        (f".{suffix}", head) for suffix, head in heads.items()
+    ]

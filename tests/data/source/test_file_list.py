@@ -48,6 +48,11 @@ class TestLists:
             {"v": None, "i": None, "a": ["c.wav"]},
         ]
 
+    def test_kinds_of_pictures_are_no_videos(self, tmp_path):
+        names = ["a.heic", "b.HEIF", "c.avif", "d.jfif", "e.jp2", "f.ico"]
+        (tmp_path / "files.txt").write_text("\n".join(names))
+        assert rows(tmp_path / "files.txt", tmp_path, image_key="i") == [{"i": [name]} for name in names]
+
     def test_a_packed_list(self, tmp_path):
         file = tmp_path / "files.txt.gz"
         file.write_bytes(gzip.compress(b"a.mp4\n"))

@@ -19,6 +19,7 @@ from juicecap.data.compressed import PIECE
 from juicecap.data.source.options import AUDIO_SUFFIXES, IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from juicecap.data.source.unpack import MediaFolder, media_folder, suffix_of
 from juicecap.data.table import build_once, chunks, file_key, fingerprint_of, write_arrow
+from juicecap.signatures import HEAD
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -157,6 +158,6 @@ def _path(value: pa.Scalar, media: MediaFolder, name: str) -> str | None:
         return path or None
     data = memoryview(stored.as_buffer())
     suffix = PurePath(path or "").suffix.lower()
-    name = f"{name}{suffix if suffix in SUFFIXES else suffix_of(bytes(data[:16]))}"
+    name = f"{name}{suffix if suffix in SUFFIXES else suffix_of(bytes(data[:HEAD]))}"
     media.put(name, len(data), (data[start : start + PIECE] for start in range(0, len(data), PIECE)))
     return str(media.path / name)

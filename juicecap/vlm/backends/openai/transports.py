@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import base64
 import mimetypes
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ import numpy as np
 from juicecap.errors import MediaError
 from juicecap.media.access.files import open_file
 from juicecap.media.access.remote import rules_of
-from juicecap.media.encode import jpeg
+from juicecap.media.encode import LONGEST_SIDE, jpeg
 from juicecap.media.picture import MediaFrames
 from juicecap.media.rules import MediaLimits
 from juicecap.notice import say_once
@@ -30,6 +30,9 @@ from juicecap.vlm.backends.openai.control_tokens import neutralised
 from juicecap.vlm.backends.openai.options import Transport
 from juicecap.vlm.base import Part, Prepared, Request
 from juicecap.vlm.models.frame_times import at_least_two, video_metadata
+
+MOST_PICTURES = 64 * 2**20
+"""Bytes of the pictures of one request, as they are sent, where `max_pixels: none` sends them in their own size."""
 
 LARGEST_FILE = 64 * 2**20
 """Bytes of a video that is sent as a file; servers refuse far less than what fits into memory here."""
@@ -41,7 +44,7 @@ def compose(prepared: Prepared, transport: Transport) -> Json:
     """`messages`, and what else the transport wants in the body.
 
     Raises:
-        MediaError: a file that is to be sent cannot be read, or is too large (`file` only).
+        MediaError: a file that is to be sent cannot be read, or is too large (`file` only); pictures are too large.
     """
     pictures = iter(prepared.pictures)
     media = [(part, next(pictures)) for part in prepared.request.media()]
@@ -53,7 +56,8 @@ def compose(prepared: Prepared, transport: Transport) -> Json:
             transport = "images"
         elif told:
             extra = {"media_io_kwargs": {"video": {"num_frames": -1, "do_sample_frames": False, **told[0]}}}
-    parts = iter([_medium(part, picture, transport, prepared.rules) for part, picture in media])
+    encode = _Encoder(MOST_PICTURES if prepared.request.frames.max_pixels == "none" else None)
+    parts = iter([_medium(part, picture, transport, prepared.rules, encode) for part, picture in media])
     return {"messages": _messages(prepared.request, parts), **extra}
 
 
@@ -69,11 +73,13 @@ def _messages(request: Request, media: Iterable[list[Json]]) -> list[Json]:
     return said
 
 
-def _medium(part: Part, picture: MediaFrames, transport: Transport, rules: MediaLimits) -> list[Json]:
+def _medium(
+    part: Part, picture: MediaFrames, transport: Transport, rules: MediaLimits, encode: Callable[[np.ndarray], str]
+) -> list[Json]:
     if part.kind == "image" or transport == "images":
-        return [_part("image_url", "image/jpeg", _jpeg(pixels)) for pixels in picture.pixels]
+        return [_part("image_url", "image/jpeg", encode(pixels)) for pixels in picture.pixels]
     if transport == "frames":
-        return [_part("video_url", "video/jpeg", ",".join(map(_jpeg, at_least_two(picture).pixels)))]
+        return [_part("video_url", "video/jpeg", ",".join(map(encode, at_least_two(picture).pixels)))]
     return [_part("video_url", *_file(part.value, rules_of(part.value, rules)))]
 
 
@@ -81,8 +87,23 @@ def _part(kind: str, content_type: str, data: str) -> Json:
     return {"type": kind, kind: {"url": f"data:{content_type};base64,{data}"}}
 
 
-def _jpeg(pixels: np.ndarray) -> str:
-    return base64.b64encode(jpeg(pixels)).decode()
+class _Encoder:
+    """Pictures of one request as JPEG in base64, up to so many bytes of it together; None: any number."""
+
+    def __init__(self, most: int | None) -> None:
+        self._most, self._sum = most, 0
+
+    def __call__(self, pixels: np.ndarray) -> str:
+        height, width = pixels.shape[:2]
+        if max(width, height) > LONGEST_SIDE:
+            told = f"a picture of {width}x{height} cannot be sent: no side of a JPEG has more than {LONGEST_SIDE:,} pixels"
+            raise MediaError("TOO_LARGE", f"{told}; set max_pixels to a smaller number")
+        data = base64.b64encode(jpeg(pixels)).decode()
+        self._sum += len(data)
+        if self._most is not None and self._sum > self._most:
+            told = f"the pictures of this request take more than {self._most >> 20} MB in their own size (max_pixels: none)"
+            raise MediaError("TOO_LARGE", f"{told}: set max_pixels to a number, or show fewer of them")
+        return data
 
 
 def _file(path: str, rules: MediaLimits) -> tuple[str, str]:

@@ -15,6 +15,7 @@ from scripted_server import obliging, picture, prepared
 from juicecap.errors import MediaError
 from juicecap.media.picture import MediaFrames
 from juicecap.media.rules import MediaLimits
+from juicecap.media.sampling import FrameSampling
 from juicecap.vlm.backends.openai import transports
 from juicecap.vlm.backends.openai.transports import compose
 from juicecap.vlm.base import Message, ModelSettings, Part, Prepared, Request, Sampling
@@ -197,3 +198,32 @@ class TestMessages:
             "min_p": 0.1,
             "repetition_penalty": 1.2,
         }
+
+
+class TestSizesOfPictures:
+    def whole(self, size: int, **frames) -> Prepared:
+        noise = np.random.default_rng(0).integers(0, 255, (1, size, size, 3), np.uint8)
+        parts = [Part("image", "a.png"), Part("text", "What?")]
+        return prepared(pictures=[MediaFrames(pixels=noise)], parts=parts, frames=FrameSampling(**frames))
+
+    def test_pictures_in_their_own_size_go_up_to_a_limit(self, monkeypatch):
+        (sent, _) = compose(self.whole(64, max_pixels="none"), "images")["messages"][0]["content"]
+        data = url(sent).partition(",")[2]
+        assert pixels_of(data).shape == (64, 64, 3)
+        monkeypatch.setattr(transports, "MOST_PICTURES", len(data))
+        compose(self.whole(64, max_pixels="none"), "images")
+        monkeypatch.setattr(transports, "MOST_PICTURES", len(data) - 1)
+        with pytest.raises(
+            MediaError, match=r"^TOO_LARGE: the pictures of this request take more than 0 MB in their own size"
+        ) as caught:
+            compose(self.whole(64, max_pixels="none"), "images")
+        assert caught.value.message.endswith("(max_pixels: none): set max_pixels to a number, or show fewer of them")
+        for frames in ({}, {"max_pixels": 4096}):
+            compose(self.whole(64, **frames), "images")
+
+    @pytest.mark.parametrize("shape", [(1, 2, 65_501, 3), (1, 65_501, 2, 3)])
+    def test_what_is_longer_than_a_jpeg_can_be(self, shape):
+        long = prepared(pictures=[MediaFrames(pixels=np.zeros(shape, np.uint8))], parts=[Part("image", "a.png")])
+        told = "cannot be sent: no side of a JPEG has more than 65,500 pixels; set max_pixels to a smaller number"
+        with pytest.raises(MediaError, match=rf"^TOO_LARGE: a picture of {shape[2]}x{shape[1]} {told}$"):
+            compose(long, "images")

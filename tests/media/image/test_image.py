@@ -121,7 +121,7 @@ def test_only_the_first_picture_of_an_animation_is_read(tmp_path: Path) -> None:
     assert corners_in(read_image(str(tmp_path / "a.webp"), as_stored)) == GREYS
 
 
-@pytest.mark.parametrize("suffix", ["jpg", "png", "webp"])
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "ico", "tiff"])
 def test_a_picture_that_was_cut_off(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"a.{suffix}"
     noise = np.random.default_rng(0).integers(0, 255, (64, 96, 3), np.uint8)
