@@ -53,6 +53,8 @@ def write_clip(
     stamps: Sequence[int] | None = None,
     start: float = 0.0,
     rotation: int | None = None,
+    matrix: Sequence[int] | None = None,
+    aspect: Fraction | None = None,
     pix_fmt: str = "yuv420p",
     options: dict[str, str] | None = None,
     muxing: dict[str, str] | None = None,
@@ -61,7 +63,8 @@ def write_clip(
     """Write a clip. `pictures` is a number of numbered pictures, or the pictures themselves.
 
     `stamps` are the pictures' times in milliseconds (a variable frame rate), `start` seconds are added to all; `rotation`
-    is degrees counter-clockwise for the player to turn; `sound` seconds of silence are added.
+    is degrees counter-clockwise for the player to turn, or `matrix` says (a, b, c, d) what it does; `aspect` is that of a pixel;
+    `sound` seconds of silence are added.
     """
     if isinstance(pictures, int):
         pictures = map(picture_of, range(pictures))
@@ -74,6 +77,11 @@ def write_clip(
         audio = container.add_stream("aac" if path.suffix != ".webm" else "libopus", rate=48000) if sound else None
         if rotation is not None:
             stream.set_display_rotation(rotation)
+        if matrix is not None:
+            a, b, c, d = (each << 16 for each in matrix)
+            stream.set_display_matrix([a, b, 0, c, d, 0, 0, 0, 1 << 30])
+        if aspect is not None:
+            stream.codec_context.sample_aspect_ratio = stream.sample_aspect_ratio = aspect
         for index, picture in enumerate(pictures):
             if index == 0:
                 stream.height, stream.width = picture.shape[:2]

@@ -3,8 +3,6 @@
 Only what is needed is decoded and only what is asked for is kept: the file is sought where a key frame lies between the last
 frame taken and the next instant wanted (`walk`), and each frame is scaled by libswscale to its final size before it leaves
 this module. So memory depends on the number of frames taken, never on the length of the video.
-
-Not covered: pixels that are not square, and mirrored pictures.
 """
 
 from __future__ import annotations
@@ -14,7 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from av import VideoFrame
-from av.video.reformatter import Interpolation, VideoReformatter
 
 from juicecap.errors import MediaError
 from juicecap.media.rules import DEFAULT_RULES, MediaLimits
@@ -22,12 +19,11 @@ from juicecap.media.sampling import FrameSampling, most_frames, target_times
 from juicecap.media.video.probe import VideoInfo, info_of, open_video, oversize, refused_size
 from juicecap.media.video.reader import FrameReader, TimedFrame
 from juicecap.media.video.seek_planner import SeekPlanner
+from juicecap.media.video.shown.scaler import Scaler
 from juicecap.sample import display_path
 
 SizeRule = Callable[[int, int, int], tuple[int, int]]
 """(frames, width, height) of the upright video to the (width, height) that is wanted."""
-
-Scaler = Callable[[VideoFrame], np.ndarray]
 
 Allocate = Callable[[int, int, int], np.ndarray]
 """(count, height, width) to room for so many frames: uint8 (count, height, width, 3), writable."""
@@ -42,13 +38,15 @@ def in_memory(count: int, height: int, width: int) -> np.ndarray:
 class Frames:
     """Frames in order: `pixels` (n, height, width, 3) uint8 upright RGB, `times` seconds from the first frame of the video.
 
-    `unreadable` counts damaged packets that were passed over on the way (see `reader`).
+    `unreadable` counts damaged packets that were passed over on the way (see `reader`); `tone_mapped`: they are HDR that was made
+    SDR.
     """
 
     pixels: np.ndarray
     times: tuple[float, ...]
     info: VideoInfo
     unreadable: int
+    tone_mapped: bool = False
 
 
 def decode_frames(
@@ -92,18 +90,24 @@ def _taken(
     times = target_times(sampling, duration=info.duration)
     most = most_frames(len(times), duration=info.duration, fps=info.fps, frames=info.frames)
     wanted = size(most, info.width, info.height)
-    scale, pixels = _scaler(info, wanted), allocate(most, *wanted[::-1])
+    scaler, pixels = Scaler(info.orientation, wanted), allocate(most, *wanted[::-1])
     shown: list[float] = []
     for time, frame in _distinct(SeekPlanner(reader), times):
         keep_to(frame)
         if len(shown) == len(pixels):  # the header told too few
             pixels, before = allocate(len(times), *wanted[::-1]), pixels.copy()
             pixels[: len(before)] = before
-        pixels[len(shown)] = scale(frame)
+        pixels[len(shown)] = scaler.scaled(frame)
         shown.append(time)
     if not shown:
         return None
-    return Frames(pixels=pixels[: len(shown)], times=tuple(shown), info=info, unreadable=reader.unreadable)
+    return Frames(
+        pixels=pixels[: len(shown)],
+        times=tuple(shown),
+        info=info,
+        unreadable=reader.unreadable,
+        tone_mapped=scaler.tone_mapped,
+    )
 
 
 def _distinct(walker: SeekPlanner, times: list[float]) -> Iterator[TimedFrame]:
@@ -113,17 +117,3 @@ def _distinct(walker: SeekPlanner, times: list[float]) -> Iterator[TimedFrame]:
         if shown is not None and shown[0] != before:
             before = shown[0]
             yield shown
-
-
-def _scaler(info: VideoInfo, size: tuple[int, int]) -> Scaler:
-    """Scale first, then turn upright: the smaller picture is the cheaper one to turn."""
-    width, height = size if info.rotation in (0, 180) else size[::-1]
-    reformatter = VideoReformatter()
-
-    def scale(frame: VideoFrame) -> np.ndarray:
-        small = reformatter.reformat(
-            frame, width=width, height=height, format="rgb24", interpolation=Interpolation.BICUBIC, threads=1
-        )
-        return np.rot90(small.to_ndarray(), -info.rotation // 90)
-
-    return scale

@@ -22,6 +22,7 @@ from juicecap.media.access.files import open_file
 from juicecap.media.rules import DEFAULT_RULES, MediaLimits
 from juicecap.media.video.packets import packets, raise_memory_error
 from juicecap.media.video.reader import FrameReader, frame_rate
+from juicecap.media.video.shown.orientation import Orientation, orientation_of
 from juicecap.sample import display_path
 
 _NOT_FILMS = ("adf", "bin", "concat", "dash", "hls", "idf", "image2", "imf", "lavfi", "rtp", "rtsp", "sap", "sdp", "tty", "xbin")
@@ -49,10 +50,11 @@ _CLOCK = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)")
 
 @dataclass(frozen=True, kw_only=True)
 class VideoInfo:
-    """Facts about a video. `width` and `height` are those of the upright picture, in pixels.
+    """Facts about a video. `width` and `height` are those of the picture as a player shows it: upright, with square pixels.
 
     `duration` is seconds from the start of the first frame to the end of the last one; `frames` is None where the file
-    does not say (WebM); `rotation` is degrees clockwise by which the stored picture is turned to stand upright.
+    does not say (WebM); `rotation` is degrees clockwise by which the stored picture is turned to stand upright, after its left and
+    right have changed places if it is `mirrored`.
     """
 
     duration: float
@@ -62,6 +64,12 @@ class VideoInfo:
     frames: int | None
     codec: str
     rotation: int
+    mirrored: bool = False
+
+    @property
+    def orientation(self) -> Orientation:
+        """How a frame is laid on the screen, once its pixels are square."""
+        return Orientation(rotation=self.rotation, mirrored=self.mirrored)
 
 
 def probe(path: str, rules: MediaLimits = DEFAULT_RULES) -> VideoInfo:
@@ -107,12 +115,12 @@ def info_of(
         MediaError: `TOO_LARGE`: its first picture is too large, or it lasts too long; `UNREADABLE`.
     """
     container, stream = video
-    rotation = round(-reader.upcoming[1].rotation / 90) * 90 % 360 if reader.upcoming else 0
+    aspect = stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio
+    orientation = orientation_of(reader.upcoming[1] if reader.upcoming else None, aspect)
     width, height = stream.codec_context.width, stream.codec_context.height
     if not width or not height:  # a decoder forgets what the header says when it meets a size that it refuses
         raise refused_size(path, rules) or _sizeless(path)
-    if rotation in (90, 270):
-        width, height = height, width
+    width, height = orientation.size(width, height)
     duration = _header_duration(container, stream)
     if duration is None:
         duration = _measured_duration(path, rules)
@@ -127,7 +135,8 @@ def info_of(
         height=height,
         frames=stream.frames if stream.frames > 0 else None,
         codec=stream.codec_context.name,
-        rotation=rotation,
+        rotation=orientation.rotation,
+        mirrored=orientation.mirrored,
     )
 
 
