@@ -224,7 +224,7 @@ def test_frames_that_grow_beyond_the_limit_but_not_far_are_too_large(tmp_path: P
     path = write_clip(tmp_path / "clip.mp4", 4)
     rules = MediaLimits(max_pixels=96 * 64 - 1)
     monkeypatch.setattr("juicecap.media.video.probe.oversize", lambda *_: None)
-    monkeypatch.setattr("juicecap.media.video.probe._video_stream", lambda path, container, rules: container.streams.video[0])
+    monkeypatch.setattr("juicecap.media.video.probe._check_stream", lambda path, stream, rules: None)
     with pytest.raises(MediaError) as caught:
         decode_frames(str(path), ALL, lambda *_: (8, 8), rules=rules)
     assert str(caught.value) == f"TOO_LARGE: {path} has frames of 96x64, more than 6143 pixels (media_max_pixels)"

@@ -32,9 +32,11 @@ CLOCKS = st.sampled_from(["99999999999:00:00", f"{'9' * 5000}:00:00", f"00:00:{'
 
 def said(**facts: Any) -> tuple[Any, Any]:
     """A container and its stream, as far as their headers are looked at."""
-    codec = SimpleNamespace(width=96, height=64, name="h264")
+    codec = SimpleNamespace(width=96, height=64, name="h264", sample_aspect_ratio=None)
     plain = {"duration": None, "time_base": None, "start_time": None, "average_rate": None, "guessed_rate": None, "frames": 0}
-    stream = SimpleNamespace(**{**plain, "metadata": {}, "codec_context": codec, "index_entries": (), **facts})
+    stream = SimpleNamespace(
+        **{**plain, "metadata": {}, "codec_context": codec, "index_entries": (), "sample_aspect_ratio": None, **facts}
+    )
     container = SimpleNamespace(format=SimpleNamespace(name="matroska,webm"), duration=facts.get("whole"))
     return container, stream
 
@@ -46,6 +48,7 @@ def said(**facts: Any) -> tuple[Any, Any]:
     start_time=STAMPS,
     average_rate=RATES,
     guessed_rate=RATES,
+    sample_aspect_ratio=RATES,
     frames=st.integers(-(2**63), 2**63 - 1),
     clock=CLOCKS | st.text(max_size=12),
     whole=STAMPS,
@@ -67,6 +70,7 @@ def test_whatever_a_header_says_its_facts_are_sane(clock: str, whole: int | None
     if isinstance(told, VideoInfo):
         assert 0 < told.duration <= LONGEST
         assert told.frames is None or told.frames > 0
+        assert 96 * 64 <= told.width * told.height <= 10 * 96 * 64
     else:
         assert told == "TOO_LARGE"
 

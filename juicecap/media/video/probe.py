@@ -8,13 +8,12 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import av
 import av.error
 import av.logging
 from av.container import InputContainer
-from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from juicecap.errors import EnvironmentFailure, MediaError
@@ -23,6 +22,7 @@ from juicecap.media.rules import DEFAULT_RULES, MediaLimits
 from juicecap.media.video.packets import packets, raise_memory_error
 from juicecap.media.video.reader import FrameReader, frame_rate
 from juicecap.media.video.shown.orientation import Orientation, orientation_of
+from juicecap.media.video.streams import best_of, counted, films
 from juicecap.sample import display_path
 
 _NOT_FILMS = ("adf", "bin", "concat", "dash", "hls", "idf", "image2", "imf", "lavfi", "rtp", "rtsp", "sap", "sdp", "tty", "xbin")
@@ -53,8 +53,8 @@ class VideoInfo:
     """Facts about a video. `width` and `height` are those of the picture as a player shows it: upright, with square pixels.
 
     `duration` is seconds from the start of the first frame to the end of the last one; `frames` is None where the file
-    does not say (WebM); `rotation` is degrees clockwise by which the stored picture is turned to stand upright, after its left and
-    right have changed places if it is `mirrored`.
+    does not say (WebM); `rotation` is degrees clockwise by which the stored picture is turned to stand upright, after its left
+    and right have changed places if it is `mirrored`.
     """
 
     duration: float
@@ -86,15 +86,15 @@ def probe(path: str, rules: MediaLimits = DEFAULT_RULES) -> VideoInfo:
 
 @contextmanager
 def open_video(path: str, rules: MediaLimits = DEFAULT_RULES) -> Iterator[tuple[InputContainer, VideoStream]]:
-    """Open a file and its first video stream that is not a cover picture; FFmpeg's errors become `MediaError`s.
+    """Open a file and that of its video streams which is the film; FFmpeg's errors become `MediaError`s.
 
     Only plain files are opened, and nothing that they name: FFmpeg would take `http://…` or `concat:…` for a protocol, follow
     a playlist, and film a text. Pictures that are too large are refused by FFmpeg before it sets memory aside for them.
     """
     with open_file(path, rules) as fd:
         try:
-            with _container(fd, rules) as container:
-                stream = _video_stream(path, container, rules)
+            with _film(path, fd, rules) as (container, stream):
+                _check_stream(path, stream, rules)
                 stream.codec_context.options = _most(rules)
                 yield container, stream
         except av.error.ProtocolNotFoundError as error:  # of no file's making: its own are not on the whitelist
@@ -150,9 +150,8 @@ def refused_size(path: str, rules: MediaLimits) -> MediaError | None:
             av.logging.Capture() as said,
             suppress(av.error.FFmpegError),
             open_file(path, rules) as fd,
-            _container(fd, rules) as container,
+            _film(path, fd, rules) as (container, stream),
         ):
-            stream = container.streams.video[0]
             stream.codec_context.options = _most(rules)
             FrameReader(container, stream)
     finally:
@@ -185,13 +184,24 @@ def _most(rules: MediaLimits) -> dict[str, str]:
     return {"max_pixels": str(min(2 * rules.max_pixels + 2**20, _MOST_PIXELS))}
 
 
-def _video_stream(path: str, container: InputContainer, rules: MediaLimits) -> VideoStream:
-    """The stream of the film, if its header breaks no rule."""
+@contextmanager
+def _film(path: str, fd: int, rules: MediaLimits) -> Iterator[tuple[InputContainer, VideoStream]]:
+    """An open file and its film. Where several streams may be it, what the file begins with is read once before."""
+    with _container(fd, rules) as container:
+        streams = films(container)
+        if len(streams) == 1:
+            yield container, streams[0]
+            return
+        if not streams:
+            raise MediaError("NO_VIDEO_STREAM", f"{display_path(path)} has no video stream")
+        number = best_of(streams, counted(container, streams)).index
+    with _container(fd, rules) as container:
+        yield container, cast("VideoStream", container.streams[number])
+
+
+def _check_stream(path: str, stream: VideoStream, rules: MediaLimits) -> None:
+    """Refuse a film whose header breaks a rule."""
     name = display_path(path)
-    streams = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
-    if not streams:
-        raise MediaError("NO_VIDEO_STREAM", f"{name} has no video stream")
-    stream = streams[0]
     if stream.codec_context is None:
         raise MediaError("UNREADABLE", f"{name} is encoded in a way that this FFmpeg cannot decode")
     width, height = stream.codec_context.width, stream.codec_context.height
@@ -202,7 +212,6 @@ def _video_stream(path: str, container: InputContainer, rules: MediaLimits) -> V
     if stream.frames > rules.max_frames:
         raise _too_many_frames(path, stream.frames, rules)
     stream.thread_type = "NONE"  # clips are decoded side by side; threads inside of one would wait for each other
-    return stream
 
 
 def _sizeless(path: str) -> MediaError:

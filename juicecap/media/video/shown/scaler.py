@@ -1,7 +1,7 @@
 """A decoded frame as upright RGB of the size that is wanted.
 
-libswscale scales in the frame's own coding, before anything is turned or converted: the smaller picture is the cheaper one. Frames
-that can be transparent are laid on white first, as pictures are, so that what lies under transparent parts does not bleed out.
+libswscale scales in the frame's own coding, before anything is turned or converted: the smaller picture is the cheaper one.
+Frames that can be transparent are laid on white first, as pictures are, so that what lies under them does not bleed out.
 """
 
 from __future__ import annotations
