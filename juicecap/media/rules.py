@@ -15,7 +15,7 @@ class MediaLimits:
     """Frames of a video."""
     max_seconds: float = 86_400.0
     """Duration of a video."""
-    max_damage: float = field(default=0.5, metadata={"later": True})
+    max_damage: float = field(default=0.5, metadata={"later": True})  # see `LATER` of `vlm.base`
     """Share of the frames asked for that a video may fail to give."""
     max_bytes: int = 2**36
     """Size of a file."""

@@ -156,7 +156,7 @@ class Outcome:
     """What became of a request: answers, one per candidate and in order, or a failure.
 
     `frame_times` are the seconds of the frames seen, one list per video of the request; `unreadable` counts damaged
-    packets that were passed over.
+    packets that were passed over, and `damage` says in words what is wrong with the media, if anything is.
     """
 
     answers: tuple[Answer, ...] = ()
@@ -166,6 +166,7 @@ class Outcome:
     revision: str = ""
     frame_times: tuple[tuple[float, ...], ...] = ()
     unreadable: int = 0
+    damage: str = ""
     request: Request | None = None
     """The question, in outcomes that an op is handed."""
 
