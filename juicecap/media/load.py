@@ -37,4 +37,11 @@ def load_frames(
         rules=rules,
         allocate=allocate,
     )
-    return MediaFrames(pixels=frames.pixels, times=frames.times, duration=frames.info.duration, unreadable=frames.unreadable)
+    return MediaFrames(
+        pixels=frames.pixels,
+        times=frames.times,
+        duration=frames.info.duration,
+        unreadable=frames.unreadable,
+        damage=frames.damage,
+        tone_mapped=frames.tone_mapped,
+    )

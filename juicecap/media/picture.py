@@ -14,7 +14,8 @@ class MediaFrames:
     """Pixels for one medium of a request: uint8 array (frames, height, width, 3), upright RGB.
 
     `times` are seconds from the start of the video, one per frame; an image has one frame and no times. `duration` is that of
-    the video in seconds; `unreadable` counts damaged packets that were passed over. A medium of which an engine takes the
+    the video in seconds; `unreadable` counts damaged packets that were passed over, and `damage` says in words what is wrong with the
+    file, if anything is; `tone_mapped`: it is HDR that was made SDR. A medium of which an engine takes the
     file itself has no frames.
     """
 
@@ -22,6 +23,8 @@ class MediaFrames:
     times: tuple[float, ...] = ()
     duration: float = 0.0
     unreadable: int = 0
+    damage: str = ""
+    tone_mapped: bool = False
 
 
 def without_frames(duration: float) -> MediaFrames:

@@ -7,8 +7,12 @@ import numpy as np
 import pytest
 from make_clips import write_clip
 
+from juicecap.media.load import load_frames
 from juicecap.media.sampling import FrameSampling
+from juicecap.media.sizes import FrameSizes
 from juicecap.media.video.decode import Frames, decode_frames
+from juicecap.vlm.base import ModelSettings, Prepared, Request
+from juicecap.vlm.outcomes import answered
 
 UNSPECIFIED, BT709, BT2020, PQ, HLG, BT2020_10 = 2, 1, 9, 16, 18, 14
 
@@ -143,3 +147,14 @@ def test_large_frames_are_converted_in_bands_that_fit_together(tmp_path: Path) -
     path = film(tmp_path / "pq.mkv", signals, trc=PQ, primaries=BT2020)
     tall = decode_frames(str(path), FrameSampling(num_frames=1), lambda *_: (192, 3000)).pixels[0]
     assert (tall == tall[:1]).all()
+
+
+def test_that_it_was_tone_mapped_travels_with_the_frames_to_the_outcome(tmp_path: Path) -> None:
+    hdr = film(tmp_path / "pq.mkv", [[0.5] * 3], trc=PQ, primaries=BT2020)
+    sdr = write_clip(tmp_path / "sdr.mp4", 3)
+    told = {path: load_frames("video", str(path), FrameSampling(num_frames=2), FrameSizes()) for path in (hdr, sdr)}
+    assert [frames.tone_mapped for frames in told.values()] == [True, False]
+    request = Request(model=ModelSettings(model="m"), messages=())
+    for pictures, expected in (([sdr, hdr], True), ([sdr, sdr], False)):
+        prepared = Prepared(request=request, pictures=tuple(told[path] for path in pictures), seed=0)
+        assert answered(prepared, [], prompt_tokens=0, revision="").tone_mapped is expected

@@ -13,12 +13,14 @@ from typing import Any, cast
 import av
 import av.error
 import av.logging
+from av import Packet
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from juicecap.errors import EnvironmentFailure, MediaError
 from juicecap.media.access.files import open_file
 from juicecap.media.rules import DEFAULT_RULES, MediaLimits
+from juicecap.media.video.extent import Evidence, Measure, evidence_of, extent_of, measured
 from juicecap.media.video.packets import packets, raise_memory_error
 from juicecap.media.video.reader import FrameReader, frame_rate
 from juicecap.media.video.shown.orientation import Orientation, orientation_of
@@ -45,16 +47,17 @@ _MOST_PIXELS = 2**31 - 1
 _OVERSIZE = re.compile(r"Picture size (\d+)x(\d+) (?:is invalid|exceeds specified max pixel count)")
 """What FFmpeg says where it refuses a picture for its size."""
 
-_CLOCK = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)")
-
 
 @dataclass(frozen=True, kw_only=True)
 class VideoInfo:
     """Facts about a video. `width` and `height` are those of the picture as a player shows it: upright, with square pixels.
 
-    `duration` is seconds from the start of the first frame to the end of the last one; `frames` is None where the file
-    does not say (WebM); `rotation` is degrees clockwise by which the stored picture is turned to stand upright, after its left
+    `duration` is seconds from the start of the first frame to the end of the last one that is there; `frames` is None where the
+    file does not say (WebM); `rotation` is degrees clockwise by which the stored picture is turned to stand upright, after its left
     and right have changed places if it is `mirrored`.
+
+    `missing` is seconds that the file's index promises behind the last frame that is there, which count no more; `cut_off` says
+    that the file is shorter than it says itself; `jumps` that its timestamps start again on the way.
     """
 
     duration: float
@@ -65,6 +68,9 @@ class VideoInfo:
     codec: str
     rotation: int
     mirrored: bool = False
+    missing: float = 0.0
+    cut_off: bool = False
+    jumps: bool = False
 
     @property
     def orientation(self) -> Orientation:
@@ -81,7 +87,15 @@ def probe(path: str, rules: MediaLimits = DEFAULT_RULES) -> VideoInfo:
         MemoryError: this process may not take as much memory as that needs.
     """
     with open_video(path, rules) as (container, stream):
-        return info_of(path, (container, stream), FrameReader(container, stream), rules)
+        evidence = evidence_in(path, container, rules)
+        reader = FrameReader(container, stream, encrypted=evidence.encrypted)
+        return info_of(path, (container, stream), reader, evidence, rules)
+
+
+def evidence_in(path: str, container: InputContainer, rules: MediaLimits) -> Evidence:
+    """What the bytes of a file say, which is open as a `container`."""
+    with open_file(path, rules) as fd:
+        return evidence_of(fd, container, os.fstat(fd).st_size)
 
 
 @contextmanager
@@ -107,24 +121,26 @@ def open_video(path: str, rules: MediaLimits = DEFAULT_RULES) -> Iterator[tuple[
 
 
 def info_of(
-    path: str, video: tuple[InputContainer, VideoStream], reader: FrameReader, rules: MediaLimits = DEFAULT_RULES
+    path: str, video: tuple[InputContainer, VideoStream], reader: FrameReader, evidence: Evidence, rules: MediaLimits
 ) -> VideoInfo:
     """The facts about an open video from which `reader` has not taken a frame yet.
 
     Raises:
-        MediaError: `TOO_LARGE`: its first picture is too large, or it lasts too long; `UNREADABLE`.
+        MediaError: `TOO_LARGE`: its first picture is too large, or it lasts too long; `UNREADABLE`; `ENCRYPTED`.
     """
     container, stream = video
+    if reader.upcoming is None and reader.encrypted:
+        raise encrypted(path)
     aspect = stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio
     orientation = orientation_of(reader.upcoming[1] if reader.upcoming else None, aspect)
     width, height = stream.codec_context.width, stream.codec_context.height
     if not width or not height:  # a decoder forgets what the header says when it meets a size that it refuses
         raise refused_size(path, rules) or _sizeless(path)
     width, height = orientation.size(width, height)
-    duration = _header_duration(container, stream)
-    if duration is None:
-        duration = _measured_duration(path, rules)
-    duration = max(duration, 1 / reader.fps)
+    extent = extent_of(
+        container, stream, evidence, origin=reader.origin, fps=reader.fps, measure=lambda since: _measured(path, rules, since)
+    )
+    duration = max(extent.seconds, 1 / reader.fps)
     if duration > (most := min(rules.max_seconds, LONGEST)):
         seconds = f"{duration:.0f} seconds, more than {most:g}"
         raise MediaError("TOO_LARGE", f"{display_path(path)} lasts {seconds} (media_max_seconds)")
@@ -133,11 +149,19 @@ def info_of(
         fps=reader.fps,
         width=width,
         height=height,
-        frames=stream.frames if stream.frames > 0 else None,
+        frames=extent.frames,
         codec=stream.codec_context.name,
         rotation=orientation.rotation,
         mirrored=orientation.mirrored,
+        missing=(missing := max(0.0, extent.promised - duration)),
+        cut_off=evidence.cut_off or bool(missing and not evidence.encrypted),
+        jumps=extent.jumps,
     )
+
+
+def encrypted(path: str) -> MediaError:
+    """The error of a video that only its owner can read."""
+    return MediaError("ENCRYPTED", f"{display_path(path)} is encrypted")
 
 
 def refused_size(path: str, rules: MediaLimits) -> MediaError | None:
@@ -222,28 +246,24 @@ def _too_many_frames(path: str, frames: int, rules: MediaLimits) -> MediaError:
     return MediaError("TOO_LARGE", f"{display_path(path)} has {frames} frames, more than {rules.max_frames} (media_max_frames)")
 
 
-def _header_duration(container: InputContainer, stream: VideoStream) -> float | None:
-    """The stream's own, or the container's. Matroska counts from 0, and its header counts the sound as well, its tag does not."""
-    if stream.duration and stream.time_base:
-        return float(stream.duration * stream.time_base)
-    begin = float((stream.start_time or 0) * (stream.time_base or 0)) if "matroska" in container.format.name else 0.0
-    if (tagged := _CLOCK.fullmatch(stream.metadata.get("DURATION", ""))) is not None:
-        hours, minutes, seconds = tagged.groups()
-        return 3600 * float(hours) + 60 * float(minutes) + float(seconds) - begin  # a float of any number of digits
-    return container.duration / av.time_base - begin if container.duration else None
+def measured_seconds(path: str, rules: MediaLimits) -> float:
+    """How long a file's packets last that are there."""
+    found = _measured(path, rules, None)
+    return math.inf if found.begin is None else found.end - found.begin
 
 
-def _measured_duration(path: str, rules: MediaLimits) -> float:
-    """Duration by reading all packets without decoding them, for files whose header has none."""
-    first, last, count = None, 0, 0
+def _measured(path: str, rules: MediaLimits, since: float | None) -> Measure:
+    """What the packets of a file tell, or those from about a time by its clock on."""
     with open_video(path, rules) as (container, stream):
-        for packet in packets(container, stream):
-            count += packet.size > 0
-            if count > rules.max_frames:
-                raise _too_many_frames(path, count, rules)
-            if packet.pts is not None:
-                first = packet.pts if first is None else min(first, packet.pts)
-                last = max(last, packet.pts + (packet.duration or 0))
-        if first is None:
-            return count / frame_rate(stream)
-        return float((last - first) * (stream.time_base or 0))
+        if since is not None and stream.time_base:
+            with suppress(av.error.FFmpegError):
+                container.seek(int(since / stream.time_base), stream=stream)
+        return measured(_counted(path, packets(container, stream), rules), stream, step=1 / frame_rate(stream))
+
+
+def _counted(path: str, read: Iterator[Packet[VideoStream]], rules: MediaLimits) -> Iterator[Packet[VideoStream]]:
+    """The packets, if there are not too many."""
+    for count, packet in enumerate(read, 1):
+        if count > rules.max_frames and packet.size:
+            raise _too_many_frames(path, count, rules)
+        yield packet

@@ -5,7 +5,8 @@ process ends when the socket does, also in the middle of a job, so it does not o
 
     {"do": "picture", "kind": "video", "path": "a.mp4", "folder": "/data", "rules": {...}, "sampling": {...}, "sizes": {...},
      "cpu_seconds": 300, "memory": 4294967296}
-    {"picture": {"shape": [8, 360, 640, 3], "times": [0.0, ...], "duration": 4.0, "unreadable": 0}}
+    {"picture": {"shape": [8, 360, 640, 3], "times": [0.0, ...], "duration": 4.0, "unreadable": 0,
+                 "damage": "", "tone_mapped": false}}
 
 Other replies: `info` (to `probe`), `error` (a `MediaError`, with a `traceback` if nobody expected it), `environment` (an
 `EnvironmentFailure`).
@@ -91,7 +92,7 @@ def answer(job: Message, frames: SharedFrames) -> Message:
         picture = load_frames(job["kind"], path, sampling, sizes, rules=rules, allocate=frames.allocate)
     except Exception as error:  # noqa: BLE001  # the door to the pool, which raises it again
         return _failure(error, path, job["memory"])
-    facts = {"times": picture.times, "duration": picture.duration, "unreadable": picture.unreadable}
+    facts = {name: getattr(picture, name) for name in ("times", "duration", "unreadable", "damage", "tone_mapped")}
     return {"picture": {"shape": picture.pixels.shape, **facts}}
 
 

@@ -24,7 +24,8 @@ AT_ONCE = 16
 """Media of one request that are on their way together."""
 
 OF_THE_CONTENT = {
-    "DECODER_CRASHED", "DECODE_TIMEOUT", "NO_VIDEO_STREAM", "TOO_LARGE", "TOO_NARROW", "UNDECODABLE", "UNREADABLE",
+    "DAMAGED", "DECODER_CRASHED", "DECODE_TIMEOUT", "ENCRYPTED", "NO_VIDEO_STREAM", "TOO_LARGE", "TOO_NARROW", "UNDECODABLE",
+    "UNREADABLE",
 }  # fmt: skip
 """Codes of media that cannot be used because of what is in them: it will be so on every day."""
 

@@ -6,12 +6,14 @@ The display matrix is that of ISO/IEC 14496-12 (tkhd): a stored point (x, y) is 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import cast
 
 import numpy as np
 from av import VideoFrame
-from av.sidedata.sidedata import Type
+from av.sidedata.sidedata import SideData, Type
 
 MOST_STRETCHED = 10
 """No picture is meant to be stretched further than that; a ratio that says so is taken for a mistake."""
@@ -64,7 +66,8 @@ def orientation_of(frame: VideoFrame | None, aspect: Fraction | None) -> Orienta
 
 def _matrix(frame: VideoFrame | None) -> tuple[int, int, int, int]:
     """(a, b, c, d) in the file's own units; those of a picture that stays as it is where there is no matrix."""
-    told = frame.side_data.get(Type.DISPLAYMATRIX) if frame is not None else None
+    data = cast("Mapping[Type, SideData]", frame.side_data) if frame is not None else {}  # a Mapping of texts in PyAV's stub
+    told = data.get(Type.DISPLAYMATRIX)
     if told is None or told.buffer_size < _MATRIX_BYTES:
         return 1, 0, 0, 1
     numbers = np.frombuffer(bytes(told), np.int32, 9).tolist()

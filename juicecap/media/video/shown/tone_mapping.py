@@ -63,7 +63,8 @@ class Conversion:
         if self.pq:
             brightest = light.max(-1, keepdims=True)
             light *= _scales()[_step(brightest / np.float32(PEAK / WHITE))]
-        return _encoded()[_step(light)]
+        coded: np.ndarray = _encoded()[_step(light)]
+        return coded
 
 
 def from_pq(signal: np.ndarray) -> np.ndarray:
@@ -118,10 +119,12 @@ def _gamma_light() -> np.ndarray:
 def _scales() -> np.ndarray:
     """By what light is multiplied, for light from 0 to 1, which is `PEAK`."""
     nits = PEAK * np.maximum(_table(), 1e-12)
-    return (tone_mapped(nits) / nits).astype(np.float32)
+    scales: np.ndarray = tone_mapped(nits) / nits
+    return scales.astype(np.float32)
 
 
 @cache
 def _encoded() -> np.ndarray:
     """8 bits of an SDR signal, for light from 0 to 1."""
-    return np.rint(255 * _table() ** (1 / _GAMMA)).astype(np.uint8)
+    signal: np.ndarray = np.rint(255 * _table() ** (1 / _GAMMA)).astype(np.uint8)
+    return signal
