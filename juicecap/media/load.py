@@ -7,7 +7,9 @@ from juicecap.media.picture import MediaFrames
 from juicecap.media.rules import DEFAULT_RULES, MediaLimits
 from juicecap.media.sampling import FrameSampling
 from juicecap.media.sizes import FrameSizes
+from juicecap.media.video.animation import animation_of, decode_animation
 from juicecap.media.video.decode import Allocate, decode_frames, in_memory
+from juicecap.media.video.probe import VideoInfo, probe
 
 
 def load_frames(
@@ -30,13 +32,14 @@ def load_frames(
         pixels = allocate(1, *image.shape[:2])
         pixels[0] = image
         return MediaFrames(pixels=pixels)
-    frames = decode_frames(
-        path,
-        sampling,
-        lambda count, width, height: sizes.size("video", count, width, height, sampling),
-        rules=rules,
-        allocate=allocate,
-    )
+
+    def size(count: int, width: int, height: int) -> tuple[int, int]:
+        return sizes.size("video", count, width, height, sampling)
+
+    if animation := animation_of(path, rules):
+        frames = decode_animation(path, animation, sampling, size, rules=rules, allocate=allocate)
+    else:
+        frames = decode_frames(path, sampling, size, rules=rules, allocate=allocate)
     return MediaFrames(
         pixels=frames.pixels,
         times=frames.times,
@@ -45,3 +48,13 @@ def load_frames(
         damage=frames.damage,
         tone_mapped=frames.tone_mapped,
     )
+
+
+def video_info(path: str, rules: MediaLimits = DEFAULT_RULES) -> VideoInfo:
+    """The facts about a video, an animated picture included.
+
+    Raises:
+        MediaError: as `probe`.
+    """
+    animation = animation_of(path, rules)
+    return animation.info if animation else probe(path, rules)

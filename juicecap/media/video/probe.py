@@ -53,8 +53,8 @@ class VideoInfo:
     """Facts about a video. `width` and `height` are those of the picture as a player shows it: upright, with square pixels.
 
     `duration` is seconds from the start of the first frame to the end of the last one that is there; `frames` is None where the
-    file does not say (WebM); `rotation` is degrees clockwise by which the stored picture is turned to stand upright, after its left
-    and right have changed places if it is `mirrored`.
+    file does not say (WebM); `rotation` is degrees clockwise by which the stored picture is turned to stand upright, after its
+    left and right have changed places if it is `mirrored`.
 
     `missing` is seconds that the file's index promises behind the last frame that is there, which count no more; `cut_off` says
     that the file is shorter than it says itself; `jumps` that its timestamps start again on the way.
@@ -141,9 +141,7 @@ def info_of(
         container, stream, evidence, origin=reader.origin, fps=reader.fps, measure=lambda since: _measured(path, rules, since)
     )
     duration = max(extent.seconds, 1 / reader.fps)
-    if duration > (most := min(rules.max_seconds, LONGEST)):
-        seconds = f"{duration:.0f} seconds, more than {most:g}"
-        raise MediaError("TOO_LARGE", f"{display_path(path)} lasts {seconds} (media_max_seconds)")
+    _check_duration(path, duration, rules)
     return VideoInfo(
         duration=duration,
         fps=reader.fps,
@@ -208,6 +206,30 @@ def _most(rules: MediaLimits) -> dict[str, str]:
     return {"max_pixels": str(min(2 * rules.max_pixels + 2**20, _MOST_PIXELS))}
 
 
+def check_facts(path: str, info: VideoInfo, rules: MediaLimits) -> None:
+    """Refuse a film that is too large in any way.
+
+    Raises:
+        MediaError: `TOO_LARGE`.
+    """
+    check_size(path, info.width, info.height, rules)
+    if info.frames is not None and info.frames > rules.max_frames:
+        raise _too_many_frames(path, info.frames, rules)
+    _check_duration(path, info.duration, rules)
+
+
+def check_size(path: str, width: int, height: int, rules: MediaLimits) -> None:
+    """Refuse pictures that are too large."""
+    if width * height > rules.max_pixels:
+        raise oversize(path, width, height, rules)
+
+
+def _check_duration(path: str, duration: float, rules: MediaLimits) -> None:
+    if duration > (most := min(rules.max_seconds, LONGEST)):
+        seconds = f"{duration:.0f} seconds, more than {most:g}"
+        raise MediaError("TOO_LARGE", f"{display_path(path)} lasts {seconds} (media_max_seconds)")
+
+
 @contextmanager
 def _film(path: str, fd: int, rules: MediaLimits) -> Iterator[tuple[InputContainer, VideoStream]]:
     """An open file and its film. Where several streams may be it, what the file begins with is read once before."""
@@ -231,8 +253,7 @@ def _check_stream(path: str, stream: VideoStream, rules: MediaLimits) -> None:
     width, height = stream.codec_context.width, stream.codec_context.height
     if not width or not height:
         raise refused_size(path, rules) or _sizeless(path)
-    if width * height > rules.max_pixels:
-        raise oversize(path, width, height, rules)
+    check_size(path, width, height, rules)
     if stream.frames > rules.max_frames:
         raise _too_many_frames(path, stream.frames, rules)
     stream.thread_type = "NONE"  # clips are decoded side by side; threads inside of one would wait for each other

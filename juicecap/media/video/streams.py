@@ -24,7 +24,7 @@ _PACKETS = 500
 """Packets at the start of a file that tell its streams apart, of all of them together."""
 
 _RICH = 4
-"""A stream with less than one in so many of the richest one's packets is no film beside it."""
+"""A stream with less than one in so many of the richest one's packets is no film beside it, nor is one with a single packet."""
 
 
 def films(container: InputContainer) -> list[VideoStream]:
@@ -46,7 +46,8 @@ def counted(container: InputContainer, streams: Sequence[VideoStream]) -> Counte
 def best_of(streams: Sequence[VideoStream], packets: Counter[int]) -> VideoStream:
     """The stream that is the film, given how many packets of each there are at the start."""
     most = max(packets[stream.index] for stream in streams)
-    rich = [stream for stream in streams if _RICH * packets[stream.index] >= most]
+    least = max(min(most, 2), most / _RICH)
+    rich = [stream for stream in streams if packets[stream.index] >= least]
     return max(rich, key=lambda stream: (_pixels(stream), bool(stream.disposition & Disposition.default), -stream.index))
 
 

@@ -32,11 +32,10 @@ import av.subtitles.stream  # noqa: F401  (PyAV imports it with the first file, 
 from juicecap.errors import EnvironmentFailure, MediaError, causes
 from juicecap.isolated.limits import limit_cpu, limit_memory, own_memory, settle_signals
 from juicecap.isolated.messages import READY, line_of
-from juicecap.media.load import load_frames
+from juicecap.media.load import load_frames, video_info
 from juicecap.media.rules import MediaLimits
 from juicecap.media.sampling import FrameSampling
 from juicecap.media.sizes import FrameSizes
-from juicecap.media.video.probe import probe
 from juicecap.media.workers.shared_frames import NoRoom, SharedFrames
 from juicecap.sample import display_path
 
@@ -87,7 +86,7 @@ def answer(job: Message, frames: SharedFrames) -> Message:
         if job["folder"]:
             os.chdir(job["folder"])
         if job["do"] == "probe":
-            return {"info": asdict(probe(path, rules))}
+            return {"info": asdict(video_info(path, rules))}
         sampling, sizes = FrameSampling(**job["sampling"]), FrameSizes.from_plain(job["sizes"])
         picture = load_frames(job["kind"], path, sampling, sizes, rules=rules, allocate=frames.allocate)
     except Exception as error:  # noqa: BLE001  # the door to the pool, which raises it again
