@@ -1,7 +1,7 @@
 """Whether a file ends before it should: its container says how long it is, and there are fewer bytes.
 
-Nothing is decoded for that, and few bytes are read. Not covered: raw streams and MPEG program streams, which do not say where they
-end, and transport streams that were cut between two of their packets.
+Nothing is decoded for that, and few bytes are read. Not covered: raw streams and MPEG program streams, which do not say where
+they end, and transport streams that were cut between two of their packets.
 """
 
 from __future__ import annotations

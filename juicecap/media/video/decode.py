@@ -43,8 +43,8 @@ def in_memory(count: int, height: int, width: int) -> np.ndarray:
 class Frames:
     """Frames in order: `pixels` (n, height, width, 3) uint8 upright RGB, `times` seconds from the first frame of the video.
 
-    `unreadable` counts damaged packets that were passed over on the way (see `reader`); `damage` says in words what is wrong with the
-    file, and is empty where nothing is.
+    `unreadable` counts damaged packets that were passed over on the way (see `reader`); `damage` says in words what is wrong with
+    the file, and is empty where nothing is.
     """
 
     pixels: np.ndarray

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 import av
 from av import Packet
-from av.container import InputContainer
+from av.container import Container, InputContainer
 from av.video.stream import VideoStream
 
 from juicecap.media.video.cut_off import is_cut_off, segment_end
@@ -82,7 +82,7 @@ def evidence_of(fd: int, container: InputContainer, size: int) -> Evidence:
     return Evidence(size=size, cut_off=cut, unfinished=unfinished, encrypted=ranges)
 
 
-def keeps_no_time(container: InputContainer) -> bool:
+def keeps_no_time(container: Container) -> bool:
     """Whether the file is a raw stream, whose frames follow each other at a constant rate, and in which nothing can be sought."""
     return bool(container.format.flags & _NO_TIMES)
 

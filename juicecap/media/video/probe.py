@@ -51,11 +51,11 @@ _OVERSIZE = re.compile(r"Picture size (\d+)x(\d+) (?:is invalid|exceeds specifie
 class VideoInfo:
     """Facts about a video. `width` and `height` are those of the upright picture, in pixels.
 
-    `duration` is seconds from the start of the first frame to the end of the last one that is there; `frames` is None where the file
-    does not say (WebM); `rotation` is degrees clockwise by which the stored picture is turned to stand upright.
+    `duration` is seconds from the start of the first frame to the end of the last one that is there; `frames` is None where the
+    file does not say (WebM); `rotation` is degrees clockwise by which the stored picture is turned to stand upright.
 
-    `missing` is seconds that the file's index promises behind the last frame that is there, which count no more; `cut_off` says that
-    the file is shorter than it says itself; `jumps` that its timestamps start again on the way.
+    `missing` is seconds that the file's index promises behind the last frame that is there, which count no more; `cut_off` says
+    that the file is shorter than it says itself; `jumps` that its timestamps start again on the way.
     """
 
     duration: float

@@ -1,8 +1,8 @@
 """The frames of an open video with their times, in order, from wherever one asks.
 
 Damage is counted and passed over: a packet that the decoder refuses, that is not whole or is encrypted, a place where the demuxer
-stumbles, and what the file's index announces behind the point where the file ends. A frame whose errors the decoder conceals counts
-as read.
+stumbles, and what the file's index announces behind the point where the file ends. A frame whose errors the decoder conceals
+counts as read.
 
 A `sparing` reader is told which instant is `wanted`, and leaves out a frame that no other frame is made from (most B-frames) if
 one that is shown later, but not after that instant, has been decoded before it. So what is on screen at the instant is the
@@ -68,9 +68,7 @@ class FrameReader:
     `can_seek` may be turned off.
     """
 
-    def __init__(
-        self, container: InputContainer, stream: VideoStream, *, sparing: bool = False, encrypted: Ranges = ()
-    ) -> None:
+    def __init__(self, container: InputContainer, stream: VideoStream, *, sparing: bool = False, encrypted: Ranges = ()) -> None:
         self._container, self._stream, self._secret = container, stream, encrypted
         self.can_seek = not keeps_no_time(container)
         self.encrypted = 0

@@ -31,8 +31,8 @@ PROVENANCE = [
         "source": "text",
     }
 ]
-"""One entry per caption. `sampling` is JSON, `frame_times` are seconds, `unreadable` counts packets that could not be read, `damage`
-says what is wrong with the media (null: nothing), `source` names the input sample."""
+"""One entry per caption. `sampling` is JSON, `frame_times` are seconds, `unreadable` counts packets that could not be read,
+`damage` says what is wrong with the media (null: nothing), `source` names the input sample."""
 
 
 def with_provenance(sample: Sample, column: str, entries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -453,6 +453,8 @@ class TestProvenance:
             "prompt_tokens": 0,
             "completion_tokens": tokens,
             "frame_times": first["frame_times"],
+            "unreadable": 0,
+            "damage": None,
             "source": clips.paths[0],
         }
         assert len(first["revision"]) == 12
