@@ -13,7 +13,7 @@ import math
 import os
 import struct
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 MOST_BOXES = 1_000_000
@@ -59,14 +59,15 @@ def boxes(fd: int, start: int, end: int) -> Iterator[Box]:
         start = finish
 
 
-def encrypted_ranges(fd: int) -> Ranges:
+def encrypted_ranges(fd: int, outermost: Sequence[Box]) -> Ranges:
     """The parts of a file whose fragments hold encrypted video. Files that were joined have several headers."""
-    size = os.fstat(fd).st_size
+    if all(box.kind != b"moof" for box in outermost):
+        return ()
     found: list[tuple[int, int]] = []
     described: dict[int, list[bytes]] = {}
     defaults: dict[int, int] = {}
     start, secret = 0, False
-    for box in boxes(fd, 0, size):
+    for box in outermost:
         if box.kind == b"moov":
             described = {number: kinds for number, kinds in _described(fd, box) if set(kinds) & _ENCRYPTED}
             defaults = dict(_defaults(fd, box)) if described else {}
@@ -75,12 +76,6 @@ def encrypted_ranges(fd: int) -> Ranges:
         elif box.kind == b"mdat" and secret:
             found.append((start, box.end))
     return tuple(found)
-
-
-def ends_early(fd: int) -> bool:
-    """Whether the last box promises more bytes than the file has."""
-    size = os.fstat(fd).st_size
-    return any(box.end > size for box in boxes(fd, 0, size))
 
 
 def lies_in(place: int, ranges: Ranges) -> bool:

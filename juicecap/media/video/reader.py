@@ -193,7 +193,7 @@ class FrameReader:
 
     def _frames_of(self, packet: Packet[VideoStream]) -> list[VideoFrame] | None:
         """The frames that come out when a packet goes in; None if the decoder refuses it."""
-        if packet.size and (packet.has_sidedata("encryption_info") or lies_in(packet.pos or 0, self._secret)):
+        if packet.size and (packet.has_sidedata("encryption_info") or (self._secret and lies_in(packet.pos or 0, self._secret))):
             self.encrypted += (packet.pos, packet.dts) not in self._damaged
             self._note_lost(packet)
             return None
