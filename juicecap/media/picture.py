@@ -14,9 +14,9 @@ class MediaFrames:
     """Pixels for one medium of a request: uint8 array (frames, height, width, 3), upright RGB.
 
     `times` are seconds from the start of the video, one per frame; an image has one frame and no times. `duration` is that of
-    the video in seconds; `unreadable` counts damaged packets that were passed over, and `damage` says in words what is wrong with the
-    file, if anything is; `tone_mapped`: it is HDR that was made SDR. A medium of which an engine takes the
-    file itself has no frames.
+    the video in seconds; `unreadable` counts damaged packets that were passed over, and `damage` says in words what is wrong with
+    the file, if anything is; `tone_mapped`: it is HDR that was made SDR. A medium of which an engine takes the file itself has no
+    frames.
     """
 
     pixels: np.ndarray

@@ -97,7 +97,7 @@ GREYS = list(made.GREYS)
 EIGHT = list(range(8))
 
 READ: dict[str, tuple[str, Maker, list[int], tuple[int, int]]] = {
-    "truncated body": ("video", made.truncated_body, [0, 1, 2, 3, 4], (64, 96)),
+    "truncated body": ("video", made.truncated_body, list(range(15)), (64, 96)),
     "one frame": ("video", made.sized("one.mkv", 96, 64, count=1), [0], (64, 96)),
     "odd size": ("video", made.sized("odd.mp4", 97, 63, codec="libx264"), [0, 1, 2], (63, 97)),
     "variable frame rate": ("video", made.variable, [0, 1, 2, 3], (64, 96)),

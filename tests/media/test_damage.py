@@ -165,3 +165,38 @@ def test_a_demuxer_that_fails_for_ever_is_left(tmp_path: Path, monkeypatch: pyte
         read = list(media_packets.packets(stuck, container.streams.video[0], lambda: stumbles.append(1)))
     assert [packet.size for packet in read] == [0]
     assert (stuck.tries, len(stumbles)) == (MAX_STUMBLES, MAX_STUMBLES)
+
+
+@pytest.mark.parametrize("name", ["clip.mp4", "clip.mkv", "clip.webm", "clip.avi", "clip.flv", "clip.ts", "fragments.mp4"])
+def test_a_file_cut_in_half_says_so(tmp_path: Path, name: str) -> None:
+    codec = {"webm": "libvpx", "avi": "mpeg4"}.get(name[5:], "libx264")
+    flags = "frag_keyframe+empty_moov" if name.startswith("frag") else "faststart"
+    path = write_clip(tmp_path / name, 100, codec=codec, muxing={"movflags": flags} if name.endswith("mp4") else {})
+    assert decode(path, FrameSampling(num_frames=6)).damage == ""
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2 - 7])
+    frames = decode(path, FrameSampling(num_frames=6), max_damage=1.0)
+    assert frames.damage.startswith("the file is cut off")
+    assert frames.info.duration == probe(str(path)).duration
+    assert len(frames.times) == 6
+    assert frames.times[-1] >= frames.info.duration - 0.25
+    assert 1.5 < frames.info.duration < 7.5
+
+
+def test_what_is_left_is_sampled_again_if_the_tail_cannot_be_decoded(tmp_path: Path) -> None:
+    path = damage(write_clip(tmp_path / "clip.mp4", 60, gop=1), *range(40, 60))
+    frames = decode(path, FrameSampling(num_frames=6))
+    assert numbers(frames) == [0, 8, 16, 24, 32, 39]
+    assert frames.info.duration == pytest.approx(4.0)
+    assert frames.damage == "20 packets cannot be read; 33% of the frames asked for are lost"
+
+
+@pytest.mark.parametrize(("max_damage", "refused"), [(0.5, False), (0.49, True), (0.0, True), (1.0, False)])
+def test_the_limit_on_damage_is_inclusive(tmp_path: Path, max_damage: float, refused: bool) -> None:
+    path = damage(write_clip(tmp_path / "clip.mp4", 40, gop=1), *range(20, 40))
+    if not refused:
+        assert numbers(decode(path, FrameSampling(num_frames=4), max_damage)) == [0, 6, 13, 19]
+        return
+    with pytest.raises(MediaError) as caught:
+        decode(path, FrameSampling(num_frames=4), max_damage)
+    words = f"20 packets cannot be read; 50% of the frames asked for are lost, more than {max_damage:.0%} (media_max_damage)"
+    assert str(caught.value) == f"DAMAGED: {path} is damaged: {words}"

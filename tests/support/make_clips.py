@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -10,6 +11,9 @@ import av
 import numpy as np
 
 BITS = 12
+
+FRAGMENTS = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
+"""Options of the muxer for a fragmented MP4."""
 
 
 def picture_of(number: int, width: int = 96, height: int = 64) -> np.ndarray:
@@ -125,3 +129,17 @@ def all_frames(path: Path) -> tuple[list[int], list[float]]:
         stream = container.streams.video[0]
         frames = [(number_in(frame.to_ndarray(format="rgb24")), frame.pts) for frame in container.decode(stream)]
         return [number for number, _ in frames], [float((pts - frames[0][1]) * stream.time_base) for _, pts in frames]
+
+
+def later(path: Path, seconds: float) -> Path:
+    """Let the fragments of an MP4 begin later, as a segment of a live stream does."""
+    content = bytearray(path.read_bytes())
+    timescale = struct.unpack_from(">I", content, content.index(b"mdhd") + 16)[0]
+    place = content.find(b"tfdt")
+    while place >= 0:
+        assert content[place + 4] == 1
+        begin = struct.unpack_from(">Q", content, place + 8)[0]
+        struct.pack_into(">Q", content, place + 8, begin + round(seconds * timescale))
+        place = content.find(b"tfdt", place + 1)
+    path.write_bytes(content)
+    return path

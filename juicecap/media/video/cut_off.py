@@ -1,14 +1,12 @@
 """Whether a file ends before it should: its container says how long it is, and there are fewer bytes.
 
-Nothing is decoded for that, and few bytes are read. Not covered: raw streams and MPEG program streams, which do not say where they
-end, and transport streams that were cut between two of their packets.
+Nothing is decoded for that, and few bytes are read. Not covered: raw streams and MPEG program streams, which do not say where
+they end, and transport streams that were cut between two of their packets.
 """
 
 from __future__ import annotations
 
 import os
-
-from juicecap.media.video.mp4_boxes import ends_early
 
 _SEGMENT = b"\x18\x53\x80\x67"
 _HEAD = 4096
@@ -25,10 +23,8 @@ _TAG_HEAD = 11
 
 
 def is_cut_off(fd: int, container: str) -> bool:
-    """Whether the open file, which FFmpeg calls a `container`, is shorter than it says itself."""
+    """Whether the open file, which FFmpeg calls a `container`, is shorter than it says itself. Of MP4 see `mp4_boxes`."""
     size = os.fstat(fd).st_size
-    if container.startswith("mov,"):
-        return ends_early(fd)
     if container.startswith("matroska"):
         end = segment_end(fd)
         return end is not None and end > size

@@ -1,8 +1,8 @@
 """How much of what was asked for a file does not give, and what is left of it.
 
-The share is counted over the instants of the first sampling, by what the file's own index and packets promise: an instant is lost if
-the picture that they have for it lies behind the end of the file, is encrypted, or was refused by the decoder. What only a header
-says promises nothing. A picture whose errors the decoder conceals is no loss.
+The share is counted over the instants of the first sampling, by what the file's own index and packets promise: an instant is lost
+if the picture that they have for it lies behind the end of the file, is encrypted, or was refused by the decoder. What only a
+header says promises nothing. A picture whose errors the decoder conceals is no loss.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def frames_end(sampled: Sampled, info: VideoInfo) -> float | None:
     last, step = sampled.on_screen[-1], 1 / info.fps
     if last is None or not sampled.ended:
         return None
-    if sum(time > last + step + TIME_TOLERANCE for time in sampled.times) < 2:
+    if sum(time > last + step + TIME_TOLERANCE for time in sampled.times) <= 1:
         return None
     behind = bisect_right(sampled.lost, last)
     return sampled.lost[behind] if behind < len(sampled.lost) else last + step

@@ -19,11 +19,11 @@ from dataclasses import dataclass
 
 import av
 from av import Packet
-from av.container import InputContainer
+from av.container import Container, InputContainer
 from av.video.stream import VideoStream
 
 from juicecap.media.video.cut_off import is_cut_off, segment_end
-from juicecap.media.video.mp4_boxes import Ranges, encrypted_ranges, lies_in
+from juicecap.media.video.mp4_boxes import Ranges, boxes, encrypted_ranges, lies_in
 from juicecap.media.video.packets import Clock
 
 _CLOCK = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)")
@@ -45,6 +45,8 @@ class Evidence:
     unfinished: bool = False
     """Whether it is a Matroska file whose header may be another one's."""
     encrypted: Ranges = ()
+    last_fragment: int = 0
+    """Where the last fragment of an MP4 begins."""
 
     def has(self, position: int, size: int) -> bool:
         """Whether a packet lies in the file, and is not encrypted."""
@@ -76,13 +78,17 @@ class Measure:
 
 def evidence_of(fd: int, container: InputContainer, size: int) -> Evidence:
     """What the bytes of an open file say."""
-    name, cut = container.format.name, is_cut_off(fd, container.format.name)
-    ranges = encrypted_ranges(fd) if name.startswith("mov,") else ()
-    unfinished = name.startswith("matroska") and (cut or segment_end(fd) is None)
-    return Evidence(size=size, cut_off=cut, unfinished=unfinished, encrypted=ranges)
+    name = container.format.name
+    if name.startswith("mov,"):
+        outermost = list(boxes(fd, 0, size))
+        cut = any(box.end > size for box in outermost)
+        last = next((box.start for box in reversed(outermost) if box.kind == b"moof"), 0)
+        return Evidence(size=size, cut_off=cut, last_fragment=last, encrypted=encrypted_ranges(fd, outermost))
+    cut = is_cut_off(fd, name)
+    return Evidence(size=size, cut_off=cut, unfinished=name.startswith("matroska") and (cut or segment_end(fd) is None))
 
 
-def keeps_no_time(container: InputContainer) -> bool:
+def keeps_no_time(container: Container) -> bool:
     """Whether the file is a raw stream, whose frames follow each other at a constant rate, and in which nothing can be sought."""
     return bool(container.format.flags & _NO_TIMES)
 
@@ -155,7 +161,7 @@ def _by_index(
     in_fragments = stream.frames < count
     step = (last - first) * base / max(1, count - 1)
     promised = header - (first * base if in_fragments else 0.0)
-    if promised > (last - first) * base + max(SLACK, 2 * step):
+    if promised > (last - first) * base + max(SLACK, 2 * step) or index[-1].pos < evidence.last_fragment:
         found = measure(header)
         found = measure(None) if found.begin is None else found
         promised = found.end - origin

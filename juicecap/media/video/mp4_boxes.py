@@ -1,10 +1,10 @@
 """Boxes of MP4 files: which parts of a file hold encrypted samples, and whether its last box is whole.
 
-FFmpeg tells that a sample is encrypted where it finds the data for deciphering it. In files that begin clear it finds none, and the
-decoder would make grey pictures of what is encrypted.
+FFmpeg tells that a sample is encrypted where it finds the data for deciphering it. In files that begin clear it finds none, and
+the decoder would make grey pictures of what is encrypted.
 
-Not covered: single samples of a fragment that are clear (sample groups), and encryption of files without fragments that have a clear
-sample description as well. There FFmpeg's word counts.
+Not covered: single samples of a fragment that are clear (sample groups), and encryption of files without fragments that have a
+clear sample description as well. There FFmpeg's word counts.
 """
 
 from __future__ import annotations
@@ -13,11 +13,14 @@ import math
 import os
 import struct
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 MOST_BOXES = 1_000_000
 """Boxes of a file that are looked at; one of twelve hours in fragments of a second has a tenth of that."""
+
+_HEAD = 8
+"""Bytes of a size and a kind."""
 
 Ranges = tuple[tuple[int, int], ...]
 """Parts of a file, from a byte up to another."""
@@ -42,13 +45,13 @@ class Box:
 def boxes(fd: int, start: int, end: int) -> Iterator[Box]:
     """The boxes that follow each other from `start` on; the last one may end behind `end`."""
     for _ in range(MOST_BOXES):
-        head = os.pread(fd, 16, start) if start + 8 <= end else b""
-        if len(head) < 8:
+        head = os.pread(fd, 2 * _HEAD, start) if start + _HEAD <= end else b""
+        if len(head) < _HEAD:
             return
-        size, kind = struct.unpack(">I4s", head[:8])
-        body = start + 8
-        if size == 1 and len(head) == 16:
-            size, body = struct.unpack(">Q", head[8:])[0], start + 16
+        size, kind = struct.unpack(">I4s", head[:_HEAD])
+        body = start + _HEAD
+        if size == 1 and len(head) == 2 * _HEAD:  # too large for 32 bits
+            size, body = struct.unpack(">Q", head[_HEAD:])[0], start + 2 * _HEAD
         finish = start + size if size else end
         if finish < body:
             return
@@ -56,14 +59,15 @@ def boxes(fd: int, start: int, end: int) -> Iterator[Box]:
         start = finish
 
 
-def encrypted_ranges(fd: int) -> Ranges:
-    """The parts of a file whose fragments hold encrypted video. Files that were joined have several headers, each with its own."""
-    size = os.fstat(fd).st_size
+def encrypted_ranges(fd: int, outermost: Sequence[Box]) -> Ranges:
+    """The parts of a file whose fragments hold encrypted video. Files that were joined have several headers."""
+    if all(box.kind != b"moof" for box in outermost):
+        return ()
     found: list[tuple[int, int]] = []
     described: dict[int, list[bytes]] = {}
     defaults: dict[int, int] = {}
     start, secret = 0, False
-    for box in boxes(fd, 0, size):
+    for box in outermost:
         if box.kind == b"moov":
             described = {number: kinds for number, kinds in _described(fd, box) if set(kinds) & _ENCRYPTED}
             defaults = dict(_defaults(fd, box)) if described else {}
@@ -72,12 +76,6 @@ def encrypted_ranges(fd: int) -> Ranges:
         elif box.kind == b"mdat" and secret:
             found.append((start, box.end))
     return tuple(found)
-
-
-def ends_early(fd: int) -> bool:
-    """Whether the last box promises more bytes than the file has."""
-    size = os.fstat(fd).st_size
-    return any(box.end > size for box in boxes(fd, 0, size))
 
 
 def lies_in(place: int, ranges: Ranges) -> bool:

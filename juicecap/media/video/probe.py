@@ -22,6 +22,7 @@ from juicecap.media.access.files import open_file
 from juicecap.media.rules import DEFAULT_RULES, MediaLimits
 from juicecap.media.video.extent import Evidence, Measure, evidence_of, extent_of, measured
 from juicecap.media.video.packets import packets, raise_memory_error
+from juicecap.media.video.rate import rate_of
 from juicecap.media.video.reader import FrameReader, frame_rate
 from juicecap.media.video.shown.orientation import Orientation, orientation_of
 from juicecap.media.video.streams import best_of, counted, films
@@ -52,9 +53,9 @@ _OVERSIZE = re.compile(r"Picture size (\d+)x(\d+) (?:is invalid|exceeds specifie
 class VideoInfo:
     """Facts about a video. `width` and `height` are those of the picture as a player shows it: upright, with square pixels.
 
-    `duration` is seconds from the start of the first frame to the end of the last one that is there; `frames` is None where the
-    file does not say (WebM); `rotation` is degrees clockwise by which the stored picture is turned to stand upright, after its
-    left and right have changed places if it is `mirrored`.
+    `duration` is seconds from the start of the first frame to the end of the last one that is there; `fps` is the average of its
+    frames; `frames` is None where the file does not say (WebM); `rotation` is degrees clockwise by which the stored picture is
+    turned to stand upright, after its left and right have changed places if it is `mirrored`.
 
     `missing` is seconds that the file's index promises behind the last frame that is there, which count no more; `cut_off` says
     that the file is shorter than it says itself; `jumps` that its timestamps start again on the way.
@@ -144,7 +145,7 @@ def info_of(
     _check_duration(path, duration, rules)
     return VideoInfo(
         duration=duration,
-        fps=reader.fps,
+        fps=rate_of(container, stream, header=reader.fps, duration=duration, read=lambda: _packets_of(path, rules)),
         width=width,
         height=height,
         frames=extent.frames,
@@ -280,6 +281,11 @@ def _measured(path: str, rules: MediaLimits, since: float | None) -> Measure:
             with suppress(av.error.FFmpegError):
                 container.seek(int(since / stream.time_base), stream=stream)
         return measured(_counted(path, packets(container, stream), rules), stream, step=1 / frame_rate(stream))
+
+
+def _packets_of(path: str, rules: MediaLimits) -> Iterator[Packet[VideoStream]]:
+    with open_video(path, rules) as (container, stream):
+        yield from _counted(path, packets(container, stream), rules)
 
 
 def _counted(path: str, read: Iterator[Packet[VideoStream]], rules: MediaLimits) -> Iterator[Packet[VideoStream]]:

@@ -1,8 +1,8 @@
 """The frames of an open video with their times, in order, from wherever one asks.
 
 Damage is counted and passed over: a packet that the decoder refuses, that is not whole or is encrypted, a place where the demuxer
-stumbles, and what the file's index announces behind the point where the file ends. A frame whose errors the decoder conceals counts
-as read.
+stumbles, and what the file's index announces behind the point where the file ends. A frame whose errors the decoder conceals
+counts as read.
 
 A `sparing` reader is told which instant is `wanted`, and leaves out a frame that no other frame is made from (most B-frames) if
 one that is shown later, but not after that instant, has been decoded before it. So what is on screen at the instant is the
@@ -26,6 +26,9 @@ from av.video.stream import VideoStream
 from juicecap.media.video.extent import keeps_no_time
 from juicecap.media.video.mp4_boxes import Ranges, lies_in
 from juicecap.media.video.packets import Clock, packets, raise_memory_error
+
+FASTEST = 300.0
+"""Frames per second; what a header says beyond that is not the rate of a film, but the tick of its clock."""
 
 TimedFrame = tuple[float, VideoFrame]
 
@@ -54,8 +57,8 @@ def frame_rate(stream: VideoStream) -> float:
     """Frames per second, on average; 25 where nothing that makes sense is known."""
     if keeps_no_time(stream.container) and stream.codec_context.framerate:  # FFmpeg's word for the average is a guess
         return float(stream.codec_context.framerate)
-    rate = float(stream.average_rate or stream.guessed_rate or 0)
-    return rate if rate > 0 else 25.0
+    rates = (float(rate or 0) for rate in (stream.average_rate, stream.guessed_rate))
+    return next((rate for rate in rates if 0 < rate <= FASTEST), 25.0)
 
 
 class FrameReader:
@@ -68,9 +71,7 @@ class FrameReader:
     `can_seek` may be turned off.
     """
 
-    def __init__(
-        self, container: InputContainer, stream: VideoStream, *, sparing: bool = False, encrypted: Ranges = ()
-    ) -> None:
+    def __init__(self, container: InputContainer, stream: VideoStream, *, sparing: bool = False, encrypted: Ranges = ()) -> None:
         self._container, self._stream, self._secret = container, stream, encrypted
         self.can_seek = not keeps_no_time(container)
         self.encrypted = 0
@@ -195,7 +196,7 @@ class FrameReader:
 
     def _frames_of(self, packet: Packet[VideoStream]) -> list[VideoFrame] | None:
         """The frames that come out when a packet goes in; None if the decoder refuses it."""
-        if packet.size and (packet.has_sidedata("encryption_info") or lies_in(packet.pos or 0, self._secret)):
+        if packet.size and (packet.has_sidedata("encryption_info") or (self._secret and lies_in(packet.pos or 0, self._secret))):
             self.encrypted += (packet.pos, packet.dts) not in self._damaged
             self._note_lost(packet)
             return None

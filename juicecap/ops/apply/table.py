@@ -171,8 +171,6 @@ def _written(declared: Mapping[str, Any], dataset: Dataset) -> dict[str, Any]:
 
 def fates_of(table: Dataset) -> Fates:
     """Read the fates of a step's table; a chunk of it is in memory at a time."""
-    import pyarrow.compute as pc
-
     kinds, sums, reasons = Counter[str](), Counter[str](), Counter[str]()
     rows, failed, state = array("q"), list[Failed](), hashlib.blake2b(digest_size=16)
     row, sample, given, damaged = -1, -1, 0, 0
@@ -180,11 +178,11 @@ def fates_of(table: Dataset) -> Fates:
         fates = batch[FATE].combine_chunks()
         for name in _USAGE:
             sums[name] += int(fates.field(name).to_numpy().sum())  # zero but in the first row of each sample
-        damaged += pc.sum(pc.and_(fates.field("message").is_valid(), fates.field("code").is_null())).as_py() or 0
-        parts = (fates.field(name).to_numpy(zero_copy_only=False).tolist() for name in ("kind", "first", "code"))
-        for place, (kind, first, code) in enumerate(zip(*parts, strict=True)):
+        parts = (fates.field(name).to_numpy(zero_copy_only=False).tolist() for name in ("kind", "first", "code", "message"))
+        for place, (kind, first, code, message) in enumerate(zip(*parts, strict=True)):
             row += 1
             sample += first
+            damaged += code is None and message is not None
             kinds[kind] += first
             if kind == "kept":
                 given += 1

@@ -32,8 +32,9 @@ PROVENANCE = [
         "source": "text",
     }
 ]
-"""One entry per caption. `sampling` is JSON, `frame_times` are seconds, `unreadable` counts packets that could not be read, `damage`
-says what is wrong with the media (null: nothing), `tone_mapped` whether HDR was made SDR, `source` names the input sample."""
+"""One entry per caption. `sampling` is JSON, `frame_times` are seconds, `unreadable` counts packets that could not be read,
+`damage` says what is wrong with the media (null: nothing), `tone_mapped` whether HDR was made SDR, `source` names the input
+sample."""
 
 
 def with_provenance(sample: Sample, column: str, entries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
