@@ -9,7 +9,9 @@ from juicecap.media.picture import MediaFrames
 from juicecap.media.rules import DEFAULT_RULES, MediaLimits
 from juicecap.media.sampling import FrameSampling
 from juicecap.media.sizes import FrameSizes
+from juicecap.media.video.animation import animation_of, decode_animation
 from juicecap.media.video.decode import Allocate, decode_frames, in_memory
+from juicecap.media.video.probe import VideoInfo, probe
 from juicecap.sample import display_path
 from juicecap.signatures import HEAD, is_still
 
@@ -42,14 +44,30 @@ def load_frames(
         pixels[0] = image
         return MediaFrames(pixels=pixels, stored_size=stored)
     refuse_stills(path, rules)
-    frames = decode_frames(path, sampling, wanted, rules=rules, allocate=allocate)
+    if animation := animation_of(path, rules):
+        frames = decode_animation(path, animation, sampling, wanted, rules=rules, allocate=allocate)
+    else:
+        frames = decode_frames(path, sampling, wanted, rules=rules, allocate=allocate)
     return MediaFrames(
         pixels=frames.pixels,
         times=frames.times,
         duration=frames.info.duration,
         unreadable=frames.unreadable,
+        damage=frames.damage,
+        tone_mapped=frames.tone_mapped,
         stored_size=stored,
     )
+
+
+def video_info(path: str, rules: MediaLimits = DEFAULT_RULES) -> VideoInfo:
+    """The facts about a video, an animated picture included.
+
+    Raises:
+        MediaError: as `probe`; `NO_VIDEO_STREAM`: it is a HEIC picture.
+    """
+    refuse_stills(path, rules)
+    animation = animation_of(path, rules)
+    return animation.info if animation else probe(path, rules)
 
 
 def refuse_stills(path: str, rules: MediaLimits) -> None:

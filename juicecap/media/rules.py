@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,6 +15,8 @@ class MediaLimits:
     """Frames of a video."""
     max_seconds: float = 86_400.0
     """Duration of a video."""
+    max_damage: float = field(default=0.5, metadata={"later": True})  # see `LATER` of `vlm.base`
+    """Share of the frames asked for that a video may fail to give."""
     max_bytes: int = 2**36
     """Size of a file."""
     root: str = ""

@@ -37,6 +37,8 @@ def _lines(result: RunResult) -> Iterator[str]:
         completion = result.total("completion_tokens")
         cut = f", {truncated:,} cut by max_tokens" if truncated else ""
         yield from _folded(f"captions  {captions:,}{cut}; {prompt:,} prompt tokens, {completion:,} completion tokens")
+    if damaged := result.total("damaged"):
+        yield from _folded(f"damaged   {plural(damaged, 'sample')} with captions of damaged media (see the provenance)")
     if result.replayed:
         yield from _folded(f"journal   {result.replayed:,} answers were replayed, {result.asked:,} were asked")
     yield from _folded(f"time      {result.seconds:.1f} s{_times(result)}")

@@ -45,7 +45,7 @@ from juicecap.vlm.base import digest_of
 from juicecap.vlm.journal import Journal
 from juicecap.vlm.pipeline import core
 
-TOTALS = ("filtered", "rejected", "failed", "captions", "truncated", "prompt_tokens", "completion_tokens")
+TOTALS = ("filtered", "rejected", "failed", "damaged", "captions", "truncated", "prompt_tokens", "completion_tokens")
 """Counts that the manifest also has for the whole run."""
 
 

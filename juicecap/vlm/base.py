@@ -156,7 +156,8 @@ class Outcome:
     """The result of a request: answers, one per candidate and in order, or a failure.
 
     `frame_times` are the seconds of the frames seen, one list per video of the request; `unreadable` counts damaged
-    packets that were passed over.
+    packets that were passed over, and `damage` says in words what is wrong with the media, if anything is; `tone_mapped`: some
+    of them are HDR that was made SDR.
     """
 
     answers: tuple[Answer, ...] = ()
@@ -166,6 +167,8 @@ class Outcome:
     revision: str = ""
     frame_times: tuple[tuple[float, ...], ...] = ()
     unreadable: int = 0
+    damage: str = ""
+    tone_mapped: bool = False
     request: Request | None = None
     """The request, in outcomes that are passed to an op."""
 

@@ -17,6 +17,8 @@ def answered(prepared: Prepared, answers: Iterable[Answer], *, prompt_tokens: in
         revision=revision,
         frame_times=tuple(picture.times for picture in prepared.pictures if picture.times),
         unreadable=sum(picture.unreadable for picture in prepared.pictures),
+        damage="; ".join(picture.damage for picture in prepared.pictures if picture.damage),
+        tone_mapped=any(picture.tone_mapped for picture in prepared.pictures),
     )
 
 

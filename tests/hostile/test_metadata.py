@@ -9,6 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -21,7 +22,8 @@ from juicecap.media.image import image_size, read_image
 from juicecap.media.rules import MediaLimits
 from juicecap.media.sampling import FrameSampling, most_frames, shown_times, target_times
 from juicecap.media.sizes import FrameSizes, PixelBudget
-from juicecap.media.video.probe import LONGEST, VideoInfo, _header_duration, info_of, probe
+from juicecap.media.video.extent import Evidence, header_duration
+from juicecap.media.video.probe import LONGEST, VideoInfo, info_of, probe
 from juicecap.media.video.reader import FrameReader, frame_rate
 
 INTS = st.integers(-(2**31), 2**31 - 1)
@@ -32,10 +34,11 @@ CLOCKS = st.sampled_from(["99999999999:00:00", f"{'9' * 5000}:00:00", f"00:00:{'
 
 def said(**facts: Any) -> tuple[Any, Any]:
     """A container and its stream, as far as their headers are looked at."""
-    codec = SimpleNamespace(width=96, height=64, name="h264")
+    codec = SimpleNamespace(width=96, height=64, name="h264", sample_aspect_ratio=None)
     plain = {"duration": None, "time_base": None, "start_time": None, "average_rate": None, "guessed_rate": None, "frames": 0}
-    stream = SimpleNamespace(**{**plain, "metadata": {}, "codec_context": codec, "index_entries": (), **facts})
-    container = SimpleNamespace(format=SimpleNamespace(name="matroska,webm"), duration=facts.get("whole"))
+    container = SimpleNamespace(format=SimpleNamespace(name="matroska,webm", flags=0), duration=facts.get("whole"))
+    more = {"metadata": {}, "codec_context": codec, "index_entries": (), "container": container, "sample_aspect_ratio": None}
+    stream = SimpleNamespace(**{**plain, **more, **facts})
     return container, stream
 
 
@@ -46,27 +49,30 @@ def said(**facts: Any) -> tuple[Any, Any]:
     start_time=STAMPS,
     average_rate=RATES,
     guessed_rate=RATES,
+    sample_aspect_ratio=RATES,
     frames=st.integers(-(2**63), 2**63 - 1),
     clock=CLOCKS | st.text(max_size=12),
     whole=STAMPS,
 )
 def test_whatever_a_header_says_its_facts_are_sane(clock: str, whole: int | None, **facts: Any) -> None:
     container, stream = said(metadata={"DURATION": clock}, whole=whole, **facts)
-    found = _header_duration(container, stream)
+    found = header_duration(container, stream)
     assert found is None or isinstance(found, float)
     rate = frame_rate(stream)
     assert 0 < rate < math.inf
-    reader: Any = SimpleNamespace(fps=rate, upcoming=None)
+    reader: Any = SimpleNamespace(fps=rate, upcoming=None, encrypted=0, origin=0.0)
     if found is None:
         return  # then the packets are counted
     told: VideoInfo | str
     try:
-        told = info_of("a.mp4", (container, stream), reader, MediaLimits(max_seconds=math.inf))
+        with patch("juicecap.media.video.probe._packets_of", lambda *_: iter(())):
+            told = info_of("a.mp4", (container, stream), reader, Evidence(size=0), MediaLimits(max_seconds=math.inf))
     except MediaError as error:
         told = error.code
     if isinstance(told, VideoInfo):
         assert 0 < told.duration <= LONGEST
         assert told.frames is None or told.frames > 0
+        assert 96 * 64 <= told.width * told.height <= 10 * 96 * 64
     else:
         assert told == "TOO_LARGE"
 
@@ -87,9 +93,9 @@ def test_a_tag_that_lies_about_the_duration(tmp_path: Path, clock: str) -> None:
 
 def test_a_film_of_one_picture_a_century_is_too_long(tmp_path: Path) -> None:
     container, stream = said(average_rate=Fraction(1, 2**31 - 1), duration=1, time_base=Fraction(1, 1000))
-    reader: Any = SimpleNamespace(fps=frame_rate(stream), upcoming=None)
+    reader: Any = SimpleNamespace(fps=frame_rate(stream), upcoming=None, encrypted=0, origin=0.0)
     with pytest.raises(MediaError, match=r"^TOO_LARGE: a\.mp4 lasts 2147483647 seconds, more than 86400 \(media_max_seconds\)$"):
-        info_of("a.mp4", (container, stream), reader)
+        info_of("a.mp4", (container, stream), reader, Evidence(size=0), MediaLimits())
 
 
 @given(st.floats(-LONGEST, LONGEST), st.floats(1 / 2**31, 2**31), st.floats(-(2**63), 2**63))

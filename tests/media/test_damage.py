@@ -9,6 +9,7 @@ import pytest
 from make_clips import numbers_in, packets_of, write_clip
 
 from juicecap.errors import MediaError
+from juicecap.media.rules import MediaLimits
 from juicecap.media.sampling import FrameSampling
 from juicecap.media.video import packets as media_packets
 from juicecap.media.video.decode import Frames, decode_frames
@@ -18,8 +19,9 @@ from juicecap.media.video.probe import probe
 EVERY = FrameSampling(fps=10.0, max_frames=1000)
 
 
-def decode(path: Path, sampling: FrameSampling = EVERY) -> Frames:
-    return decode_frames(str(path), sampling, lambda _, width, height: (width, height))
+def decode(path: Path, sampling: FrameSampling = EVERY, max_damage: float = 0.5) -> Frames:
+    rules = MediaLimits(max_damage=max_damage)
+    return decode_frames(str(path), sampling, lambda _, width, height: (width, height), rules=rules)
 
 
 def damage(path: Path, *packets: int) -> Path:
@@ -69,7 +71,7 @@ def test_a_seek_that_ends_in_damage_still_finds_the_frame(tmp_path: Path) -> Non
 
 def test_each_damaged_packet_is_counted_once_however_often_it_is_met(tmp_path: Path) -> None:
     path = damage(write_clip(tmp_path / "clip.mp4", 400, gop=1), *range(2, 395))
-    frames = decode(path, FrameSampling(num_frames=9))
+    frames = decode(path, FrameSampling(num_frames=9), max_damage=1.0)
     assert set(numbers_in(frames.pixels)) <= {0, 1, 395, 396, 397, 398, 399}
     assert frames.unreadable <= 393
 
@@ -89,7 +91,8 @@ def test_a_file_that_was_cut_off_counts_what_its_index_has_behind_the_end(tmp_pa
     frames = decode(path)
     assert numbers_in(frames.pixels) == list(range(35))
     assert frames.times == pytest.approx([number / 10 for number in range(35)])
-    assert (frames.unreadable, frames.info.frames, frames.info.duration) == (25, 60, 6.0)
+    assert (frames.unreadable, frames.info.frames, frames.info.duration, frames.info.missing) == (25, 35, 3.5, 2.5)
+    assert frames.damage == "the file is cut off; 25 packets cannot be read; 42% of the frames asked for are lost"
 
 
 def test_few_frames_of_a_file_that_was_cut_off(tmp_path: Path) -> None:
@@ -97,8 +100,8 @@ def test_few_frames_of_a_file_that_was_cut_off(tmp_path: Path) -> None:
     position, _ = packets_of(path)[350]
     path.write_bytes(path.read_bytes()[:position])
     frames = decode(path, FrameSampling(num_frames=7))
-    assert numbers_in(frames.pixels)[:4] == [0, 100, 200, 300]
-    assert 345 <= numbers_in(frames.pixels)[-1] <= 353
+    assert len(numbers_in(frames.pixels)) == 7
+    assert numbers_in(frames.pixels) == pytest.approx([0, 58, 116, 175, 233, 291, 349], abs=4)
     assert 240 <= frames.unreadable <= 251  # the index tells decoding times: those near the cut may be counted as read
 
 
@@ -107,7 +110,7 @@ def test_a_seek_behind_the_cut_counts_no_more_than_is_missing(tmp_path: Path) ->
     position, _ = packets_of(path)[350]
     path.write_bytes(path.read_bytes()[:position])
     frames = decode(path, FrameSampling(num_frames=3))
-    assert (numbers_in(frames.pixels), frames.unreadable) == ([0, 300, 349], 250)
+    assert (numbers_in(frames.pixels), frames.unreadable) == ([0, 175, 349], 250)
 
 
 @pytest.mark.parametrize(
@@ -158,3 +161,38 @@ def test_a_demuxer_that_fails_for_ever_is_left(tmp_path: Path, monkeypatch: pyte
         read = list(media_packets.packets(stuck, container.streams.video[0], lambda: stumbles.append(1)))
     assert [packet.size for packet in read] == [0]
     assert (stuck.tries, len(stumbles)) == (MAX_STUMBLES, MAX_STUMBLES)
+
+
+@pytest.mark.parametrize("name", ["clip.mp4", "clip.mkv", "clip.webm", "clip.avi", "clip.flv", "clip.ts", "fragments.mp4"])
+def test_a_file_cut_in_half_says_so(tmp_path: Path, name: str) -> None:
+    codec = {"webm": "libvpx", "avi": "mpeg4"}.get(name[5:], "libx264")
+    flags = "frag_keyframe+empty_moov" if name.startswith("frag") else "faststart"
+    path = write_clip(tmp_path / name, 100, codec=codec, muxing={"movflags": flags} if name.endswith("mp4") else {})
+    assert decode(path, FrameSampling(num_frames=6)).damage == ""
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2 - 7])
+    frames = decode(path, FrameSampling(num_frames=6), max_damage=1.0)
+    assert frames.damage.startswith("the file is cut off")
+    assert frames.info.duration == probe(str(path)).duration
+    assert len(frames.times) == 6
+    assert frames.times[-1] >= frames.info.duration - 0.25
+    assert 1.5 < frames.info.duration < 7.5
+
+
+def test_what_is_left_is_sampled_again_if_the_tail_cannot_be_decoded(tmp_path: Path) -> None:
+    path = damage(write_clip(tmp_path / "clip.mp4", 60, gop=1), *range(40, 60))
+    frames = decode(path, FrameSampling(num_frames=6))
+    assert numbers_in(frames.pixels) == [0, 8, 16, 24, 32, 39]
+    assert frames.info.duration == pytest.approx(4.0)
+    assert frames.damage == "20 packets cannot be read; 33% of the frames asked for are lost"
+
+
+@pytest.mark.parametrize(("max_damage", "refused"), [(0.5, False), (0.49, True), (0.0, True), (1.0, False)])
+def test_the_limit_on_damage_is_inclusive(tmp_path: Path, max_damage: float, refused: bool) -> None:
+    path = damage(write_clip(tmp_path / "clip.mp4", 40, gop=1), *range(20, 40))
+    if not refused:
+        assert numbers_in(decode(path, FrameSampling(num_frames=4), max_damage).pixels) == [0, 6, 13, 19]
+        return
+    with pytest.raises(MediaError) as caught:
+        decode(path, FrameSampling(num_frames=4), max_damage)
+    words = f"20 packets cannot be read; 50% of the frames asked for are lost, more than {max_damage:.0%} (media_max_damage)"
+    assert str(caught.value) == f"DAMAGED: {path} is damaged: {words}"

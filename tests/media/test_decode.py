@@ -13,6 +13,7 @@ from juicecap.media.sampling import FrameSampling, frames_at, target_times
 from juicecap.media.video import decode, reader
 from juicecap.media.video.decode import decode_frames
 from juicecap.media.video.probe import probe
+from juicecap.media.video.shown import scaler
 from juicecap.media.workers.shared_frames import SharedFrames, mapped
 
 IRREGULAR = [0, 40, 60, 160, 460, 480, 1480, 1520, 1560, 1860, 2060, 3060, 3100, 3140, 3340, 5340, 5360, 5400, 5500, 5600]
@@ -155,7 +156,7 @@ def test_where_key_frames_are_far_apart_little_is_decoded_twice(tmp_path: Path, 
 
 def test_only_frames_that_are_taken_are_scaled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scaled = []
-    plain = decode.VideoReformatter
+    plain = scaler.VideoReformatter
 
     class Spy:
         def __init__(self) -> None:
@@ -165,7 +166,7 @@ def test_only_frames_that_are_taken_are_scaled(tmp_path: Path, monkeypatch: pyte
             scaled.append(options["width"])
             return self._plain.reformat(frame, **options)
 
-    monkeypatch.setattr(decode, "VideoReformatter", Spy)
+    monkeypatch.setattr(scaler, "VideoReformatter", Spy)
     path = write_clip(tmp_path / "clip.mp4", 200)
     frames = decode_frames(str(path), FrameSampling(num_frames=5), lambda count, width, height: (48, 32))
     assert frames.pixels.shape == (5, 32, 48, 3)

@@ -28,6 +28,8 @@ from juicecap.vlm.base import LATER, Message, ModelSettings, Outcome, Part, Requ
 
 STORED = Path(__file__).parents[1] / "stored_run"
 KEYS: dict[str, Any] = json.loads((STORED.parent / "stored_keys.json").read_text(encoding="utf-8"))
+LATER_IN_PROVENANCE = b'"unreadable": 0, "damage": null, "tone_mapped": false, '
+"""What an entry of the provenance of a whole video tells since then."""
 ROOT = Path(juicecap.__file__).parents[1]
 
 
@@ -57,7 +59,7 @@ def test_a_run_of_before_goes_on_and_no_model_is_asked(job: Path, kept: str) -> 
     result = juicecap.run(juicecap.load_recipe("recipe.yaml"))
     assert result.asked == 0
     assert result.replayed > 0
-    assert (job / "captions.jsonl").read_bytes() == expected
+    assert (job / "captions.jsonl").read_bytes().replace(LATER_IN_PROVENANCE, b"") == expected
     (rejected,) = (job / "captions.run" / "rejected.jsonl").read_text().splitlines()
     assert json.loads(rejected)["code"] == "FILE_NOT_FOUND"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -10,6 +11,9 @@ import av
 import numpy as np
 
 BITS = 12
+
+FRAGMENTS = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
+"""Options of the muxer for a fragmented MP4."""
 
 
 def picture_of(number: int, width: int = 96, height: int = 64) -> np.ndarray:
@@ -58,6 +62,8 @@ def write_clip(
     stamps: Sequence[int] | None = None,
     start: float = 0.0,
     rotation: int | None = None,
+    matrix: Sequence[int] | None = None,
+    aspect: Fraction | None = None,
     pix_fmt: str = "yuv420p",
     options: dict[str, str] | None = None,
     muxing: dict[str, str] | None = None,
@@ -66,7 +72,8 @@ def write_clip(
     """Write a clip. `pictures` is a number of numbered pictures, or the pictures themselves.
 
     `stamps` are the pictures' times in milliseconds (a variable frame rate), `start` seconds are added to all; `rotation`
-    is degrees counter-clockwise for the player to turn; `sound` seconds of silence are added.
+    is degrees counter-clockwise for the player to turn, or `matrix` says (a, b, c, d) what it does; `aspect` is that of a pixel;
+    `sound` seconds of silence are added.
     """
     if isinstance(pictures, int):
         pictures = map(picture_of, range(pictures))
@@ -79,6 +86,11 @@ def write_clip(
         audio = container.add_stream("aac" if path.suffix != ".webm" else "libopus", rate=48000) if sound else None
         if rotation is not None:
             stream.set_display_rotation(rotation)
+        if matrix is not None:
+            a, b, c, d = (each << 16 for each in matrix)
+            stream.set_display_matrix([a, b, 0, c, d, 0, 0, 0, 1 << 30])
+        if aspect is not None:
+            stream.codec_context.sample_aspect_ratio = stream.sample_aspect_ratio = aspect
         for index, picture in enumerate(pictures):
             if index == 0:
                 stream.height, stream.width = picture.shape[:2]
@@ -122,3 +134,17 @@ def all_frames(path: Path) -> tuple[list[int], list[float]]:
         stream = container.streams.video[0]
         frames = [(number_in(frame.to_ndarray(format="rgb24")), frame.pts) for frame in container.decode(stream)]
         return [number for number, _ in frames], [float((pts - frames[0][1]) * stream.time_base) for _, pts in frames]
+
+
+def later(path: Path, seconds: float) -> Path:
+    """Let the fragments of an MP4 begin later, as a segment of a live stream does."""
+    content = bytearray(path.read_bytes())
+    timescale = struct.unpack_from(">I", content, content.index(b"mdhd") + 16)[0]
+    place = content.find(b"tfdt")
+    while place >= 0:
+        assert content[place + 4] == 1
+        begin = struct.unpack_from(">Q", content, place + 8)[0]
+        struct.pack_into(">Q", content, place + 8, begin + round(seconds * timescale))
+        place = content.find(b"tfdt", place + 1)
+    path.write_bytes(content)
+    return path

@@ -42,7 +42,7 @@ def truncated_header(folder: Path) -> Path:
 
 def truncated_body(folder: Path) -> Path:
     path = write_clip(folder / "body.mp4", 20, gop=1, muxing={"movflags": "faststart"})
-    return written(path, path.read_bytes()[: packets_of(path)[5][0]])
+    return written(path, path.read_bytes()[: packets_of(path)[15][0]])
 
 
 def sound(folder: Path) -> Path:

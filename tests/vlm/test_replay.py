@@ -97,7 +97,7 @@ class TestReplay:
         assert (asked, script.opened) == ([], [])
 
     def test_whatever_an_outcome_says_comes_back(self, ask, request_for, clips, script, monkeypatch):
-        said = Outcome(prompt_tokens=7, revision="r/1", frame_times=((0.1, 1 / 3), (5.0,)), unreadable=3)
+        said = Outcome(prompt_tokens=7, revision="r/1", frame_times=((0.1, 1 / 3), (5.0,)), unreadable=3, tone_mapped=True)
         real = script.answer
 
         def answer(prepared):

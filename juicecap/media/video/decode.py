@@ -3,31 +3,28 @@
 Only needed frames are decoded and only requested ones are kept: the decoder seeks if a key frame lies between the last
 frame taken and the next instant wanted (`seek_planner`), and each frame is scaled by libswscale to its final size before it
 leaves this module. So memory depends on the number of frames taken, never on the length of the video.
-
-Not covered: pixels that are not square, and mirrored pictures.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 from av import VideoFrame
-from av.video.reformatter import Interpolation, VideoReformatter
 
 from juicecap.errors import MediaError
 from juicecap.media.rules import DEFAULT_RULES, MediaLimits
 from juicecap.media.sampling import FrameSampling, most_frames, target_times
-from juicecap.media.video.probe import VideoInfo, info_of, open_video, oversize, refused_size
-from juicecap.media.video.reader import FrameReader, TimedFrame
+from juicecap.media.video.damage import Sampled, damage_of, frames_end, refusal
+from juicecap.media.video.probe import VideoInfo, evidence_in, info_of, measured_seconds, open_video, oversize, refused_size
+from juicecap.media.video.reader import FrameReader, SeekFailed
 from juicecap.media.video.seek_planner import SeekPlanner
+from juicecap.media.video.shown.scaler import Scaler
 from juicecap.sample import display_path
 
 SizeRule = Callable[[int, int, int], tuple[int, int]]
 """(frames, width, height) of the upright video to the (width, height) that is wanted."""
-
-Scaler = Callable[[VideoFrame], np.ndarray]
 
 Allocate = Callable[[int, int, int], np.ndarray]
 """(count, height, width) to room for that many frames: uint8 (count, height, width, 3), writable."""
@@ -42,13 +39,16 @@ def in_memory(count: int, height: int, width: int) -> np.ndarray:
 class Frames:
     """Frames in order: `pixels` (n, height, width, 3) uint8 upright RGB, `times` seconds from the first frame of the video.
 
-    `unreadable` counts damaged packets that were passed over on the way (see `reader`).
+    `unreadable` counts damaged packets that were passed over on the way (see `reader`); `damage` says in words what is wrong with
+    the file, and is empty where nothing is; `tone_mapped`: they are HDR that was made SDR.
     """
 
     pixels: np.ndarray
     times: tuple[float, ...]
     info: VideoInfo
     unreadable: int
+    damage: str = ""
+    tone_mapped: bool = False
 
 
 def decode_frames(
@@ -60,24 +60,61 @@ def decode_frames(
     that was allocated last; there may be less of them than room.
 
     Raises:
-        MediaError: as `probe`; `UNDECODABLE` if not one frame could be read; whatever `size` raises.
+        MediaError: as `probe`; `UNDECODABLE` if not one frame could be read; `DAMAGED` or `ENCRYPTED` if more could not than the
+            rules allow; whatever `size` raises.
     """
 
     def keep_to(frame: VideoFrame) -> None:  # what follows may be larger than what the header tells
         if frame.width * frame.height > rules.max_pixels:
             raise oversize(path, frame.width, frame.height, rules)
 
-    with open_video(path, rules) as video:
-        reader = FrameReader(*video, sparing=True)
-        frames = _taken(reader, info_of(path, video, reader, rules), sampling, size, allocate, keep_to)
+    def read(*, sparing: bool, seconds: float | None = None) -> tuple[Frames | None, Sampled]:
+        try:
+            return _read(path, sampling, size, rules, allocate, keep_to, sparing=sparing, seconds=seconds)
+        except SeekFailed:
+            return _read(path, sampling, size, rules, allocate, keep_to, sparing=sparing, seconds=seconds, seeks=False)
+
+    frames, sampled = read(sparing=True)
     if frames is None or frames.unreadable:  # which frames a decoder can do without, it tells reliably of whole files only
-        with open_video(path, rules) as video:
-            reader = FrameReader(*video)
-            frames = _taken(reader, info_of(path, video, reader, rules), sampling, size, allocate, keep_to)
-        if frames is None:
-            lost = f"{display_path(path)}: not one frame can be decoded ({reader.unreadable} damaged packets)"
-            raise refused_size(path, rules) or MediaError("UNDECODABLE", lost)
-    return frames
+        frames, sampled = read(sparing=False)
+    if frames is None:
+        lost = f"{display_path(path)}: not one frame can be decoded ({sampled.unreadable} damaged packets)"
+        raise refused_size(path, rules) or MediaError("UNDECODABLE", lost)
+    in_secret = bool(sampled.encrypted or (frames.info.missing and not frames.info.cut_off))
+    damage = damage_of(sampled, frames.info, sampling, in_secret=in_secret)
+    if error := refusal(path, damage, rules, in_secret=in_secret):
+        raise error
+    if (end := frames_end(sampled, frames.info)) is not None:
+        found = measured_seconds(path, rules)
+        end = found if not sampled.lost else min(end, found)
+        if end < frames.info.duration - 1 / frames.info.fps:
+            frames = read(sparing=not frames.unreadable, seconds=end)[0] or frames
+    return replace(frames, damage=damage.words)
+
+
+def _read(
+    path: str,
+    sampling: FrameSampling,
+    size: SizeRule,
+    rules: MediaLimits,
+    allocate: Allocate,
+    keep_to: Callable[[VideoFrame], None],
+    *,
+    sparing: bool,
+    seconds: float | None = None,
+    seeks: bool = True,
+) -> tuple[Frames | None, Sampled]:
+    """The frames, None if there is not one, and what came at each instant; of the first `seconds` only, if that is said."""
+    with open_video(path, rules) as (container, stream):
+        evidence = evidence_in(path, container, rules)
+        reader = FrameReader(container, stream, sparing=sparing, encrypted=evidence.encrypted)
+        info = info_of(path, (container, stream), reader, evidence, rules)
+        if seconds is not None:
+            info = replace(info, duration=seconds, frames=None)
+        if info.jumps:
+            reader.follow_jumps()
+        reader.can_seek = reader.can_seek and seeks
+        return _taken(reader, info, sampling, size, allocate, keep_to)
 
 
 def _taken(
@@ -87,43 +124,40 @@ def _taken(
     size: SizeRule,
     allocate: Allocate,
     keep_to: Callable[[VideoFrame], None],
-) -> Frames | None:
-    """The frames; None if there is not one."""
+) -> tuple[Frames | None, Sampled]:
     times = target_times(sampling, duration=info.duration)
     most = most_frames(len(times), duration=info.duration, fps=info.fps, frames=info.frames)
     wanted = size(most, info.width, info.height)
-    scale, pixels = _scaler(info, wanted), allocate(most, *wanted[::-1])
+    scaler, pixels = Scaler(info.orientation, wanted), allocate(most, *wanted[::-1])
     shown: list[float] = []
-    for time, frame in _distinct(SeekPlanner(reader), times):
+    on_screen: list[float | None] = []
+    planner = SeekPlanner(reader)
+    for instant in times:
+        time, frame = planner.frame_at(instant) or (None, None)
+        on_screen.append(time)
+        if time is None or frame is None or (shown and time == shown[-1]):
+            continue
         keep_to(frame)
         if len(shown) == len(pixels):  # the header announced too few
             pixels, before = allocate(len(times), *wanted[::-1]), pixels.copy()
             pixels[: len(before)] = before
-        pixels[len(shown)] = scale(frame)
+        pixels[len(shown)] = scaler.scaled(frame)
         shown.append(time)
+    sampled = Sampled(
+        times=times,
+        on_screen=on_screen,
+        lost=reader.lost,
+        encrypted=reader.encrypted,
+        unreadable=reader.unreadable,
+        ended=reader.upcoming is None,
+    )
     if not shown:
-        return None
-    return Frames(pixels=pixels[: len(shown)], times=tuple(shown), info=info, unreadable=reader.unreadable)
-
-
-def _distinct(walker: SeekPlanner, times: list[float]) -> Iterator[TimedFrame]:
-    before = None
-    for time in times:
-        shown = walker.frame_at(time)
-        if shown is not None and shown[0] != before:
-            before = shown[0]
-            yield shown
-
-
-def _scaler(info: VideoInfo, size: tuple[int, int]) -> Scaler:
-    """Scale first, then turn upright: the smaller picture is the cheaper one to turn."""
-    width, height = size if info.rotation in (0, 180) else size[::-1]
-    reformatter = VideoReformatter()
-
-    def scale(frame: VideoFrame) -> np.ndarray:
-        small = reformatter.reformat(
-            frame, width=width, height=height, format="rgb24", interpolation=Interpolation.BICUBIC, threads=1
-        )
-        return np.rot90(small.to_ndarray(), -info.rotation // 90)
-
-    return scale
+        return None, sampled
+    frames = Frames(
+        pixels=pixels[: len(shown)],
+        times=tuple(shown),
+        info=info,
+        unreadable=reader.unreadable,
+        tone_mapped=scaler.tone_mapped,
+    )
+    return frames, sampled

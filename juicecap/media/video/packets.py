@@ -14,6 +14,9 @@ from av.video.stream import VideoStream
 MAX_STUMBLES = 64
 """Errors without a packet between them after which the rest of a file counts as lost; some would go on for ever."""
 
+MOST_BACK, MOST_FORTH = 0.1, 10.0
+"""Seconds by which a clock may go back, or leave out, before it is taken to have jumped."""
+
 
 def packets(
     container: InputContainer, stream: VideoStream, stumbled: Callable[[], None] = lambda: None
@@ -48,3 +51,26 @@ def raise_memory_error(error: av.error.FFmpegError) -> None:
     """
     if error.errno == errno.ENOMEM:
         raise MemoryError(str(error)) from error
+
+
+class Clock:
+    """A file's clock that goes on where it starts again, or jumps, as it does where transport streams were joined.
+
+    As in FFmpeg's program: back by more than a tenth of a second, or forth by more than ten, is a jump.
+    """
+
+    def __init__(self, *, follows: bool) -> None:
+        self.follows = follows
+        self.jumped = False
+        self._shift = 0.0
+        self._last: float | None = None
+        self._next = 0.0
+
+    def time(self, reading: float, lasts: float) -> float:
+        """The time of what begins at a reading, and `lasts` so many seconds; in order."""
+        time = reading + self._shift
+        if self.follows and self._last is not None and not self._last - MOST_BACK <= time <= self._next + MOST_FORTH:
+            self._shift += self._next - time
+            self.jumped, time = True, self._next
+        self._last, self._next = time, time + lasts
+        return time

@@ -8,20 +8,24 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import av
 import av.error
 import av.logging
+from av import Packet
 from av.container import InputContainer
-from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from juicecap.errors import EnvironmentFailure, MediaError
 from juicecap.media.access.files import open_file
 from juicecap.media.rules import DEFAULT_RULES, MediaLimits
+from juicecap.media.video.extent import Evidence, Measure, evidence_of, extent_of, measured
 from juicecap.media.video.packets import packets, raise_memory_error
+from juicecap.media.video.rate import rate_of
 from juicecap.media.video.reader import FrameReader, frame_rate
+from juicecap.media.video.shown.orientation import Orientation, orientation_of
+from juicecap.media.video.streams import best_of, counted, films
 from juicecap.sample import display_path
 
 _NOT_FILMS = ("adf", "bin", "concat", "dash", "hls", "idf", "image2", "imf", "lavfi", "rtp", "rtsp", "sap", "sdp", "tty", "xbin")
@@ -44,15 +48,17 @@ _MOST_PIXELS = 2**31 - 1
 _OVERSIZE = re.compile(r"Picture size (\d+)x(\d+) (?:is invalid|exceeds specified max pixel count)")
 """What FFmpeg says where it refuses a picture for its size."""
 
-_CLOCK = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)")
-
 
 @dataclass(frozen=True, kw_only=True)
 class VideoInfo:
-    """Facts about a video. `width` and `height` are those of the upright picture, in pixels.
+    """Facts about a video. `width` and `height` are those of the picture as a player shows it: upright, with square pixels.
 
-    `duration` is seconds from the start of the first frame to the end of the last one; `frames` is None where the file
-    does not say (WebM); `rotation` is degrees clockwise by which the stored picture is turned to stand upright.
+    `duration` is seconds from the start of the first frame to the end of the last one that is there; `fps` is the average of its
+    frames; `frames` is None where the file does not say (WebM); `rotation` is degrees clockwise by which the stored picture is
+    turned to stand upright, after its left and right have changed places if it is `mirrored`.
+
+    `missing` is seconds that the file's index promises behind the last frame that is there, which count no more; `cut_off` says
+    that the file is shorter than it says itself; `jumps` that its timestamps start again on the way.
     """
 
     duration: float
@@ -62,6 +68,15 @@ class VideoInfo:
     frames: int | None
     codec: str
     rotation: int
+    mirrored: bool = False
+    missing: float = 0.0
+    cut_off: bool = False
+    jumps: bool = False
+
+    @property
+    def orientation(self) -> Orientation:
+        """How a frame is laid on the screen, once its pixels are square."""
+        return Orientation(rotation=self.rotation, mirrored=self.mirrored)
 
 
 def probe(path: str, rules: MediaLimits = DEFAULT_RULES) -> VideoInfo:
@@ -73,20 +88,28 @@ def probe(path: str, rules: MediaLimits = DEFAULT_RULES) -> VideoInfo:
         MemoryError: this process may not take as much memory as that needs.
     """
     with open_video(path, rules) as (container, stream):
-        return info_of(path, (container, stream), FrameReader(container, stream), rules)
+        evidence = evidence_in(path, container, rules)
+        reader = FrameReader(container, stream, encrypted=evidence.encrypted)
+        return info_of(path, (container, stream), reader, evidence, rules)
+
+
+def evidence_in(path: str, container: InputContainer, rules: MediaLimits) -> Evidence:
+    """What the bytes of a file say, which is open as a `container`."""
+    with open_file(path, rules) as fd:
+        return evidence_of(fd, container, os.fstat(fd).st_size)
 
 
 @contextmanager
 def open_video(path: str, rules: MediaLimits = DEFAULT_RULES) -> Iterator[tuple[InputContainer, VideoStream]]:
-    """Open a file and its first video stream that is not a cover picture; FFmpeg's errors become `MediaError`s.
+    """Open a file and that of its video streams which is the film; FFmpeg's errors become `MediaError`s.
 
     Only plain files are opened, and nothing that they name: FFmpeg would take `http://…` or `concat:…` for a protocol, follow
     a playlist, and film a text. Pictures that are too large are refused by FFmpeg before it sets memory aside for them.
     """
     with open_file(path, rules) as fd:
         try:
-            with _container(fd, rules) as container:
-                stream = _video_stream(path, container, rules)
+            with _film(path, fd, rules) as (container, stream):
+                _check_stream(path, stream, rules)
                 stream.codec_context.options = _most(rules)
                 yield container, stream
         except av.error.ProtocolNotFoundError as error:  # of no file's making: its own are not on the whitelist
@@ -99,36 +122,45 @@ def open_video(path: str, rules: MediaLimits = DEFAULT_RULES) -> Iterator[tuple[
 
 
 def info_of(
-    path: str, video: tuple[InputContainer, VideoStream], reader: FrameReader, rules: MediaLimits = DEFAULT_RULES
+    path: str, video: tuple[InputContainer, VideoStream], reader: FrameReader, evidence: Evidence, rules: MediaLimits
 ) -> VideoInfo:
     """The facts about an open video from which `reader` has not taken a frame yet.
 
     Raises:
-        MediaError: `TOO_LARGE`: its first picture is too large, or it lasts too long; `UNREADABLE`.
+        MediaError: `TOO_LARGE`: its first picture is too large, or it lasts too long; `UNREADABLE`; `ENCRYPTED`.
     """
     container, stream = video
-    rotation = round(-reader.upcoming[1].rotation / 90) * 90 % 360 if reader.upcoming else 0
+    if reader.upcoming is None and reader.encrypted:
+        raise encrypted(path)
+    aspect = stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio
+    orientation = orientation_of(reader.upcoming[1] if reader.upcoming else None, aspect)
     width, height = stream.codec_context.width, stream.codec_context.height
     if not width or not height:  # a decoder forgets what the header says when it meets a size that it refuses
         raise refused_size(path, rules) or _sizeless(path)
-    if rotation in (90, 270):
-        width, height = height, width
-    duration = _header_duration(container, stream)
-    if duration is None:
-        duration = _measured_duration(path, rules)
-    duration = max(duration, 1 / reader.fps)
-    if duration > (most := min(rules.max_seconds, LONGEST)):
-        seconds = f"{duration:.0f} seconds, more than {most:g}"
-        raise MediaError("TOO_LARGE", f"{display_path(path)} lasts {seconds} (media_max_seconds)")
+    width, height = orientation.size(width, height)
+    extent = extent_of(
+        container, stream, evidence, origin=reader.origin, fps=reader.fps, measure=lambda since: _measured(path, rules, since)
+    )
+    duration = max(extent.seconds, 1 / reader.fps)
+    _check_duration(path, duration, rules)
     return VideoInfo(
         duration=duration,
-        fps=reader.fps,
+        fps=rate_of(container, stream, header=reader.fps, duration=duration, read=lambda: _packets_of(path, rules)),
         width=width,
         height=height,
-        frames=stream.frames if stream.frames > 0 else None,
+        frames=extent.frames,
         codec=stream.codec_context.name,
-        rotation=rotation,
+        rotation=orientation.rotation,
+        mirrored=orientation.mirrored,
+        missing=(missing := max(0.0, extent.promised - duration)),
+        cut_off=evidence.cut_off or bool(missing and not evidence.encrypted),
+        jumps=extent.jumps,
     )
+
+
+def encrypted(path: str) -> MediaError:
+    """The error of a video that only its owner can read."""
+    return MediaError("ENCRYPTED", f"{display_path(path)} is encrypted")
 
 
 def refused_size(path: str, rules: MediaLimits) -> MediaError | None:
@@ -141,9 +173,8 @@ def refused_size(path: str, rules: MediaLimits) -> MediaError | None:
             av.logging.Capture() as said,
             suppress(av.error.FFmpegError),
             open_file(path, rules) as fd,
-            _container(fd, rules) as container,
+            _film(path, fd, rules) as (container, stream),
         ):
-            stream = container.streams.video[0]
             stream.codec_context.options = _most(rules)
             FrameReader(container, stream)
     finally:
@@ -176,24 +207,57 @@ def _most(rules: MediaLimits) -> dict[str, str]:
     return {"max_pixels": str(min(2 * rules.max_pixels + 2**20, _MOST_PIXELS))}
 
 
-def _video_stream(path: str, container: InputContainer, rules: MediaLimits) -> VideoStream:
-    """The stream of the film, if its header breaks no rule."""
+def check_facts(path: str, info: VideoInfo, rules: MediaLimits) -> None:
+    """Refuse a film that is too large in any way.
+
+    Raises:
+        MediaError: `TOO_LARGE`.
+    """
+    check_size(path, info.width, info.height, rules)
+    if info.frames is not None and info.frames > rules.max_frames:
+        raise _too_many_frames(path, info.frames, rules)
+    _check_duration(path, info.duration, rules)
+
+
+def check_size(path: str, width: int, height: int, rules: MediaLimits) -> None:
+    """Refuse pictures that are too large."""
+    if width * height > rules.max_pixels:
+        raise oversize(path, width, height, rules)
+
+
+def _check_duration(path: str, duration: float, rules: MediaLimits) -> None:
+    if duration > (most := min(rules.max_seconds, LONGEST)):
+        seconds = f"{duration:.0f} seconds, more than {most:g}"
+        raise MediaError("TOO_LARGE", f"{display_path(path)} lasts {seconds} (media_max_seconds)")
+
+
+@contextmanager
+def _film(path: str, fd: int, rules: MediaLimits) -> Iterator[tuple[InputContainer, VideoStream]]:
+    """An open file and its film. Where several streams may be it, what the file begins with is read once before."""
+    with _container(fd, rules) as container:
+        streams = films(container)
+        if len(streams) == 1:
+            yield container, streams[0]
+            return
+        if not streams:
+            raise MediaError("NO_VIDEO_STREAM", f"{display_path(path)} has no video stream")
+        number = best_of(streams, counted(container, streams)).index
+    with _container(fd, rules) as container:
+        yield container, cast("VideoStream", container.streams[number])
+
+
+def _check_stream(path: str, stream: VideoStream, rules: MediaLimits) -> None:
+    """Refuse a film whose header breaks a rule."""
     name = display_path(path)
-    streams = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
-    if not streams:
-        raise MediaError("NO_VIDEO_STREAM", f"{name} has no video stream")
-    stream = streams[0]
     if stream.codec_context is None:
         raise MediaError("UNREADABLE", f"{name} is encoded in a way that this FFmpeg cannot decode")
     width, height = stream.codec_context.width, stream.codec_context.height
     if not width or not height:
         raise refused_size(path, rules) or _sizeless(path)
-    if width * height > rules.max_pixels:
-        raise oversize(path, width, height, rules)
+    check_size(path, width, height, rules)
     if stream.frames > rules.max_frames:
         raise _too_many_frames(path, stream.frames, rules)
     stream.thread_type = "NONE"  # clips are decoded side by side; threads inside of one would wait for each other
-    return stream
 
 
 def _sizeless(path: str) -> MediaError:
@@ -204,28 +268,29 @@ def _too_many_frames(path: str, frames: int, rules: MediaLimits) -> MediaError:
     return MediaError("TOO_LARGE", f"{display_path(path)} has {frames} frames, more than {rules.max_frames} (media_max_frames)")
 
 
-def _header_duration(container: InputContainer, stream: VideoStream) -> float | None:
-    """The stream's own, or the container's. Matroska counts from 0, and its header counts the sound as well, its tag does not."""
-    if stream.duration and stream.time_base:
-        return float(stream.duration * stream.time_base)
-    begin = float((stream.start_time or 0) * (stream.time_base or 0)) if "matroska" in container.format.name else 0.0
-    if (tagged := _CLOCK.fullmatch(stream.metadata.get("DURATION", ""))) is not None:
-        hours, minutes, seconds = tagged.groups()
-        return 3600 * float(hours) + 60 * float(minutes) + float(seconds) - begin  # a float of any number of digits
-    return container.duration / av.time_base - begin if container.duration else None
+def measured_seconds(path: str, rules: MediaLimits) -> float:
+    """How long a file's packets last that are there."""
+    found = _measured(path, rules, None)
+    return math.inf if found.begin is None else found.end - found.begin
 
 
-def _measured_duration(path: str, rules: MediaLimits) -> float:
-    """Duration by reading all packets without decoding them, for files whose header has none."""
-    first, last, count = None, 0, 0
+def _measured(path: str, rules: MediaLimits, since: float | None) -> Measure:
+    """What the packets of a file tell, or those from about a time by its clock on."""
     with open_video(path, rules) as (container, stream):
-        for packet in packets(container, stream):
-            count += packet.size > 0
-            if count > rules.max_frames:
-                raise _too_many_frames(path, count, rules)
-            if packet.pts is not None:
-                first = packet.pts if first is None else min(first, packet.pts)
-                last = max(last, packet.pts + (packet.duration or 0))
-        if first is None:
-            return count / frame_rate(stream)
-        return float((last - first) * (stream.time_base or 0))
+        if since is not None and stream.time_base:
+            with suppress(av.error.FFmpegError):
+                container.seek(int(since / stream.time_base), stream=stream)
+        return measured(_counted(path, packets(container, stream), rules), stream, step=1 / frame_rate(stream))
+
+
+def _packets_of(path: str, rules: MediaLimits) -> Iterator[Packet[VideoStream]]:
+    with open_video(path, rules) as (container, stream):
+        yield from _counted(path, packets(container, stream), rules)
+
+
+def _counted(path: str, read: Iterator[Packet[VideoStream]], rules: MediaLimits) -> Iterator[Packet[VideoStream]]:
+    """The packets, if there are not too many."""
+    for count, packet in enumerate(read, 1):
+        if count > rules.max_frames and packet.size:
+            raise _too_many_frames(path, count, rules)
+        yield packet

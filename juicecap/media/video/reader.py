@@ -1,13 +1,14 @@
 """The frames of an open video with their times, in order, from wherever one asks.
 
-Damage is counted and passed over: a packet that the decoder refuses, a place where the demuxer stumbles, and what the
-file's index announces behind the point where the file ends. A frame whose errors the decoder conceals counts as read.
+Damage is counted and passed over: a packet that the decoder refuses, that is not whole or is encrypted, a place where the demuxer
+stumbles, and what the file's index announces behind the point where the file ends. A frame whose errors the decoder conceals
+counts as read.
 
 A `sparing` reader knows which instant is `wanted`, and leaves out a frame that no other frame is made from (most B-frames) if
 one that is shown later, but not after that instant, has been decoded before it. So what is on screen at the instant is the
 same; damage in frames that are left out is not met. In damaged files this does not hold strictly.
 
-Not covered: timestamps that start again in the middle of a file.
+Timestamps that start again in the middle of a file are followed (`follow_jumps`) by who reads it from its beginning to its end.
 """
 
 from __future__ import annotations
@@ -22,7 +23,12 @@ from av.container import InputContainer
 from av.index import IndexEntries
 from av.video.stream import VideoStream
 
-from juicecap.media.video.packets import packets, raise_memory_error
+from juicecap.media.video.extent import keeps_no_time
+from juicecap.media.video.mp4_boxes import Ranges, lies_in
+from juicecap.media.video.packets import Clock, packets, raise_memory_error
+
+FASTEST = 300.0
+"""Frames per second; what a header says beyond that is not the rate of a film, but the tick of its clock."""
 
 TimedFrame = tuple[float, VideoFrame]
 
@@ -43,10 +49,16 @@ _NO_REAL_INDEX = ("asf", "mpeg", "mpegts")
 """Formats that FFmpeg searches by trial; their index holds the places tried, key frames or not, and nothing between."""
 
 
+class SeekFailed(Exception):
+    """FFmpeg could not seek, and stands somewhere else than before: the file must be opened anew and read without seeks."""
+
+
 def frame_rate(stream: VideoStream) -> float:
     """Frames per second, on average; 25 where nothing that makes sense is known."""
-    rate = float(stream.average_rate or stream.guessed_rate or 0)
-    return rate if rate > 0 else 25.0
+    if keeps_no_time(stream.container) and stream.codec_context.framerate:  # FFmpeg's word for the average is a guess
+        return float(stream.codec_context.framerate)
+    rates = (float(rate or 0) for rate in (stream.average_rate, stream.guessed_rate))
+    return next((rate for rate in rates if 0 < rate <= FASTEST), 25.0)
 
 
 class FrameReader:
@@ -55,11 +67,16 @@ class FrameReader:
     With `sparing`, of the frames up to the instant `wanted` only the last one is sure to come.
 
     Times are seconds from the first frame; where the beginning is damaged, from where the file says that it begins.
-    `unreadable` counts damaged packets met so far, each once.
+    `unreadable` counts damaged packets met so far, each once; `encrypted` those of them that were not damaged but encrypted.
+    `can_seek` may be turned off.
     """
 
-    def __init__(self, container: InputContainer, stream: VideoStream, *, sparing: bool = False) -> None:
-        self._container, self._stream = container, stream
+    def __init__(self, container: InputContainer, stream: VideoStream, *, sparing: bool = False, encrypted: Ranges = ()) -> None:
+        self._container, self._stream, self._secret = container, stream, encrypted
+        self.can_seek = not keeps_no_time(container)
+        self.encrypted = 0
+        self._lost: dict[object, float] = {}
+        self._clock = Clock(follows=False)
         self._index: IndexEntries | tuple[()] = () if container.format.name in _NO_REAL_INDEX else stream.index_entries
         self.base = float(stream.time_base or 0)
         self.fps = frame_rate(stream)
@@ -76,6 +93,15 @@ class FrameReader:
     def unreadable(self) -> int:
         """Damaged packets met so far."""
         return len(self._damaged)
+
+    @property
+    def lost(self) -> list[float]:
+        """When the frames of the damaged packets met so far would have been shown, in order."""
+        return sorted(stamp * self.base - self.origin for stamp in self._lost.values())
+
+    def follow_jumps(self) -> None:
+        """Let the times go on where timestamps start again. Nothing can be sought then."""
+        self._clock.follows, self.can_seek, self._skips = True, False, False
 
     @property
     def origin(self) -> float:
@@ -100,7 +126,10 @@ class FrameReader:
     def seek(self, time: float) -> bool:
         """Go to a key frame at or before `time`, as the file knows it; `upcoming` tells where that led.
 
-        False if the file cannot be sought in; then nothing has changed.
+        False if there are no times; then nothing has changed.
+
+        Raises:
+            SeekFailed: it does not work in this file.
         """
         return self._go_to(time, from_key_frame=True)
 
@@ -113,8 +142,8 @@ class FrameReader:
             return False
         try:
             self._container.seek(self._stamp(time), stream=self._stream, backward=True)
-        except av.error.FFmpegError:
-            return False
+        except av.error.FFmpegError as error:
+            raise SeekFailed from error
         self._earliest = -math.inf
         self._frames = self._decode(from_key_frame=from_key_frame)
         self.upcoming = next(self._frames, None)
@@ -140,7 +169,7 @@ class FrameReader:
             shown = self._shown(packet)
             self._stream.codec_context.skip_frame = _LEAVE_OUT if shown < decoded else _DECODE
             frames = self._frames_of(packet)
-            if frames is not None and shown <= self.wanted:
+            if frames is not None and shown <= self.wanted and not packet.is_discard:
                 decoded = max(decoded, shown)
             for frame in frames or ():
                 yield self._time_of(frame), frame
@@ -167,6 +196,12 @@ class FrameReader:
 
     def _frames_of(self, packet: Packet[VideoStream]) -> list[VideoFrame] | None:
         """The frames that come out when a packet goes in; None if the decoder refuses it."""
+        if packet.size and (packet.has_sidedata("encryption_info") or (self._secret and lies_in(packet.pos or 0, self._secret))):
+            self.encrypted += (packet.pos, packet.dts) not in self._damaged
+            self._note_lost(packet)
+            return None
+        if packet.is_corrupt and not self._clock.follows:  # where files were joined, packets seem to be missing
+            self._damaged.add((packet.pos, packet.dts))
         for _ in range(1 if packet.size else FLUSH_TRIES):
             try:
                 return packet.decode()
@@ -174,8 +209,13 @@ class FrameReader:
                 break
             except av.error.FFmpegError as error:
                 raise_memory_error(error)
-                self._damaged.add((packet.pos, packet.dts))
+                self._note_lost(packet)
         return None
+
+    def _note_lost(self, packet: Packet[VideoStream]) -> None:
+        self._damaged.add((packet.pos, packet.dts))
+        if (stamp := packet.dts if packet.pts is None else packet.pts) is not None:
+            self._lost[packet.pos, packet.dts] = stamp
 
     def _time_of(self, frame: VideoFrame) -> float:
         """The frame's time; one without a timestamp, or with one that goes back, follows the frame before it.
@@ -189,6 +229,6 @@ class FrameReader:
         if self._origin is None:
             start = self._stream.start_time
             self._origin = (start if self._damaged and start is not None else stamp) * self.base
-        time = stamp * self.base - self._origin
+        time = self._clock.time(stamp * self.base - self._origin, 1 / self.fps)
         self._latest = self._earliest = time if time >= self._earliest else self._latest + 1 / self.fps
         return self._latest

@@ -37,6 +37,8 @@ class SeekPlanner:
 
     def _seek_saves_work(self, here: float, time: float) -> bool:
         """Whether a seek to `time` may save work."""
+        if not self._reader.can_seek:
+            return False
         wanted = time - self._lead
         key_frame = self._reader.indexed_key_frame(wanted)
         if key_frame is not None and key_frame > here:

@@ -86,7 +86,7 @@ class DecodePool:
         return MediaFrames(pixels=pixels, **{name: _fact(value) for name, value in facts.items()})
 
     async def probe(self, path: str, rules: MediaLimits = DEFAULT_RULES) -> VideoInfo:
-        """As `juicecap.media.video.probe.probe`, with the errors of `picture`."""
+        """As `juicecap.media.load.video_info`, with the errors of `picture`."""
         reply, _ = await self._answer({"do": "probe"}, path, rules)
         return VideoInfo(**reply["info"])
 

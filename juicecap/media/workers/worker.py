@@ -6,7 +6,7 @@ process ends when the socket does, also in the middle of a job, so it does not o
     {"do": "picture", "kind": "video", "path": "a.mp4", "folder": "/data", "rules": {...}, "sampling": {...}, "sizes": {...},
      "cpu_seconds": 300, "memory": 4294967296}
     {"picture": {"shape": [8, 360, 640, 3], "times": [0.0, ...], "duration": 4.0, "unreadable": 0,
-     "stored_size": [1280, 720]}}
+                  "damage": "", "tone_mapped": false, "stored_size": [1280, 720]}}
 
 Other replies: `info` (to `probe`), `size` (to `size`, of an image), `error` (a `MediaError`, with a `traceback` if nobody
 expected it), `environment` (an `EnvironmentFailure`).
@@ -33,11 +33,10 @@ from juicecap.errors import EnvironmentFailure, MediaError, causes
 from juicecap.isolated.limits import limit_cpu, limit_memory, own_memory, settle_signals
 from juicecap.isolated.messages import READY, line_of
 from juicecap.media.image import image_size
-from juicecap.media.load import load_frames, refuse_stills
+from juicecap.media.load import load_frames, video_info
 from juicecap.media.rules import MediaLimits
 from juicecap.media.sampling import FrameSampling
 from juicecap.media.sizes import FrameSizes
-from juicecap.media.video.probe import probe
 from juicecap.media.workers.shared_frames import NoRoom, SharedFrames
 from juicecap.sample import display_path
 
@@ -90,13 +89,13 @@ def answer(job: Message, frames: SharedFrames) -> Message:
         if job["do"] == "size":
             return {"size": image_size(path, rules=rules)}
         if job["do"] == "probe":
-            refuse_stills(path, rules)
-            return {"info": asdict(probe(path, rules))}
+            return {"info": asdict(video_info(path, rules))}
         sampling, sizes = FrameSampling(**job["sampling"]), FrameSizes.from_plain(job["sizes"])
         picture = load_frames(job["kind"], path, sampling, sizes, rules=rules, allocate=frames.allocate)
     except Exception as error:  # noqa: BLE001  # the door to the pool, which raises it again
         return _failure(error, path, job["memory"])
-    facts = {name: getattr(picture, name) for name in ("times", "duration", "unreadable", "stored_size")}
+    names = ("times", "duration", "unreadable", "damage", "tone_mapped", "stored_size")
+    facts = {name: getattr(picture, name) for name in names}
     return {"picture": {"shape": picture.pixels.shape, **facts}}
 
 

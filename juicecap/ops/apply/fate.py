@@ -33,7 +33,7 @@ FATE_COLUMN = {
     "completion_tokens": "int",
 }
 """Type of the hidden column `FATE`. `first` marks the first row of each input sample; the numbers stand there alone.
-A kept sample with a code is one that failed and stayed."""
+A kept sample with a code is one that failed and stayed; one without a code may have a message about damaged media."""
 
 FAILURES = "juicecap_failures"
 """Column that lists under `on_error: keep` which ops failed on a sample, and why; null if none did."""
@@ -44,12 +44,13 @@ FAILURES_COLUMN = [{"op": "text", "code": "text", "message": "text"}]
 
 @dataclass(frozen=True, kw_only=True)
 class Usage:
-    """What the answers to one sample's requests cost, in tokens."""
+    """What the answers to one sample's requests cost, and what was wrong with its media."""
 
     captions: int = 0
     truncated: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    damage: str = ""
 
     @classmethod
     def of(cls, outcomes: Sequence[Outcome]) -> Usage:
@@ -60,6 +61,7 @@ class Usage:
             truncated=sum(answer.finish_reason == "length" for answer in answers),
             prompt_tokens=sum(outcome.prompt_tokens for outcome in outcomes),
             completion_tokens=sum(answer.tokens for answer in answers),
+            damage="; ".join(dict.fromkeys(outcome.damage for outcome in outcomes if outcome.damage)),
         )
 
 
@@ -131,7 +133,7 @@ def _entry(fate: Fate, *, first: bool) -> dict[str, Any]:
         "kind": fate.kind,
         "first": first,
         "code": failure and failure.code,
-        "message": failure and valid(failure.message),
+        "message": valid(failure.message) if failure else usage.damage or None,
         "attempts": failure and failure.attempts,
         "retryable": failure and failure.retryable,
         "when": failure and datetime.now(UTC).isoformat(timespec="seconds"),

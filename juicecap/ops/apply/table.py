@@ -71,6 +71,8 @@ class Counts:
     prompt_tokens: int
     completion_tokens: int
     failed: int = 0
+    damaged: int = 0
+    """Samples that have captions although their media are damaged."""
 
 
 class Failed(NamedTuple):
@@ -171,15 +173,16 @@ def fates_of(table: Dataset) -> Fates:
     """Read the fates of a step's table, one chunk in memory at a time."""
     kinds, sums, reasons = Counter[str](), Counter[str](), Counter[str]()
     rows, failed, state = array("q"), list[Failed](), hashlib.blake2b(digest_size=16)
-    row, sample, given = -1, -1, 0
+    row, sample, given, damaged = -1, -1, 0, 0
     for batch in table.select_columns([FATE]).with_format("arrow").iter(batch_size=10_000):
         fates = batch[FATE].combine_chunks()
         for name in _USAGE:
             sums[name] += int(fates.field(name).to_numpy().sum())  # zero but in the first row of each sample
-        parts = (fates.field(name).to_numpy(zero_copy_only=False).tolist() for name in ("kind", "first", "code"))
-        for index, (kind, first, code) in enumerate(zip(*parts, strict=True)):
+        parts = (fates.field(name).to_numpy(zero_copy_only=False).tolist() for name in ("kind", "first", "code", "message"))
+        for index, (kind, first, code, message) in enumerate(zip(*parts, strict=True)):
             row += 1
             sample += first
+            damaged += code is None and message is not None
             kinds[kind] += first
             if kind == "kept":
                 given += 1
@@ -201,6 +204,7 @@ def fates_of(table: Dataset) -> Fates:
         prompt_tokens=sums["prompt_tokens"],
         completion_tokens=sums["completion_tokens"],
         failed=kinds["failed"],
+        damaged=damaged,
     )
     by_code = dict(reasons.most_common())
     return Fates(counts=counts, kept=rows, failed=failed, reasons=by_code, state=state.hexdigest() if failed else "")

@@ -26,10 +26,15 @@ PROVENANCE = [
         "prompt_tokens": "int",
         "completion_tokens": "int",
         "frame_times": ["float"],
+        "unreadable": "int",
+        "damage": "text",
+        "tone_mapped": "bool",
         "source": "text",
     }
 ]
-"""One entry per caption. `sampling` is JSON, `frame_times` are seconds, `source` names the input sample."""
+"""One entry per caption. `sampling` is JSON, `frame_times` are seconds, `unreadable` counts packets that could not be read,
+`damage` says what is wrong with the media (null: nothing), `tone_mapped` whether HDR was made SDR, `source` names the input
+sample."""
 
 
 def with_provenance(sample: Sample, column: str, entries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -80,5 +85,8 @@ def provenance(
         "prompt_tokens": outcome.prompt_tokens,
         "completion_tokens": answer.tokens,
         "frame_times": [round(time, 3) for times in outcome.frame_times for time in times],
+        "unreadable": outcome.unreadable,
+        "damage": outcome.damage or None,
+        "tone_mapped": outcome.tone_mapped,
         "source": sample_name(sample, media_keys),
     }

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from juicecap.media.rules import DEFAULT_RULES, MediaLimits
 from juicecap.naming import unnameable
 from juicecap.ops.options.groups import LIMITS
-from juicecap.ops.options.numbers import Amount, Megabytes, Pixels, Seconds
+from juicecap.ops.options.numbers import Amount, Megabytes, Pixels, Seconds, Share
 from juicecap.ops.options.run_options import RUN_ONLY
 from juicecap.ops.options.types import NOT_EMPTY
 from juicecap.sample import display_path
+from juicecap.vlm.base import LATER
 
 
 def root_problems(settings: object) -> list[tuple[str, str]]:
@@ -33,6 +34,8 @@ class MediaOptions:
     """Seconds that a video may last; .inf: thirty years."""
     media_max_frames: Amount = field(default=DEFAULT_RULES.max_frames, metadata=LIMITS)
     """Frames that a video may have."""
+    media_max_damage: Share = field(default=DEFAULT_RULES.max_damage, metadata={**LIMITS, **LATER})
+    """Share of the frames asked for that a damaged video may fail to give; 1: whatever can be read is shown."""
     media_max_pixels: Pixels = field(default=DEFAULT_RULES.max_pixels, metadata=LIMITS)
     """Pixels that a picture, or a frame of a video, may have."""
     media_max_mb: Megabytes = field(default=DEFAULT_RULES.max_bytes >> 20, metadata=LIMITS)
@@ -48,6 +51,7 @@ class MediaOptions:
             max_pixels=self.media_max_pixels,
             max_frames=self.media_max_frames,
             max_seconds=self.media_max_seconds,
+            max_damage=self.media_max_damage,
             max_bytes=self.media_max_mb << 20,
             root="" if self.media_root is None else os.path.realpath(self.media_root),
             allow_remote=self.allow_remote,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from jsonargparse.typing import restricted_number_type
+from jsonargparse.typing import ClosedUnitInterval, restricted_number_type
 
 
 def _between(kind: type, low: tuple[str, float], most: int | None = None) -> Any:
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     Requests = int
     Seconds = float
     Seed = int
+    Share = float
     Side = int
 else:
     Amount = _between(int, _ABOVE_0, 10**12)
@@ -61,5 +62,7 @@ else:
     Seconds = _between(float, (">=", 0.01))
     """After which work is given up, or a video refused. Less would give everything up."""
     Seed = _between(int, _FROM_0, 2**64 - 1)
+    Share = ClosedUnitInterval
+    """A part of a whole."""
     Side = _between(int, _ABOVE_0, 10**6)
     """Side of a picture in pixels, at least."""

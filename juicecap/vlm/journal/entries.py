@@ -40,6 +40,8 @@ def entries_of(key: str, prepared: Prepared, outcome: Outcome) -> list[Entry]:
         "revision": outcome.revision,
         "frame_times": outcome.frame_times,
         "unreadable": outcome.unreadable,
+        **({"damage": outcome.damage} if outcome.damage else {}),
+        **({"tone_mapped": True} if outcome.tone_mapped else {}),
     }
     return [
         Entry(
@@ -91,6 +93,8 @@ def outcome_of(found: EntriesByCandidate, seed: int, candidates: int) -> Outcome
         revision=hidden(valid(whole["revision"])),
         frame_times=tuple(tuple(times) for times in whole["frame_times"]),
         unreadable=whole["unreadable"],
+        damage=valid(whole.get("damage", "")),
+        tone_mapped=whole.get("tone_mapped", False),
     )
 
 

@@ -49,6 +49,8 @@ def _is_whole(entry: dict[str, Any]) -> bool:
     return (
         seen
         and isinstance(entry.get("revision"), str)
+        and isinstance(entry.get("damage", ""), str)
+        and isinstance(entry.get("tone_mapped", False), bool)
         and all(_is_count(entry.get(name)) for name in ("prompt_tokens", "unreadable"))
     )
 

@@ -26,7 +26,8 @@ AT_ONCE = 16
 """Media of one request that are decoded at once."""
 
 OF_THE_CONTENT = {
-    "DECODER_CRASHED", "DECODE_TIMEOUT", "NO_VIDEO_STREAM", "TOO_LARGE", "TOO_NARROW", "UNDECODABLE", "UNREADABLE",
+    "DAMAGED", "DECODER_CRASHED", "DECODE_TIMEOUT", "ENCRYPTED", "NO_VIDEO_STREAM", "TOO_LARGE", "TOO_NARROW", "UNDECODABLE",
+    "UNREADABLE",
 }  # fmt: skip
 """Codes of media that cannot be used because of their content, so permanently."""
 

@@ -455,6 +455,9 @@ class TestProvenance:
             "prompt_tokens": 0,
             "completion_tokens": tokens,
             "frame_times": first["frame_times"],
+            "unreadable": 0,
+            "damage": None,
+            "tone_mapped": False,
             "source": clips.paths[0],
         }
         assert len(first["revision"]) == 12
