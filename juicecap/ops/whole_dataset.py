@@ -5,10 +5,12 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from juicecap.errors import BugError, SampleError
 from juicecap.ops.apply.fate import Fate
 from juicecap.ops.base import Op
+from juicecap.ops.options.groups import KEPT
 from juicecap.sample import Sample
 from juicecap.vlm.base import Outcome
 from juicecap.vlm.journal import Journal
@@ -20,6 +22,8 @@ Selection = bool | SampleError
 @dataclass(frozen=True, kw_only=True)
 class WholeDatasetOp(Op):
     """An op that sees the whole dataset before it decides; `select` runs once, and `stream` reads the decisions."""
+
+    default_group: ClassVar[str] = KEPT
 
     @abstractmethod
     def select(self, samples: Iterable[Sample]) -> list[Selection]:
