@@ -28,6 +28,7 @@ def test_each_parameter_is_a_rule(tmp_path: Path) -> None:
         media_max_pixels=1,
         media_max_frames=2,
         media_max_seconds=3.0,
+        media_max_damage=0.25,
         media_max_mb=4,
         allow_remote=True,
         remote_max_mb=5,
@@ -39,6 +40,7 @@ def test_each_parameter_is_a_rule(tmp_path: Path) -> None:
         max_pixels=1,
         max_frames=2,
         max_seconds=3.0,
+        max_damage=0.25,
         max_bytes=4 << 20,
         allow_remote=True,
         remote_bytes=5 << 20,
@@ -57,6 +59,8 @@ def test_what_decides_about_samples_is_part_of_the_fingerprint() -> None:
     plain = VideoDurationFilter().fingerprint()
     assert VideoDurationFilter(media_root="/data").fingerprint() != plain
     assert VideoDurationFilter(media_max_pixels=9).fingerprint() != plain
+    assert VideoDurationFilter(media_max_damage=0.25).fingerprint() != plain
+    assert VideoDurationFilter(media_max_damage=0.5).fingerprint() == plain
     assert VideoDurationFilter(remote_seconds=9.0).fingerprint() == plain
 
 

@@ -115,16 +115,20 @@ def test_counts(outcome):
 
 
 def test_usage_is_counted_once_for_each_sample():
-    usage = Usage(captions=3, truncated=1, prompt_tokens=70, completion_tokens=30)
+    usage = Usage(captions=3, truncated=1, prompt_tokens=70, completion_tokens=30, damage="the file is cut off")
     fates = [
         Fate(kind="kept", sample={"n": 1}, outputs=({"n": 1}, {"n": 1}), usage=usage),
-        Fate(kind="rejected", sample={"n": 2}, failure=SampleError("X", "x"), usage=Usage(captions=1, prompt_tokens=5)),
+        Fate(
+            kind="rejected", sample={"n": 2}, failure=SampleError("X", "x"), usage=Usage(captions=1, prompt_tokens=5, damage="y")
+        ),
     ]
     rows = rows_of(fates, ["n"])
     assert [(row[FATE]["first"], row[FATE]["captions"]) for row in rows] == [(True, 3), (False, 0), (True, 1)]
+    assert [row[FATE]["message"] for row in rows] == ["the file is cut off", None, "x"]
     table = Dataset.from_list(rows)
     found = counts(table)
     assert (found.captions, found.truncated, found.prompt_tokens, found.completion_tokens) == (4, 1, 75, 30)
+    assert found.damaged == 1
 
 
 def test_a_watcher_is_told_each_fate_before_the_next_sample_is_looked_at(monkeypatch: pytest.MonkeyPatch):

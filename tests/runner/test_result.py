@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,15 @@ def test_a_share_is_taken_as_it_is_written() -> None:
     assert rejections_allowed(0.05, 19) == 0
     assert rejections_allowed(1e-05, 300_000) == 3
     assert rejections_allowed(7, 3) == 7
+
+
+def test_the_summary_tells_of_damaged_media() -> None:
+    made = result()
+    captioned = made.steps[1]
+    steps = (made.steps[0], replace(captioned, counts=replace(captioned.counts, damaged=2)), made.steps[2])
+    assert "\ndamaged   2 samples with captions of damaged media (see the provenance)\ntime" in summary(
+        replace(made, steps=steps)
+    )
 
 
 def test_the_summary() -> None:

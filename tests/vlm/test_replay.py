@@ -95,7 +95,14 @@ class TestReplay:
         assert (asked, script.opened) == ([], [])
 
     def test_whatever_an_outcome_says_comes_back(self, ask, request_for, clips, script, monkeypatch):
-        said = Outcome(prompt_tokens=7, revision="r/1", frame_times=((0.1, 1 / 3), (5.0,)), unreadable=3, tone_mapped=True)
+        said = Outcome(
+            prompt_tokens=7,
+            revision="r/1",
+            frame_times=((0.1, 1 / 3), (5.0,)),
+            unreadable=3,
+            damage="cut ü",
+            tone_mapped=True,
+        )
         real = script.answer
 
         def answer(prepared):
@@ -106,7 +113,7 @@ class TestReplay:
         script.answer = answer
         request = request_for(clips.paths[0], candidates=3, sampling=HOT)
         (first,), _ = ask(request)
-        assert (first.frame_times, first.answers[0].text) == (said.frame_times, " ü\n")
+        assert (first.frame_times, first.damage, first.answers[0].text) == (said.frame_times, "cut ü", " ü\n")
         assert ask(request) == ([first], [])
 
     def test_an_edited_prompt_asks_and_the_others_do_not(self, ask, request_for, clips):

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from make_clips import packets_of, write_clip
 
 from juicecap.errors import SampleError, SettingsError
 from juicecap.ops import VideoCaptioningFromVLMMapper
@@ -465,6 +466,17 @@ class TestProvenance:
         assert (first["frame_times"][0], first["frame_times"][-1]) == (0.0, pytest.approx(23 / 12, abs=0.001))
         assert (second["candidate"], second["seed"]) == (1, first["seed"] + 1)
         assert list(first) == list(op.columns_written()["caption_provenance"][0])
+
+    def test_a_file_cut_in_half_is_captioned_and_told_or_refused(self, tmp_path):
+        path = write_clip(tmp_path / "half.mp4", 100, gop=1, muxing={"movflags": "faststart"})
+        path.write_bytes(path.read_bytes()[: packets_of(path)[50][0]])
+        out = mapper(num_frames=4, keep_original_sample=False)({"videos": [[str(path)]]})
+        ((entry,),) = out["caption_provenance"]
+        assert entry["unreadable"] == 50
+        assert entry["damage"] == "the file is cut off; 50 packets cannot be read; 50% of the frames asked for are lost"
+        assert entry["frame_times"] == [0.0, 1.6, 3.3, 4.9]
+        with pytest.raises(SampleError, match=r"^DAMAGED: .*more than 49% \(media_max_damage\)"):
+            mapper(num_frames=4, media_max_damage=0.49)({"videos": [[str(path)]]})
 
     def test_one_entry_for_each_caption_in_order(self, outcome):
         op = mapper(keep_original_sample=False, provenance_field="made")
