@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class VideoResolutionFilter(MediaOptions, Filter):
     """Keeps samples whose videos have a width and height in ranges; a sample without videos passes.
 
-    Width and height are those of the upright picture.
+    Width and height are those of the picture as a player shows it: upright, with square pixels.
     """
 
     min_width: Side = 1
