@@ -61,5 +61,5 @@ else:
     Seconds = _between(float, (">=", 0.01))
     """After which work is given up, or a video refused. Less would give everything up."""
     Seed = _between(int, _FROM_0, 2**64 - 1)
-    Side = _between(int, _ABOVE_0, 10**6)
+    Side = _between(int, _FROM_0, 10**6)
     """Side of a picture in pixels, at least."""
