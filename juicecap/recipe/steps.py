@@ -10,7 +10,7 @@ from typing import Any, Literal
 from juicecap.errors import SettingsError
 from juicecap.ops import catalog, schema
 from juicecap.ops.base import Op
-from juicecap.ops.options.run_options import RunOptions
+from juicecap.ops.options.run_options import RunOptions, says_nothing
 from juicecap.ops.options.types import not_empty
 from juicecap.recipe.compat import dataflow
 from juicecap.recipe.problems import Problem, shown, suggestion
@@ -141,7 +141,8 @@ def _sorted_out(block: _Block, kind: type[Op], found: Findings) -> tuple[dict[st
     run: dict[str, Any] = {}
     for key, value in block.written.items():
         if key in kind.ignored_parameters and (key not in known or known[key].inherited):
-            found.notices[f"{block.name}: {key!r} has no effect: {kind.ignored_parameters[key]}"] = None
+            if not says_nothing(key, value):
+                found.notices[f"{block.name}: {key!r} has no effect: {kind.ignored_parameters[key]}"] = None
         elif key in known:
             canonical = _canonical(kind, key)
             if canonical != key:

@@ -24,6 +24,7 @@ class RangeOptions:
 
     ignored_parameters: ClassVar[Mapping[str, str]] = {
         **IGNORED,
+        "prompt_key": "filters ask nothing",
         "stats_export_path": "filters write no figures; the run's summary tells what each op kept and dropped",
     }
 
