@@ -13,7 +13,7 @@ from juicecap.ops.base import Op
 from juicecap.ops.options.run_options import RunOptions, says_nothing
 from juicecap.ops.options.types import not_empty
 from juicecap.recipe.compat import dataflow
-from juicecap.recipe.problems import Problem, shown, suggestion
+from juicecap.recipe.problems import MOST_SUGGESTED, Problem, shown, suggestion
 from juicecap.recipe.types import Step
 from juicecap.recipe.yaml.source import Source
 from juicecap.recipe.yaml.values import KeyPath, SourceSpan
@@ -104,8 +104,11 @@ def _step(block: _Block, kind: type[Op] | None, shared: Mapping[str, Any], found
 def _kind(block: _Block, after: int) -> type[Op] | None:
     try:
         return catalog.find(block.name)
-    except catalog.UnknownOp:
-        hint = f"{suggestion(block.name, catalog.names(), after=after)}  (juicecap ops lists all)".strip()
+    except catalog.UnknownOp as error:
+        if error.elsewhere:
+            block.wrong(error.elsewhere.message, hint=error.elsewhere.hint)
+            return None
+        hint = f"{error.suggestion if after < MOST_SUGGESTED else ''}  (juicecap ops lists all)".strip()
         block.wrong(f"there is no op {block.name!r}", hint=hint)
         return None
 
