@@ -1,4 +1,4 @@
-"""The parameters of every filter that keeps what lies in a range: whether its ends belong to it, and whether it is turned round."""
+"""What every filter takes that keeps what lies in a range: whether its ends belong to it, and whether it is turned round."""
 
 from __future__ import annotations
 

@@ -1,7 +1,9 @@
-"""Keeping `datasets` from drawing progress bars of its own."""
+"""Keeping libraries from talking to the terminal: progress bars of `datasets`, warnings of all."""
 
 from __future__ import annotations
 
+import logging
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -25,3 +27,16 @@ def quiet_datasets() -> Iterator[None]:
     finally:
         if not before:
             enable_progress_bars()
+
+
+@contextmanager
+def quiet_libraries() -> Iterator[None]:
+    """A time in which no library's warnings are shown, whether they are Python's or in a log. juicecap's own are loguru's."""
+    before = logging.root.manager.disable
+    logging.disable(max(before, logging.WARNING))
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)

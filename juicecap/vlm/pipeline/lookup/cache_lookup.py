@@ -150,17 +150,14 @@ class LookupStage:
         return wanted
 
 
-async def known_answers(requests: Sequence[Request], journal: Journal, limits: Limits, resources: Resources) -> list[int]:
-    """See `core.known_answers`."""
+async def known_outcomes(requests: Sequence[Request], journal: Journal, limits: Limits, resources: Resources) -> list[Outcome]:
+    """See `core.known_outcomes`."""
     models = dict.fromkeys(request.model for request in requests)
     keys = {model: await RequestKeys.of(resources.engines, model, limits, journal) for model in models}
     recalled = await Digests(resources.readers, limits.media, journal).recalled(requests, reread=True)
     keyed = [keys[request.model].key(request, recalled) if _covers(recalled, request) else None for request in requests]
     look = await asyncio.wrap_future(journal.look([key for each in keyed if each for key in each.journal_keys]))
-    known = [each.known(look) if each else Outcome() for each in keyed]
-    return [
-        request.candidates if outcome.failure else len(outcome.answers) for request, outcome in zip(requests, known, strict=True)
-    ]
+    return [each.known(look) if each else Outcome() for each in keyed]
 
 
 def _covers(digests: Mapping[str, Digest], request: Request) -> bool:
