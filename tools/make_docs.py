@@ -80,9 +80,9 @@ def wanted(root: Path) -> dict[Path, str]:
         Path("README.md"): {"ops": op_table(OPS)},
         Path("docs/recipes.md"): {
             "keys": key_table(),
-            "ignored keys": reasons(IGNORED_KEYS, "key"),
+            "ignored keys": reasons(ignored_keys(), "key"),
             "ignored parameters": reasons(IGNORED_OPTIONS, "parameter"),
-            "answers": reasons(ANSWERS, "key"),
+            "answers": reasons({key: told for key, told in ANSWERS.items() if key not in EFFECTLESS}, "key"),
         },
         Path("docs/from_dataflow.md"): {"serving names": serving_table()},
     }.items():
@@ -142,6 +142,11 @@ def serving_table() -> str:
 def key_table() -> str:
     """A Markdown table of a recipe's keys that have an effect."""
     return parameter_table([each for each in parameters(RecipeKeys) if each.name not in IGNORED_KEYS], "key")
+
+
+def ignored_keys() -> dict[str, str]:
+    """Recipe keys without effect, and why."""
+    return dict(sorted({**IGNORED_KEYS, **{key: ANSWERS[key] for key in EFFECTLESS}}.items()))
 
 
 def reasons(table: dict[str, str], what: str) -> str:

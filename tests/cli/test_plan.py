@@ -161,9 +161,7 @@ def test_failures_in_the_journal_are_failures(here: Path) -> None:
     ) in text
     rows("torn.mp4")
     text = plan_text(make_plan(load_recipe("recipe.yaml")), Prices())
-    assert (
-        "requests  none\njournal   1 of the rejected failed in an earlier run, which --retry-rejected tries again\n"
-    ) in text
+    assert ("requests  none\njournal   1 of the rejected failed in an earlier run, which --retry-rejected tries again\n") in text
 
 
 NOISY_OP = """\
