@@ -22,7 +22,7 @@ from juicecap.ops.options.groups import heading
 from juicecap.ops.options.run_options import IGNORED as IGNORED_OPTIONS
 from juicecap.ops.options.run_options import RunOptions
 from juicecap.ops.schema import Parameter, default_text, family, grouped, parameters
-from juicecap.recipe.compat.data_juicer import ANSWERS
+from juicecap.recipe.compat.data_juicer import ANSWERS, EFFECTLESS
 from juicecap.recipe.keys import IGNORED as IGNORED_KEYS
 from juicecap.recipe.keys import RecipeKeys
 
