@@ -22,7 +22,7 @@ from juicecap.ops.options.groups import heading
 from juicecap.ops.options.run_options import IGNORED as IGNORED_OPTIONS
 from juicecap.ops.options.run_options import RunOptions
 from juicecap.ops.schema import Parameter, default_text, family, grouped, parameters
-from juicecap.recipe.compat import DATA_JUICER
+from juicecap.recipe.compat import DATA_JUICER, EFFECTLESS
 from juicecap.recipe.keys import IGNORED as IGNORED_KEYS
 from juicecap.recipe.keys import RecipeKeys
 
@@ -80,9 +80,9 @@ def wanted(root: Path) -> dict[Path, str]:
         Path("README.md"): {"ops": op_table(OPS)},
         Path("docs/recipes.md"): {
             "keys": key_table(),
-            "ignored keys": reasons(IGNORED_KEYS, "key"),
+            "ignored keys": reasons(ignored_keys(), "key"),
             "ignored parameters": reasons(IGNORED_OPTIONS, "parameter"),
-            "answers": reasons(DATA_JUICER, "key"),
+            "answers": reasons({key: why for key, why in DATA_JUICER.items() if key not in EFFECTLESS}, "key"),
         },
         Path("docs/from_dataflow.md"): {"serving names": serving_table()},
     }.items():
@@ -142,6 +142,11 @@ def serving_table() -> str:
 def key_table() -> str:
     """A Markdown table of a recipe's keys that have an effect."""
     return parameter_table([each for each in parameters(RecipeKeys) if each.name not in IGNORED_KEYS], "key")
+
+
+def ignored_keys() -> dict[str, str]:
+    """Recipe keys without effect, and why."""
+    return dict(sorted({**IGNORED_KEYS, **{key: DATA_JUICER[key] for key in EFFECTLESS}}.items()))
 
 
 def reasons(table: dict[str, str], what: str) -> str:

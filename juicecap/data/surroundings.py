@@ -1,11 +1,13 @@
 """What the libraries that we stand on need of the system, and without which they end in whatever way; a container may lack it.
 
-And what they do to it unasked: `datasets` draws progress bars.
+And what they do to it unasked: `datasets` draws progress bars, and many of them warn.
 """
 
 from __future__ import annotations
 
+import logging
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -61,3 +63,16 @@ def quiet_datasets() -> Iterator[None]:
     finally:
         if not before:
             enable_progress_bars()
+
+
+@contextmanager
+def quiet_libraries() -> Iterator[None]:
+    """A time in which no library's warnings are shown, whether they are Python's or in a log. juicecap's own are loguru's."""
+    before = logging.root.manager.disable
+    logging.disable(max(before, logging.WARNING))
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)

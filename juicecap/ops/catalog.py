@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from juicecap.errors import JuicecapError
 from juicecap.notice import say_once
 from juicecap.ops import registry
+from juicecap.ops.elsewhere import Elsewhere, of_data_juicer
 from juicecap.text import near
 
 if TYPE_CHECKING:
@@ -38,13 +39,28 @@ class UnknownOp(JuicecapError):
         super().__init__(name)
         self.name = name
 
+    @property
+    def elsewhere(self) -> Elsewhere | None:
+        """What it is in Data-Juicer, if it is an op of its."""
+        return of_data_juicer().get(self.name)
+
     @cached_property
     def near(self) -> str | None:
-        """A similar name, if there is one."""
-        return near(self.name, names())
+        """A similar name, if there is one: of an op here, or of one of Data-Juicer's."""
+        return near(self.name, [*names(), *of_data_juicer()])
+
+    @property
+    def suggestion(self) -> str:
+        """`did you mean …?`, and whose it is; empty if no name looks like it."""
+        if self.near is None:
+            return ""
+        other = None if self.near in names() else of_data_juicer()[self.near]
+        return f"did you mean {self.near!r}?" + (f" That is an op of Data-Juicer's; {other.answer}" if other else "")
 
     def __str__(self) -> str:
-        hint = f"; did you mean {self.near!r}?" if self.near else ""
+        if self.elsewhere:
+            return f"{self.elsewhere.message}; {self.elsewhere.hint}"
+        hint = f"; {self.suggestion}" if self.suggestion else ""
         return f"there is no op {self.name!r}{hint}  (juicecap ops lists all)"
 
 

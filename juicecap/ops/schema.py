@@ -9,7 +9,7 @@ import dataclasses
 import functools
 import itertools
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, get_args, get_type_hints
 
@@ -18,7 +18,7 @@ from jsonargparse import ArgumentError, ArgumentParser
 
 from juicecap.ops.base import Filter, Mapper, Op
 from juicecap.ops.options.groups import group_of, in_order
-from juicecap.ops.options.types import expected, type_name
+from juicecap.ops.options.types import as_number, expected, type_name
 from juicecap.ops.whole_dataset import Deduplicator, Selector
 from juicecap.sample import short_repr
 
@@ -100,7 +100,21 @@ def parse(kind: type, values: Mapping[str, Any]) -> tuple[dict[str, Any], list[t
             parsed[parameter.name] = _converted(hints[parameter.name], value)
         except (ArgumentError, TypeError, ValueError):
             problems.append((key, f"{key} must be {expected_of(kind, key, value)}, not {short_repr(value)}"))
+    for name, whole in _with_whole_numbers(kind).items():
+        if isinstance(entries := parsed.get(name), dict):
+            parsed[name] = {entry: _whole(value) if entry in whole else value for entry, value in entries.items()}
     return parsed, problems
+
+
+@functools.cache
+def _with_whole_numbers(kind: type) -> Mapping[str, Collection[str]]:
+    """The parameters that are dicts with whole numbers in them, and their names: metadata `whole` of the fields."""
+    return {each.name: each.metadata["whole"] for each in dataclasses.fields(kind) if "whole" in each.metadata}
+
+
+def _whole(value: Any) -> Any:
+    """`2e5` is read as a number with a point; where a whole one is wanted it is one."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def expected_of(kind: type, name: str, value: Any) -> str:
@@ -131,6 +145,7 @@ def _converted(hint: Any, value: Any) -> Any:
     accepted = get_args(hint) or (hint,)
     if isinstance(value, str) and str in accepted:
         return value
+    value = as_number(value)
     if isinstance(value, list) and list[str] in accepted:  # jsonargparse takes minutes for many
         if all(isinstance(each, str) for each in value):
             return value

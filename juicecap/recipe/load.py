@@ -18,8 +18,9 @@ from juicecap.ops import catalog, registry, schema
 from juicecap.ops.options.common_options import ColumnsAndTokens
 from juicecap.ops.options.media_options import MediaOptions
 from juicecap.ops.options.run_options import OnError, at_failure, contradictions
-from juicecap.ops.options.types import empty_problems, not_empty
+from juicecap.ops.options.types import as_number, empty_problems, not_empty
 from juicecap.recipe import compat
+from juicecap.recipe.compat import data_juicer_defaults
 from juicecap.recipe.keys import IGNORED, RecipeKeys
 from juicecap.recipe.problems import Problem, failure, shown, suggestion
 from juicecap.recipe.steps import Findings, steps_of
@@ -147,7 +148,7 @@ def _keys(source: Source, found: Findings) -> RecipeKeys:
     """The keys of the top level; a wrong or null value is replaced by the default."""
     values, misfits = schema.parse(RecipeKeys, _written(source, found))
     found.problems += [source.problem((key,), sentence) for key, sentence in misfits]
-    limit = source.values.get("max_rejected")
+    limit = as_number(source.values.get("max_rejected"))
     if _is_limit(limit):
         values["max_rejected"] = limit
     elif limit is not None:
@@ -172,7 +173,7 @@ def _written(source: Source, found: Findings) -> dict[str, Any]:
             message = "include can stand in the recipe only"
             found.problems.append(source.problem((key,), message, hint="give what is to be included as KEY=VALUE"))
         elif key not in KNOWN:
-            found.problems.append(_unknown(source, key, len(found.problems)))
+            _other(source, key, value, found)
         elif key == "custom_operator_paths":
             written[key] = _named(source.as_text((key,)))
         elif key in ("process", "max_rejected"):
@@ -185,6 +186,17 @@ def _written(source: Source, found: Findings) -> dict[str, Any]:
 def _on_error(source: Source, keys: RecipeKeys) -> OnError | None:
     """What the recipe says itself."""
     return None if source.values.get("on_error") is None else keys.on_error
+
+
+def _other(source: Source, key: str | int, value: Any, found: Findings) -> None:
+    """A key that is not taken: a problem, unless it is one of Data-Juicer's and nothing is lost with it."""
+    answer = compat.answer(key)
+    if answer and data_juicer_defaults.is_harmless(key, value):
+        return
+    if answer and key in compat.EFFECTLESS:
+        found.notices[f"{key!r} has no effect: {answer}"] = None
+    else:
+        found.problems.append(_unknown(source, key, len(found.problems)))
 
 
 def _unknown(source: Source, key: str | int, after: int) -> Problem:

@@ -10,10 +10,10 @@ from typing import Any, Literal
 from juicecap.errors import SettingsError
 from juicecap.ops import catalog, schema
 from juicecap.ops.base import Op
-from juicecap.ops.options.run_options import RunOptions
+from juicecap.ops.options.run_options import RunOptions, says_nothing
 from juicecap.ops.options.types import not_empty
 from juicecap.recipe import compat
-from juicecap.recipe.problems import Problem, shown, suggestion
+from juicecap.recipe.problems import MOST_SUGGESTED, Problem, shown, suggestion
 from juicecap.recipe.types import Step
 from juicecap.recipe.yaml.source import Source
 from juicecap.recipe.yaml.values import KeyPath, SourceSpan
@@ -104,8 +104,11 @@ def _step(block: _Block, kind: type[Op] | None, shared: Mapping[str, Any], found
 def _kind(block: _Block, after: int) -> type[Op] | None:
     try:
         return catalog.find(block.name)
-    except catalog.UnknownOp:
-        hint = f"{suggestion(block.name, catalog.names(), after=after)}  (juicecap ops lists all)".strip()
+    except catalog.UnknownOp as error:
+        if error.elsewhere:
+            block.wrong(error.elsewhere.message, hint=error.elsewhere.hint)
+            return None
+        hint = f"{error.suggestion if after < MOST_SUGGESTED else ''}  (juicecap ops lists all)".strip()
         block.wrong(f"there is no op {block.name!r}", hint=hint)
         return None
 
@@ -141,7 +144,8 @@ def _sorted_out(block: _Block, kind: type[Op], found: Findings) -> tuple[dict[st
     run: dict[str, Any] = {}
     for key, value in block.written.items():
         if key in kind.ignored_parameters and (key not in known or known[key].inherited):
-            found.notices[f"{block.name}: {key!r} has no effect: {kind.ignored_parameters[key]}"] = None
+            if not says_nothing(key, value):
+                found.notices[f"{block.name}: {key!r} has no effect: {kind.ignored_parameters[key]}"] = None
         elif key in known:
             canonical = _canonical(kind, key)
             if canonical != key:

@@ -76,6 +76,8 @@ def _step(step: StepPlan) -> Iterator[str]:
         yield _line("rejected", f"{_about(len(step.refused) * step.factor)}: {listed}{more}")
     if not asked:
         yield _line("requests", "none")
+        if step.failed:
+            yield _line("journal", _failed(step))
         return
     requests, answers = len(asked) * step.factor, sum(each.candidates for each in asked) * step.factor
     yield _line("requests", f"{_about(requests)} about {_about(step.samples * step.factor)} samples, {_about(answers)} answers")
@@ -97,7 +99,12 @@ def _journal(step: StepPlan) -> str:
     if step.known is None:
         return "there is none yet: all is asked"
     known, left = sum(step.known), sum(lacking for _, lacking in step.left())
-    return f"{_about(known * step.factor)} answers are in it already, {_about(left * step.factor)} are asked"
+    told = f"{_about(known * step.factor)} answers are in it already, {_about(left * step.factor)} are asked"
+    return f"{told}; {_failed(step)}" if step.failed else told
+
+
+def _failed(step: StepPlan) -> str:
+    return f"{_about(step.failed * step.factor)} of the rejected failed in an earlier run, which --retry-rejected tries again"
 
 
 def _exactness(asked: Sequence[object]) -> str:

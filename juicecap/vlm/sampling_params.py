@@ -15,6 +15,23 @@ FLOATS = ("temperature", "top_p", "min_p", "repetition_penalty", "presence_penal
 CANDIDATE_TEMPERATURE, CANDIDATE_TOP_P = 0.7, 0.9
 """The defaults if several candidates are requested and no temperature is given: at 0 they would all be equal."""
 
+WHOLE = ("top_k", "max_tokens", "max_new_tokens", "seed")
+"""Parameters that are whole numbers."""
+
+HARMLESS: Mapping[str, tuple[Any, ...]] = {
+    "best_of": (1,),
+    "frequency_penalty": (0,),
+    "ignore_eos": (False,),
+    "length_penalty": (1,),
+    "min_tokens": (0,),
+    "n": (1,),
+    "num_beams": (1,),
+    "num_return_sequences": (1,),
+    "skip_special_tokens": (True,),
+    "stop_token_ids": ([],),
+}
+"""Parameters of the libraries that are not taken, and values at which they would change nothing: those say nothing wrong."""
+
 _LARGEST_PRESENCE_PENALTY = 2
 _RANGES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "temperature": ("a number >= 0", lambda value: _number(value) and value >= 0),
@@ -54,11 +71,12 @@ def parse_sampling(params: Mapping[str, Any] | None, candidates: int) -> tuple[S
     """The sampling that `params` describe, with juicecap's defaults, and a sentence for each problem.
 
     A seed is checked and not part of the result. Both libraries' spellings are known: `max_new_tokens` is `max_tokens`,
-    `do_sample: false` is temperature 0, `top_k: -1` is 0.
+    `do_sample: false` is temperature 0, `top_k: -1` is 0. What is null is not set.
     """
     given: dict[str, Any] = {}
     found: list[str] = []
-    for name, value in (params or {}).items():
+    params = {name: value for name, value in (params or {}).items() if not _says_nothing(name, value)}
+    for name, value in params.items():
         known = ALIASES.get(name, name)
         if name == "do_sample":
             continue
@@ -72,12 +90,19 @@ def parse_sampling(params: Mapping[str, Any] | None, candidates: int) -> tuple[S
             found.append(f"sampling_params: {name} is another name of {known}, which is set as well")
         else:
             given[known] = float(value) + 0.0 if known in FLOATS else value  # -0.0 is 0.0
-    found += _resolve_greedy(params or {}, given, candidates)
+    found += _resolve_greedy(params, given, candidates)
     if isinstance(given.get("stop"), str):
         given["stop"] = [given["stop"]]
     given["stop"] = tuple(given.get("stop", ()))
     given["top_k"] = max(0, given.get("top_k", 0))
     return Sampling(**given), found
+
+
+def _says_nothing(name: str, value: object) -> bool:
+    """Whether a parameter is null, as both libraries have it for what is not set, or at a default that changes nothing."""
+    if value is None:
+        return name in (*_RANGES, *ALIASES, *HARMLESS, "seed", "do_sample")
+    return any(value == each and isinstance(value, bool) == isinstance(each, bool) for each in HARMLESS.get(name, ()))
 
 
 def _resolve_greedy(params: Mapping[str, Any], given: dict[str, Any], candidates: int) -> list[str]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -133,6 +135,60 @@ def test_media_that_cannot_be_used_are_told(here: Path) -> None:
     assert refused.startswith("own.jsonl:2: UNREADABLE: ")
     assert "rejected  1: own.jsonl:2: UNREADABLE: " in plan_text(plan, Prices())
     assert "unusable  1 media; the first: UNREADABLE: " in plan_text(plan, Prices())
+
+
+def test_failures_in_the_journal_are_failures(here: Path) -> None:
+    """Of a film whose header is sound and whose pictures are not, a run finds that out; then it is known."""
+    film = Path("clips/clip_03.mp4").read_bytes()
+    start = film.index(b"mdat") + 4
+    length = int.from_bytes(film[start - 8 : start - 4], "big") - 8
+    Path("clips/torn.mp4").write_bytes(film[:start] + bytes(length) + film[start + length :])
+    rows("clip_00.mp4", "torn.mp4")
+    write(CAPTION + "  - text_length_filter:\n" + CAPTION, data="clips/own.jsonl", more="max_rejected: 1\n")
+    before = make_plan(load_recipe("recipe.yaml")).steps[0]
+    assert (len(before.asked), before.refused, before.failed) == (2, [], 0)
+    assert main(["run", "recipe.yaml", "--quiet"]) == 0
+    plan = make_plan(load_recipe("recipe.yaml"))
+    first, second = plan.steps
+    assert (len(first.asked), first.known, first.failed, second.samples) == (1, [1], 1, 1)
+    (refused,) = first.refused
+    assert refused.startswith("own.jsonl:2: UNDECODABLE: ")
+    text = plan_text(plan, Prices())
+    assert "rejected  1: own.jsonl:2: UNDECODABLE: " in text
+    assert (
+        "journal   1 answers are in it already, 0 are asked; "
+        "1 of the rejected failed in an earlier run, which --retry-rejected tries again\n"
+    ) in text
+    rows("torn.mp4")
+    text = plan_text(make_plan(load_recipe("recipe.yaml")), Prices())
+    assert ("requests  none\njournal   1 of the rejected failed in an earlier run, which --retry-rejected tries again\n") in text
+
+
+NOISY_OP = """\
+import logging, warnings
+from dataclasses import dataclass
+from juicecap.notice import say_once
+from juicecap.ops.base import Filter
+from juicecap.ops.registry import register
+
+@register
+@dataclass(frozen=True, kw_only=True)
+class NoisyFilter(Filter):
+    def keep(self, sample):
+        warnings.warn("a library's own")
+        logging.getLogger("some.library").warning("a library's own")
+        say_once("what juicecap says")
+        return True
+"""
+
+
+def test_no_warnings_of_libraries_are_shown(here: Path) -> None:
+    Path("noisy.py").write_text(NOISY_OP)
+    write("  - noisy_filter:\n", more="custom_operator_paths: noisy.py\n")
+    command = [sys.executable, "-W", "always", "-m", "juicecap", "plan", "recipe.yaml"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300)
+    assert done.stderr == "note: what juicecap says\n"
+    assert done.stdout.startswith("samples   10; all looked at\n")
 
 
 OWN_OP = """\

@@ -15,6 +15,7 @@ import pytest
 import juicecap.ops
 from juicecap.ops import catalog, registry
 from juicecap.ops.base import Filter, Mapper
+from juicecap.ops.elsewhere import of_data_juicer
 from juicecap.ops.whole_dataset import Deduplicator, Selector
 
 ROOT = Path(__file__).parents[2]
@@ -75,6 +76,56 @@ def test_an_unknown_name_is_answered_with_a_near_one():
         "(juicecap ops lists all)"
     )
     assert caught.value.exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        (
+            "video_nsfw_filter",
+            "video_nsfw_filter is an op of Data-Juicer's (needs an NSFW classifier); juicecap has none; "
+            "py-data-juicer can run it before or after",
+        ),
+        (
+            "image_text_similarity_filter",
+            "image_text_similarity_filter is an op of Data-Juicer's (needs CLIP); juicecap has none; "
+            "py-data-juicer can run it before or after",
+        ),
+        (
+            "image_shape_filter",
+            "image_shape_filter is an op of Data-Juicer's; juicecap has none; py-data-juicer can run it before or after",
+        ),
+        (
+            "image_captioning_mapper",
+            "image_captioning_mapper is an op of Data-Juicer's (needs BLIP-2); juicecap has image_caption_generator for that; "
+            "py-data-juicer can run it before or after",
+        ),
+        (
+            "video_nfsw_filter",
+            "there is no op 'video_nfsw_filter'; did you mean 'video_nsfw_filter'? That is an op of Data-Juicer's; "
+            "juicecap has none  (juicecap ops lists all)",
+        ),
+    ],
+)
+def test_an_op_of_data_juicers_is_called_that(name, said):
+    with pytest.raises(catalog.UnknownOp) as caught:
+        catalog.find(name)
+    assert str(caught.value) == said
+
+
+def test_the_table_of_data_juicers_ops_holds_no_op_of_ours():
+    """An op that juicecap gets leaves the table."""
+    known = of_data_juicer()
+    assert len(known) > 200
+    assert list(known) == sorted(known)
+    assert set(known).isdisjoint(catalog.BUILTIN)
+    assert {each.here for each in known.values()} <= {"", *catalog.BUILTIN}
+    assert all(name.isidentifier() for name in known)
+
+
+def test_an_op_of_ones_own_may_have_such_a_name(monkeypatch):
+    monkeypatch.setattr(registry, "_registered", {"video_nsfw_filter": Filter})
+    assert catalog.find("video_nsfw_filter") is Filter
 
 
 def test_a_name_that_is_like_none():

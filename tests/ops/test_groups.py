@@ -64,7 +64,8 @@ def test_other_ops_that_ask_have_the_same_groups_without_candidates(name: str, q
 def test_the_criteria_of_a_filter_come_first():
     assert groups(catalog.find("text_length_filter"))["what is kept"] == ["min_len", "max_len"]
     shown = groups(catalog.find("video_resolution_filter"))
-    assert list(shown) == ["what is kept", "limits", "columns and tokens"]
+    assert list(shown) == ["what is kept", "ends of the range", "limits", "columns and tokens"]
+    assert shown["ends of the range"] == ["min_closed_interval", "max_closed_interval", "reversed_range"]
     assert shown["what is kept"] == ["min_width", "max_width", "min_height", "max_height", "any_or_all"]
 
 

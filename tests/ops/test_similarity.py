@@ -24,7 +24,7 @@ def by_definition(shingles: list[str]) -> int:
 
 
 def words(text: str) -> list[str]:
-    split = text.lower().split(" ")
+    split = [word for word in text.lower().split(" ") if word]
     return [" ".join(split[start : start + 2]) for start in range(len(split) - 1)]
 
 
@@ -53,6 +53,10 @@ def test_another_package_under_the_modules_name(monkeypatch):
     assert simhash(["a b", "b c"]) == by_definition(["a b", "b c"])
 
 
+def test_several_spaces_in_a_row_are_one_break():
+    assert similarity._words("  A red \n ball  ") == ["a red", "red \n", "\n ball"]
+
+
 @given(st.lists(st.text("ab ", min_size=1, max_size=12), min_size=2, max_size=5))
 def test_the_first_of_the_nearest(texts):
     reference, *candidates = texts
@@ -69,6 +73,9 @@ def test_the_first_of_the_nearest(texts):
         ("红色的圆形向右移动", ["两只狗在玩球", "红色的圆形向左移动"], 1),
         ("a red circle", ["dogs", "circle"], 1),
         ("x", ["y", "x"], 1),
+        ("a  red circle  moves", ["a dog plays ball", "a red circle moves"], 1),
+        ("a red  circle", ["two red  circle", "a red circle"], 1),
+        (" dogs ", ["cats", "dogs"], 1),
     ],
 )
 def test_choices(reference, candidates, index):

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import pytest
 from jsonargparse.typing import ClosedUnitInterval, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
-from juicecap.ops.options.types import fits, type_name
+from juicecap.ops.options.types import as_number, fits, type_name
 
 
 @pytest.mark.parametrize(
@@ -51,3 +51,26 @@ def test_names(hint, name):
 def test_values(hint, good, bad):
     assert all(fits(value, hint) for value in good)
     assert not any(fits(value, hint) for value in bad)
+
+
+@pytest.mark.parametrize(
+    ("value", "number"),
+    [
+        ("2e5", 200_000),
+        ("1E3", 1000),
+        ("5e-1", 0.5),
+        ("-1.5e0", -1.5),
+        (".5e+1", 5),
+        ("2e999", "2e999"),
+        ("2e", "2e"),
+        ("e5", "e5"),
+        ("12", "12"),
+        ("2e5 ", "2e5 "),
+        ("\u0662e5", "\u0662e5"),
+        (7.5, 7.5),
+        (None, None),
+        (["2e5"], ["2e5"]),
+    ],
+)
+def test_texts_that_yaml_should_have_read_as_numbers(value, number):
+    assert (as_number(value), type(as_number(value))) == (number, type(number))

@@ -62,18 +62,18 @@ recipe.yaml:5:28: video_captioning_from_vlm_mapper: keep_candidate_mode must be 
       |                            ^^^^""",
     ),
     "null for a number": (
-        HEAD + "  - text_length_filter:\n      min_len: null\n",
+        HEAD + "  - video_captioning_from_vlm_mapper:\n      caption_num: null\n",
         """\
-recipe.yaml:5:16: text_length_filter: min_len must be int >= 0, not null
-    5 |       min_len: null
-      |                ^^^^""",
+recipe.yaml:5:20: video_captioning_from_vlm_mapper: caption_num must be int > 0, not null
+    5 |       caption_num: null
+      |                    ^^^^""",
     ),
     "nothing for a number": (
-        HEAD + "  - text_length_filter:\n      min_len:\n",
+        HEAD + "  - video_captioning_from_vlm_mapper:\n      caption_num:\n",
         """\
-recipe.yaml:5:7: text_length_filter: min_len must be int >= 0, not null
-    5 |       min_len:
-      |       ^^^^^^^""",
+recipe.yaml:5:7: video_captioning_from_vlm_mapper: caption_num must be int > 0, not null
+    5 |       caption_num:
+      |       ^^^^^^^^^^^""",
     ),
     "a run option out of range": (
         HEAD + "  - text_length_filter:\n      batch_size: -1\n",
@@ -267,7 +267,7 @@ recipe.yaml:5:15: the tag '!!python/object/apply:os.system' is not allowed: a re
 recipe.yaml:1:1: a recipe has no key 'nq'
     1 | nq: 3
       | ^^
-recipe.yaml:5:35: text_length_filter: min_len must be int >= 0, not 'x'
+recipe.yaml:5:35: text_length_filter: min_len must be int >= 0 or null, not 'x'
     5 |   - text_length_filter: {min_len: x, mni_len: 4}
       |                                   ^
 recipe.yaml:5:38: text_length_filter has no parameter 'mni_len'

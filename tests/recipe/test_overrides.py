@@ -142,7 +142,7 @@ def test_an_override_that_leads_nowhere_is_a_wrong_command(override: str, senten
         ),
         (
             "process=[text_length_filter: {min_len: x}]",
-            "--set process=[text_length_filter: {min_len: x}]: text_length_filter: min_len must be int >= 0, not 'x'",
+            "--set process=[text_length_filter: {min_len: x}]: text_length_filter: min_len must be int >= 0 or null, not 'x'",
         ),
         (
             "turbo=true",
@@ -169,7 +169,7 @@ def test_problems_of_the_file_come_before_those_of_options(complain: Complain) -
 def test_a_later_block_takes_the_place_of_an_earlier_parameter(complain: Complain) -> None:
     overrides = ["process.0.text_length_filter.min_len=x", "process.0.text_length_filter={min_len: y}"]
     assert complain(TWO, *overrides) == (
-        "--set process.0.text_length_filter={min_len: y}: text_length_filter: min_len must be int >= 0, not 'y'"
+        "--set process.0.text_length_filter={min_len: y}: text_length_filter: min_len must be int >= 0 or null, not 'y'"
     )
 
 

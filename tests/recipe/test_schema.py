@@ -102,6 +102,7 @@ BROKEN = {
     "a word for a seed": ("seed: many\nprocess: []\n", "seed"),
     "a mapping for a path": ("dataset_path: {a: b}\nprocess: []\n", "dataset_path"),
     "a number to include": ("include: 3\n", "include"),
+    "a key of Data-Juicer's that asks for something": ("use_checkpoint: true\nprocess: []\n", "use_checkpoint"),
 }
 
 
@@ -128,6 +129,9 @@ def test_a_broken_recipe_is_told_at_its_place(
         f"{OP}vllm_temperature: 0.5\n      hf_model_name_or_path: m\n      sampling_params: {{stop: [a], top_k: '${{K}}'}}\n",
         "process: [{image_caption_generator: {include: model.yaml}}]\n",
         "max_rejected: 3\nprocess: []\n",
+        "use_checkpoint: false\nresume: null\nmapper_fusion: false\ncheckpoint.n_ops: 5\npartition: {mode: auto}\nprocess: []\n",
+        f"{LENGTH}{{min_len: 2, max_len: null, reversed_range: true, stats_export_path: null}}\n",
+        f"{OP}sampling_params: {{temperature: null, stop_token_ids: []}}\n",
         "process: [{video_duration_filter: {max_duration: .inf}}]\n",
     ],
 )

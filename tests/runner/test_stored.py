@@ -87,8 +87,11 @@ def test_requests_have_the_keys_and_seeds_of_before(stored: dict[str, Any]) -> N
 
 
 @pytest.mark.parametrize("stored", KEYS["ops"], ids=lambda stored: f"{stored['op']} {list(stored['settings'])}")
-def test_ops_have_the_fingerprints_of_before(stored: dict[str, Any]) -> None:
-    assert catalog.find(stored["op"])(**stored["settings"]).fingerprint() == stored["fingerprint"]
+def test_ops_have_the_fingerprints_of_before(stored: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """But for their versions: one that rose makes finished steps again, from the answers that the journal has."""
+    kind = catalog.find(stored["op"])
+    monkeypatch.setattr(kind, "version", 1)
+    assert kind(**stored["settings"]).fingerprint() == stored["fingerprint"]
 
 
 def test_every_op_of_before_is_there() -> None:

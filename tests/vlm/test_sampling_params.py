@@ -7,6 +7,8 @@ import pytest
 from juicecap.vlm.base import Sampling
 from juicecap.vlm.sampling_params import parse_sampling
 
+KNOWN = "temperature, top_p, top_k, min_p, max_tokens, repetition_penalty, presence_penalty, stop"
+
 
 @pytest.mark.parametrize(
     ("params", "candidates", "sampling"),
@@ -25,6 +27,9 @@ from juicecap.vlm.sampling_params import parse_sampling
         ({"top_k": -1}, 1, Sampling(top_k=0)),
         ({"top_k": 40, "min_p": 0.1}, 1, Sampling(top_k=40, min_p=0.1)),
         ({"stop": "END"}, 1, Sampling(stop=("END",))),
+        (dict.fromkeys(("temperature", "top_p", "top_k", "max_tokens", "stop", "seed", "do_sample", "n")), 1, Sampling()),
+        ({"temperature": None}, 3, Sampling(temperature=0.7, top_p=0.9)),
+        ({"stop_token_ids": [], "stop": [], "n": 1, "skip_special_tokens": True, "ignore_eos": False}, 1, Sampling()),
         ({"stop_strings": ["a", "b"]}, 1, Sampling(stop=("a", "b"))),
         ({"repetition_penalty": 1.3, "presence_penalty": -0.5}, 1, Sampling(repetition_penalty=1.3, presence_penalty=-0.5)),
     ],
@@ -36,6 +41,9 @@ def test_what_is_asked_for(params, candidates, sampling):
 @pytest.mark.parametrize(
     ("params", "candidates", "sentence"),
     [
+        ({"stop_token_ids": [7]}, 1, f"sampling_params has no parameter 'stop_token_ids' (known: {KNOWN})"),
+        ({"n": 2}, 1, "sampling_params: n is not set here; caption_num is the number of candidates"),
+        ({"n": True}, 1, "sampling_params: n is not set here; caption_num is the number of candidates"),
         ({"temperature": -1}, 1, "sampling_params: temperature must be a number >= 0, not -1"),
         ({"temperature": "hot"}, 1, "sampling_params: temperature must be a number >= 0, not 'hot'"),
         ({"temperature": float("nan")}, 1, "sampling_params: temperature must be a number >= 0, not nan"),

@@ -35,7 +35,9 @@ def main(options: argparse.Namespace) -> int:
     if options.tokens_per_second == 0:
         raise UsageError("--tokens-per-second must be more than 0")
     recipe, _ = recipe_arguments.checked(options)
-    with recipe_arguments.in_silence(recipe):
+    from juicecap.data.surroundings import quiet_libraries
+
+    with recipe_arguments.in_silence(recipe), quiet_libraries():
         from juicecap.report.plan import Prices, plan_text
         from juicecap.runner.estimate.compute import make_plan
 

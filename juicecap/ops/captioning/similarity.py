@@ -1,8 +1,8 @@
 """Which of several texts is most like a reference, by 64-bit simhash as Data-Juicer computes it.
 
-Lower-case, split on single spaces, shingles of two words joined by a space; a shingle's hash is the first 8 bytes of its
-MD5, big-endian; a bit of the simhash is set if more shingles have it than not; the distance is the number of bits that
-differ (Charikar 2002, as in the package simhash).
+Lower-case, split on spaces (several in a row are one), shingles of two words joined by a space; a shingle's hash is the first 8
+bytes of its MD5, big-endian; a bit of the simhash is set if more shingles have it than not; the distance is the number of bits
+that differ (Charikar 2002, as in the package simhash).
 
 A text of one word (every Chinese caption) has no such shingle. If any of the texts compared has none, all of them are cut
 into shingles of two characters instead.
@@ -49,7 +49,7 @@ def _digest(data: bytes) -> bytes:
 
 
 def _words(text: str) -> list[str]:
-    words = text.lower().split(" ")
+    words = [word for word in text.lower().split(" ") if word]
     return [f"{left} {right}" for left, right in itertools.pairwise(words)]
 
 

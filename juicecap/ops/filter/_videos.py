@@ -29,10 +29,3 @@ def videos_pass(
     if not verdicts:
         return True
     return any(verdicts) if any_or_all == "any" else all(verdicts)
-
-
-def range_problems(low: tuple[str, float], high: tuple[str, float]) -> list[tuple[str, str]]:
-    """A problem if the (parameter, value) pair `low` lies above `high`."""
-    if low[1] <= high[1]:
-        return []
-    return [(low[0], f"{low[0]} ({low[1]}) is larger than {high[0]} ({high[1]}): nothing can pass")]

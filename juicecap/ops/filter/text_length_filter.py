@@ -11,23 +11,22 @@ from typing_extensions import override
 from juicecap.errors import SampleError
 from juicecap.ops.base import Filter
 from juicecap.ops.options.numbers import Length
+from juicecap.ops.options.range_options import RangeOptions
 from juicecap.sample import Sample, short_repr
 
 
 @dataclass(frozen=True, kw_only=True)
-class TextLengthFilter(Filter):
+class TextLengthFilter(RangeOptions, Filter):
     """Keeps samples whose text has a length in a range; a sample without text has length 0."""
 
-    min_len: Length = 10
-    """Fewest characters that pass."""
-    max_len: NonNegativeInt = sys.maxsize
-    """Most characters that pass."""
+    min_len: Length | None = 10
+    """Fewest characters that pass; null: no limit."""
+    max_len: NonNegativeInt | None = sys.maxsize
+    """Most characters that pass; null: no limit."""
 
     @override
     def problems(self) -> list[tuple[str, str]]:
-        if self.min_len > self.max_len:
-            return [("min_len", f"min_len ({self.min_len}) is larger than max_len ({self.max_len}): nothing can pass")]
-        return []
+        return self.range_problems(("min_len", self.min_len), ("max_len", self.max_len))
 
     @override
     def columns_required(self) -> tuple[tuple[str, str], ...]:
@@ -38,4 +37,4 @@ class TextLengthFilter(Filter):
         text = sample.get(self.text_key)
         if text is not None and not isinstance(text, str):
             raise SampleError("BAD_TEXT", f"column {self.text_key!r} holds {short_repr(text)}, not a text")
-        return bool(self.min_len <= len(text or "") <= self.max_len)
+        return self.in_range(len(text or ""), self.min_len, self.max_len)

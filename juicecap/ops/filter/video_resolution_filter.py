@@ -10,9 +10,10 @@ from jsonargparse.typing import PositiveInt
 from typing_extensions import override
 
 from juicecap.ops.base import Filter
-from juicecap.ops.filter._videos import AnyOrAll, range_problems, videos_pass
+from juicecap.ops.filter._videos import AnyOrAll, videos_pass
 from juicecap.ops.options.media_options import MediaOptions
 from juicecap.ops.options.numbers import Side
+from juicecap.ops.options.range_options import RangeOptions
 from juicecap.sample import Sample
 
 if TYPE_CHECKING:
@@ -20,20 +21,20 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class VideoResolutionFilter(MediaOptions, Filter):
+class VideoResolutionFilter(RangeOptions, MediaOptions, Filter):
     """Keeps samples whose videos have a width and height in ranges; a sample without videos passes.
 
     Width and height are those of the picture as a player shows it: upright, with square pixels.
     """
 
-    min_width: Side = 1
-    """Smallest width that passes, in pixels."""
-    max_width: PositiveInt = sys.maxsize
-    """Largest width that passes, in pixels."""
-    min_height: Side = 1
-    """Smallest height that passes, in pixels."""
-    max_height: PositiveInt = sys.maxsize
-    """Largest height that passes, in pixels."""
+    min_width: Side | None = 1
+    """Smallest width that passes, in pixels; null: no limit."""
+    max_width: PositiveInt | None = sys.maxsize
+    """Largest width that passes, in pixels; null: no limit."""
+    min_height: Side | None = 1
+    """Smallest height that passes, in pixels; null: no limit."""
+    max_height: PositiveInt | None = sys.maxsize
+    """Largest height that passes, in pixels; null: no limit."""
     any_or_all: AnyOrAll = "any"
     """Whether one of the sample's videos must pass, or all."""
 
@@ -42,9 +43,15 @@ class VideoResolutionFilter(MediaOptions, Filter):
     @override
     def problems(self) -> list[tuple[str, str]]:
         return [
-            *range_problems(("min_width", self.min_width), ("max_width", self.max_width)),
-            *range_problems(("min_height", self.min_height), ("max_height", self.max_height)),
+            *self._side_problems("width", self.min_width, self.max_width),
+            *self._side_problems("height", self.min_height, self.max_height),
         ]
+
+    def _side_problems(self, side: str, least: int | None, most: int | None) -> list[tuple[str, str]]:
+        if self.reversed_range and (least or 0) <= 1 and most in (None, sys.maxsize):
+            told = f"min_{side} and max_{side} leave no {side} outside of them, where reversed_range wants it: nothing can pass"
+            return [("reversed_range", told)]
+        return self.range_problems((f"min_{side}", least), (f"max_{side}", most))
 
     @override
     def media_columns(self) -> tuple[str, ...]:
@@ -59,5 +66,5 @@ class VideoResolutionFilter(MediaOptions, Filter):
         return videos_pass(sample, self.video_key, self.any_or_all, self._passes, self.media_rules())
 
     def _passes(self, video: VideoInfo) -> bool:
-        wide_enough = self.min_width <= video.width <= self.max_width
-        return bool(wide_enough and self.min_height <= video.height <= self.max_height)
+        width_passes = self.in_range(video.width, self.min_width, self.max_width)
+        return width_passes and self.in_range(video.height, self.min_height, self.max_height)

@@ -46,7 +46,7 @@ class VideoCaptioningFromVLMMapper(ModelOptions, Mapper):
     """Captions the videos of a sample with a vision-language model and writes the captions into new samples."""
 
     prompt: str | None = field(default=None, metadata=QUESTION)
-    """What to ask, taken literally; null: "\\nDescribe the input video in 1-2 sentences.\\n"."""
+    """What to ask, taken literally; null or empty: "\\nDescribe the input video in 1-2 sentences.\\n"."""
     prompt_key: str | None = field(default=None, metadata={**QUESTION, **NOT_EMPTY})
     """Column with a prompt for each sample; wins over prompt where it holds a text."""
     system_prompt: str | None = field(default=None, metadata=QUESTION)
@@ -66,6 +66,7 @@ class VideoCaptioningFromVLMMapper(ModelOptions, Mapper):
     provenance_field: str | None = field(default="caption_provenance", metadata={**OUTPUT, **NOT_EMPTY})
     """Column that records for each caption its model, prompt, sampling, seed, frames and tokens; null: none."""
 
+    version: ClassVar[int] = 2
     default_batch_size: ClassVar[int] = 16
 
     @override
@@ -185,7 +186,7 @@ class VideoCaptioningFromVLMMapper(ModelOptions, Mapper):
             say_once(f"{self.name}: prompt_key and prompt are both set; prompt is used where {self.prompt_key!r} holds no text")
         if isinstance(own, str) and own:  # an empty cell of a CSV file is a missing value
             return own
-        return DEFAULT_PROMPT if self.prompt is None else self.prompt
+        return self.prompt or DEFAULT_PROMPT
 
     def _candidates(self, outcome: Outcome) -> list[Candidate]:
         tokens = self._tokens

@@ -15,6 +15,7 @@ OWN, KEPT = "what it does", "what is kept"
 GROUPS: Mapping[str, str] = {
     OWN: "",
     KEPT: "",
+    "ends of the range": "whether they belong to it, and whether it is turned round",
     "model": "what answers, and how it draws its words",
     "question": "what is asked, and about what",
     "candidates": "how many answers a question gets, and which of them stay",
@@ -26,6 +27,7 @@ GROUPS: Mapping[str, str] = {
 }
 """Name of a group and what is in it, in the order in which people need them."""
 
+RANGE: Mapping[str, Any] = {"group": "ends of the range"}
 MODEL: Mapping[str, Any] = {"group": "model"}
 QUESTION: Mapping[str, Any] = {"group": "question"}
 CANDIDATES: Mapping[str, Any] = {"group": "candidates"}

@@ -44,7 +44,14 @@ class ModelOptions(MediaOptions):
     backend: BackendName = field(default="hf", metadata=MODEL)
     """What runs the model: Hugging Face transformers, vLLM, or an OpenAI-compatible server."""
     sampling_params: dict[str, Any] | None = field(
-        default=None, hash=False, metadata={**MODEL, "parts": serving_names.SAMPLING_PARTS, "entries": sampling.JSON_TYPES}
+        default=None,
+        hash=False,
+        metadata={
+            **MODEL,
+            "parts": serving_names.SAMPLING_PARTS,
+            "entries": sampling.JSON_TYPES,
+            "whole": sampling.WHOLE,
+        },
     )
     """How tokens are drawn: temperature, top_p, top_k, min_p, max_tokens, repetition_penalty, presence_penalty, stop, seed."""
     api_base: str | None = field(default=None, metadata={**MODEL, "aliases": ["api_url"]})
@@ -190,7 +197,7 @@ class ModelOptions(MediaOptions):
             frames=self.frame_sampling(),
             sampling=self.token_sampling(candidates),
             candidates=candidates,
-            seed=(self.sampling_params or {}).get("seed", self.seed),
+            seed=self.seed if (own := (self.sampling_params or {}).get("seed")) is None else own,
         )
 
     def _model(self) -> ModelSettings:

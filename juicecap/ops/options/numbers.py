@@ -64,5 +64,5 @@ else:
     Seed = _between(int, _FROM_0, 2**64 - 1)
     Share = ClosedUnitInterval
     """A part of a whole."""
-    Side = _between(int, _ABOVE_0, 10**6)
+    Side = _between(int, _FROM_0, 10**6)
     """Side of a picture in pixels, at least."""

@@ -60,22 +60,50 @@ def is_run_only(setting: Field[Any]) -> bool:
 
 IGNORED = {
     "accelerator": "a model runs on the GPU if there is one",
+    "adaptive_batching": "batch_size bounds what is under way; the output does not depend on it",
     "auto_op_parallelism": "juicecap does not split ops over processes",
     "batch_mode": "every op works on batches",
     "cpu_required": "juicecap does not reserve resources",
     "gpu_required": "juicecap does not reserve resources",
     "history_key": "juicecap keeps no history column",
+    "image_bytes_key": "images are read from the paths in image_key",
     "index_key": "every sample carries its source position already",
+    "input_columns": "juicecap knows which columns an op reads",
+    "instruction_key": "no op reads an instruction column",
     "mem_required": "juicecap does not reserve resources",
     "memory": "juicecap does not reserve resources",
     "num_cpus": "juicecap does not reserve resources",
     "num_gpus": "juicecap does not reserve resources",
     "num_proc": "decoding uses every core already",
+    "output_columns": "juicecap knows which columns an op writes",
     "query_key": "no op reads a query column",
     "ray_execution_mode": "there is no Ray runner yet",
     "response_key": "no op reads a response column",
     "runtime_env": "there is no Ray runner yet",
+    "system_key": "no op reads a system column",
     "turbo": "there is no slower mode to leave",
     "work_dir": "the run folder belongs to the recipe",
 }
 """Data-Juicer's base parameters without an effect here, and why; they are accepted, and reported once as ignored."""
+
+HARMLESS = {
+    "auto_op_parallelism": True,
+    "history_key": "history",
+    "image_bytes_key": "image_bytes",
+    "instruction_key": "instruction",
+    "prompt_key": "prompt",
+    "query_key": "query",
+    "response_key": "response",
+    "stats_export_path": None,
+    "system_key": "system",
+    "turbo": False,
+    "video_backend": "ffmpeg",
+}
+"""Defaults there of such parameters; at these, and where they are null, nothing is said."""
+
+
+def says_nothing(name: str, value: object) -> bool:
+    """Whether a parameter that has no effect is written as Data-Juicer has it where nobody sets it."""
+    if value is None:
+        return name in IGNORED or name in HARMLESS
+    return name in HARMLESS and value == HARMLESS[name] and isinstance(value, type(HARMLESS[name]))

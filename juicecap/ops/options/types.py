@@ -124,6 +124,18 @@ def _number(value: object) -> float | None:
         return None
 
 
+_SCIENTIFIC = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d{1,3}", re.ASCII)
+"""A number that YAML takes for a text: it wants a point and a sign, `2.0e+5`."""
+
+
+def as_number(value: Any) -> Any:
+    """The number that a text such as `2e5` was meant to be; whatever else it is, as it is."""
+    if not isinstance(value, str) or not _SCIENTIFIC.fullmatch(value):
+        return value
+    number = float(value)
+    return value if math.isinf(number) else int(number) if number.is_integer() else number
+
+
 def _is_in_range(value: object, hint: Any) -> bool:
     try:
         hint(value)

@@ -22,7 +22,9 @@ from juicecap.ops.base import Op
 from juicecap.ops.options.run_options import RunOptions
 from juicecap.ops.options.types import json_type, json_union, not_empty
 from juicecap.ops.schema import Parameter, parameters
+from juicecap.recipe import compat
 from juicecap.recipe.authoring.snippet import settings
+from juicecap.recipe.compat import data_juicer_defaults
 from juicecap.recipe.keys import IGNORED, RecipeKeys
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -50,11 +52,24 @@ def recipe_schema() -> dict[str, Any]:
         "description": "What is read, which ops are applied in which order, and where the result goes.",
         "type": "object",
         "properties": keys,
-        "patternProperties": {"^x-": {"description": "Anchors for use elsewhere in the recipe."}},
+        "patternProperties": {"^x-": {"description": "Anchors for use elsewhere in the recipe."}, **_of_data_juicer()},
         "additionalProperties": False,
         "anyOf": [{"required": ["process"]}, {"required": ["include"]}],
         "$defs": blocks,
     }
+
+
+def _of_data_juicer() -> dict[str, Any]:
+    """Data-Juicer's other keys at values that ask for nothing. As patterns, since editors offer those to nobody."""
+    found: dict[str, Any] = {}
+    for key, answer in compat.DATA_JUICER.items():
+        told = _without_effect(answer)
+        if key in data_juicer_defaults.NESTED:
+            found |= {rf"^{key}$": {**told, "type": ["object", "null"]}, rf"^{key}\.": told}
+        else:
+            harmless = {"enum": [None, *data_juicer_defaults.HARMLESS.get(key, ())]}
+            found[f"^{key}$"] = {**told, **({} if key in compat.EFFECTLESS else harmless)}
+    return found
 
 
 def op_schema(kind: type[Op]) -> dict[str, Any]:
@@ -99,7 +114,7 @@ def _value(written: dict[str, Any], entries: Mapping[str, Any] | None, *, is_key
     """What may stand for a value of this type: also a variable, and null for a key, which then has its default."""
     names = _type_names(written)
     if entries is not None and "object" in names:
-        written = {**written, "properties": {name: _value(kind, None, is_key=False) for name, kind in entries.items()}}
+        written = {**written, "properties": {name: _value(kind, None, is_key=True) for name, kind in entries.items()}}
     options = [written]
     if is_key and "null" not in names:
         options.append({"type": "null"})

@@ -82,21 +82,27 @@ def _asking(step: Step, samples: Sequence[Sample], headers: Headers, counters: P
         planned.facts = counters.of(planned.model).facts
     parts = (part for _, requests in wanted for request in requests for part in request.media())
     known = headers.read(parts, step.op.limits().media)
-    outputs: list[Sample] = []
-    requested: list[Request] = []
+    counted: list[tuple[Sample, Sequence[Request], list[RequestEstimate]]] = []
     for sample, requests in wanted:
         name = sample_name(sample, step.op.media_keys())
         try:
-            asked = [_asked(name, request, counters, known) for request in requests]
+            counted.append((sample, requests, [_asked(name, request, counters, known) for request in requests]))
         except MediaError as error:
             planned.refused.append(f"{name}: {error}")
+    outcomes = iter(_look_up(plan.recipe, planned, [request for _, requests, _ in counted for request in requests]))
+    outputs: list[Sample] = []
+    for sample, requests, asked in counted:
+        mine = [next(outcomes) for _ in requests]
+        if failure := next((outcome.failure for outcome in mine if outcome.failure), None):
+            planned.refused.append(f"{sample_name(sample, step.op.media_keys())}: {failure.code}: {failure.message}")
+            planned.failed += 1
             continue
         planned.asked += asked
+        if planned.known is not None:
+            planned.known += [len(outcome.answers) for outcome in mine]
         shown = [known[part] for request in requests for part in request.media()]
         planned.video_seconds += [header.duration for header in shown if isinstance(header, VideoInfo)]
-        requested += requests
         outputs += _made_up(step.op, sample, requests)
-    _look_up(plan.recipe, planned, requested)
     return outputs
 
 
@@ -153,19 +159,24 @@ def _made_up(op: Op, sample: Sample, requests: Sequence[Request]) -> Sequence[Sa
         return [sample]
 
 
-def _look_up(recipe: Recipe, planned: StepPlan, requests: Sequence[Request]) -> None:
+def _look_up(recipe: Recipe, planned: StepPlan, requests: Sequence[Request]) -> list[Outcome]:
+    """What the journal knows of the requests; `planned` has a list for its answers if it can be looked into, else why not."""
+    nothing = [Outcome()] * len(requests)
     if not recipe.journal.exists() or not requests:
-        return
+        return nothing
     try:
         ours = is_journal(recipe.journal)
     except OSError as error:
         planned.unknown_because = error.strerror or str(error)
-        return
+        return nothing
     if not ours:  # a run would set it aside; a plan changes nothing
         planned.unknown_because = "it is damaged, or no journal"
-        return
+        return nothing
     try:
         with Journal(recipe.journal, may_quarantine=False) as journal:
-            planned.known = core.known_answers(requests, journal)
+            found = core.known_outcomes(requests, journal, planned.step.op.limits(planned.step.options.batch_size))
     except JuicecapError as error:
         planned.unknown_because = str(error)
+        return nothing
+    planned.known = []
+    return found

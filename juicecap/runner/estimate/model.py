@@ -71,7 +71,9 @@ class StepPlan:
     video_seconds: list[float] = field(default_factory=list)
     """The duration of each video of `asked`."""
     refused: list[str] = field(default_factory=list)
-    """Why requests of samples will be rejected: media that cannot be used, columns that are wrong."""
+    """Why requests of samples will be rejected: media that cannot be used, columns that are wrong, failures in the journal."""
+    failed: int = 0
+    """How many of these failed for good in an earlier run."""
     known: list[int] | None = None
     """Answers to each of `asked` that the journal has; None: there is no journal, or it cannot be looked into."""
     unknown_because: str = ""

@@ -67,7 +67,13 @@ def describe(models: Iterable[ModelSettings], journal: Journal | None = None) ->
 
 
 def known_answers(requests: Sequence[Request], journal: Journal, limits: Limits = DEFAULT_LIMITS) -> list[int]:
-    """How many answers to each of these requests the journal has; a failure counts as all of them.
+    """How many answers to each of these requests the journal has; a failure counts as all of them. See `known_outcomes`."""
+    known = known_outcomes(requests, journal, limits)
+    return [request.candidates if each.failure else len(each.answers) for request, each in zip(requests, known, strict=True)]
+
+
+def known_outcomes(requests: Sequence[Request], journal: Journal, limits: Limits = DEFAULT_LIMITS) -> list[Outcome]:
+    """What the journal knows of these requests: answers up to the first that is missing, or a failure.
 
     Media that the journal does not know are not read: they count as having no answers. No engine is opened.
 
@@ -76,7 +82,7 @@ def known_answers(requests: Sequence[Request], journal: Journal, limits: Limits 
     """
     with _lock:
         core = _core()
-    return core.do(cache_lookup.known_answers(requests, journal, limits, core.resources))
+    return core.do(cache_lookup.known_outcomes(requests, journal, limits, core.resources))
 
 
 def probe(path: str, limits: Limits = DEFAULT_LIMITS) -> VideoInfo:

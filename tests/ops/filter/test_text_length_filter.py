@@ -41,7 +41,7 @@ def test_a_value_that_is_no_text_is_rejected():
     ("settings", "problems"),
     [
         ({"min_len": 9, "max_len": 3}, [("min_len", "min_len (9) is larger than max_len (3): nothing can pass")]),
-        ({"min_len": -1}, [("min_len", "min_len must be int >= 0, not -1")]),
+        ({"min_len": -1}, [("min_len", "min_len must be int >= 0 or null, not -1")]),
     ],
 )
 def test_ranges_that_nothing_can_pass(settings, problems):

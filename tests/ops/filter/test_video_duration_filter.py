@@ -68,7 +68,7 @@ def test_a_video_that_cannot_be_read_is_rejected_alone(one):
             {"min_duration": 3, "max_duration": 2},
             ("min_duration", "min_duration (3) is larger than max_duration (2): nothing can pass"),
         ),
-        ({"max_duration": -1.0}, ("max_duration", "max_duration must be float >= 0, not -1.0")),
+        ({"max_duration": -1.0}, ("max_duration", "max_duration must be float >= 0 or null, not -1.0")),
         ({"any_or_all": "some"}, ("any_or_all", "any_or_all must be any | all, not 'some'")),
     ],
 )

@@ -311,8 +311,9 @@ class TestPrompts:
         op = mapper(prompt="{text} %s {0} {{}}")
         assert asked(op, {"videos": ["a"], "text": "x"}) == ["{text} %s {0} {{}}"]
 
-    def test_an_empty_prompt_is_a_prompt(self):
-        assert asked(mapper(prompt=""), {"videos": ["a"]}) == [""]
+    def test_an_empty_prompt_is_the_default(self):
+        assert asked(mapper(prompt=""), {"videos": ["a"]}) == [DEFAULT_PROMPT]
+        assert asked(mapper(prompt=" "), {"videos": ["a"]}) == [" "]
 
     def test_the_prompt_reaches_the_model(self, clips):
         op = mapper(prompt="Please describe the video in detail.", keep_original_sample=False, caption_field="caption")
@@ -325,9 +326,10 @@ class TestPrompts:
         assert out["caption"] == [["red"], ["It moves right."], [clips.captions[0]]]
         assert [entries[0]["prompt"] for entries in out["caption_provenance"]] == [*prompts[:2], DEFAULT_PROMPT]
 
-    @pytest.mark.parametrize("sample", [{}, {"ask": None}, {"ask": 7}, {"ask": ["x"]}])
+    @pytest.mark.parametrize("sample", [{}, {"ask": None}, {"ask": ""}, {"ask": 7}, {"ask": ["x"]}])
     def test_a_value_that_is_no_text_falls_back(self, sample):
         assert asked(mapper(prompt_key="ask", prompt="P"), {"videos": ["a"], **sample}) == ["P"]
+        assert asked(mapper(prompt_key="ask", prompt=""), {"videos": ["a"], **sample}) == [DEFAULT_PROMPT]
         assert asked(mapper(prompt_key="ask"), {"videos": ["a"], **sample}) == [DEFAULT_PROMPT]
 
     def test_the_column_wins_and_both_are_warned_about_once(self, said):

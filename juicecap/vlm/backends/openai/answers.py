@@ -48,7 +48,7 @@ def read(answer: dict[str, Any], asked: int | None = None, hide: Callable[[str],
     sum is right; with one candidate the number is exact.
     """
     prompt_tokens, tokens = _usage(answer.get("usage"))
-    choices = _in_order(answer["choices"])
+    choices = _in_order(answer["choices"], asked or 0)
     shares = _shares(tokens, [len(_text(choice).encode()) for choice in choices])
     candidates = tuple(_candidate(choice, share, hide) for choice, share in zip(choices[:asked], shares, strict=False))
     names = (answer.get(name) for name in ("model", "system_fingerprint"))
@@ -94,11 +94,14 @@ def _count(value: object) -> int:
     return int(value)
 
 
-def _in_order(choices: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """By their index; as they came if one of them has none."""
-    if all(type(choice.get("index")) is int for choice in choices):
-        return sorted(choices, key=lambda choice: choice["index"])
-    return choices
+def _in_order(choices: list[dict[str, Any]], asked: int) -> list[dict[str, Any]]:
+    """By their index, with an empty one where one in between is left out; as they came if one of them has none."""
+    if not all(type(choice.get("index")) is int for choice in choices):
+        return choices
+    known = {choice["index"]: choice for choice in choices}
+    if len(known) == len(choices) and min(known, default=1) == 0 and max(known) < asked:
+        return [known.get(number, {}) for number in range(max(known) + 1)]
+    return sorted(choices, key=lambda choice: choice["index"])
 
 
 def _candidate(choice: dict[str, Any], tokens: int, hide: Callable[[str], str]) -> ReplyCandidate:

@@ -150,17 +150,14 @@ class LookupStage:
         return wanted
 
 
-async def known_answers(requests: Sequence[Request], journal: Journal, limits: Limits, resources: Resources) -> list[int]:
-    """How many answers to each request the journal has; `core.known_answers` runs this on the event loop."""
+async def known_outcomes(requests: Sequence[Request], journal: Journal, limits: Limits, resources: Resources) -> list[Outcome]:
+    """What the journal knows of each request; `core.known_outcomes` runs this on the event loop."""
     models = dict.fromkeys(request.model for request in requests)
     keys = {model: await RequestKeys.of(resources.engines, model, limits, journal) for model in models}
     recalled = await Digests(resources.readers, limits.media, journal).recalled(requests, reread=True)
     keyed = [keys[request.model].key(request, recalled) if _covers(recalled, request) else None for request in requests]
     entries = await asyncio.wrap_future(journal.get_entries([key for each in keyed if each for key in each.journal_keys]))
-    known = [each.known(entries) if each else Outcome() for each in keyed]
-    return [
-        request.candidates if outcome.failure else len(outcome.answers) for request, outcome in zip(requests, known, strict=True)
-    ]
+    return [each.known(entries) if each else Outcome() for each in keyed]
 
 
 def _covers(digests: Mapping[str, Digest], request: Request) -> bool:

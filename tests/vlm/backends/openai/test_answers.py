@@ -43,6 +43,17 @@ class TestOutcome:
         (outcome,) = server.answers([said(choices=choices)], three())
         assert [answer.text for answer in outcome.answers] == ["text 0", "text 1", "text 2"]
 
+    def test_a_choice_that_is_left_out_is_empty_and_the_others_keep_their_numbers(self, server):
+        choices = [{"index": index, **choice(f"text {index}")} for index in (2, 0)]
+        (outcome,) = server.answers([said(choices=choices)], three())
+        assert [answer.text for answer in outcome.answers] == ["text 0", "", "text 2"]
+        assert [answer.seed for answer in outcome.answers] == [7, 8, 9]
+
+    def test_choices_that_are_counted_from_1_are_no_gap(self, server):
+        choices = [{"index": index, **choice(f"text {index}")} for index in (3, 1, 2)]
+        (outcome,) = server.answers([said(choices=choices)], three())
+        assert [answer.text for answer in outcome.answers] == ["text 1", "text 2", "text 3"]
+
 
 class TestNoCaption:
     @pytest.mark.parametrize(
