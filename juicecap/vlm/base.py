@@ -19,6 +19,7 @@ from juicecap.media.rules import DEFAULT_RULES, MediaLimits
 from juicecap.media.sampling import FrameSampling
 from juicecap.media.sizes import FrameSizes
 from juicecap.vlm.context import ContextLength
+from juicecap.vlm.lessons import Lessons
 
 Role = Literal["system", "user", "assistant"]
 
@@ -133,12 +134,17 @@ class Request:
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """One candidate. `finish_reason` is `stop`, `length` (cut by `max_tokens`) or `content_filter` (refused: no text)."""
+    """One candidate. `finish_reason` is `stop`, `length` (cut by `max_tokens`) or `content_filter` (refused: no text).
+
+    An engine gives it as it came, and ops get it as it is meant (`outcomes.heard`): then `text` has no reasoning in it.
+    """
 
     text: str
     finish_reason: str
     tokens: int
     seed: int
+    reasoning: str = ""
+    """What the model thought before it spoke. From an engine: what came in a field of its own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,6 +172,8 @@ class Outcome:
     revision: str = ""
     frame_times: tuple[tuple[float, ...], ...] = ()
     unreadable: int = 0
+    opened: bool | None = None
+    """Whether the prompt ended in the middle of a thought, where that is known."""
     request: Request | None = None
     """The question, in outcomes that an op is handed."""
 
@@ -267,6 +275,8 @@ class Backend:
     """
     transport_choice: str = ""
     """What a choice that changes answers came to (how a server takes videos), where there is one."""
+    lessons: Lessons = field(default_factory=Lessons)
+    """What is learnt while it answers."""
 
 
 class Describe(Protocol):

@@ -5,6 +5,8 @@ are not kept: they follow from the request. A permanent failure stands where the
 gave holds for the same number of candidates only, since another number may fare better; one of a medium has a key of its own and
 holds for whatever is asked about it. Failures that may pass are not kept.
 
+Answers are kept as they came, reasoning and all; what they mean is read from them each time (`outcomes.heard`).
+
 What holds a key of a server is not there: journals of before may hold what a server repeated.
 """
 
@@ -39,15 +41,17 @@ def entries_of(key: str, prepared: Prepared, outcome: Outcome) -> list[Entry]:
         "revision": outcome.revision,
         "frame_times": outcome.frame_times,
         "unreadable": outcome.unreadable,
+        **({} if outcome.opened is None else {"opened": outcome.opened}),
     }
     return [
-        Entry(
-            key,
-            prepared.first + number,
-            {"text": answer.text, "finish_reason": answer.finish_reason, "tokens": answer.tokens} | (whole if not number else {}),
-        )
+        Entry(key, prepared.first + number, _said(answer) | (whole if not number else {}))
         for number, answer in enumerate(outcome.answers)
     ]
+
+
+def _said(answer: Answer) -> dict[str, Any]:
+    said = {"text": answer.text, "finish_reason": answer.finish_reason, "tokens": answer.tokens}
+    return said | ({"reasoning": answer.reasoning} if answer.reasoning else {})
 
 
 def medium_entry(key: str, path: str, failure: Failure) -> list[Entry]:
@@ -79,7 +83,13 @@ def outcome_of(found: EntriesByCandidate, seed: int, candidates: int) -> Outcome
     if not known:
         return Outcome(seed=seed)
     answers = (
-        Answer(text=valid(entry["text"]), finish_reason=entry["finish_reason"], tokens=entry["tokens"], seed=seed + number)
+        Answer(
+            text=valid(entry["text"]),
+            finish_reason=entry["finish_reason"],
+            tokens=entry["tokens"],
+            seed=seed + number,
+            reasoning=hidden(valid(entry.get("reasoning", ""))),
+        )
         for number, entry in enumerate(known)
     )
     whole = known[0]
@@ -90,6 +100,7 @@ def outcome_of(found: EntriesByCandidate, seed: int, candidates: int) -> Outcome
         revision=hidden(valid(whole["revision"])),
         frame_times=tuple(tuple(times) for times in whole["frame_times"]),
         unreadable=whole["unreadable"],
+        opened=whole.get("opened"),
     )
 
 
@@ -101,7 +112,8 @@ def joined(known: Outcome, missing: Outcome) -> Outcome:
     """The outcome of a request of which some candidates were known and the others have been asked for."""
     if missing.failure or not known.answers:
         return missing
-    return replace(known, answers=known.answers + missing.answers)
+    opened = missing.opened if known.opened is None else known.opened
+    return replace(known, answers=known.answers + missing.answers, opened=opened)
 
 
 def _words(failure: Failure) -> dict[str, Any]:

@@ -37,7 +37,8 @@ def _is_failure(entry: Any) -> bool:
 
 
 def _is_answer(entry: dict[str, Any]) -> bool:
-    return isinstance(entry.get("text"), str) and isinstance(entry.get("finish_reason"), str) and _is_count(entry.get("tokens"))
+    texts = (entry.get("text"), entry.get("finish_reason"), entry.get("reasoning", ""))
+    return all(isinstance(text, str) for text in texts) and _is_count(entry.get("tokens"))
 
 
 def _is_whole(entry: dict[str, Any]) -> bool:
@@ -49,6 +50,7 @@ def _is_whole(entry: dict[str, Any]) -> bool:
     return (
         seen
         and isinstance(entry.get("revision"), str)
+        and isinstance(entry.get("opened"), bool | None)
         and all(_is_count(entry.get(name)) for name in ("prompt_tokens", "unreadable"))
     )
 

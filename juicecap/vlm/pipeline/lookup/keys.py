@@ -12,6 +12,7 @@ from juicecap.vlm.journal import Journal
 from juicecap.vlm.journal.entries import EntriesByKey, medium_failure, outcome_of
 from juicecap.vlm.journal.shapes import sound, sound_medium
 from juicecap.vlm.journal.store import Fact
+from juicecap.vlm.outcomes import heard, split
 from juicecap.vlm.pipeline.engines import Described, Engines
 from juicecap.vlm.pipeline.lookup.digests import Digest
 
@@ -49,8 +50,9 @@ class RequestKeys:
         self._engine = engine
         self.capabilities: Capabilities = engine.backend.capabilities
         """What the engine wants."""
-        self.choice: Fact | None = None
-        """A choice that the journal does not know of, to be written down once the engine is asked."""
+        self._pin = ""
+        self._pinned: str | None = None
+        """The name of what the journal keeps of the engine, and what it holds; None without a journal."""
         spent = limits.decode_seconds, limits.decode_bytes
         self._reading = (asdict(self.capabilities.sizes), self.capabilities.takes_files, *spent, hashed(limits.media))
 
@@ -60,11 +62,26 @@ class RequestKeys:
         if journal is None:
             return cls(await engines.described(settings), limits)
         name = digest_of(["pin", settings.backend, settings.model, settings.params, settings.api_base])
-        transport_choice = await asyncio.wrap_future(journal.fact(name))
-        keys = cls(await engines.described(settings, transport_choice), limits)
-        if keys._engine.backend.transport_choice != transport_choice:
-            keys.choice = Fact(name, keys._engine.backend.transport_choice)
+        pinned = await asyncio.wrap_future(journal.fact(name))
+        keys = cls(await engines.described(settings, pinned), limits)
+        keys._pin, keys._pinned = name, pinned
         return keys
+
+    def to_pin(self) -> list[Fact]:
+        """What is known of the engine and not yet in the journal: to be written down once it is asked."""
+        backend = self._engine.backend
+        word = backend.lessons.pinned(backend.transport_choice)
+        if self._pinned in (None, word):
+            return []
+        self._pinned = word
+        return [Fact(self._pin, word)]
+
+    def heard(self, outcome: Outcome) -> Outcome:
+        """An outcome as it came, as it is meant (`outcomes.heard`). A thought that ends in it teaches how to read others."""
+        lessons = self._engine.backend.lessons
+        if not lessons.thinks and outcome.opened is None:
+            lessons.thinks = any(split(answer, None).ended for answer in outcome.answers)
+        return heard(outcome, thinks=lessons.thinks)
 
     def key(self, request: Request, digests: Mapping[str, Digest]) -> KeyedRequest:
         """The request with its keys."""
