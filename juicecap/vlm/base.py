@@ -87,6 +87,8 @@ class Request:
     sampling: Sampling = field(default_factory=Sampling)
     candidates: int = 1
     seed: int = 0
+    named: tuple[str, ...] = ()
+    """Those of the sampling parameters and `seed` that the recipe sets by name: no service may leave them out. Part of no key."""
 
     def media(self) -> list[Part]:
         """The videos and images, in the order in which the model meets them."""
@@ -123,9 +125,13 @@ class Request:
         }
         return digest_of(facts)
 
-    def entry_key(self, key: str, model_state: str) -> str:
-        """What a journal knows the answers by: the key, the seed where tokens are drawn, the state of a local model's files."""
-        return digest_of([JOURNAL_VERSION, key, model_state, self.seed if self.sampling.temperature > 0 else None])
+    def entry_key(self, key: str, model_state: str, unsent: Sequence[str] = ()) -> str:
+        """What a journal knows the answers by: the key, the seed where tokens are drawn, the state of a local model's files.
+
+        `unsent` are the parameters that the service was not told, if there are any.
+        """
+        facts = [JOURNAL_VERSION, key, model_state, self.seed if self.sampling.temperature > 0 else None]
+        return digest_of([*facts, ["unsent", *unsent]] if unsent else facts)
 
     def derived_seed(self, key: str) -> int:
         """The seed of candidate 0, below 2**31; candidate i adds i. A hash of the recipe's seed and the key."""
@@ -172,6 +178,8 @@ class Outcome:
     revision: str = ""
     frame_times: tuple[tuple[float, ...], ...] = ()
     unreadable: int = 0
+    unsent: tuple[str, ...] = ()
+    """Sampling parameters of the request that the service was not told, since it does not take them."""
     opened: bool | None = None
     """Whether the prompt ended in the middle of a thought, where that is known."""
     request: Request | None = None

@@ -39,13 +39,13 @@ def heard(outcome: Outcome, *, thinks: bool = False) -> Outcome:
 
     `thinks`: where prompts do not tell, an answer without any mark that was cut was cut in the middle of a thought.
     """
-    answers = tuple(_meant(answer, split(answer, outcome.opened, thinks=thinks)) for answer in outcome.answers)
+    answers = tuple(_meant(answer, split(answer, opened=outcome.opened, thinks=thinks)) for answer in outcome.answers)
     if answers and not any(answer.text for answer in answers) and any(answer.reasoning for answer in answers):
         return Outcome(failure=_nothing_but_thoughts(answers), seed=outcome.seed)
     return replace(outcome, answers=answers)
 
 
-def split(answer: Answer, opened: bool | None, *, thinks: bool = False) -> Spoken:
+def split(answer: Answer, *, opened: bool | None = None, thinks: bool = False) -> Spoken:
     """What an answer says, and what it thinks."""
     if opened is None:
         opened = thinks and answer.finish_reason == CUT and not answer.reasoning and not is_marked(answer.text)

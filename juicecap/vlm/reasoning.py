@@ -40,7 +40,9 @@ _TURN = re.compile(
 
 _FRONT = re.compile(rf"\s*(?:(?:{_TURN.pattern}|<s>)\s*(?:(?:assistant|model)\s*(?:<\|end_header_id\|>|\n)\s*)?)+")
 _LAST = re.compile(r"(?:\s*<(?:\||\uff5c)[\w\u2581]{1,64}(?:\||\uff5c)>)+\s*\Z")
-_WRAPPED = re.compile(r"\s*(?:<answer>(?P<answer>.*?)(?:</answer>\s*)?|<\|begin_of_box\|>(?P<box>.*?)(?:<\|end_of_box\|>\s*)?)\Z", re.S)
+_WRAPPED = re.compile(
+    r"\s*(?:<answer>(?P<answer>.*?)(?:</answer>\s*)?|<\|begin_of_box\|>(?P<box>.*?)(?:<\|end_of_box\|>\s*)?)\Z", re.DOTALL
+)
 
 
 @dataclass(frozen=True, kw_only=True)

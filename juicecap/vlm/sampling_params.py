@@ -80,6 +80,12 @@ def parse_sampling(params: Mapping[str, Any] | None, candidates: int) -> tuple[S
     return Sampling(**given), found
 
 
+def named(params: Mapping[str, Any] | None) -> set[str]:
+    """The names, in one spelling, of what `params` set."""
+    names = {ALIASES.get(name, name) for name in params or {}}
+    return names - {"do_sample"} | ({"temperature"} if "do_sample" in names else set())
+
+
 def _resolve_greedy(params: Mapping[str, Any], given: dict[str, Any], candidates: int) -> list[str]:
     if "do_sample" in params and not isinstance(params["do_sample"], bool):
         return [f"sampling_params: do_sample must be true or false, not {params['do_sample']!r}"]

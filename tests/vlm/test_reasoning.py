@@ -84,7 +84,7 @@ class TestTheEnd:
     @pytest.mark.parametrize(
         "said",
         [
-            "```json\n{\"caption\": \"A red ball rolls.\"}\n```",
+            '```json\n{"caption": "A red ball rolls."}\n```',
             "A sign says </s> in a row of <b>tags</b>, a < b | c > d.",
             "[INSTANT] appears on screen; an assistant\nhelps.",
             "Model\nA is next to model\nB.",

@@ -19,7 +19,7 @@ from juicecap.ops.options.run_options import IGNORED, RUN_ONLY
 from juicecap.sample import LONGEST_TEXT, short_repr
 from juicecap.vlm import catalog, model_params
 from juicecap.vlm import sampling_params as sampling
-from juicecap.vlm.base import Limits, Message, ModelSettings, Request, Sampling, canonical_json
+from juicecap.vlm.base import Limits, Message, ModelSettings, Part, Request, Sampling, canonical_json
 from juicecap.vlm.models.names import model_state
 from juicecap.vlm.sampling_params import parse_sampling
 from juicecap.vlm.unicode import valid
@@ -191,7 +191,16 @@ class ModelOptions(MediaOptions):
             sampling=self.token_sampling(candidates),
             candidates=candidates,
             seed=(self.sampling_params or {}).get("seed", self.seed),
+            named=self._named(),
         )
+
+    def usual_request(self) -> Request:
+        """A request like those of the op, about nothing."""
+        return self.question([Message("user", (Part("text", "?"),))], self.candidates())
+
+    def _named(self) -> tuple[str, ...]:
+        """What the recipe sets by name of how tokens are drawn."""
+        return tuple(sorted({*sampling.named(self.sampling_params), *(["seed"] if self.seed else [])}))
 
     def _model(self) -> ModelSettings:
         return ModelSettings(

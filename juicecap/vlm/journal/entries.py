@@ -42,6 +42,7 @@ def entries_of(key: str, prepared: Prepared, outcome: Outcome) -> list[Entry]:
         "frame_times": outcome.frame_times,
         "unreadable": outcome.unreadable,
         **({} if outcome.opened is None else {"opened": outcome.opened}),
+        **({"unsent": outcome.unsent} if outcome.unsent else {}),
     }
     return [
         Entry(key, prepared.first + number, _said(answer) | (whole if not number else {}))
@@ -100,6 +101,7 @@ def outcome_of(found: EntriesByCandidate, seed: int, candidates: int) -> Outcome
         revision=hidden(valid(whole["revision"])),
         frame_times=tuple(tuple(times) for times in whole["frame_times"]),
         unreadable=whole["unreadable"],
+        unsent=tuple(whole.get("unsent", ())),
         opened=whole.get("opened"),
     )
 

@@ -47,8 +47,11 @@ def _is_whole(entry: dict[str, Any]) -> bool:
     seen = isinstance(times, list | tuple) and all(
         isinstance(each, list | tuple) and all(map(_is_number, each)) for each in times
     )
+    unsent = entry.get("unsent", ())
     return (
         seen
+        and isinstance(unsent, list | tuple)
+        and all(isinstance(name, str) for name in unsent)
         and isinstance(entry.get("revision"), str)
         and isinstance(entry.get("opened"), bool | None)
         and all(_is_count(entry.get(name)) for name in ("prompt_tokens", "unreadable"))

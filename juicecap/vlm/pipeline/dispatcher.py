@@ -73,7 +73,7 @@ class Dispatcher:
         """Write down what came of one call, all of it together, and hand it on."""
         entries: list[Entry] = []
         for (wanted, prepared), outcome in zip(ready, outcomes, strict=True):
-            entries += entries_of(wanted.keyed.entry, prepared, outcome)
+            entries += entries_of(self._keys.sent_key(wanted.keyed, outcome.unsent), prepared, outcome)
             self._resources.count(replayed=prepared.first, asked=len(prepared.seeds))
         meant = [self._keys.heard(joined(wanted.known, outcome)) for (wanted, _), outcome in zip(ready, outcomes, strict=True)]
         self._resources.note([*entries, *self._keys.to_pin()])

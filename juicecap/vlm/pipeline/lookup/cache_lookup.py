@@ -139,6 +139,7 @@ class LookupStage:
             if keyed is None or self._single_flight.join(keyed, asked.settle):
                 continue
             if self._single_flight.seen_again(keyed):
+                case.keyed = keyed = self._keys.renewed(keyed)
                 await self._look([case])
             known = keyed.known(case.look)
             whole = known.failure or len(known.answers) == asked.request.candidates

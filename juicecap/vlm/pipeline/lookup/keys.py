@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 
 from juicecap.media.digest import FileState
 from juicecap.vlm.base import JOURNAL_VERSION, Capabilities, Limits, ModelSettings, Outcome, Part, Request, digest_of, hashed
@@ -22,8 +22,11 @@ class KeyedRequest:
     """A request with what it is known by."""
 
     request: Request
+    key: str
     entry: str
-    """The journal's key of its answers."""
+    """The journal's key of its answers, if all that the request says is sent."""
+    sent: str
+    """The same for what is really sent, as far as that is known."""
     media: Mapping[Part, str]
     """The journal's key of each medium, for media that cannot be used."""
     seed: int
@@ -33,14 +36,18 @@ class KeyedRequest:
     @property
     def journal_keys(self) -> tuple[str, ...]:
         """All keys under which the journal may know something."""
-        return (self.entry, *self.media.values())
+        return (self.entry, self.sent, *self.media.values())
 
     def known(self, look: EntriesByKey) -> Outcome:
         """As much of the outcome as the journal knows: answers up to the first that is missing, or a failure."""
         for part, key in self.media.items():
             if failure := medium_failure(sound_medium(look.get(key, {})), part.value):
                 return Outcome(failure=failure, seed=self.seed)
-        return outcome_of(sound(look.get(self.entry, {})), self.seed, self.request.candidates)
+        found = sound(look.get(self.sent, {}))
+        if self.sent != self.entry:  # what was answered before the service refused something stays good, but not its refusal
+            before = sound(look.get(self.entry, {}))
+            found = {number: entry for number, entry in before.items() if "failure" not in entry} | found
+        return outcome_of(found, self.seed, self.request.candidates)
 
 
 class RequestKeys:
@@ -80,7 +87,7 @@ class RequestKeys:
         """An outcome as it came, as it is meant (`outcomes.heard`). A thought that ends in it teaches how to read others."""
         lessons = self._engine.backend.lessons
         if not lessons.thinks and outcome.opened is None:
-            lessons.thinks = any(split(answer, None).ended for answer in outcome.answers)
+            lessons.thinks = any(split(answer).ended for answer in outcome.answers)
         return heard(outcome, thinks=lessons.thinks)
 
     def key(self, request: Request, digests: Mapping[str, Digest]) -> KeyedRequest:
@@ -89,11 +96,21 @@ class RequestKeys:
         key = request.key({path: each.digest for path, each in own.items()}, self._engine.backend.identity)
         return KeyedRequest(
             request=request,
+            key=key,
             entry=request.entry_key(key, self._engine.model_state),
+            sent=request.entry_key(key, self._engine.model_state, self._engine.backend.lessons.unsent(request)),
             media={part: self._medium_key(part, request, own[part.value].digest) for part in request.media()},
             seed=request.derived_seed(key),
             states={path: each.state for path, each in own.items()},
         )
+
+    def sent_key(self, keyed: KeyedRequest, unsent: Sequence[str]) -> str:
+        """The journal's key of answers that were asked for without these parameters."""
+        return keyed.request.entry_key(keyed.key, self._engine.model_state, unsent)
+
+    def renewed(self, keyed: KeyedRequest) -> KeyedRequest:
+        """The same with what is known by now of what is sent."""
+        return replace(keyed, sent=self.sent_key(keyed, self._engine.backend.lessons.unsent(keyed.request)))
 
     def _medium_key(self, part: Part, request: Request, digest: str) -> str:
         """Of what decides whether a medium can be used: its content, and how it is read."""

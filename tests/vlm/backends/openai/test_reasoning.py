@@ -136,7 +136,9 @@ class TestCutWithoutAMark:
 
 
 def test_one_candidate_that_only_thought_keeps_its_place(server, clips):
-    server.script = lambda body: said(f"<think>hm</think>{BALL}", choice("<think>hm", "length")) if "n" in body else obliging(body)
+    server.script = lambda body: (
+        said(f"<think>hm</think>{BALL}", choice("<think>hm", "length")) if "n" in body else obliging(body)
+    )
     request = about(server, clips.paths[0], candidates=2, sampling=Sampling(temperature=0.8))
     (outcome,) = core.ask([request])
     assert [answer.text for answer in outcome.answers] == [BALL, ""]
