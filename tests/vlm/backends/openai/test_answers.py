@@ -54,7 +54,6 @@ class TestNoCaption:
             (said(""), "EMPTY_ANSWER", "the model's answer is empty"),
             (said(" \n "), "EMPTY_ANSWER", "the model's answer is empty"),
             (said(choice(None, "tool_calls", tool_calls=[{}])), "EMPTY_ANSWER", "the model's answer is empty"),
-            (said(choice(None, reasoning_content="Let me see")), "EMPTY_ANSWER", "the model's answer is empty"),
             (
                 said(choice(None, "length")),
                 "EMPTY_ANSWER",
