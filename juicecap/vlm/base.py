@@ -21,6 +21,9 @@ from juicecap.media.sizes import FrameSizes
 from juicecap.vlm.context import ContextLength
 from juicecap.vlm.lessons import Lessons
 
+TEMPLATE_KWARGS = "chat_template_kwargs"
+"""The entry of `model_params` that is for the chat template, whatever the backend."""
+
 Role = Literal["system", "user", "assistant"]
 
 JOURNAL_VERSION = 1
@@ -75,6 +78,11 @@ class ModelSettings:
         """`params` as a fresh dict."""
         loaded: dict[str, Any] = json.loads(self.params)
         return loaded
+
+    def template_kwargs(self) -> dict[str, Any]:
+        """What the model's chat template is told beside the conversation (`chat_template_kwargs`)."""
+        told: dict[str, Any] = self.engine_params().get(TEMPLATE_KWARGS) or {}
+        return told
 
 
 @dataclass(frozen=True, kw_only=True)

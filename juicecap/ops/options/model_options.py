@@ -19,7 +19,7 @@ from juicecap.ops.options.run_options import IGNORED, RUN_ONLY
 from juicecap.sample import LONGEST_TEXT, short_repr
 from juicecap.vlm import catalog, model_params
 from juicecap.vlm import sampling_params as sampling
-from juicecap.vlm.base import Limits, Message, ModelSettings, Part, Request, Sampling, canonical_json
+from juicecap.vlm.base import TEMPLATE_KWARGS, Limits, Message, ModelSettings, Part, Request, Sampling, canonical_json
 from juicecap.vlm.models.names import model_state
 from juicecap.vlm.sampling_params import parse_sampling
 from juicecap.vlm.unicode import valid
@@ -216,6 +216,8 @@ class ModelOptions(MediaOptions):
         for name, own in self._spec().renamed.items():
             if name in params:
                 params.setdefault(own, params.pop(name))
+        if not params.get(TEMPLATE_KWARGS):
+            params.pop(TEMPLATE_KWARGS, None)  # nothing is told
         return params
 
     def _backend(self) -> str:

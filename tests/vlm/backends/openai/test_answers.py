@@ -95,6 +95,21 @@ class TestNoCaption:
         )
         assert len(server.seen) == 1
 
+    @pytest.mark.parametrize(
+        ("reply", "way"),
+        [
+            (refused(400, "At most 5 image(s) may be provided in one prompt."), "take fewer frames (num_frames, max_frames)"),
+            (refused(400, "Too many images in request: 60 > 50"), "take fewer frames (num_frames, max_frames)"),
+            (refused(400, "image exceeds 5 MB maximum"), "take smaller frames (max_pixels) or fewer (num_frames, max_frames)"),
+            (refused(413, "Payload"), "take smaller frames (max_pixels) or fewer (num_frames, max_frames)"),
+            (refused(400, "The image is too large."), "take smaller frames (max_pixels) or fewer (num_frames, max_frames)"),
+        ],
+    )
+    def test_too_many_or_too_large_pictures_name_the_parameter(self, server, reply, way):
+        (outcome,) = server.answers([reply], prepared())
+        said = reply.body["error"]["message"]
+        assert (outcome.failure.code, outcome.failure.message) == ("REQUEST_REFUSED", f"HTTP {reply.status}: {said}: {way}")
+
 
 class TestCandidates:
     def test_n_with_one_seed(self, server):

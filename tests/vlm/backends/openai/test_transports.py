@@ -184,6 +184,10 @@ class TestMessages:
             "media_io_kwargs": {"image": {"b": 2}, "video": METADATA},
         }
 
+    def test_what_the_template_is_told(self, server):
+        server.answers(obliging, prepared(), chat_template_kwargs={"enable_thinking": False})
+        assert server.seen[0].body["chat_template_kwargs"] == {"enable_thinking": False}
+
     def test_what_is_neutral_is_not_said(self, server):
         server.answers(obliging, prepared())
         body = dict(server.seen[0].body)
