@@ -85,11 +85,9 @@ def failure_of(failed: CallFailed) -> Failure:
 
 def _way_out(failed: CallFailed) -> str:
     """What a user may do about a refusal."""
-    if _TOO_MANY_PICTURES.search(failed.message):
-        return ": take fewer frames (num_frames, max_frames)"
     if failed.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE or _TOO_LARGE.search(failed.message):
         return ": take smaller frames (max_pixels) or fewer (num_frames, max_frames)"
-    return ""
+    return ": take fewer frames (num_frames, max_frames)" if _TOO_MANY_PICTURES.search(failed.message) else ""
 
 
 def too_long(failed: CallFailed) -> bool:

@@ -52,8 +52,8 @@ def isolate(processor: Any, model: str, told: Mapping[str, Any] | None = None) -
     `told` is what the template gets beside the conversation.
 
     Raises:
-        ModelError: the template is of no use: it takes too long or too much memory, or fails over all that ops ask; or it does not
-            look at what it is told.
+        ModelError: the template is of no use: it takes too long or too much memory, or fails over all that ops ask; or what it is
+            told is nothing to it.
         EnvironmentFailure: no process can be started.
     """
     kind = type(processor)

@@ -40,7 +40,7 @@ def settings(model: str, **told) -> ModelSettings:
 
 def about(path: str, model: ModelSettings) -> Request:
     parts = (Part("video", path), Part("text", PROMPT))
-    return Request(model=model, messages=(Message("user", parts),), sampling=Sampling(max_tokens=24))
+    return Request(model=model, messages=(Message("user", parts),), sampling=Sampling(max_tokens=64))
 
 
 def test_an_answer_inside_of_a_thought_is_no_caption(thinker, clips):
@@ -50,13 +50,8 @@ def test_an_answer_inside_of_a_thought_is_no_caption(thinker, clips):
 
 
 def test_a_template_that_is_told_not_to_think_gives_one(thinker, clips):
-    plain, told = core.ask(
-        [
-            about(clips.paths[0], settings(model, **more))
-            for model, more in (("juicecap-demo-vlm", {}), (thinker, {"enable_thinking": False}))
-        ]
-    )
-    assert told.answers[0].text == plain.answers[0].text == clips.captions[0]
+    (told,) = core.ask([about(clips.paths[0], settings(thinker, enable_thinking=False))])
+    assert told.answers[0].text == clips.captions[0]
     assert told.opened is False
 
 
