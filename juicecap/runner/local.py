@@ -46,7 +46,10 @@ from juicecap.vlm.base import digest_of
 from juicecap.vlm.journal import Journal
 from juicecap.vlm.pipeline import core
 
-TOTALS = ("filtered", "rejected", "failed", "captions", "truncated", "prompt_tokens", "completion_tokens")
+TOTALS = (
+    "filtered", "rejected", "failed", "captions", "truncated", "empty", "looping", "refused", "prompt_tokens",
+    "completion_tokens",
+)  # fmt: skip
 """Counts that the manifest tells for the whole run as well."""
 
 

@@ -13,7 +13,12 @@ from juicecap.ops.apply.table import Counts, fates_of, step_table
 from juicecap.ops.apply.table import kept as kept_rows
 from juicecap.ops.apply.table import rejections as rejection_records
 from juicecap.ops.base import Mapper
+from juicecap.runner.retry import merged
 from juicecap.sample import FATE, ORIGIN
+from juicecap.vlm.base import Failure, Outcome
+
+NEW = ("empty", "looping", "refused")
+"""Counts that tables of before do not have."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,6 +130,33 @@ def test_usage_is_counted_once_for_each_sample():
     table = Dataset.from_list(rows)
     found = counts(table)
     assert (found.captions, found.truncated, found.prompt_tokens, found.completion_tokens) == (4, 1, 75, 30)
+
+
+def test_answers_that_look_wrong_are_counted(outcome):
+    loop = "The man walks to the door. " * 4
+    outcomes = [
+        outcome("A ball.", loop, "I'm sorry, but I can't describe this video.", ""),
+        Outcome(failure=Failure(code="EMPTY_ANSWER", message="it thought, and said nothing")),
+        Outcome(failure=Failure(code="REFUSED", message="the model refuses")),
+    ]
+    usage = Usage.of(outcomes)
+    assert (usage.captions, usage.empty, usage.looping, usage.refused) == (4, 2, 1, 2)
+    table = Dataset.from_list(rows_of([Fate(kind="kept", sample={"n": 1}, outputs=({"n": 1},), usage=usage)], ["n"]))
+    assert (counts(table).empty, counts(table).looping, counts(table).refused) == (2, 1, 2)
+
+
+def test_a_table_of_before_has_no_such_counts_and_keeps_its_fates_when_samples_are_tried_again():
+    def table_of_before(rows):
+        return Dataset.from_list([{**row, FATE: {k: v for k, v in row[FATE].items() if k not in NEW}} for row in rows])
+
+    failed = Fate(kind="rejected", sample={"n": 2}, failure=SampleError("X", "x", retryable=True), usage=Usage(captions=1))
+    good = Fate(kind="kept", sample={"n": 1}, outputs=({"n": 1},), usage=Usage(captions=2, empty=1))
+    before = table_of_before(rows_of([good, failed], ["n"]))
+    assert (counts(before).captions, counts(before).empty) == (3, 0)
+    again = Dataset.from_list(rows_of([Fate(kind="kept", sample={"n": 2}, outputs=({"n": 2},), usage=Usage(captions=1))], ["n"]))
+    (batch,) = merged(before, fates_of(before).failed, again)
+    assert batch.schema.field(FATE).type == before.data.schema.field(FATE).type
+    assert [(fate["kind"], fate["captions"]) for fate in batch[FATE].to_pylist()] == [("kept", 2), ("kept", 1)]
 
 
 def test_a_watcher_is_told_each_fate_before_the_next_sample_is_looked_at(monkeypatch: pytest.MonkeyPatch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,14 @@ def test_a_share_is_taken_as_it_is_written() -> None:
     assert rejections_allowed(0.05, 19) == 0
     assert rejections_allowed(1e-05, 300_000) == 3
     assert rejections_allowed(7, 3) == 7
+
+
+def test_the_summary_tells_answers_that_look_wrong() -> None:
+    made = result()
+    captioned = made.steps[1]
+    odd = replace(captioned, counts=replace(captioned.counts, truncated=0, empty=2, looping=3, refused=1))
+    text = summary(replace(made, steps=(made.steps[0], odd, made.steps[2])))
+    assert "captions  9, 2 empty, 3 in a loop, 1 refused; 900 prompt tokens, 90 completion\n" in text
 
 
 def test_the_summary() -> None:

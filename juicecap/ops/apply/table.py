@@ -43,7 +43,10 @@ class BatchOp(Protocol):
         """See `ops.base.Op`."""
 
 
-_USAGE = ("captions", "truncated", "prompt_tokens", "completion_tokens")
+_ODD = ("empty", "looping", "refused")
+"""Counts that tables of before do not have."""
+
+_USAGE = ("captions", "truncated", "prompt_tokens", "completion_tokens", *_ODD)
 
 
 class Rows:
@@ -71,6 +74,9 @@ class Counts:
     prompt_tokens: int
     completion_tokens: int
     failed: int = 0
+    empty: int = 0
+    looping: int = 0
+    refused: int = 0
 
 
 class Failed(NamedTuple):
@@ -174,7 +180,7 @@ def fates_of(table: Dataset) -> Fates:
     row, sample, given = -1, -1, 0
     for batch in table.select_columns([FATE]).with_format("arrow").iter(batch_size=10_000):
         fates = batch[FATE].combine_chunks()
-        for name in _USAGE:
+        for name in (each for each in _USAGE if fates.type.get_field_index(each) >= 0):
             sums[name] += int(fates.field(name).to_numpy().sum())  # zero but in the first row of each sample
         parts = (fates.field(name).to_numpy(zero_copy_only=False).tolist() for name in ("kind", "first", "code"))
         for place, (kind, first, code) in enumerate(zip(*parts, strict=True)):
@@ -201,6 +207,7 @@ def fates_of(table: Dataset) -> Fates:
         prompt_tokens=sums["prompt_tokens"],
         completion_tokens=sums["completion_tokens"],
         failed=kinds["failed"],
+        **{name: sums[name] for name in _ODD},
     )
     told = dict(reasons.most_common())
     return Fates(counts=counts, kept=rows, failed=failed, reasons=told, state=state.hexdigest() if failed else "")
