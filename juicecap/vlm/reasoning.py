@@ -55,7 +55,7 @@ class Spoken:
 
 
 def spoken(said: str, *, opened: bool = False) -> Spoken:
-    """Split what came. `opened`: the prompt ends in the middle of a thought."""
+    """Split what came; a text with nothing to be cut stays as it is. `opened`: the prompt ends in the middle of a thought."""
     thoughts: list[str] = []
     text, ended = said, False
     for begin, end in MARKS:
@@ -66,7 +66,8 @@ def spoken(said: str, *, opened: bool = False) -> Spoken:
         return Spoken(text="", reasoning=_joined([*thoughts, text]))
     if thoughts and (wrapped := _WRAPPED.match(text)):
         text = wrapped["answer"] or wrapped["box"] or ""
-    return Spoken(text=_without_turns(text), reasoning=_joined(thoughts), ended=ended)
+    text = _without_turns(text)
+    return Spoken(text=said if text == said.strip() else text, reasoning=_joined(thoughts), ended=ended)
 
 
 def opens_thought(prompt: str) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pytest
 from datasets import Dataset, Features, List, Value
 
+from juicecap.data.columns import features_of
 from juicecap.errors import SampleError
 from juicecap.ops.apply.fate import FATE_COLUMN, Fate, Usage, rejection, rows_of, visible
 from juicecap.ops.apply.table import Counts, fates_of, step_table
@@ -146,14 +147,16 @@ def test_answers_that_look_wrong_are_counted(outcome):
 
 
 def test_a_table_of_before_has_no_such_counts_and_keeps_its_fates_when_samples_are_tried_again():
-    def table_of_before(rows):
-        return Dataset.from_list([{**row, FATE: {k: v for k, v in row[FATE].items() if k not in NEW}} for row in rows])
+    def made(rows, *without):
+        told = {name: kind for name, kind in FATE_COLUMN.items() if name not in without}
+        rows = [{**row, FATE: {name: row[FATE][name] for name in told}} for row in rows]
+        return Dataset.from_list(rows, features=Features(features_of({"n": "int", FATE: told})))
 
     failed = Fate(kind="rejected", sample={"n": 2}, failure=SampleError("X", "x", retryable=True), usage=Usage(captions=1))
     good = Fate(kind="kept", sample={"n": 1}, outputs=({"n": 1},), usage=Usage(captions=2, empty=1))
-    before = table_of_before(rows_of([good, failed], ["n"]))
+    before = made(rows_of([good, failed], ["n"]), *NEW)
     assert (counts(before).captions, counts(before).empty) == (3, 0)
-    again = Dataset.from_list(rows_of([Fate(kind="kept", sample={"n": 2}, outputs=({"n": 2},), usage=Usage(captions=1))], ["n"]))
+    again = made(rows_of([Fate(kind="kept", sample={"n": 2}, outputs=({"n": 2},), usage=Usage(captions=1))], ["n"]))
     (batch,) = merged(before, fates_of(before).failed, again)
     assert batch.schema.field(FATE).type == before.data.schema.field(FATE).type
     assert [(fate["kind"], fate["captions"]) for fate in batch[FATE].to_pylist()] == [("kept", 2), ("kept", 1)]

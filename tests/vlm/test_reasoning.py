@@ -88,6 +88,7 @@ class TestTheEnd:
             "A sign says </s> in a row of <b>tags</b>, a < b | c > d.",
             "[INSTANT] appears on screen; an assistant\nhelps.",
             "Model\nA is next to model\nB.",
+            " \u00fc\n",
             "at <|box_start|>(1,2)<|box_end|> a ball",
         ],
     )
