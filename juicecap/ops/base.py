@@ -131,6 +131,10 @@ class Op(ColumnsAndTokens, Applied, ABC):
         """How many tokens an answer of these engines may have; 0: that is not known."""
         return 0
 
+    def usual_request(self) -> Request | None:
+        """A request with the parameters that those to these engines have; None: they are not known."""
+        return None
+
     def limits(self, batch_size: int | None = None) -> Limits:
         """How much may be in progress at an engine at once, for an op that uses a model."""
         return Limits(batch_size=batch_size)

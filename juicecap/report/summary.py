@@ -18,6 +18,8 @@ MOST_STEPS, MOST_REASONS, MOST_TIMES = 5, 3, 3
 TOLD_FROM = 0.1
 """Share of the run's time from which an op's time is shown."""
 
+_ODD = {"empty": "empty", "looping": "in a loop", "refused": "refused"}
+
 _INDENT = " " * 10
 
 
@@ -35,7 +37,8 @@ def _lines(result: RunResult) -> Iterator[str]:
     if captions := result.total("captions"):
         truncated, prompt = result.total("truncated"), result.total("prompt_tokens")
         completion = result.total("completion_tokens")
-        cut = f", {truncated:,} cut by max_tokens" if truncated else ""
+        odd = {"cut by max_tokens": truncated, **{word: result.total(name) for name, word in _ODD.items()}}
+        cut = "".join(f", {count:,} {word}" for word, count in odd.items() if count)
         yield from _folded(f"captions  {captions:,}{cut}; {prompt:,} prompt tokens, {completion:,} completion tokens")
     if damaged := result.total("damaged"):
         yield from _folded(f"damaged   {plural(damaged, 'sample')} with captions of damaged media (see the provenance)")

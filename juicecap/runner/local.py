@@ -45,7 +45,10 @@ from juicecap.vlm.base import digest_of
 from juicecap.vlm.journal import Journal
 from juicecap.vlm.pipeline import core
 
-TOTALS = ("filtered", "rejected", "failed", "damaged", "captions", "truncated", "prompt_tokens", "completion_tokens")
+TOTALS = (
+    "filtered", "rejected", "failed", "damaged", "captions", "truncated", "empty", "looping", "refused", "prompt_tokens",
+    "completion_tokens",
+)  # fmt: skip
 """Counts that the manifest also has for the whole run."""
 
 

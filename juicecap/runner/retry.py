@@ -34,7 +34,7 @@ def merged(table: Dataset, again: Sequence[Failed], fresh: Dataset) -> Iterator[
     rows = 0
     waiting: list[Any] = []
     for part in _parts(table.data, again, fresh.data, _spans(fresh)):
-        waiting.append(part)
+        waiting.append(_with_fates(part, table.data.schema.field(FATE)))
         rows += len(part)
         if rows >= CHUNK:
             yield from pa.concat_tables(waiting).combine_chunks().to_batches(max_chunksize=CHUNK)
@@ -50,6 +50,18 @@ def _parts(old: Any, again: Sequence[Failed], new: Any, spans: Sequence[tuple[in
         yield from _slices(new, begin, end)
         done = failed.row + 1
     yield from _slices(old, done, len(old))
+
+
+def _with_fates(part: pa.Table, told: pa.Field) -> pa.Table:
+    """The rows with fates of this type: tables of before tell less."""
+    import pyarrow as pa
+
+    place = part.schema.get_field_index(FATE)
+    if part.schema.field(place).type == told.type:
+        return part
+    fates = part[FATE].combine_chunks()
+    columns = [fates.field(each.name) for each in told.type]
+    return part.set_column(place, told, pa.StructArray.from_arrays(columns, fields=list(told.type)))
 
 
 def _slices(table: Any, begin: int, end: int) -> Iterator[pa.Table]:

@@ -19,7 +19,11 @@ from juicecap.media.rules import DEFAULT_RULES, MediaLimits
 from juicecap.media.sampling import FrameSampling
 from juicecap.media.sizes import FrameSizes
 from juicecap.vlm.context import ContextLength
+from juicecap.vlm.lessons import Lessons
 from juicecap.vlm.seeds import candidate_seeds, first_seed
+
+TEMPLATE_KWARGS = "chat_template_kwargs"
+"""The entry of `model_params` that is for the chat template, whatever the backend."""
 
 Role = Literal["system", "user", "assistant"]
 
@@ -76,6 +80,11 @@ class ModelSettings:
         loaded: dict[str, Any] = json.loads(self.params)
         return loaded
 
+    def template_kwargs(self) -> dict[str, Any]:
+        """What the model's chat template is told beside the conversation (`chat_template_kwargs`)."""
+        told: dict[str, Any] = self.engine_params().get(TEMPLATE_KWARGS) or {}
+        return told
+
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
@@ -87,6 +96,8 @@ class Request:
     sampling: Sampling = field(default_factory=Sampling)
     candidates: int = 1
     seed: int = 0
+    named: tuple[str, ...] = ()
+    """Those of the sampling parameters and `seed` that the recipe sets by name: no service may leave them out. Part of no key."""
 
     def media(self) -> list[Part]:
         """The videos and images, in the order in which the model meets them."""
@@ -122,9 +133,13 @@ class Request:
         }
         return digest_of(facts)
 
-    def entry_key(self, key: str, model_state: str) -> str:
-        """The journal's key of the answers: the key, the seed if tokens are drawn, the state of a local model's files."""
-        return digest_of([JOURNAL_VERSION, key, model_state, self.seed if self.sampling.temperature > 0 else None])
+    def entry_key(self, key: str, model_state: str, unsent: Sequence[str] = ()) -> str:
+        """The journal's key of the answers: the key, the seed if tokens are drawn, the state of a local model's files.
+
+        `unsent` are the parameters that the service was not sent, if there are any.
+        """
+        facts = [JOURNAL_VERSION, key, model_state, self.seed if self.sampling.temperature > 0 else None]
+        return digest_of([*facts, ["unsent", *unsent]] if unsent else facts)
 
     def derived_seed(self, key: str) -> int:
         """The seed of candidate 0, below 2**31; candidate i adds i. A hash of the recipe's seed and the key."""
@@ -133,12 +148,17 @@ class Request:
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """One candidate. `finish_reason` is `stop`, `length` (cut by `max_tokens`) or `content_filter` (refused: no text)."""
+    """One candidate. `finish_reason` is `stop`, `length` (cut by `max_tokens`) or `content_filter` (refused: no text).
+
+    An engine gives it as it came, and ops get it as it is meant (`outcomes.heard`): then `text` has no reasoning in it.
+    """
 
     text: str
     finish_reason: str
     tokens: int
     seed: int
+    reasoning: str = ""
+    """What the model thought before it spoke. From an engine: what came in a field of its own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,6 +189,10 @@ class Outcome:
     unreadable: int = 0
     damage: str = ""
     tone_mapped: bool = False
+    unsent: tuple[str, ...] = ()
+    """Sampling parameters of the request that the service was not sent, since it does not take them."""
+    opened: bool | None = None
+    """Whether the prompt ended in the middle of a thought, where that is known."""
     request: Request | None = None
     """The request, in outcomes that are passed to an op."""
 
@@ -270,6 +294,8 @@ class Backend:
     """
     transport_choice: str = ""
     """How videos are sent to the server. The journal keeps it, since it changes answers."""
+    lessons: Lessons = field(default_factory=Lessons)
+    """What is learnt while it answers."""
 
 
 class Describe(Protocol):

@@ -31,6 +31,8 @@ class BackendSpec:
     """The extra of juicecap that installs it; empty: the package that offers the backend."""
     is_remote: bool = False
     """Whether the model is on a server: it has an address and a key, and files of this machine do not concern it."""
+    tries_first: bool = False
+    """Whether `describe` takes a request as `first`, whose parameters it tries out."""
     check_settings: str = ""
     """A function of `ModelSettings` that raises what is wrong with them, as `package.module:function`."""
     parameters: tuple[str, ...] = ()
@@ -103,6 +105,7 @@ BACKENDS: dict[str, BackendSpec] = {
         libraries=("openai",),
         extra="openai",
         is_remote=True,
+        tries_first=True,
         check_settings="juicecap.vlm.backends.openai.options:options_of",
         parameters=("transport", "timeout", "max_attempts", "extra_body"),
         lacks={parameter: _not_openai(parameter) for parameter in ("top_k", "min_p", "repetition_penalty")},

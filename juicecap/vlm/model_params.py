@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
+from juicecap.sample import short_repr
 from juicecap.text import near
+from juicecap.vlm.base import TEMPLATE_KWARGS
 from juicecap.vlm.catalog import BACKENDS, BackendSpec, find
 
 USUAL = ("attn_implementation", "cache_dir", "device_map", "dtype", "quantization_config", "revision", "trust_remote_code")
@@ -18,10 +20,20 @@ TEXTS = ("cache_dir", "code_revision", "download_dir", "revision", "subfolder")
 """Parameters that are text, which a commit of digits alone is not unless it stands in quotes."""
 
 
+OURS = {
+    "add_generation_prompt", "chat_template", "continue_final_message", "conversation", "documents", "messages", "padding",
+    "processor_kwargs", "return_dict", "return_tensors", "tokenize", "tools", "truncation",
+}  # fmt: skip
+"""What templates and their callers are told by juicecap, or not at all."""
+
+
 def problems(backend: str, params: Mapping[str, Any]) -> Iterator[str]:
     """A sentence for each parameter that this backend cannot take whatever the model is."""
     spec = find(backend)
     for name, value in params.items():
+        if name == TEMPLATE_KWARGS:
+            yield from _template(value)
+            continue
         homes = [home for home, each in BACKENDS.items() if name in each.parameters]
         if homes and backend not in homes and backend in BACKENDS:
             yield f"{name} is for backend: {' or '.join(homes)}, and the backend is {backend}"
@@ -41,8 +53,26 @@ def unknown(backend: str, params: Mapping[str, Any], config: Collection[str]) ->
     """A sentence for each parameter that neither the backend has nor the model's `config`, by the names in it."""
     spec: BackendSpec = find(backend)
     for name in params if spec.takes_config else ():
-        if name in spec.parameters or name in config:
+        if name in spec.parameters or name in config or name == TEMPLATE_KWARGS:
             continue
         found = near(name, spec.parameters)
         hint = f"did you mean {found!r}?" if found else f"it has {', '.join(USUAL)} and others"
         yield f"the {backend} backend has no parameter {name!r} ({hint})"
+
+
+def unknown_to_template(told: Collection[str], known: Collection[str]) -> Iterator[str]:
+    """A sentence for each name that the chat template is told and never looks at."""
+    for name in told:
+        if name not in known:
+            found = near(name, known)
+            hint = f"did you mean {found!r}?" if found else f"it looks at {', '.join(sorted(known)) or 'none'}"
+            yield f"{TEMPLATE_KWARGS}: the model's chat template has nothing called {name!r} ({hint})"
+
+
+def _template(value: Any) -> Iterator[str]:
+    if not isinstance(value, Mapping | None):
+        yield f"{TEMPLATE_KWARGS} must be a mapping, such as {{enable_thinking: false}}, not {short_repr(value)}"
+        return
+    for name in value or {}:
+        if not isinstance(name, str) or not name.isidentifier() or name in OURS:
+            yield f"{TEMPLATE_KWARGS} cannot set {name!r}"

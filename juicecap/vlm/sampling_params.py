@@ -105,6 +105,12 @@ def _says_nothing(name: str, value: object) -> bool:
     return any(value == each and isinstance(value, bool) == isinstance(each, bool) for each in HARMLESS.get(name, ()))
 
 
+def named(params: Mapping[str, Any] | None) -> set[str]:
+    """The names, in one spelling, of what `params` set."""
+    names = {ALIASES.get(name, name) for name in params or {}}
+    return names - {"do_sample"} | ({"temperature"} if "do_sample" in names else set())
+
+
 def _resolve_greedy(params: Mapping[str, Any], given: dict[str, Any], candidates: int) -> list[str]:
     if "do_sample" in params and not isinstance(params["do_sample"], bool):
         return [f"sampling_params: do_sample must be true or false, not {params['do_sample']!r}"]

@@ -7,13 +7,19 @@ from dataclasses import dataclass
 import pytest
 from datasets import Dataset, Features, List, Value
 
+from juicecap.data.columns import features_of
 from juicecap.errors import SampleError
 from juicecap.ops.apply.fate import FATE_COLUMN, Fate, Usage, rejection, rows_of, visible
 from juicecap.ops.apply.table import Counts, fates_of, step_table
 from juicecap.ops.apply.table import kept as kept_rows
 from juicecap.ops.apply.table import rejections as rejection_records
 from juicecap.ops.base import Mapper
+from juicecap.runner.retry import merged
 from juicecap.sample import FATE, ORIGIN
+from juicecap.vlm.base import Failure, Outcome
+
+NEW = ("empty", "looping", "refused")
+"""Counts that tables of before do not have."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,6 +135,35 @@ def test_usage_is_counted_once_for_each_sample():
     found = counts(table)
     assert (found.captions, found.truncated, found.prompt_tokens, found.completion_tokens) == (4, 1, 75, 30)
     assert found.damaged == 1
+
+
+def test_answers_that_look_wrong_are_counted(outcome):
+    loop = "The man walks to the door. " * 4
+    outcomes = [
+        outcome("A ball.", loop, "I'm sorry, but I can't describe this video.", ""),
+        Outcome(failure=Failure(code="EMPTY_ANSWER", message="it thought, and said nothing")),
+        Outcome(failure=Failure(code="REFUSED", message="the model refuses")),
+    ]
+    usage = Usage.of(outcomes)
+    assert (usage.captions, usage.empty, usage.looping, usage.refused) == (4, 2, 1, 2)
+    table = Dataset.from_list(rows_of([Fate(kind="kept", sample={"n": 1}, outputs=({"n": 1},), usage=usage)], ["n"]))
+    assert (counts(table).empty, counts(table).looping, counts(table).refused) == (2, 1, 2)
+
+
+def test_a_table_of_before_has_no_such_counts_and_keeps_its_fates_when_samples_are_tried_again():
+    def made(rows, *without):
+        told = {name: kind for name, kind in FATE_COLUMN.items() if name not in without}
+        rows = [{**row, FATE: {name: row[FATE][name] for name in told}} for row in rows]
+        return Dataset.from_list(rows, features=Features(features_of({"n": "int", FATE: told})))
+
+    failed = Fate(kind="rejected", sample={"n": 2}, failure=SampleError("X", "x", retryable=True), usage=Usage(captions=1))
+    good = Fate(kind="kept", sample={"n": 1}, outputs=({"n": 1},), usage=Usage(captions=2, empty=1))
+    before = made(rows_of([good, failed], ["n"]), *NEW)
+    assert (counts(before).captions, counts(before).empty) == (3, 0)
+    again = made(rows_of([Fate(kind="kept", sample={"n": 2}, outputs=({"n": 2},), usage=Usage(captions=1))], ["n"]))
+    (batch,) = merged(before, fates_of(before).failed, again)
+    assert batch.schema.field(FATE).type == before.data.schema.field(FATE).type
+    assert [(fate["kind"], fate["captions"]) for fate in batch[FATE].to_pylist()] == [("kept", 2), ("kept", 1)]
 
 
 def test_a_watcher_is_told_each_fate_before_the_next_sample_is_looked_at(monkeypatch: pytest.MonkeyPatch):

@@ -74,6 +74,14 @@ def test_the_summary_tells_of_damaged_media() -> None:
     )
 
 
+def test_the_summary_tells_answers_that_look_wrong() -> None:
+    made = result()
+    captioned = made.steps[1]
+    odd = replace(captioned, counts=replace(captioned.counts, truncated=0, empty=2, looping=3, refused=1))
+    text = summary(replace(made, steps=(made.steps[0], odd, made.steps[2])))
+    assert "captions  9, 2 empty, 3 in a loop, 1 refused; 900 prompt tokens, 90 completion\n" in text
+
+
 def test_the_summary() -> None:
     assert summary(result()) == (
         "in        10 samples\n"

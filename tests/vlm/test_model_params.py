@@ -8,7 +8,7 @@ import re
 import pytest
 
 from juicecap.vlm.catalog import BACKENDS
-from juicecap.vlm.model_params import problems, unknown
+from juicecap.vlm.model_params import problems, unknown, unknown_to_template
 
 
 @pytest.mark.parametrize(
@@ -28,6 +28,9 @@ from juicecap.vlm.model_params import problems, unknown
         ("hf", {"revision": 1234567}, "revision must be text, not 1234567: write it in quotes"),
         ("hf", {"cache_dir": ["x"]}, "cache_dir must be text, not ['x']: write it in quotes"),
         ("vllm", {"download_dir": True}, "download_dir must be text, not True: write it in quotes"),
+        ("hf", {"chat_template_kwargs": 3}, "chat_template_kwargs must be a mapping, such as {enable_thinking: false}, not 3"),
+        ("vllm", {"chat_template_kwargs": {"messages": []}}, "chat_template_kwargs cannot set 'messages'"),
+        ("openai", {"chat_template_kwargs": {"no name": 1}}, "chat_template_kwargs cannot set 'no name'"),
         ("hf", {"model": "x"}, "model is not set here: hf_model is the model's name"),
         ("vllm", {"model": "x"}, "model is not set here: hf_model is the model's name"),
         ("hf", {"generation_config": "auto"}, "generation_config is not set here: sampling_params say how tokens are drawn"),
@@ -45,6 +48,9 @@ def test_what_a_backend_cannot_take(backend, params, found):
 @pytest.mark.parametrize(
     ("backend", "params"),
     [
+        ("hf", {"chat_template_kwargs": {"enable_thinking": False}}),
+        ("vllm", {"chat_template_kwargs": {"enable_thinking": False}}),
+        ("openai", {"chat_template_kwargs": {"enable_thinking": False}}),
         ("hf", {"dtype": "auto", "revision": "main", "use_safetensors": True, "trust_remote_code": True, "whatever": 1}),
         ("vllm", {"dtype": "half", "revision": "main", "quantization": "fp8", "cache_dir": "x", "generation_config": "vllm"}),
         ("openai", {"timeout": 3, "transport": "images", "whatever": 1}),
@@ -60,6 +66,13 @@ def test_what_transformers_does_not_know():
         "the hf backend has no parameter 'dtyp' (did you mean 'dtype'?)",
         "the hf backend has no parameter 'banana' (it has attn_implementation, cache_dir, device_map, dtype, "
         "quantization_config, revision, trust_remote_code and others)",
+    ]
+
+
+def test_what_a_template_does_not_look_at():
+    assert list(unknown_to_template(["enable_thinkin", "depth", "enable_thinking"], ["enable_thinking"])) == [
+        "chat_template_kwargs: the model's chat template has nothing called 'enable_thinkin' (did you mean 'enable_thinking'?)",
+        "chat_template_kwargs: the model's chat template has nothing called 'depth' (it looks at enable_thinking)",
     ]
 
 

@@ -38,7 +38,7 @@ class Applied:
             ModelError: one can never answer.
             EnvironmentFailure: one is not there.
         """
-        describe(self.engines(), self.max_tokens(), journal)
+        describe(self.engines(), self.max_tokens(), journal, self.usual_request())
 
     def fates(self: Op, batch: Batch) -> list[Fate]:
         """Apply the op to a batch; one fate for each sample, in order."""

@@ -18,6 +18,7 @@ from juicecap.errors import DataError, SampleError
 from juicecap.sample import FATE, HIDDEN, ORIGIN, Sample, sample_name, source_position, visible
 from juicecap.text import valid
 from juicecap.vlm.base import Outcome
+from juicecap.vlm.oddities import loops, refuses
 
 FATE_COLUMN = {
     "kind": "text",
@@ -31,6 +32,9 @@ FATE_COLUMN = {
     "truncated": "int",
     "prompt_tokens": "int",
     "completion_tokens": "int",
+    "empty": "int",
+    "looping": "int",
+    "refused": "int",
 }
 """Type of the hidden column `FATE`. `first` marks the first row of each input sample; the numbers stand there alone.
 A kept sample with a code is one that failed and stayed; one without a code may have a message about damaged media."""
@@ -51,17 +55,26 @@ class Usage:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     damage: str = ""
+    empty: int = 0
+    looping: int = 0
+    """Answers that end in the same words over and over."""
+    refused: int = 0
+    """Answers that refuse, in prose or by a word of the service."""
 
     @classmethod
     def of(cls, outcomes: Sequence[Outcome]) -> Usage:
         """What these answers cost together."""
         answers = [answer for outcome in outcomes for answer in outcome.answers]
+        codes = [outcome.failure.code for outcome in outcomes if outcome.failure]
         return cls(
             captions=len(answers),
             truncated=sum(answer.finish_reason == "length" for answer in answers),
             prompt_tokens=sum(outcome.prompt_tokens for outcome in outcomes),
             completion_tokens=sum(answer.tokens for answer in answers),
             damage="; ".join(dict.fromkeys(outcome.damage for outcome in outcomes if outcome.damage)),
+            empty=sum(not answer.text for answer in answers) + codes.count("EMPTY_ANSWER"),
+            looping=sum(loops(answer.text) for answer in answers),
+            refused=sum(refuses(answer.text) for answer in answers) + codes.count("REFUSED"),
         )
 
 
@@ -141,6 +154,9 @@ def _entry(fate: Fate, *, first: bool) -> dict[str, Any]:
         "truncated": usage.truncated,
         "prompt_tokens": usage.prompt_tokens,
         "completion_tokens": usage.completion_tokens,
+        "empty": usage.empty,
+        "looping": usage.looping,
+        "refused": usage.refused,
     }
 
 

@@ -50,14 +50,18 @@ def forecast(samples: Iterable[Sample], plan: RequestPlanner, limits: Limits, jo
     return Forecast(replayed, asked, whole=True)
 
 
-def describe(models: Sequence[ModelSettings], max_tokens: int, journal: Journal | None = None) -> None:
+def describe(
+    models: Sequence[ModelSettings], max_tokens: int, journal: Journal | None = None, first: Request | None = None
+) -> None:
     """Describe these engines before any work is done for them. None is opened.
+
+    `first` is like what one of them is going to be asked.
 
     Raises:
         ModelError: one can never answer, or holds no prompt beside `max_tokens`.
         EnvironmentFailure: one is not there.
     """
-    for capabilities in core.describe(models, journal):
+    for capabilities in core.describe(models, journal, first):
         if capabilities.context:
             capabilities.context.check_answer(max_tokens)
 

@@ -43,7 +43,10 @@ class BatchOp(Protocol):
         """The fate of each sample, in order."""
 
 
-_USAGE = ("captions", "truncated", "prompt_tokens", "completion_tokens")
+_ODD = ("empty", "looping", "refused")
+"""Counts that tables of before do not have."""
+
+_USAGE = ("captions", "truncated", "prompt_tokens", "completion_tokens", *_ODD)
 
 
 class Rows:
@@ -73,6 +76,9 @@ class Counts:
     failed: int = 0
     damaged: int = 0
     """Samples that have captions although their media are damaged."""
+    empty: int = 0
+    looping: int = 0
+    refused: int = 0
 
 
 class Failed(NamedTuple):
@@ -176,7 +182,7 @@ def fates_of(table: Dataset) -> Fates:
     row, sample, given, damaged = -1, -1, 0, 0
     for batch in table.select_columns([FATE]).with_format("arrow").iter(batch_size=10_000):
         fates = batch[FATE].combine_chunks()
-        for name in _USAGE:
+        for name in (each for each in _USAGE if fates.type.get_field_index(each) >= 0):
             sums[name] += int(fates.field(name).to_numpy().sum())  # zero but in the first row of each sample
         parts = (fates.field(name).to_numpy(zero_copy_only=False).tolist() for name in ("kind", "first", "code", "message"))
         for index, (kind, first, code, message) in enumerate(zip(*parts, strict=True)):
@@ -205,6 +211,7 @@ def fates_of(table: Dataset) -> Fates:
         completion_tokens=sums["completion_tokens"],
         failed=kinds["failed"],
         damaged=damaged,
+        **{name: sums[name] for name in _ODD},
     )
     by_code = dict(reasons.most_common())
     return Fates(counts=counts, kept=rows, failed=failed, reasons=by_code, state=state.hexdigest() if failed else "")

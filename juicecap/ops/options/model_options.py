@@ -20,7 +20,7 @@ from juicecap.sample import LONGEST_TEXT, short_repr
 from juicecap.text import valid
 from juicecap.vlm import catalog, model_params
 from juicecap.vlm import sampling_params as sampling
-from juicecap.vlm.base import Limits, Message, ModelSettings, Request, Sampling, canonical_json
+from juicecap.vlm.base import TEMPLATE_KWARGS, Limits, Message, ModelSettings, Part, Request, Sampling, canonical_json
 from juicecap.vlm.models.names import model_state
 from juicecap.vlm.sampling_params import parse_sampling
 
@@ -198,7 +198,16 @@ class ModelOptions(MediaOptions):
             sampling=self.token_sampling(candidates),
             candidates=candidates,
             seed=self.seed if (own := (self.sampling_params or {}).get("seed")) is None else own,
+            named=self._named(),
         )
+
+    def usual_request(self) -> Request:
+        """A request like those of the op, about nothing."""
+        return self.question([Message("user", (Part("text", "?"),))], self.candidates())
+
+    def _named(self) -> tuple[str, ...]:
+        """What the recipe sets by name of how tokens are drawn."""
+        return tuple(sorted({*sampling.named(self.sampling_params), *(["seed"] if self.seed else [])}))
 
     def _model(self) -> ModelSettings:
         return ModelSettings(
@@ -214,6 +223,8 @@ class ModelOptions(MediaOptions):
         for name, own in self._spec().renamed.items():
             if name in params:
                 params.setdefault(own, params.pop(name))
+        if not params.get(TEMPLATE_KWARGS):
+            params.pop(TEMPLATE_KWARGS, None)  # nothing is told
         return params
 
     def _backend(self) -> str:

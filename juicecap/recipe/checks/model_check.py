@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterator
+from contextlib import closing
 from dataclasses import fields, replace
 
 from juicecap.errors import EnvironmentFailure, ModelError
@@ -22,8 +23,10 @@ from juicecap.vlm.base import ModelSettings
 from juicecap.vlm.catalog import spec_of
 from juicecap.vlm.context import ContextLength
 from juicecap.vlm.model_params import unknown as unknown_parameters
+from juicecap.vlm.model_params import unknown_to_template
 from juicecap.vlm.models.facts import ModelFacts, model_facts
 from juicecap.vlm.models.prompt_tokens import PromptTokens, Shown
+from juicecap.vlm.models.sandbox import ModelSandbox, can_render
 
 LOCAL = ("/", "./", "../")
 """How the name of a folder begins that cannot be one of the Hub's."""
@@ -50,6 +53,7 @@ def check_models(recipe: Recipe) -> tuple[list[Problem], list[Problem]]:
                 (problems if facts and facts.folder else warnings).extend(unknown)
             if facts is None:
                 continue
+            (warnings if spec_of(engine).is_remote else problems).extend(_template(recipe, step, engine, facts))
             problems += _parallel(recipe, step, facts, engine.engine_params().get("tensor_parallel_size"))
             if facts.context:
                 problem, warning = _context(recipe, step, step.op, facts, facts.context)
@@ -91,6 +95,17 @@ def _folder(recipe: Recipe, step: Step) -> Problem | None:
 def _unknown(recipe: Recipe, step: Step, engine: ModelSettings, config: Collection[str]) -> Iterator[Problem]:
     """Parameters that the backend does not have. Only doubts where the model's own config is not here, which may have them."""
     for sentence in unknown_parameters(engine.backend, engine.engine_params(), config):
+        yield problem_of(recipe, step, "model_params", f"model_params: {sentence}")
+
+
+def _template(recipe: Recipe, step: Step, engine: ModelSettings, facts: ModelFacts) -> Iterator[Problem]:
+    """What the chat template is told and does not look at. A server may have another template than the one that is here."""
+    told = engine.template_kwargs()
+    if not told or not isinstance(facts.template, str) or not can_render():
+        return
+    with closing(ModelSandbox(engine.model)) as sandbox:
+        known = sandbox.template_names(facts.template)
+    for sentence in unknown_to_template(told, known) if known is not None else ():
         yield problem_of(recipe, step, "model_params", f"model_params: {sentence}")
 
 

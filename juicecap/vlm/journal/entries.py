@@ -5,6 +5,8 @@ not kept: they follow from the request. A permanent failure is kept in place of 
 applies only to the same number of candidates, since another number may succeed. A failure of a medium has a key of its own and
 applies to every request about that medium. Temporary failures are not kept.
 
+Answers are kept as they came, reasoning and all; what they mean is read from them each time (`outcomes.heard`).
+
 An entry that contains a server's key is ignored: journals of older versions may hold what a server repeated.
 """
 
@@ -42,15 +44,18 @@ def entries_of(key: str, prepared: Prepared, outcome: Outcome) -> list[Entry]:
         "unreadable": outcome.unreadable,
         **({"damage": outcome.damage} if outcome.damage else {}),
         **({"tone_mapped": True} if outcome.tone_mapped else {}),
+        **({} if outcome.opened is None else {"opened": outcome.opened}),
+        **({"unsent": outcome.unsent} if outcome.unsent else {}),
     }
     return [
-        Entry(
-            key,
-            prepared.first + number,
-            {"text": answer.text, "finish_reason": answer.finish_reason, "tokens": answer.tokens} | (whole if not number else {}),
-        )
+        Entry(key, prepared.first + number, _said(answer) | (whole if not number else {}))
         for number, answer in enumerate(outcome.answers)
     ]
+
+
+def _said(answer: Answer) -> dict[str, Any]:
+    said = {"text": answer.text, "finish_reason": answer.finish_reason, "tokens": answer.tokens}
+    return said | ({"reasoning": answer.reasoning} if answer.reasoning else {})
 
 
 def medium_entry(key: str, path: str, failure: Failure) -> list[Entry]:
@@ -82,7 +87,13 @@ def outcome_of(found: EntriesByCandidate, seed: int, candidates: int) -> Outcome
     if not known:
         return Outcome(seed=seed)
     answers = (
-        Answer(text=valid(entry["text"]), finish_reason=entry["finish_reason"], tokens=entry["tokens"], seed=own)
+        Answer(
+            text=valid(entry["text"]),
+            finish_reason=entry["finish_reason"],
+            tokens=entry["tokens"],
+            seed=own,
+            reasoning=hidden(valid(entry.get("reasoning", ""))),
+        )
         for own, entry in zip(candidate_seeds(seed, len(known)), known, strict=True)
     )
     whole = known[0]
@@ -95,6 +106,8 @@ def outcome_of(found: EntriesByCandidate, seed: int, candidates: int) -> Outcome
         unreadable=whole["unreadable"],
         damage=valid(whole.get("damage", "")),
         tone_mapped=whole.get("tone_mapped", False),
+        unsent=tuple(whole.get("unsent", ())),
+        opened=whole.get("opened"),
     )
 
 
@@ -106,7 +119,8 @@ def joined(known: Outcome, missing: Outcome) -> Outcome:
     """The outcome of a request of which some candidates were known and the others have been asked for."""
     if missing.failure or not known.answers:
         return missing
-    return replace(known, answers=known.answers + missing.answers)
+    opened = missing.opened if known.opened is None else known.opened
+    return replace(known, answers=known.answers + missing.answers, opened=opened)
 
 
 def _words(failure: Failure) -> dict[str, Any]:

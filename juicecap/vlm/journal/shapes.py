@@ -37,7 +37,8 @@ def _is_failure(entry: Any) -> bool:
 
 
 def _is_answer(entry: dict[str, Any]) -> bool:
-    return isinstance(entry.get("text"), str) and isinstance(entry.get("finish_reason"), str) and _is_count(entry.get("tokens"))
+    texts = (entry.get("text"), entry.get("finish_reason"), entry.get("reasoning", ""))
+    return all(isinstance(text, str) for text in texts) and _is_count(entry.get("tokens"))
 
 
 def _is_whole(entry: dict[str, Any]) -> bool:
@@ -46,11 +47,15 @@ def _is_whole(entry: dict[str, Any]) -> bool:
     seen = isinstance(times, list | tuple) and all(
         isinstance(each, list | tuple) and all(map(_is_number, each)) for each in times
     )
+    unsent = entry.get("unsent", ())
     return (
         seen
+        and isinstance(unsent, list | tuple)
+        and all(isinstance(name, str) for name in unsent)
         and isinstance(entry.get("revision"), str)
         and isinstance(entry.get("damage", ""), str)
         and isinstance(entry.get("tone_mapped", False), bool)
+        and isinstance(entry.get("opened"), bool | None)
         and all(_is_count(entry.get(name)) for name in ("prompt_tokens", "unreadable"))
     )
 

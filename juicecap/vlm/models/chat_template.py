@@ -15,7 +15,7 @@ from functools import lru_cache
 from importlib import metadata
 from typing import Any, NoReturn
 
-from jinja2 import Environment, Template, TemplateError, nodes
+from jinja2 import Environment, Template, TemplateError, meta, nodes
 from jinja2.exceptions import SecurityError
 from jinja2.ext import Extension, loopcontrols
 from jinja2.parser import Parser
@@ -29,6 +29,9 @@ SAFE = (3, 1, 6)
 
 LONGEST_TEXT = 2**24
 """Characters that a template may make of a conversation."""
+
+ALWAYS = ("messages", "tools", "documents", "add_generation_prompt")
+"""What templates are told of every conversation, beside special tokens."""
 
 LONGEST_COMPLAINT = 500
 """Characters of a template's complaint that are kept."""
@@ -48,6 +51,18 @@ def render(question: dict[str, Any]) -> dict[str, str]:
     if len(text) > LONGEST_TEXT:
         return {"complaint": f"OverflowError: it makes a text of more than {LONGEST_TEXT:,} characters"}
     return {"text": text}
+
+
+def names(template: str) -> list[str] | None:
+    """The names at which a template looks, without what it is always told; None if it is no template."""
+    try:
+        environment = _environment()
+        found = meta.find_undeclared_variables(environment.parse(template))
+    except (MemoryError, EnvironmentFailure):
+        raise
+    except Exception:  # noqa: BLE001  (as in `render`)
+        return None
+    return sorted(name for name in found - {*environment.globals, *ALWAYS} if not name.endswith("_token"))
 
 
 @lru_cache(maxsize=8)

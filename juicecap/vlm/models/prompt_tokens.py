@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -67,8 +67,10 @@ class PromptCount:
 class PromptTokens:
     """Counts the prompts of one model, of which nothing may be known (`facts` None)."""
 
-    def __init__(self, facts: ModelFacts | None) -> None:
+    def __init__(self, facts: ModelFacts | None, told: Mapping[str, Any] | None = None) -> None:
+        """`told` is what the chat template gets beside the conversation."""
         self.facts = facts
+        self._told = dict(told or {})
         self._sandbox = ModelSandbox(str(facts.folder if facts else ""))
         self._stamps: dict[str, int] = {}
 
@@ -126,7 +128,7 @@ class PromptTokens:
 
     def _rendered(self, turns: list[dict[str, Any]]) -> str:
         assert self.facts is not None
-        return self._sandbox.render(self.facts.template, turns, self.facts.names)
+        return self._sandbox.render(self.facts.template, turns, {**self.facts.names, **self._told})
 
     @property
     def _temporal(self) -> int:
@@ -234,7 +236,7 @@ class PromptCounters:
                 if not spec_of(model).is_remote:
                     raise
                 facts = None
-            self._known[model] = PromptTokens(facts)
+            self._known[model] = PromptTokens(facts, model.template_kwargs())
         return self._known[model]
 
     def count(self, request: Request, media: Sequence[Shown]) -> PromptCount:
@@ -247,7 +249,7 @@ class PromptCounters:
                 raise
         counter.close()
         known = counter.facts and replace(counter.facts, folder=None, template=None)
-        self._known[request.model] = counter = PromptTokens(known)
+        self._known[request.model] = counter = PromptTokens(known, request.model.template_kwargs())
         return counter.count(request, media)
 
 

@@ -61,8 +61,10 @@ class ModelSandbox:
         self._tokenizers = IsolatedProcess(memory=TOKENIZER_MEMORY)
         self._stopped = 0
 
-    def render(self, template: object, messages: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> str:
-        """What a chat template makes of a conversation, with a place for an answer. `names`: the tokenizer's special tokens.
+    def render(self, template: object, messages: Sequence[Mapping[str, Any]], names: Mapping[str, Any]) -> str:
+        """What a chat template makes of a conversation, with a place for an answer.
+
+        `names` is what else it is told: the tokenizer's special tokens, `chat_template_kwargs`.
 
         Raises:
             TemplateComplaint: it ends in an error.
@@ -83,6 +85,18 @@ class ModelSandbox:
         if "complaint" in reply:
             raise TemplateComplaint(reply["complaint"])
         return str(reply["text"])
+
+    def template_names(self, template: str) -> list[str] | None:
+        """The names at which a chat template looks, without what it is always told; None: that cannot be seen.
+
+        Raises:
+            EnvironmentFailure: no process can be started.
+        """
+        try:
+            found: list[str] | None = _ask(self._templates, "juicecap.vlm.models.chat_template:names", template, TEMPLATE_SECONDS)
+        except Stopped:
+            return None
+        return found
 
     def try_template(self, render: Callable[[list[dict[str, Any]]], str]) -> None:
         """Do nothing if `render`, which comes back here, makes a text of some question that ops ask.

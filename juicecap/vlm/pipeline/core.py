@@ -55,14 +55,18 @@ def ask(requests: Sequence[Request], limits: Limits = DEFAULT_LIMITS, journal: J
         return ticket.outcomes()
 
 
-def describe(models: Iterable[ModelSettings], journal: Journal | None = None) -> list[Capabilities]:
+def describe(models: Iterable[ModelSettings], journal: Journal | None = None, first: Request | None = None) -> list[Capabilities]:
     """The capabilities of these engines; none is opened. A server that this `journal` does not know is contacted.
+
+    `first` is like what one of them is going to be asked.
 
     Raises:
         JuicecapError: one cannot be described.
     """
     with _lock:
         core = _core()
+    if first:
+        core.loop.call_soon_threadsafe(core.resources.engines.expect, first)
     return [core.do(RequestKeys.of(core.resources.engines, model, DEFAULT_LIMITS, journal)).capabilities for model in models]
 
 

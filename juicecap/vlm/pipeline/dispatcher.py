@@ -7,13 +7,14 @@ written to the journal together, so that a resumed run cuts the same batches as 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from juicecap.vlm.base import Capabilities, Engine, ModelSettings, Outcome, Prepared
+from juicecap.vlm.base import Engine, ModelSettings, Outcome, Prepared
 from juicecap.vlm.journal.entries import entries_of, joined
 from juicecap.vlm.journal.store import Entry
 from juicecap.vlm.pipeline.batching import batches_ahead, calls_at_once
 from juicecap.vlm.pipeline.lookup.cache_lookup import CacheMiss
+from juicecap.vlm.pipeline.lookup.keys import RequestKeys
 from juicecap.vlm.pipeline.lookup.single_flight import SingleFlight
 from juicecap.vlm.pipeline.preparing import prepare
 from juicecap.vlm.pipeline.resources.engine_stats import ENGINE_STATS
@@ -28,16 +29,16 @@ class Dispatcher:
     def __init__(
         self,
         settings: ModelSettings,
-        capabilities: Capabilities,
+        keys: RequestKeys,
         engine: Engine,
         size: int,
         single_flight: SingleFlight,
         resources: WindowResources,
         tasks: Tasks,
     ) -> None:
-        self._capabilities = capabilities
+        self._keys, self._capabilities = keys, keys.capabilities
         self._engine, self._single_flight, self._resources, self._tasks = engine, single_flight, resources, tasks
-        calls = calls_at_once(engine.max_concurrent_calls, capabilities, resources.limits, size)
+        calls = calls_at_once(engine.max_concurrent_calls, keys.capabilities, resources.limits, size)
         self._turns = resources.common.engines.turns(settings, calls)
         self._memory = resources.common.memory(resources.limits)
         self._under_way = asyncio.Semaphore(calls + batches_ahead(size, calls))
@@ -68,15 +69,16 @@ class Dispatcher:
             ENGINE_STATS.answered(outcomes)
             self._answered(ready, outcomes)
 
-    def _answered(self, ready: list[tuple[CacheMiss, Prepared]], outcomes: Iterable[Outcome]) -> None:
+    def _answered(self, ready: list[tuple[CacheMiss, Prepared]], outcomes: Sequence[Outcome]) -> None:
         """Write the outcomes of one call to the journal together, and pass them on."""
         entries: list[Entry] = []
         for (wanted, prepared), outcome in zip(ready, outcomes, strict=True):
-            entries += entries_of(wanted.keyed.entry, prepared, outcome)
+            entries += entries_of(self._keys.sent_key(wanted.keyed, outcome.unsent), prepared, outcome)
             self._resources.count(replayed=prepared.first, asked=len(prepared.seeds))
-        self._resources.record(entries)
-        for (wanted, _), outcome in zip(ready, outcomes, strict=True):
-            self._single_flight.settle(wanted.keyed, joined(wanted.known, outcome))
+        meant = [self._keys.heard(joined(wanted.known, outcome)) for (wanted, _), outcome in zip(ready, outcomes, strict=True)]
+        self._resources.record([*entries, *self._keys.to_pin()])
+        for (wanted, _), outcome in zip(ready, meant, strict=True):
+            self._single_flight.settle(wanted.keyed, outcome)
 
 
 def _bytes(prepared: Iterable[Prepared]) -> list[int]:

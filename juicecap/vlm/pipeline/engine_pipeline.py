@@ -57,7 +57,6 @@ class EnginePipeline:
             if wanted := await lookup.next():
                 if serving is None:
                     engine = await engines.opened(self._settings)
-                    if keys.choice:
-                        resources.record([keys.choice])
-                    serving = Dispatcher(self._settings, keys.capabilities, engine, size, single_flight, resources, self._tasks)
+                    resources.record(keys.to_pin())
+                    serving = Dispatcher(self._settings, keys, engine, size, single_flight, resources, self._tasks)
                 await serving.enter(wanted)

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from juicecap.vlm.backends.opening import describer
-from juicecap.vlm.base import Backend, Engine, ModelSettings
+from juicecap.vlm.base import Backend, Engine, ModelSettings, Request
 from juicecap.vlm.catalog import spec_of
 from juicecap.vlm.models.names import model_state
 
@@ -29,9 +29,14 @@ class Engines:
     """Engines by their settings. All methods are called on the core's loop."""
 
     def __init__(self) -> None:
+        self._expected: dict[ModelSettings, Request] = {}
         self._described: dict[ModelSettings, asyncio.Task[Described]] = {}
         self._opened: dict[ModelSettings, asyncio.Task[Engine]] = {}
         self._turns: dict[tuple[ModelSettings, int], asyncio.Semaphore] = {}
+
+    def expect(self, request: Request) -> None:
+        """Know what an engine is going to be asked, if it is not described yet: the first such request counts."""
+        self._expected.setdefault(request.model, request)
 
     async def described(self, settings: ModelSettings, transport_choice: str = "") -> Described:
         """The engine with these settings, described. `transport_choice` is used if it has not been described yet.
@@ -41,7 +46,9 @@ class Engines:
         """
         task = self._described.get(settings)
         if task is None:
-            task = self._described[settings] = asyncio.create_task(_describe(settings, transport_choice))
+            task = self._described[settings] = asyncio.create_task(
+                _describe(settings, transport_choice, self._expected.get(settings))
+            )
             task.add_done_callback(partial(self._forget_failed, settings))
         return await asyncio.shield(task)  # a caller that gives up waiting must not stop it for others
 
@@ -68,6 +75,7 @@ class Engines:
         opening = {settings: task for settings, task in self._opened.items() if settings not in but}
         self._described = {settings: task for settings, task in self._described.items() if settings in but}
         self._opened = {settings: task for settings, task in self._opened.items() if settings in but}
+        self._expected = {settings: request for settings, request in self._expected.items() if settings in but}
         self._turns = {key: turns for key, turns in self._turns.items() if key[0] in but}
         for task in (*opening.values(), *describing.values()):
             task.cancel()  # does nothing to one that is done
@@ -82,10 +90,11 @@ class Engines:
             self._opened.pop(settings, None)
 
 
-async def _describe(settings: ModelSettings, transport_choice: str) -> Described:
+async def _describe(settings: ModelSettings, transport_choice: str, first: Request | None) -> Described:
     state = "" if spec_of(settings).is_remote else await asyncio.to_thread(model_state, settings.model)
     held = AsyncExitStack()
-    backend = await held.enter_async_context(describer(settings)(settings, transport_choice))
+    more: dict[str, Any] = {"first": first} if spec_of(settings).tries_first else {}
+    backend = await held.enter_async_context(describer(settings)(settings, transport_choice, **more))
     return Described(backend, state, held)
 
 

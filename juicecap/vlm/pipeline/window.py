@@ -128,6 +128,7 @@ class Window:
         for index, request in enumerate(requests):
             pipeline = self._pipelines.get(request.model)
             if pipeline is None:
+                self._resources.common.engines.expect(request)
                 pipeline = self._pipelines[request.model] = EnginePipeline(request.model, self._resources, self.fail)
             pipeline.add(QueuedRequest(request, ticket, partial(self._settled, ticket, index)))
 

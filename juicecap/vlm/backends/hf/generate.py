@@ -12,11 +12,16 @@ from juicecap.vlm.backends.hf.groups import EncodedRequest
 from juicecap.vlm.backends.hf.inputs import PER_TOKEN, Row, batched
 from juicecap.vlm.backends.hf.load import LoadedModel
 from juicecap.vlm.backends.hf.sampler import PresencePenalty, RepetitionPenalty, SeededSampler
+from juicecap.vlm.backends.transformers_common.marks import special_marks
 from juicecap.vlm.base import Answer, Outcome, Sampling
 from juicecap.vlm.outcomes import answered
+from juicecap.vlm.reasoning import opens_thought
 
 WHOLE = {"token_type_ids", "cross_attention_mask"}
 """With these a model looks at the whole prompt at once: it cannot read it up to its last token first."""
+
+LONGEST_MARK = 32
+"""Tokens at the end of a prompt that are looked at for a mark of reasoning."""
 
 
 @torch.inference_mode()
@@ -77,14 +82,16 @@ def _outcome(loaded: LoadedModel, member: EncodedRequest, generated: list[list[i
     if len(generated) < len(seeds):  # greedy: one stands for all
         generated = generated * len(seeds)
     answers = [_read(loaded, tokens, sampling, seed) for tokens, seed in zip(generated, seeds, strict=True)]
-    return answered(member.prepared, answers, prompt_tokens=member.tokens, revision=loaded.revision)
+    prompt = loaded.tokenizer.decode(member.row["input_ids"][0, -LONGEST_MARK:].tolist())
+    opened = opens_thought(prompt)
+    return answered(member.prepared, answers, prompt_tokens=member.tokens, revision=loaded.revision, opened=opened)
 
 
 def _read(loaded: LoadedModel, tokens: list[int], sampling: Sampling, seed: int) -> Answer:
     config = loaded.model.generation_config
     ends = {config.pad_token_id, *(config.eos_token_id if isinstance(config.eos_token_id, list) else [config.eos_token_id])}
     end = next((place for place, token in enumerate(tokens) if token in ends), len(tokens))
-    text: str = loaded.tokenizer.decode(tokens[:end], skip_special_tokens=True)
+    text = _text(loaded.tokenizer, tokens[:end])
     cut = min((place for stop in sampling.stop if (place := text.find(stop)) >= 0), default=None)
     return Answer(
         text=text[:cut].strip(),
@@ -92,3 +99,13 @@ def _read(loaded: LoadedModel, tokens: list[int], sampling: Sampling, seed: int)
         tokens=end + (end < len(tokens) and cut is None),  # with its end token; behind a stop text there is only padding
         seed=seed,
     )
+
+
+def _text(tokenizer: Any, tokens: list[int]) -> str:
+    """The text of an answer without special tokens; those that mark reasoning stay."""
+    if special := special_marks(tokenizer):
+        dropped = {each for each in tokenizer.all_special_ids if each not in special}
+        text: str = tokenizer.decode([each for each in tokens if each not in dropped], skip_special_tokens=False)
+    else:
+        text = tokenizer.decode(tokens, skip_special_tokens=True)
+    return text

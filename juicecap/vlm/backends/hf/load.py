@@ -28,7 +28,7 @@ from juicecap.vlm.backends.transformers_common.processor import (
     loading,
 )
 from juicecap.vlm.backends.transformers_common.prompt import takes_video
-from juicecap.vlm.base import ModelSettings, canonical_json, digest_of
+from juicecap.vlm.base import TEMPLATE_KWARGS, ModelSettings, canonical_json, digest_of
 from juicecap.vlm.context import ContextLength
 from juicecap.vlm.models.folder import weight_bytes
 from juicecap.vlm.models.json_files import ANEW
@@ -39,6 +39,9 @@ NOT_PACKED, PACKED = 2, 16
 
 SLACK = 2**26
 """Numbers that a model may have beyond that, such as tables that are not saved."""
+
+NOT_OF_THE_LOADER = ("dtype", "torch_dtype", "use_safetensors", TEMPLATE_KWARGS)
+"""Parameters that are told in another way, or to others."""
 
 CHANGES_NO_ANSWER = {"cache_dir", "local_files_only", "token"}
 """Parameters that say how the model's files are come by."""
@@ -126,7 +129,7 @@ def load(settings: ModelSettings, known: ModelInfo | None = None) -> LoadedModel
     """
     known = known or inspect_model(settings)
     params, processor = settings.engine_params(), known.processor
-    params = {name: value for name, value in params.items() if name not in ("dtype", "torch_dtype", "use_safetensors")}
+    params = {name: value for name, value in params.items() if name not in NOT_OF_THE_LOADER}
     if known.commit:
         params["revision"] = known.commit  # the hub's word may be another one by now
     if torch.cuda.is_available():

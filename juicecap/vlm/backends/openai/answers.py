@@ -20,15 +20,25 @@ _LONGEST_NAME = 256
 
 _MOST_TOKENS = 2**31
 
+_THOUGHT = ("reasoning_content", "reasoning", "thinking")
+"""Fields of a message in which servers put reasoning that they have split off."""
+
+_LONGEST_THOUGHT = 2**16
+"""Characters of it that are kept."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ReplyCandidate:
-    """What one choice says. `refusal` is why the model will not answer, in its words or the server's."""
+    """What one choice says. `refusal` is why the model will not answer, in its words or the server's.
+
+    `reasoning` is what came in a field of its own; a text may hold more of it.
+    """
 
     text: str
     finish_reason: str
     tokens: int
     refusal: str = ""
+    reasoning: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,10 +73,10 @@ def outcome(prepared: Prepared, replies: Sequence[Reply]) -> Outcome:
     """
     candidates = [candidate for reply in replies for candidate in reply.candidates][: len(prepared.seeds)]
     answers = tuple(
-        Answer(text=each.text, finish_reason=each.finish_reason, tokens=each.tokens, seed=seed)
+        Answer(text=each.text, finish_reason=each.finish_reason, tokens=each.tokens, seed=seed, reasoning=each.reasoning)
         for each, seed in zip(candidates, prepared.seeds, strict=False)
     )
-    if not prepared.first and not any(answer.text for answer in answers):
+    if not prepared.first and not any(answer.text or answer.reasoning for answer in answers):
         return Outcome(failure=_nothing_said(candidates), seed=prepared.seed)
     return answered(prepared, answers, prompt_tokens=replies[0].prompt_tokens, revision=replies[0].revision)
 
@@ -111,6 +121,7 @@ def _candidate(choice: dict[str, Any], tokens: int, hide: Callable[[str], str]) 
         finish_reason=REFUSED if refusal else CUT if finish == CUT else "stop",
         tokens=tokens,
         refusal=hide(refusal),
+        reasoning="" if refusal else _reasoning(choice, hide),
     )
 
 
@@ -119,6 +130,18 @@ def _text(choice: dict[str, Any]) -> str:
     if isinstance(content, list):  # some servers answer in parts
         content = "".join(part.get("text") or "" for part in content if part.get("type") == "text")
     return valid(str(content)).strip()
+
+
+def _reasoning(choice: dict[str, Any], hide: Callable[[str], str]) -> str:
+    """What the model thought, from the first field that has it, or from parts of that type; its beginning is enough.
+
+    It is hidden before it is cut, since half of a key would not be found.
+    """
+    message = choice.get("message") or {}
+    content = message.get("content")
+    parts = [part.get("thinking") for part in content if part.get("type") == "thinking"] if isinstance(content, list) else []
+    texts = [text for text in (*(message.get(name) for name in _THOUGHT), *parts) if text and isinstance(text, str)]
+    return hide(valid(texts[0][: 2 * _LONGEST_THOUGHT]))[:_LONGEST_THOUGHT].strip() if texts else ""
 
 
 def _refusal(choice: dict[str, Any]) -> str:

@@ -11,6 +11,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
+from dataclasses import replace
 from functools import partial
 from typing import cast, get_args
 
@@ -24,9 +25,10 @@ from juicecap.vlm.backends.openai.detect_server import detect_server
 from juicecap.vlm.backends.openai.http.breaker import Breaker
 from juicecap.vlm.backends.openai.http.retry import RetryingServer, RetryPolicy
 from juicecap.vlm.backends.openai.http.server import CallFailed, Server
+from juicecap.vlm.backends.openai.lessons import ServerLessons
 from juicecap.vlm.backends.openai.options import ServerOptions, Transport, options_of
 from juicecap.vlm.backends.openai.transports import compose
-from juicecap.vlm.base import Backend, Capabilities, Failure, ModelSettings, Outcome, Prepared, digest_of
+from juicecap.vlm.base import Backend, Capabilities, Failure, ModelSettings, Outcome, Prepared, Request, digest_of
 
 IN_FLIGHT, FILES_IN_FLIGHT = 32, 8
 """Requests at the server at once; files are held in memory whole."""
@@ -40,16 +42,23 @@ MOST_REFUSALS = 1000
 
 @asynccontextmanager
 async def describe(
-    settings: ModelSettings, transport_choice: str = "", *, policy: RetryPolicy | None = None, breaker: Breaker | None = None
+    settings: ModelSettings,
+    transport_choice: str = "",
+    *,
+    first: Request | None = None,
+    policy: RetryPolicy | None = None,
+    breaker: Breaker | None = None,
 ) -> AsyncIterator[Backend]:
     """Decide how videos travel: as the recipe or `transport_choice` says it, or as the server takes them, which is asked.
 
-    See `vlm.base.Describe`; `policy` and `breaker` are set by tests.
+    See `vlm.base.Describe`. `first` is like what is going to be asked: its parameters are tried too. `policy` and `breaker` are
+    set by tests.
     """
     options = options_of(settings)
     policy, breaker = policy or RetryPolicy(max_attempts=options.max_attempts), breaker or Breaker(options.display_url)
-    connected = partial(_connected, settings, options, policy, breaker)
-    transport = options.transport or (cast("Transport", transport_choice) if transport_choice in get_args(Transport) else None)
+    pinned, lessons = ServerLessons.of_pin(transport_choice)
+    connected = partial(_connected, settings, options, policy, breaker, lessons, first)
+    transport = options.transport or (cast("Transport", pinned) if pinned in get_args(Transport) else None)
     async with AsyncExitStack() as held:
         engine: OpenAIEngine | None = None
         if not transport_choice or transport is None:
@@ -60,20 +69,27 @@ async def describe(
             capabilities=Capabilities(sizes=FrameSizes(), takes_files=transport == "file"),
             open=lambda: nullcontext(engine) if engine else connected(transport),
             transport_choice=transport,
+            lessons=lessons,
         )
 
 
 @asynccontextmanager
 async def _connected(
-    settings: ModelSettings, options: ServerOptions, policy: RetryPolicy, breaker: Breaker, transport: Transport | None
+    settings: ModelSettings,
+    options: ServerOptions,
+    policy: RetryPolicy,
+    breaker: Breaker,
+    lessons: ServerLessons,
+    first: Request | None,
+    transport: Transport | None,
 ) -> AsyncIterator[OpenAIEngine]:
     """Find out whether the server is there, knows key and model, and how it takes a video. On leaving, requests are given up."""
     server = Server(options)
     try:
-        info = await detect_server(server, policy, settings, options, transport)
+        info = await detect_server(server, policy, settings, options, lessons, first, transport)
         retrying = RetryingServer(server, policy, breaker)
-        client = ChatClient(retrying, settings.model, options, extended=info.extended, limit=info.limit)
-        engine = OpenAIEngine(settings, options, client, info.transport)
+        client = ChatClient(retrying, settings.model, options, lessons, extended=info.extended, limit=info.limit)
+        engine = OpenAIEngine(settings, options, client, lessons, info.transport)
         try:
             yield engine
         finally:
@@ -85,8 +101,15 @@ async def _connected(
 class OpenAIEngine:
     """One model of one server (`vlm.base.Engine`)."""
 
-    def __init__(self, settings: ModelSettings, options: ServerOptions, client: ChatClient, transport: Transport) -> None:
-        self._settings, self._options, self._client = settings, options, client
+    def __init__(
+        self,
+        settings: ModelSettings,
+        options: ServerOptions,
+        client: ChatClient,
+        lessons: ServerLessons,
+        transport: Transport,
+    ) -> None:
+        self._settings, self._options, self._client, self._lessons = settings, options, client, lessons
         self.transport = transport
         self.max_concurrent_calls = FILES_IN_FLIGHT if transport == "file" else IN_FLIGHT
         self._running: set[asyncio.Task[Outcome]] = set()
@@ -123,7 +146,7 @@ class OpenAIEngine:
             raise ModelError("with transport file the server chooses the frames, so start and end cannot be kept: leave them out")
         try:
             composed = await asyncio.to_thread(compose, prepared, transport)
-            replies = await self._client.candidates(composed, request.sampling, prepared.seeds)
+            replies = await self._client.candidates(composed, request, prepared.seeds)
         except SampleError as error:
             return outcomes.failed(prepared, error)
         except CallFailed as failed:
@@ -133,7 +156,7 @@ class OpenAIEngine:
             self._count(failure)
             return Outcome(failure=failure, seed=prepared.seed)
         self._refused = None
-        return outcome(prepared, replies)
+        return replace(outcome(prepared, replies), unsent=self._lessons.unsent(request))
 
     def _count(self, failure: Failure) -> None:
         if self._refused is None or failure.code != "REQUEST_REFUSED":

@@ -2,64 +2,88 @@
 
 What a server turns out not to take is remembered as long as it is open: `max_tokens` where it wants `max_completion_tokens`,
 and `n` where it answers one candidate at a time. Then candidate i is asked for singly with its seed, which is the first one's
-plus i, as vLLM does for `n`.
+plus i, as vLLM does for `n`. Other parameters are left out (`lessons`), unless the recipe sets them by name.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from juicecap.errors import ModelError
+from juicecap.notice import say_once
 from juicecap.vlm.backends.openai.answers import Reply
-from juicecap.vlm.backends.openai.error_mapping import refuses_n, wants_completion_tokens
+from juicecap.vlm.backends.openai.error_mapping import LIMITS, refused_parameter, refuses_n, wants_completion_tokens
 from juicecap.vlm.backends.openai.http.retry import RetryingServer
 from juicecap.vlm.backends.openai.http.server import CallFailed
+from juicecap.vlm.backends.openai.lessons import ServerLessons, sampling_fields
 from juicecap.vlm.backends.openai.options import ServerOptions
-from juicecap.vlm.base import Sampling
+from juicecap.vlm.base import Request
 
 Json = dict[str, Any]
-
-_NEUTRAL = {"top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0}
-"""What is said to servers that know these names, since they take the model's own values where a request is silent. Others would
-refuse them."""
 
 
 class ChatClient:
     """Asks one model of one server."""
 
     def __init__(
-        self, server: RetryingServer, model: str, options: ServerOptions, *, extended: bool, limit: str = "max_tokens"
+        self,
+        server: RetryingServer,
+        model: str,
+        options: ServerOptions,
+        lessons: ServerLessons,
+        *,
+        extended: bool,
+        limit: str = "max_tokens",
     ) -> None:
         self._server = server
         self._model = model
+        self._place = options.display_url
         self._extra_body = options.extra_body
+        self._lessons = lessons
         self._extended = extended
         self._takes_n = True
         self.limit = limit
         """What the server calls `max_tokens`."""
 
-    async def candidates(self, composed: Json, sampling: Sampling, seeds: Sequence[int]) -> list[Reply]:
+    async def candidates(self, composed: Json, request: Request, seeds: Sequence[int]) -> list[Reply]:
         """Replies with a candidate for each of these seeds, which follow each other, in their order.
 
         Raises:
             CallFailed: one of them cannot be had.
             EnvironmentFailure: the server is gone.
+            ModelError: it does not take what the recipe sets by name.
         """
-        body = {**composed, **self._sampling(sampling)}
         replies: list[Reply] = []
         takes_n = self._takes_n
         if len(seeds) > 1 and takes_n:
             try:
-                replies.append(await self._reply({**body, "n": len(seeds)}, sampling, seeds[0]))
+                replies.append(await self.reply({**composed, "n": len(seeds)}, request, seeds[0]))
                 takes_n = len(replies[0].candidates) > 1
             except CallFailed as failed:
                 if not refuses_n(failed):
                     raise
                 takes_n = False
         had = sum(len(reply.candidates) for reply in replies)
-        replies += [await self._reply(body, sampling, seed) for seed in seeds[had:]]
+        replies += [await self.reply(composed, request, seed) for seed in seeds[had:]]
         self._takes_n &= takes_n  # only now, since the same request without n was answered
         return replies
+
+    async def reply(self, body: Json, request: Request, seed: int, max_tokens: int | None = None) -> Reply:
+        """The server's answer to a body with what the request says about sampling, as far as the server takes it.
+
+        Raises:
+            CallFailed: there is none.
+            EnvironmentFailure: the server is gone.
+            ModelError: it does not take what the recipe sets by name.
+        """
+        fields = sampling_fields(request, seed, extended=self._extended, own=self._extra_body)
+        while True:
+            sent = self._lessons.without(fields, request.named)
+            try:
+                return await self.limited({**body, **sent}, max_tokens or request.sampling.max_tokens)
+            except CallFailed as failed:
+                self._learn(failed, sent, request.named)
 
     async def limited(self, body: Json, max_tokens: int) -> Reply:
         """The server's answer to a body, which gets the model, the recipe's own fields and the limit.
@@ -67,6 +91,7 @@ class ChatClient:
         Raises:
             CallFailed: there is none.
             EnvironmentFailure: the server is gone.
+            ModelError: it takes the limit by neither of its names.
         """
         whole = {**merged(self._extra_body, body), "model": self._model}
         limit = self.limit
@@ -75,25 +100,32 @@ class ChatClient:
         except CallFailed as failed:
             if limit != "max_tokens" or not wants_completion_tokens(failed):
                 raise
+        try:
+            answer = await self._server.chat({**whole, "max_completion_tokens": max_tokens})
+        except CallFailed as failed:
+            if not refused_parameter(failed, dict.fromkeys(LIMITS)):
+                raise
+            raise ModelError(f"{self._place} takes neither max_tokens nor max_completion_tokens: {failed}") from None
         self.limit = "max_completion_tokens"
-        return await self._server.chat({**whole, self.limit: max_tokens})
+        return answer
 
-    async def _reply(self, body: Json, sampling: Sampling, seed: int) -> Reply:
-        seeded = {"seed": seed} if sampling.temperature > 0 else {}
-        return await self.limited({**body, **seeded}, sampling.max_tokens)
+    def _learn(self, failed: CallFailed, sent: Mapping[str, Any], named: Sequence[str]) -> None:
+        """Note what is to be left out from now on.
 
-    def _sampling(self, sampling: Sampling) -> Json:
-        body: Json = {"temperature": sampling.temperature, "top_p": sampling.top_p}
-        if sampling.presence_penalty:
-            body["presence_penalty"] = sampling.presence_penalty
-        if sampling.stop:
-            body["stop"] = list(sampling.stop)
-        beyond = {"top_k": sampling.top_k or -1, "min_p": sampling.min_p, "repetition_penalty": sampling.repetition_penalty}
-        return body | {
-            name: value
-            for name, value in beyond.items()
-            if value != _NEUTRAL[name] or (self._extended and name not in self._extra_body)
-        }
+        Raises:
+            CallFailed: the refusal, if it is about something else.
+            ModelError: the recipe sets that by name.
+        """
+        refused = refused_parameter(failed, sent)
+        if not refused:
+            raise failed
+        name, value = refused
+        spare = [each for each in name.split("+") if each not in named]
+        if not spare:
+            what = name.replace("+", " and ")
+            raise ModelError(f"{self._place} does not take {what} as set in the recipe ({failed}): leave it out") from None
+        self._lessons.learn(name, value)
+        say_once(f"{self._place} does not take {spare[-1]} ({failed}): it is left out, and the server decides")
 
 
 def merged(below: Json, above: Json) -> Json:

@@ -1,8 +1,10 @@
 """What is found out about a server before any sample is touched: whether it is there, has the model, and how it takes a video.
 
-The last is tried out: four small frames are sent in each way, until one is taken. A server that silently drops what it does not
-know would caption nothing at all; so a way counts only if the prompt has more tokens than the question alone (where the server
-tells).
+The last is tried out: four small frames are sent in each way, until one is taken; with the parameters that requests are going to
+have, so that what the server does not take of them is known before the first sample. The question alone may have as long an
+answer: a limit beyond what the server allows is told here too, and a model that ends a thought shows that it has begun one. A
+server that silently drops what it does not know would caption nothing at all; so a way counts only if the prompt has more tokens
+than the question alone (where the server tells).
 """
 
 from __future__ import annotations
@@ -21,12 +23,15 @@ from juicecap.media.picture import MediaFrames
 from juicecap.text import nearest, valid
 from juicecap.vlm.backends.openai import error_mapping as refusals
 from juicecap.vlm.backends.openai import transports
+from juicecap.vlm.backends.openai.answers import Reply
 from juicecap.vlm.backends.openai.chat_client import ChatClient
 from juicecap.vlm.backends.openai.http.breaker import Breaker
 from juicecap.vlm.backends.openai.http.retry import RetryingServer, RetryPolicy
 from juicecap.vlm.backends.openai.http.server import PATIENCE, CallFailed, Server
+from juicecap.vlm.backends.openai.lessons import ServerLessons
 from juicecap.vlm.backends.openai.options import ServerOptions, Transport
 from juicecap.vlm.base import Message, ModelSettings, Part, Prepared, Request
+from juicecap.vlm.reasoning import spoken
 
 _QUESTION = "What is this?"
 _TRIAL_TOKENS = 16
@@ -50,9 +55,17 @@ class ServerInfo:
 
 
 async def detect_server(
-    server: Server, patience: RetryPolicy, settings: ModelSettings, options: ServerOptions, transport: Transport | None = None
+    server: Server,
+    patience: RetryPolicy,
+    settings: ModelSettings,
+    options: ServerOptions,
+    lessons: ServerLessons,
+    first: Request | None = None,
+    transport: Transport | None = None,
 ) -> ServerInfo:
     """See the module. `transport` is the one that is set, or that was found before: no other is tried.
+
+    `first` is like what is going to be asked; what is learnt goes into `lessons`.
 
     Raises:
         EnvironmentFailure: the server is not there, or refuses the key.
@@ -61,11 +74,12 @@ async def detect_server(
     extended = await _greet(server, settings, options)
     patience = replace(patience, max_attempts=min(_ATTEMPTS, patience.max_attempts))
     asking = ChatClient(
-        RetryingServer(server, patience, Breaker(options.display_url)), settings.model, options, extended=extended
+        RetryingServer(server, patience, Breaker(options.display_url)), settings.model, options, lessons, extended=extended
     )
+    trial = Trial(asking, settings, options, lessons, first)
     try:
         async with asyncio.timeout(options.timeout):
-            taken = await _try_out(asking, settings, options, transport or options.transport)
+            taken = await _try_out(trial, settings, options, transport or options.transport)
     except TimeoutError:
         raise _absent(options, f"no answer within {options.timeout:g} seconds") from None
     return ServerInfo(taken, extended, asking.limit)
@@ -94,8 +108,8 @@ async def _greet(server: Server, settings: ModelSettings, options: ServerOptions
 
 
 def _is_among(model: str, names: list[str]) -> bool:
-    """Routers take `model:variant`, and some list `models/model`."""
-    return any(name in (model, model.partition(":")[0]) or name.endswith(f"/{model}") for name in names)
+    """Routers take `model:variant`, some list `models/model`, and Ollama lists `model:latest`."""
+    return any(name in (model, f"{model}:latest", model.partition(":")[0]) or name.endswith(f"/{model}") for name in names)
 
 
 def _absent(options: ServerOptions, why: str) -> EnvironmentFailure:
@@ -104,13 +118,13 @@ def _absent(options: ServerOptions, why: str) -> EnvironmentFailure:
     )
 
 
-async def _try_out(asking: ChatClient, settings: ModelSettings, options: ServerOptions, only: Transport | None) -> Transport:
+async def _try_out(asking: Trial, settings: ModelSettings, options: ServerOptions, only: Transport | None) -> Transport:
     """The transport that is set, or the first that is taken."""
     words: dict[str, str] = {}
     down = True
-    alone = await _prompt_tokens(asking, settings, options, {"messages": [{"role": "user", "content": _QUESTION}]})
+    alone = await asking.alone({"messages": [{"role": "user", "content": _QUESTION}]})
     for transport in [only] if only else get_args(Transport):
-        trial = await _prompt_tokens(asking, settings, options, await asyncio.to_thread(_clip, transport, settings))
+        trial = await asking.prompt_tokens(await asyncio.to_thread(_clip, transport, settings))
         if isinstance(trial, int) and isinstance(alone, int) and 0 < trial <= alone:
             words[transport] = "it answers as if nothing had been sent"
         elif isinstance(trial, int):
@@ -127,19 +141,52 @@ async def _try_out(asking: ChatClient, settings: ModelSettings, options: ServerO
     raise ModelError(f"{settings.model} at {options.display_url} takes no video that is sent this way ({told}){hint}")
 
 
-async def _prompt_tokens(
-    asking: ChatClient, settings: ModelSettings, options: ServerOptions, body: dict[str, Any]
-) -> int | CallFailed:
-    """How many tokens a trial's prompt had; 0 if the server does not tell."""
-    try:
-        return (await asking.limited(body, _TRIAL_TOKENS)).prompt_tokens
-    except CallFailed as failed:
-        if failed.silent:
-            raise _absent(options, failed.message) from None
-        if error := refusals.fatal(failed, options, settings.model):
-            wrong = failed.kind == "redirect" or failed.status == HTTPStatus.NOT_FOUND
-            raise (ModelError(str(error)) if wrong else error) from None
-        return failed
+@dataclass(frozen=True)
+class Trial:
+    """Sends questions with the parameters of `first`."""
+
+    asking: ChatClient
+    settings: ModelSettings
+    options: ServerOptions
+    lessons: ServerLessons
+    first: Request | None
+
+    async def alone(self, body: dict[str, Any]) -> int | CallFailed:
+        """How many tokens the prompt of a question without media had, as `prompt_tokens`.
+
+        Raises:
+            ModelError: the server refuses a value that the recipe sets.
+        """
+        most = self.first.sampling.max_tokens if self.first else _TRIAL_TOKENS
+        try:
+            reply = await self._reply(body, most)
+        except CallFailed as failed:
+            if self.first and (wrong := refusals.wrong_value(failed, self.first)):
+                where = f"{self.options.display_url} refuses {wrong} ({failed})"
+                raise ModelError(f"{where}: set another one in sampling_params") from None
+            return failed
+        self.lessons.thinks |= any(spoken(each.text).ended for each in reply.candidates)
+        return reply.prompt_tokens
+
+    async def prompt_tokens(self, body: dict[str, Any]) -> int | CallFailed:
+        """How many tokens a trial's prompt had; 0 if the server does not tell."""
+        try:
+            return (await self._reply(body, _TRIAL_TOKENS)).prompt_tokens
+        except CallFailed as failed:
+            return failed
+
+    async def _reply(self, body: dict[str, Any], most: int) -> Reply:
+        try:
+            if self.first is None:
+                return await self.asking.limited(body, most)
+            return await self.asking.reply(body, self.first, self.first.seed % 2**31, most)
+        except CallFailed as failed:
+            if failed.silent:
+                raise _absent(self.options, failed.message) from None
+            if error := refusals.fatal(failed, self.options, self.settings.model):
+                wrong = failed.kind == "redirect" or failed.status == HTTPStatus.NOT_FOUND
+                raise (ModelError(str(error)) if wrong else error) from None
+            raise
 
 
 def _clip(transport: Transport, settings: ModelSettings) -> dict[str, Any]:

@@ -11,8 +11,9 @@ from juicecap.errors import EnvironmentFailure, ModelError
 from juicecap.sample import short_repr
 from juicecap.secrecy import keep
 from juicecap.text import near
-from juicecap.vlm.base import ModelSettings
+from juicecap.vlm.base import TEMPLATE_KWARGS, ModelSettings
 from juicecap.vlm.catalog import BACKENDS
+from juicecap.vlm.model_params import problems
 
 Transport = Literal["frames", "images", "file"]
 """How a video travels: a list of frames with their times, pictures one by one, or the file itself."""
@@ -32,7 +33,7 @@ LEAST_TIMEOUT, MOST_TIMEOUT = 0.01, 604_800
 MOST_ATTEMPTS = 100
 """With pauses of up to a minute between them."""
 
-KNOWN = BACKENDS["openai"].parameters
+KNOWN = (*BACKENDS["openai"].parameters, TEMPLATE_KWARGS)
 _OURS = (
     "model", "messages", "n", "seed", "stream", "temperature", "top_p", "presence_penalty", "stop", "max_tokens",
     "max_completion_tokens",
@@ -82,7 +83,7 @@ def options_of(settings: ModelSettings) -> ServerOptions:
     if problems := [*_unknown(params), *_wrong(params)]:
         raise ModelError("model_params: " + "; ".join(problems))
     base = (settings.api_base or DEFAULT_BASE).strip().rstrip("/").removesuffix("/chat/completions")
-    transport = params.get("transport", "auto")
+    transport, told = params.get("transport", "auto"), settings.template_kwargs()
     return ServerOptions(
         base=_checked(base),
         key=_key(settings),
@@ -90,7 +91,10 @@ def options_of(settings: ModelSettings) -> ServerOptions:
         transport=None if transport == "auto" else transport,
         timeout=float(params.get("timeout", TIMEOUT)),
         max_attempts=params.get("max_attempts", MAX_ATTEMPTS),
-        extra_body=params.get("extra_body") or {},
+        extra_body={
+            **(params.get("extra_body") or {}),
+            **({TEMPLATE_KWARGS: told} if (told := settings.template_kwargs()) else {}),
+        },
     )
 
 
@@ -119,11 +123,14 @@ def _wrong(params: dict[str, Any]) -> list[str]:
         found.append(f"max_attempts must be an integer above 0, not {short_repr(attempts)}")
     elif attempts > MOST_ATTEMPTS:
         found.append(f"max_attempts must be at most {MOST_ATTEMPTS}, not {short_repr(attempts)}")
+    found += [sentence for sentence in problems("openai", params) if sentence.startswith(TEMPLATE_KWARGS)]
     extra = params.get("extra_body") or {}
     if not isinstance(extra, dict):
         found.append(f"extra_body must be a mapping, not {extra!r}")
     else:
         found += [f"extra_body must not set {name}, which follows from the recipe" for name in _OURS if name in extra]
+        if TEMPLATE_KWARGS in extra and params.get(TEMPLATE_KWARGS):
+            found.append(f"extra_body and model_params both set {TEMPLATE_KWARGS}: set one of them")
     return found
 
 

@@ -71,7 +71,7 @@ def load_processor(settings: ModelSettings) -> Any:
         raise ModelError(f"{settings.model} has no chat template; name a model that was trained to follow instructions")
     if isinstance(processor.chat_template, dict) and "default" not in processor.chat_template:
         raise ModelError(f"{settings.model} has several chat templates, and none of them is named default")
-    isolate(processor, settings.model)
+    isolate(processor, settings.model, settings.template_kwargs())
     return processor
 
 

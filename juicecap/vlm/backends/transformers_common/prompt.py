@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache, partial
 from typing import Any
 
 from transformers import ProcessorMixin
 
-from juicecap.errors import JuicecapError, SampleError
+from juicecap.errors import JuicecapError, ModelError, SampleError
 from juicecap.text import as_plain_text, control_tokens
 from juicecap.vlm.base import Request
+from juicecap.vlm.model_params import unknown_to_template
 from juicecap.vlm.models.sandbox import ModelSandbox, TemplateComplaint, TemplateStopped
 
 CHANGES_NO_TEXT = {"load_audio_from_video", "processor_kwargs", "return_dict", "return_tensors"}
@@ -21,6 +22,10 @@ CHANGES_MORE = {
     "continue_final_message", "documents", "return_assistant_tokens_mask", "sanitize_control_tokens", "tokenize", "tools",
 }  # fmt: skip
 """Options with which it does more than to render; only a model's own code, which is trusted, sets them."""
+
+
+_TOLD = "juicecap_template_kwargs"
+"""Attribute of a processor with what its template is told."""
 
 
 class _Isolated(ProcessorMixin):
@@ -42,18 +47,36 @@ class _Isolated(ProcessorMixin):
         return self.sandbox.render(template, conversation, {**self.tokenizer.special_tokens_map, **given})
 
 
-def isolate(processor: Any, model: str) -> None:
+def isolate(processor: Any, model: str, told: Mapping[str, Any] | None = None) -> None:
     """From now on a processor's chat template is rendered in a process of its own, whatever its class has to say to that.
 
+    `told` is what the template gets beside the conversation.
+
     Raises:
-        ModelError: the template is of no use: it takes too long or too much memory, or fails over all that ops ask.
+        ModelError: the template is of no use: it takes too long or too much memory, or fails over all that ops ask; or what it is
+            told is nothing to it.
         EnvironmentFailure: no process can be started.
     """
     kind = type(processor)
     if issubclass(kind, ProcessorMixin):  # others are a model's own code
         place = {"__module__": kind.__module__, "sandbox": ModelSandbox(model)}
         processor.__class__ = type(kind.__name__, (kind, _Isolated), place)
+    if told:
+        _check_told(processor, model, told)
+        setattr(processor, _TOLD, dict(told))
+    if isinstance(processor, _Isolated):
         processor.sandbox.try_template(partial(_templated, processor))
+
+
+def _check_told(processor: Any, model: str, told: Mapping[str, Any]) -> None:
+    """Do nothing if the template looks at all that it is told, as far as that can be seen."""
+    template = processor.chat_template
+    template = template.get("default") if isinstance(template, dict) else template
+    if not isinstance(processor, _Isolated) or not isinstance(template, str):
+        return
+    known = processor.sandbox.template_names(template)
+    if known is not None and (sentences := list(unknown_to_template(told, known))):
+        raise ModelError(f"{model}: model_params: {'; '.join(sentences)}")
 
 
 def let_go(processor: Any) -> None:
@@ -138,7 +161,8 @@ def _one_name(processor: Any) -> bool:
 
 def _templated(processor: Any, turns: list[dict[str, Any]]) -> str:
     try:
-        text: str = processor.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+        told = getattr(processor, _TOLD, {})
+        text: str = processor.apply_chat_template(turns, tokenize=False, add_generation_prompt=True, **told)
     except JuicecapError:
         raise
     except Exception as error:  # a model's own code, or what a class adds to the template

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 from juicecap.errors import SampleError
+from juicecap.vlm.backends.transformers_common.marks import special_marks
 from juicecap.vlm.backends.transformers_common.prompt import let_go
 from juicecap.vlm.backends.vllm.engine_config import EngineConfig, make_config
 from juicecap.vlm.backends.vllm.engine_pool import EnginePool
@@ -15,6 +16,7 @@ from juicecap.vlm.backends.vllm.engine_process import EngineProcess
 from juicecap.vlm.backends.vllm.inputs import answers_of, prompt_of, sampling_of
 from juicecap.vlm.base import Backend, Capabilities, ModelSettings, Outcome, Prepared
 from juicecap.vlm.outcomes import answered, failed
+from juicecap.vlm.reasoning import opens_thought
 
 AHEAD = 1.5
 """Requests under way for each sequence that the engines work on: some are being read while others are answered."""
@@ -61,9 +63,11 @@ class VLLMEngine:
     async def _answer(self, prepared: Prepared) -> Outcome:
         config = self._config
         try:
-            prompt, sampling = prompt_of(config.processor, config.sizes, prepared), sampling_of(prepared)
+            prompt = prompt_of(config.processor, config.sizes, prepared)
+            sampling = sampling_of(prepared, keep_special=bool(special_marks(config.processor.tokenizer)))
             output = await self._pool.ask(lambda engine: engine.ask(prompt, sampling))
         except SampleError as error:
             return failed(prepared, error)
         tokens = len(output.prompt_token_ids or ())
-        return answered(prepared, answers_of(prepared, output), prompt_tokens=tokens, revision=config.revision)
+        answers, opened = answers_of(prepared, output), opens_thought(prompt["prompt"])
+        return answered(prepared, answers, prompt_tokens=tokens, revision=config.revision, opened=opened)

@@ -33,8 +33,9 @@ from juicecap.vlm.backends.transformers_common.processor import (
     panics_as_errors,
 )
 from juicecap.vlm.backends.vllm.process import configuring
-from juicecap.vlm.base import ModelSettings, digest_of
+from juicecap.vlm.base import TEMPLATE_KWARGS, ModelSettings, digest_of
 from juicecap.vlm.context import CPU_MODEL_LEN, ContextLength
+from juicecap.vlm.model_params import problems
 from juicecap.vlm.models.folder import weight_bytes
 from juicecap.vlm.models.names import local_folder, model_source
 
@@ -94,7 +95,11 @@ def make_config(settings: ModelSettings) -> EngineConfig:
         ModelError: there is no such model, it is no vision-language model, or vLLM does not take the parameters.
         EnvironmentFailure: the hub cannot be reached.
     """
-    params = engine_params(settings.engine_params())
+    params = settings.engine_params()
+    told = params.pop(TEMPLATE_KWARGS, None)
+    if wrong := list(problems("vllm", {TEMPLATE_KWARGS: told})):
+        raise ModelError(f"model_params: {'; '.join(wrong)}")
+    params = engine_params(params)
     processor, source, on_cpu = load_processor(settings), model_source(settings.model), current_platform.is_cpu()
     folder = local_folder(settings.model, revision=params.get("revision"), cache=params.get("download_dir"))
     if folder:
@@ -122,6 +127,7 @@ def make_config(settings: ModelSettings) -> EngineConfig:
     own = context_length(config.hf_config, processor)
     revision = str(getattr(config.hf_config, "_commit_hash", None) or folder_revision(source))
     telling = {name: value for name, value in params.items() if name not in CHANGES_NO_ANSWER | {"dtype"}}
+    telling |= {TEMPLATE_KWARGS: told} if told else {}
     facts = ["vllm", settings.model, revision, str(config.dtype), telling, digest_of(str(processor.chat_template))]
     return EngineConfig(
         arguments=arguments,

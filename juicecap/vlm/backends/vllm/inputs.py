@@ -64,8 +64,10 @@ def _metadata(picture: MediaFrames, *, evenly: bool) -> dict[str, Any]:
     return metadata
 
 
-def sampling_of(prepared: Prepared) -> SamplingParams:
+def sampling_of(prepared: Prepared, *, keep_special: bool = False) -> SamplingParams:
     """How tokens are drawn. vLLM adds a candidate's number to the seed by itself.
+
+    `keep_special`: special tokens stay in the answer, where some of them mark reasoning.
 
     Raises:
         SampleError: `GENERATE_FAILED`: vLLM refuses it.
@@ -83,7 +85,7 @@ def sampling_of(prepared: Prepared) -> SamplingParams:
             presence_penalty=wanted.presence_penalty,
             stop=list(wanted.stop),
             seed=prepared.seeds[0] if wanted.temperature > 0 else None,
-            skip_special_tokens=True,
+            skip_special_tokens=not keep_special,
             output_kind=RequestOutputKind.FINAL_ONLY,
         )
     except (ValueError, VLLMError) as error:

@@ -65,6 +65,7 @@ class LookupStage:
         self._keys, self._single_flight, self._resources, self._tasks = keys, single_flight, resources, tasks
         self._digests = Digests(resources.common.readers, resources.limits.media, resources.journal)
         self._ahead = asyncio.Semaphore(max(2, REQUESTS_AHEAD // size))
+        self._asks_failures_again = resources.journal is not None and resources.journal.ignores_failures
         self._looked_up: asyncio.Queue[tuple[list[CacheLookup], asyncio.Task[None]]] = asyncio.Queue()
         self._tasks.start(self._look_ahead())
 
@@ -138,11 +139,16 @@ class LookupStage:
             if keyed is None or self._single_flight.join(keyed, asked.settle):
                 continue
             if self._single_flight.seen_again(keyed):
+                case.keyed = keyed = self._keys.renewed(keyed)
                 await self._read_entries([case])
             known = keyed.known(case.entries)
-            if known.failure or len(known.answers) == asked.request.candidates:
+            whole = known.failure or len(known.answers) == asked.request.candidates
+            meant = self._keys.heard(known) if whole else known
+            if whole and meant.failure and self._asks_failures_again:
+                whole, known = False, Outcome(seed=known.seed)
+            if whole:
                 self._resources.count(replayed=asked.request.candidates)
-                asked.settle(known)
+                asked.settle(meant)
                 self._single_flight.release(keyed)
             else:
                 self._single_flight.start(keyed, asked.settle)

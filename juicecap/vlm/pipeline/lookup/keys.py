@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 
 from juicecap.file_state import FileState
 from juicecap.vlm.base import JOURNAL_VERSION, Capabilities, Limits, ModelSettings, Outcome, Part, Request, digest_of, hashed
@@ -12,6 +12,7 @@ from juicecap.vlm.journal import Journal
 from juicecap.vlm.journal.entries import EntriesByKey, medium_failure, outcome_of
 from juicecap.vlm.journal.shapes import sound, sound_medium
 from juicecap.vlm.journal.store import Fact
+from juicecap.vlm.outcomes import heard, split
 from juicecap.vlm.pipeline.engines import Described, Engines
 from juicecap.vlm.pipeline.lookup.digests import Digest
 
@@ -21,8 +22,11 @@ class KeyedRequest:
     """A request with its keys."""
 
     request: Request
+    key: str
     entry: str
-    """The journal's key of its answers."""
+    """The journal's key of its answers, if all that the request says is sent."""
+    sent: str
+    """The same for what is really sent, as far as that is known."""
     media: Mapping[Part, str]
     """The journal's key of each medium, for media that cannot be used."""
     seed: int
@@ -32,14 +36,18 @@ class KeyedRequest:
     @property
     def journal_keys(self) -> tuple[str, ...]:
         """All keys under which the journal may have entries."""
-        return (self.entry, *self.media.values())
+        return (self.entry, self.sent, *self.media.values())
 
     def known(self, entries: EntriesByKey) -> Outcome:
         """The part of the outcome that is in the journal: answers up to the first missing one, or a failure."""
         for part, key in self.media.items():
             if failure := medium_failure(sound_medium(entries.get(key, {})), part.value):
                 return Outcome(failure=failure, seed=self.seed)
-        return outcome_of(sound(entries.get(self.entry, {})), self.seed, self.request.candidates)
+        found = sound(entries.get(self.sent, {}))
+        if self.sent != self.entry:  # what was answered before the service refused something stays good, but not its refusal
+            before = sound(entries.get(self.entry, {}))
+            found = {number: entry for number, entry in before.items() if "failure" not in entry} | found
+        return outcome_of(found, self.seed, self.request.candidates)
 
 
 class RequestKeys:
@@ -49,8 +57,9 @@ class RequestKeys:
         self._engine = engine
         self.capabilities: Capabilities = engine.backend.capabilities
         """What the engine wants."""
-        self.choice: Fact | None = None
-        """A choice that is not in the journal yet; written when the engine gets its first request."""
+        self._pin = ""
+        self._pinned: str | None = None
+        """The name of what the journal keeps of the engine, and what it holds; None without a journal."""
         spent = limits.decode_seconds, limits.decode_bytes
         self._reading = (asdict(self.capabilities.sizes), self.capabilities.takes_files, *spent, hashed(limits.media))
 
@@ -60,11 +69,26 @@ class RequestKeys:
         if journal is None:
             return cls(await engines.described(settings), limits)
         name = digest_of(["pin", settings.backend, settings.model, settings.params, settings.api_base])
-        transport_choice = await asyncio.wrap_future(journal.fact(name))
-        keys = cls(await engines.described(settings, transport_choice), limits)
-        if keys._engine.backend.transport_choice != transport_choice:
-            keys.choice = Fact(name, keys._engine.backend.transport_choice)
+        pinned = await asyncio.wrap_future(journal.fact(name))
+        keys = cls(await engines.described(settings, pinned), limits)
+        keys._pin, keys._pinned = name, pinned
         return keys
+
+    def to_pin(self) -> list[Fact]:
+        """What is known of the engine and not yet in the journal: to be written down once it is asked."""
+        backend = self._engine.backend
+        word = backend.lessons.pinned(backend.transport_choice)
+        if self._pinned in (None, word):
+            return []
+        self._pinned = word
+        return [Fact(self._pin, word)]
+
+    def heard(self, outcome: Outcome) -> Outcome:
+        """An outcome as it came, as it is meant (`outcomes.heard`). A thought that ends in it teaches how to read others."""
+        lessons = self._engine.backend.lessons
+        if not lessons.thinks and outcome.opened is None:
+            lessons.thinks = any(split(answer).ended for answer in outcome.answers)
+        return heard(outcome, thinks=lessons.thinks)
 
     def key(self, request: Request, digests: Mapping[str, Digest]) -> KeyedRequest:
         """The request with its keys."""
@@ -72,11 +96,21 @@ class RequestKeys:
         key = request.key({path: each.digest for path, each in own.items()}, self._engine.backend.identity)
         return KeyedRequest(
             request=request,
+            key=key,
             entry=request.entry_key(key, self._engine.model_state),
+            sent=request.entry_key(key, self._engine.model_state, self._engine.backend.lessons.unsent(request)),
             media={part: self._medium_key(part, request, own[part.value].digest) for part in request.media()},
             seed=request.derived_seed(key),
             states={path: each.state for path, each in own.items()},
         )
+
+    def sent_key(self, keyed: KeyedRequest, unsent: Sequence[str]) -> str:
+        """The journal's key of answers that were asked for without these parameters."""
+        return keyed.request.entry_key(keyed.key, self._engine.model_state, unsent)
+
+    def renewed(self, keyed: KeyedRequest) -> KeyedRequest:
+        """The same with what is known by now of what is sent."""
+        return replace(keyed, sent=self.sent_key(keyed, self._engine.backend.lessons.unsent(keyed.request)))
 
     def _medium_key(self, part: Part, request: Request, digest: str) -> str:
         """The key of everything that decides whether a medium can be used: its content, and how it is read."""

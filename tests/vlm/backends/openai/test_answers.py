@@ -65,7 +65,6 @@ class TestNoCaption:
             (said(""), "EMPTY_ANSWER", "the model's answer is empty"),
             (said(" \n "), "EMPTY_ANSWER", "the model's answer is empty"),
             (said(choice(None, "tool_calls", tool_calls=[{}])), "EMPTY_ANSWER", "the model's answer is empty"),
-            (said(choice(None, reasoning_content="Let me see")), "EMPTY_ANSWER", "the model's answer is empty"),
             (
                 said(choice(None, "length")),
                 "EMPTY_ANSWER",
@@ -106,6 +105,21 @@ class TestNoCaption:
             f"HTTP 400: {message}: take fewer frames (fps, max_frames), fewer pixels (max_pixels) or a smaller max_tokens"
         )
         assert len(server.seen) == 1
+
+    @pytest.mark.parametrize(
+        ("reply", "way"),
+        [
+            (refused(400, "At most 5 image(s) may be provided in one prompt."), "take fewer frames (num_frames, max_frames)"),
+            (refused(400, "Too many images in request: 60 > 50"), "take fewer frames (num_frames, max_frames)"),
+            (refused(400, "image exceeds 5 MB maximum"), "take smaller frames (max_pixels) or fewer (num_frames, max_frames)"),
+            (refused(413, "Payload"), "take smaller frames (max_pixels) or fewer (num_frames, max_frames)"),
+            (refused(400, "The image is too large."), "take smaller frames (max_pixels) or fewer (num_frames, max_frames)"),
+        ],
+    )
+    def test_too_many_or_too_large_pictures_name_the_parameter(self, server, reply, way):
+        (outcome,) = server.answers([reply], prepared())
+        said = reply.body["error"]["message"]
+        assert (outcome.failure.code, outcome.failure.message) == ("REQUEST_REFUSED", f"HTTP {reply.status}: {said}: {way}")
 
 
 class TestCandidates:

@@ -151,7 +151,10 @@ class TestServer:
         assert message.endswith(" and 280 more: name one as hf_model")
         assert message.count("model-") == 20
 
-    @pytest.mark.parametrize(("listed", "asked"), [("models/gemini-3", "gemini-3"), ("Qwen/Qwen3-VL", "Qwen/Qwen3-VL:fast")])
+    @pytest.mark.parametrize(
+        ("listed", "asked"),
+        [("models/gemini-3", "gemini-3"), ("qwen2.5vl:latest", "qwen2.5vl"), ("Qwen/Qwen3-VL", "Qwen/Qwen3-VL:fast")],
+    )
     def test_names_that_servers_take_otherwise_than_they_list_them(self, server, listed, asked):
         server.models = Reply({"data": [{"id": listed}]})
         opened(server, model=asked)

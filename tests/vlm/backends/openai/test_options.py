@@ -26,8 +26,8 @@ def keys(monkeypatch):
         ({"transprot": "file"}, "the openai backend has no parameter 'transprot' (did you mean 'transport'?)"),
         (
             {"dtype": "bfloat16"},
-            "the openai backend has no parameter 'dtype' (known are transport, timeout, max_attempts, extra_body; "
-            "other fields go into extra_body)",
+            "the openai backend has no parameter 'dtype' (known are transport, timeout, max_attempts, extra_body, "
+            "chat_template_kwargs; other fields go into extra_body)",
         ),
         ({"transport": "video"}, "transport must be one of auto, frames, images, file, not 'video'"),
         ({"timeout": 0}, "timeout must be a number of seconds above 0, not 0"),

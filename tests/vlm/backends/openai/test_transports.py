@@ -185,11 +185,15 @@ class TestMessages:
             "media_io_kwargs": {"image": {"b": 2}, "video": METADATA},
         }
 
+    def test_what_the_template_is_told(self, server):
+        server.answers(obliging, prepared(), chat_template_kwargs={"enable_thinking": False})
+        assert server.seen[0].body["chat_template_kwargs"] == {"enable_thinking": False}
+
     def test_what_is_neutral_is_not_said(self, server):
         server.answers(obliging, prepared())
         body = dict(server.seen[0].body)
         del body["messages"]
-        assert body == {"model": "served-model", "temperature": 0.0, "top_p": 1.0, "max_tokens": 512}
+        assert body == {"model": "served-model", "temperature": 0.0, "max_tokens": 512}
 
     def test_parameters_beyond_openai_are_sent_if_they_are_set(self, server):
         server.answers(obliging, prepared(sampling=Sampling(temperature=1, top_k=5, min_p=0.1, repetition_penalty=1.2)))
