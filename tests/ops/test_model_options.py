@@ -45,6 +45,7 @@ def test_every_parameter_arrives_in_the_request():
         sampling=Sampling(temperature=0.3, stop=("END",)),
         candidates=4,
         seed=11,
+        named=("seed", "stop", "temperature"),
     )
 
 

@@ -185,7 +185,7 @@ class TestPanics:
 
     def test_cost_their_sample(self, panicking, engines, monkeypatch):
         engine = engines(Path(model_source(DEMO)))
-        monkeypatch.setattr(engine._ready.processor.tokenizer, "_tokenizer", panicking)
+        monkeypatch.setattr(engine._loaded.processor.tokenizer, "_tokenizer", panicking)
         first, second, third = failures(engine, "good", "x" * 60, "good")
         assert (first, third) == (None, None)
         assert second is not None

@@ -70,7 +70,8 @@ class TestTriedAgain:
     def test_other_refusals_are_final(self, server, status):
         (outcome,) = server.answers([refused(status, "not like this")], prepared())
         assert outcome.failure.code == "REQUEST_REFUSED"
-        assert outcome.failure.message == f"HTTP {status}: not like this"
+        hint = ": take smaller frames (max_pixels) or fewer (num_frames, max_frames)" if status == 413 else ""
+        assert outcome.failure.message == f"HTTP {status}: not like this{hint}"
         assert not outcome.failure.retryable
         assert len(server.seen) == 1
 
