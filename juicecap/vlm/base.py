@@ -31,6 +31,9 @@ JOURNAL_VERSION = 1
 """Part of each entry key. Increase it when the same request gets another answer (other frames, another parsing), so that journals
 do not return the old one."""
 
+READING_VERSION = 2
+"""Version of how media are read: increase it when media that could not be used can be, so that journals give no old verdict."""
+
 
 @dataclass(frozen=True)
 class Part:

@@ -28,7 +28,7 @@ from juicecap.ops.apply.request_stream import forecast, stream_outcomes
 from juicecap.vlm.base import Failure, Limits, Message, ModelSettings, Outcome, Part, Request, Sampling
 from juicecap.vlm.journal import Journal
 from juicecap.vlm.pipeline import core
-from juicecap.vlm.pipeline.lookup import digests
+from juicecap.vlm.pipeline.lookup import digests, keys
 
 pytestmark = pytest.mark.process
 
@@ -246,6 +246,18 @@ class TestFailures:
         ask(request_for(str(renamed)), limits=Limits(decode_bytes=2**31))
         ask(request_for(str(renamed), frames=FrameSampling(num_frames=1)))
         assert decoded == [str(renamed)] * 4
+
+    def test_what_a_version_that_read_otherwise_could_not_use_is_tried_again(
+        self, ask, request_for, clips, tmp_path, monkeypatch
+    ):
+        bad = tmp_path / "bad.mp4"
+        bad.write_bytes(Path(clips.paths[0]).read_bytes()[:700])
+        with monkeypatch.context() as patch:
+            patch.setattr(keys, "READING_VERSION", keys.READING_VERSION - 1)
+            ask(request_for(str(bad)), request_for(clips.paths[0], "Q"))
+        decoded = counted_decoding(monkeypatch)
+        outcomes, asked = ask(request_for(str(bad)), request_for(clips.paths[0], "Q"))
+        assert (texts(outcomes)[1], asked, decoded) == (["Q 0"], [], [str(bad)])
 
     @pytest.mark.parametrize("option", ["retry_rejected", "fresh"])
     def test_a_clip_that_can_be_decoded_after_all_is_believed_from_then_on(
@@ -493,6 +505,7 @@ from juicecap.media.sampling import FrameSampling
 from dataclasses import replace
 from juicecap.vlm import catalog
 from juicecap.vlm.pipeline import core
+from juicecap.vlm.pipeline.lookup import keys
 from juicecap.vlm.base import Backend, Capabilities, Answer, Limits, Message, ModelSettings, Outcome, Part, Request
 from contextlib import asynccontextmanager, nullcontext
 from juicecap.vlm.journal import Journal

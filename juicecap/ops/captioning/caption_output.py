@@ -42,6 +42,7 @@ class CaptionedColumn(ModelOptions, ABC):
     provenance_field: str | None = field(default=None, metadata={**OUTPUT, **NOT_EMPTY})
     """Column that records for each caption its model, prompt, sampling, seed, frames and tokens; null: none."""
 
+    version: ClassVar[int] = 2
     default_batch_size: ClassVar[int] = 16
     ignored_parameters: ClassVar[Mapping[str, str]] = {
         **ModelOptions.ignored_parameters,

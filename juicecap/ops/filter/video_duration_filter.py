@@ -28,6 +28,7 @@ class VideoDurationFilter(RangeOptions, MediaOptions, Filter):
     any_or_all: AnyOrAll = "any"
     """Whether one of the sample's videos must pass, or all."""
 
+    version: ClassVar[int] = 2
     headers_only: ClassVar[bool] = True
     ignored_parameters: ClassVar[Mapping[str, str]] = {
         **RangeOptions.ignored_parameters,

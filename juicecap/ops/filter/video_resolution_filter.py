@@ -38,6 +38,7 @@ class VideoResolutionFilter(RangeOptions, MediaOptions, Filter):
     any_or_all: AnyOrAll = "any"
     """Whether one of the sample's videos must pass, or all."""
 
+    version: ClassVar[int] = 2
     headers_only: ClassVar[bool] = True
 
     @override

@@ -7,7 +7,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
 from juicecap.file_state import FileState
-from juicecap.vlm.base import JOURNAL_VERSION, Capabilities, Limits, ModelSettings, Outcome, Part, Request, digest_of, hashed
+from juicecap.vlm.base import (
+    JOURNAL_VERSION,
+    READING_VERSION,
+    Capabilities,
+    Limits,
+    ModelSettings,
+    Outcome,
+    Part,
+    Request,
+    digest_of,
+    hashed,
+)
 from juicecap.vlm.journal import Journal
 from juicecap.vlm.journal.entries import EntriesByKey, medium_failure, outcome_of
 from juicecap.vlm.journal.shapes import sound, sound_medium
@@ -114,4 +125,4 @@ class RequestKeys:
 
     def _medium_key(self, part: Part, request: Request, digest: str) -> str:
         """The key of everything that decides whether a medium can be used: its content, and how it is read."""
-        return digest_of(["medium", JOURNAL_VERSION, part.kind, digest, hashed(request.frames), self._reading])
+        return digest_of(["medium", JOURNAL_VERSION, READING_VERSION, part.kind, digest, hashed(request.frames), self._reading])
