@@ -505,7 +505,6 @@ from juicecap.media.sampling import FrameSampling
 from dataclasses import replace
 from juicecap.vlm import catalog
 from juicecap.vlm.pipeline import core
-from juicecap.vlm.pipeline.lookup import keys
 from juicecap.vlm.base import Backend, Capabilities, Answer, Limits, Message, ModelSettings, Outcome, Part, Request
 from contextlib import asynccontextmanager, nullcontext
 from juicecap.vlm.journal import Journal
