@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
+
+_DRIVE = re.compile(r"(?:^|/)([A-Za-z]:)[\\/]")
+"""A drive of Windows, also behind the folder against which a path was resolved."""
 
 _LOCALE = "Set LC_ALL=C.UTF-8 and run again."
 
@@ -22,6 +26,18 @@ def unnameable(path: str) -> str:
             return "cannot be a path: it holds half of a surrogate pair, which stands for no character."
         return f"cannot be a path here, where names of files are written in {sys.getfilesystemencoding()}. {_LOCALE}"
     return ""
+
+
+def missing(path: str) -> str:
+    """Why there is nothing at a path, as the rest of a sentence that the path begins: what of it comes from Windows is said."""
+    drive = _DRIVE.search(path)
+    if drive:
+        return f"does not exist: {drive[1]} is a drive of Windows, and this is another system. Write the path that the file has here."
+    if "\\" not in path or os.sep == "\\":
+        return "does not exist"
+    other = path.replace("\\", "/")
+    near = f"; did you mean {os.path.normpath(other)!r}?" if os.path.exists(other) else "; write / between folders."
+    return f"does not exist: backslashes are no separators here{near}"
 
 
 def unwritable(path: str) -> str:

@@ -40,6 +40,8 @@ class Record(NamedTuple):
     values: dict[str, Any]
     broken: str = ""
     """Why it cannot be read; then it has no values."""
+    folder: str = ""
+    """What its relative paths are relative to, where that is not the same for all records of the source."""
 
 
 class BrokenRecord(DataError):

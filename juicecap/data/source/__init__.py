@@ -127,12 +127,12 @@ def format_of(path: str, options: SourceOptions | None = None) -> str:
     if place.is_dir():
         if is_of_the_system(os.path.realpath(place)):
             raise DataError(f"{path} is a folder in which the system tells of itself. Give a dataset file, or a folder of media.")
-        return _format_of_folder(place)
+        return _format_of_folder(place, options)
     if place.is_file():
         if options.is_video(place.name) or options.media_column(place.name):
             return "folder"
         if known:
-            return _format_of_file(place, SUFFIXES[suffix])
+            return _format_of_file(place, SUFFIXES[suffix], options)
         raise DataError(
             f"{path} cannot be read: the suffix {place.suffix.lower()!r} is unknown. Known are {', '.join(SUFFIXES)} (text also "
             f"packed, with {' or '.join(PACKED)} behind it), and videos: "
@@ -146,7 +146,7 @@ def format_of(path: str, options: SourceOptions | None = None) -> str:
     return "hub"
 
 
-def _format_of_folder(folder: Path) -> str:
+def _format_of_folder(folder: Path, options: SourceOptions) -> str:
     if (folder / "dataset_dict.json").is_file():
         splits = sorted(child.name for child in folder.iterdir() if (child / "state.json").is_file())
         shown = ", ".join(f"{folder}/{name}" for name in splits[:SHOWN_SPLITS])
@@ -154,13 +154,13 @@ def _format_of_folder(folder: Path) -> str:
         raise DataError(f"{folder} holds splits, not one dataset. Give the path of one: {shown or 'it has none'}{more}.")
     if (folder / "state.json").is_file() and (folder / "dataset_info.json").is_file():
         return "saved"
-    if metadata.metadata_file(folder):
+    if metadata.metadata_files(folder, options):
         return "metadata"
     return "webdataset" if webdataset.shards_of(str(folder)) else "folder"
 
 
-def _format_of_file(file: Path, format_: str) -> str:
+def _format_of_file(file: Path, format_: str, options: SourceOptions) -> str:
     """By its suffix, unless it begins like another one."""
-    if metadata.metadata_file(file):
+    if metadata.metadata_files(file, options):
         return "metadata"
     return "files" if format_ in ("json", "jsonl") and file_list.lists_texts(file) else format_

@@ -19,10 +19,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from juicecap.data.record import Record, unreadable
-from juicecap.data.source.options import IMAGE_SUFFIXES, SourceOptions
+from juicecap.data.source.options import AUDIO_SUFFIXES, IMAGE_SUFFIXES, SourceOptions
 from juicecap.data.table import absolute, dataset_of_records, fingerprint_of
 from juicecap.errors import DataError
 from juicecap.naming import unwritable
+from juicecap.notice import say_once
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 
 PLACES = 1000
 """Places at which one folder may be met, by links."""
+
+_KINDS = 8
+"""Kinds of files that are told by their suffix."""
 
 SYSTEM = ("/proc/", "/sys/")
 
@@ -41,9 +45,11 @@ def open_dataset(path: str, options: SourceOptions) -> Dataset:
     read = partial(records, place, options)
 
     def key() -> list[object]:
-        return [str(place), options.video_key, fingerprint_of(*(record.id for record in read()))]
+        passed.clear()
+        return [str(place), options.video_key, fingerprint_of(*(record.id for record in records(place, options, passed)))]
 
-    return dataset_of_records(
+    passed = PassedOver()
+    dataset = dataset_of_records(
         read,
         key=key,
         folder=folder,
@@ -52,27 +58,62 @@ def open_dataset(path: str, options: SourceOptions) -> Dataset:
         limit=options.limit,
         keep_broken=options.keep_broken,
     )
+    if told := passed.told(place):
+        say_once(told)
+    return dataset
 
 
-def records(place: Path, options: SourceOptions) -> Iterator[Record]:
-    """One record per video; its path, and its id, relative to the folder.
+class PassedOver(Counter[str]):
+    """How many files of a folder are not taken, by what they are."""
+
+    def count(self, name: str, options: SourceOptions) -> None:
+        """Count one."""
+        lower = name.lower()
+        column = options.media_column(name)
+        if column == options.image_key and lower.endswith(IMAGE_SUFFIXES):
+            self["pictures beside videos"] += 1
+        elif column == options.audio_key and lower.endswith(AUDIO_SUFFIXES):
+            self["sounds"] += 1
+        else:
+            suffix = os.path.splitext(lower)[1]
+            self[f"suffix {suffix}" if suffix and len(self) < _KINDS else "other kinds"] += 1
+
+    def told(self, place: Path) -> str:
+        """The sentence; empty if all was taken."""
+        if not self:
+            return ""
+        kinds = ", ".join(f"{kind} ({number:,})" for kind, number in sorted(self.items(), key=lambda each: (-each[1], each[0])))
+        files = "1 file is" if self.total() == 1 else f"{self.total():,} files are"
+        return f"{place}: {files} passed over: {kinds}"
+
+
+def records(place: Path, options: SourceOptions, passed: PassedOver | None = None) -> Iterator[Record]:
+    """One record per video; its path, and its id, relative to the folder. What is not taken is counted in `passed`.
 
     Raises:
         DataError: a folder cannot be read, or a name cannot be written as UTF-8.
     """
-    for name in _names(place, options) if place.is_dir() else [place.name]:
+    for name in _names(place, options, passed) if place.is_dir() else [place.name]:
         if why := unwritable(name):
             raise DataError(f"{place}: {name!r} {why}")
         yield Record(name, str(place / name), {options.media_column(name) or options.video_key: [name]})
 
 
-def _names(folder: Path, options: SourceOptions) -> Iterator[str]:
-    videos = _files(folder, options.is_video)
+def _names(folder: Path, options: SourceOptions, passed: PassedOver | None) -> Iterator[str]:
+    def counted(is_taken: Callable[[str], bool], name: str) -> bool:
+        taken = is_taken(name)
+        if not taken and passed is not None:
+            passed.count(name, options)
+        return taken
+
+    videos = _files(folder, partial(counted, options.is_video))
     first = next(videos, None)
     if first is not None:
         yield from itertools.chain([first], videos)
     elif not options.suffixes:
-        yield from _files(folder, lambda name: name.lower().endswith(IMAGE_SUFFIXES))
+        if passed is not None:
+            passed.clear()
+        yield from _files(folder, partial(counted, lambda name: name.lower().endswith(IMAGE_SUFFIXES)))
 
 
 def _files(root: Path, is_taken: Callable[[str], bool]) -> Iterator[str]:

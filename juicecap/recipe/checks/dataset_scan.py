@@ -15,7 +15,7 @@ from juicecap.data.source import folder, metadata
 from juicecap.data.source.options import SourceOptions
 from juicecap.data.source.text import csv_table, file_list, json_list, jsonl
 from juicecap.errors import SampleError
-from juicecap.naming import unnameable
+from juicecap.naming import missing, unnameable
 from juicecap.recipe.types import Recipe, Step
 from juicecap.sample import ORIGIN, display_path, is_remote, media_paths
 
@@ -78,6 +78,8 @@ class DatasetScan:
     """By the op's position in the recipe's steps, the parameter (empty: the row itself fails) and the sentence."""
     broken: RowWarning = field(default_factory=RowWarning)
     """Rows that cannot be read."""
+    passed_over: str = ""
+    """Files of a folder that are not taken, in a sentence."""
     complete: bool = False
     """Whether all rows were looked at."""
     readable: bool = False
@@ -94,14 +96,15 @@ def look(recipe: Recipe, format_: str, budget: float) -> DatasetScan:
     """
     readers: dict[str, Callable[[Path], Iterator[Record]]] = dict(READERS)
     keys = {name: getattr(recipe, name) for name in ("video_key", "image_key", "audio_key", "suffixes")}
-    for name, module in (("files", file_list), ("folder", folder), ("metadata", metadata)):
-        readers[name] = partial(module.records, options=SourceOptions(**keys))
+    options = SourceOptions(**keys)
+    passed = folder.PassedOver()
+    readers["files"] = partial(file_list.records, options=options)
+    readers["folder"] = partial(folder.records, options=options, passed=passed)
+    readers["metadata"] = partial(metadata.all_records, options=options)
     if format_ not in readers:
         return DatasetScan()
     deadline = time.monotonic() + budget
     path = Path(recipe.dataset_path)
-    if format_ == "metadata":
-        path = metadata.metadata_file(path) or path
     root = str((path if format_ == "folder" and path.is_dir() else path.absolute().parent).absolute())
     columns = dict.fromkeys(column for step in recipe.steps for column in step.op.media_columns())
     fixed = format_ in ("csv", "tsv", "folder")
@@ -116,12 +119,13 @@ def look(recipe: Recipe, format_: str, budget: float) -> DatasetScan:
             sight.broken.count(f"{record.where}: {record.broken}")
             continue
         sight.columns.update(dict.fromkeys(record.values))
-        sample = {**record.values, ORIGIN: {"id": record.id, "folder": root, "missing": []}}
+        sample = {**record.values, ORIGIN: {"id": record.id, "folder": record.folder or root, "missing": []}}
         for media in sight.media.values():
             _count(sample, record.where, media, deadline)
         for place, step in asked:
             _doubt(sample, record.where, place, step, sight)
     sight.complete = True
+    sight.passed_over = passed.told(path)
     return sight
 
 
@@ -166,4 +170,4 @@ def _count(sample: dict[str, Any], where: str, media: MediaCount, deadline: floa
         elif why := unnameable(path):
             media.failed(f"{where}: {display_path(path)} {why}")
         elif not os.path.isfile(path):
-            media.failed(f"{where}: {display_path(path)} {'is not a file' if os.path.exists(path) else 'does not exist'}")
+            media.failed(f"{where}: {display_path(path)} {'is not a file' if os.path.exists(path) else missing(path)}")

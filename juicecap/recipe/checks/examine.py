@@ -139,6 +139,8 @@ def _unseen(recipe: Recipe, format_: str, sight: DatasetScan) -> Iterator[str]:
         yield f"the rows of {path} were not looked at; only those of .jsonl, .json, .csv and .tsv files are"
     elif not sight.complete:
         yield f"only {_first(sight.rows)} of {path} could be looked at in the time there was"
+    if sight.passed_over:
+        yield sight.passed_over
     for media in sight.media.values():
         if not media.all_seen:
             yield f"only {media.seen:,} entries of column {media.column!r} could be looked for in the time there was"
