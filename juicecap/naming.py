@@ -32,12 +32,11 @@ def missing(path: str) -> str:
     """Why there is nothing at a path, as the rest of a sentence that the path begins: what of it comes from Windows is said."""
     drive = _DRIVE.search(path)
     if drive:
-        return f"does not exist: {drive[1]} is a drive of Windows, and this is another system. Write the path that the file has here."
+        return f"does not exist: {drive[1]} is a drive of Windows, and this is another system"
     if "\\" not in path or os.sep == "\\":
         return "does not exist"
-    other = path.replace("\\", "/")
-    near = f"; did you mean {os.path.normpath(other)!r}?" if os.path.exists(other) else "; write / between folders."
-    return f"does not exist: backslashes are no separators here{near}"
+    other = os.path.normpath(path.replace("\\", "/"))
+    return f"does not exist: backslashes are no separators here; did you mean {other!r}?"
 
 
 def unwritable(path: str) -> str:

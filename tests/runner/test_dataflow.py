@@ -346,7 +346,7 @@ class TestBadInput:
             {"id": "empty", "video": clip, "conversation": []},
             {"id": "gpt alone", "video": clip, "conversation": [{"from": "gpt", "value": "Hi."}]},
             {"id": "gpt first", "video": clip, "conversation": [{"from": "gpt", "value": "Hi."}, turn]},
-            {"id": "tokens", "video": clip, "conversation": [{"from": "human", "value": "<image>\nWhy?"}]},
+            {"id": "tokens", "video": clip, "conversation": [{"from": "human", "value": "<image><image>\nWhy?"}]},
             {"id": "no video", "video": None, "conversation": [turn]},
             {"id": "null in list", "video": [None, "b.mp4"], "conversation": [turn]},
             {"id": "number", "video": 7, "conversation": [turn]},
@@ -362,11 +362,11 @@ class TestBadInput:
         assert [(each["sample"]["id"], each["code"], each["message"]) for each in job.rejections()] == [
             ("text", "BAD_CONVERSATION", "column 'conversation' holds 'describe it', not a list of turns"),
             ("gpt alone", "BAD_CONVERSATION", "column 'conversation' has a turn of 'gpt' and none of a human"),
-            ("tokens", "MORE_TOKENS_THAN_MEDIA", "the conversation has 1 of <image>, and column 'image' holds 0"),
-            ("no video", "NO_MEDIA", "there is nothing to caption in 'image' and 'video'"),
+            ("tokens", "MORE_TOKENS_THAN_MEDIA", "the conversation has 2 of <image>, and column 'image' holds 0"),
+            ("no video", "NO_MEDIA", "there is nothing to caption in 'image' and 'video'; the sample has 'id', 'conversation'"),
             ("null in list", "BAD_MEDIA_COLUMN", "column 'video' holds None where a path should be"),
             ("number", "BAD_MEDIA_COLUMN", "column 'video' holds 7, not a path or a list of paths"),
-            ("missing", "NO_MEDIA", "there is nothing to caption in 'image' and 'video'"),
+            ("missing", "NO_MEDIA", "there is nothing to caption in 'image' and 'video'; the sample has 'id'"),
         ]
         by_id = {each["id"]: each for each in records}
         assert all(each["sample"] == by_id[each["sample"]["id"]] for each in job.rejections())

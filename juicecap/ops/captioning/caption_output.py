@@ -125,10 +125,10 @@ def media_parts(sample: Sample, keys: Mapping[str, str], conversation: Conversat
     if len(parts) > MOST_MEDIA:
         raise SampleError("TOO_MANY_MEDIA", f"{len(parts):,} media cannot be captioned together, but {MOST_MEDIA:,} at most")
     if not parts:
-        has = [name for name, value in sample.items() if name not in HIDDEN and value is not None]
+        has = [name for name, value in sample.items() if name not in HIDDEN and value not in (None, "", [])]
         columns = ", ".join(map(repr, has[:SHOWN_COLUMNS])) + (", …" if len(has) > SHOWN_COLUMNS else "")
         lacks = f"there is nothing to caption in {' and '.join(map(repr, keys.values()))}"
-        raise SampleError("NO_MEDIA", f"{lacks}; the sample has {columns or 'no columns'}")
+        raise SampleError("NO_MEDIA", f"{lacks}; the sample has {columns}" if columns else lacks)
     return tuple(parts)
 
 
@@ -137,7 +137,7 @@ def _standing_for_videos(sample: Sample, keys: Mapping[str, str], media: Sequenc
     kinds = {each.kind for each in media}
     if kinds != {"image"} or len(keys) != len(KINDS) or any(each.path for each in media):
         return media
-    if media_paths(sample, keys["image"]) or not media_paths(sample, keys["video"]):
+    if media_paths(sample, keys["image"]) or len(media) > len(media_paths(sample, keys["video"])):
         return media
     return [Medium("video") for _ in media]
 

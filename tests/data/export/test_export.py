@@ -200,3 +200,20 @@ def test_no_space_while_writing_is_the_environments_fault(
     with pytest.raises(EnvironmentFailure, match="no space left"):
         write_export(dataset, tmp_path / f"out.{name}")
     assert not (tmp_path / f"out.{name}").exists()
+
+
+@pytest.mark.parametrize("suffix", ["json", "jsonl", "csv"])
+def test_what_json_has_not_becomes_null(tmp_path: Path, suffix: str) -> None:
+    rows = {"n": [float("nan"), 1.5, None], "m": [[float("inf"), 1.0], [], None]}
+    pq.write_table(Dataset.from_dict(rows).with_format("arrow")[:], tmp_path / "a.parquet")
+    file = tmp_path / f"b.{suffix}"
+    write_export(open_source(str(tmp_path / "a.parquet"), cache_folder=tmp_path / "cache"), file)
+    if suffix == "csv":
+        assert file.read_text().splitlines() == ["n,m", ',"[null, 1.0]"', "1.5,[]", ","]
+        return
+    lines = file.read_text().splitlines() if suffix == "jsonl" else [json.dumps(row) for row in json.loads(file.read_text())]
+    assert [json.loads(line, parse_constant=pytest.fail) for line in lines] == [
+        {"n": None, "m": [None, 1.0]},
+        {"n": 1.5, "m": []},
+        {"n": None, "m": None},
+    ]
