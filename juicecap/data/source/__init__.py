@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 from juicecap.data.compressed import SUFFIXES as PACKED
 from juicecap.data.compressed import inner_suffix
 from juicecap.data.record import unreadable
-from juicecap.data.source import metadata
-from juicecap.data.source.folder import is_of_the_system
+from juicecap.data.source import metadata, several
+from juicecap.data.source.folder import is_of_the_system, records
 from juicecap.data.source.options import MOST_RECORDS, SourceOptions
 from juicecap.data.source.shards import webdataset
 from juicecap.data.source.text import file_list
@@ -40,6 +40,7 @@ FORMATS: Mapping[str, str] = {
     "metadata": "metadata",
     "parquet": "tables.parquet",
     "saved": "tables.saved",
+    "several": "several",
     "tsv": "text.csv_table",
     "webdataset": "shards.webdataset",
 }
@@ -140,6 +141,9 @@ def format_of(path: str, options: SourceOptions | None = None) -> str:
         )
     if webdataset.is_pattern(path):
         return "webdataset"
+    if not place.exists() and several.is_pattern(path):
+        several.files_of(path, options)
+        return "several"
     if place.exists() or known or options.is_video(place.name) or not HUB_NAME.fullmatch(path):
         problem = "is neither a file nor a folder" if place.exists() else "does not exist"
         raise DataError(f"{path} {problem}. Give a dataset file, a folder, or a Hub name such as org/name.")
@@ -156,7 +160,11 @@ def _format_of_folder(folder: Path, options: SourceOptions) -> str:
         return "saved"
     if metadata.metadata_files(folder, options):
         return "metadata"
-    return "webdataset" if webdataset.shards_of(str(folder)) else "folder"
+    if webdataset.shards_of(str(folder)):
+        return "webdataset"
+    if not options.suffixes and next(records(folder, options), None):
+        return "folder"
+    return "several" if several.tables_of(folder, options) else "folder"
 
 
 def _format_of_file(file: Path, format_: str, options: SourceOptions) -> str:

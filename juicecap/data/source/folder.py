@@ -106,17 +106,17 @@ def _names(folder: Path, options: SourceOptions, passed: PassedOver | None) -> I
             passed.count(name, options)
         return taken
 
-    videos = _files(folder, partial(counted, options.is_video))
+    videos = files_of(folder, partial(counted, options.is_video))
     first = next(videos, None)
     if first is not None:
         yield from itertools.chain([first], videos)
     elif not options.suffixes:
         if passed is not None:
             passed.clear()
-        yield from _files(folder, partial(counted, lambda name: name.lower().endswith(IMAGE_SUFFIXES)))
+        yield from files_of(folder, partial(counted, lambda name: name.lower().endswith(IMAGE_SUFFIXES)))
 
 
-def _files(root: Path, is_taken: Callable[[str], bool]) -> Iterator[str]:
+def files_of(root: Path, is_taken: Callable[[str], bool]) -> Iterator[str]:
     """Paths below `root`, in order of names. Folders lie in each other deeper than Python calls go, so none calls itself here."""
     met: Counter[_Number] = Counter()
     open_folders = [_Folder("", _number(os.stat(root)), _entries(root))]

@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from juicecap.data.record import Record
-from juicecap.data.source import folder, metadata
+from juicecap.data.source import folder, metadata, several
 from juicecap.data.source.options import SourceOptions
+from juicecap.data.source.shards import webdataset
+from juicecap.data.source.tables.peek import INSIDE, FirstRows
 from juicecap.data.source.text import csv_table, file_list, json_list, jsonl
 from juicecap.errors import SampleError
 from juicecap.naming import missing, unnameable
@@ -101,32 +103,46 @@ def look(recipe: Recipe, format_: str, budget: float) -> DatasetScan:
     readers["files"] = partial(file_list.records, options=options)
     readers["folder"] = partial(folder.records, options=options, passed=passed)
     readers["metadata"] = partial(metadata.all_records, options=options)
+    first_rows = FirstRows()
+    readers["parquet"] = first_rows.records
+    readers["several"] = partial(_of_several, options=options, first_rows=first_rows)
+    readers["webdataset"] = lambda path: webdataset.records(webdataset.shards_of(str(path)), None, options)
     if format_ not in readers:
         return DatasetScan()
     deadline = time.monotonic() + budget
     path = Path(recipe.dataset_path)
     root = str((path if format_ == "folder" and path.is_dir() else path.absolute().parent).absolute())
     columns = dict.fromkeys(column for step in recipe.steps for column in step.op.media_columns())
-    fixed = format_ in ("csv", "tsv", "folder")
+    fixed = format_ in ("csv", "tsv", "folder", "parquet")
     remote = any(getattr(step.op, "allow_remote", False) for step in recipe.steps)
     sight = DatasetScan(readable=True, fixed=fixed, media={each: MediaCount(each, remote=remote) for each in columns})
     asked = _first_steps(recipe)
     for record in readers[format_](path):
         if sight.rows and time.monotonic() > deadline:
             return sight
+        if not sight.rows:
+            deadline = time.monotonic() + budget  # a process that reads for us takes its time to start
         sight.rows += 1
         if record.broken:
             sight.broken.count(f"{record.where}: {record.broken}")
             continue
         sight.columns.update(dict.fromkeys(record.values))
         sample = {**record.values, ORIGIN: {"id": record.id, "folder": record.folder or root, "missing": []}}
-        for media in sight.media.values():
+        for media in sight.media.values() if format_ != "webdataset" else ():  # whose media are not unpacked for a look
             _count(sample, record.where, media, deadline)
         for place, step in asked:
             _doubt(sample, record.where, place, step, sight)
-    sight.complete = True
+    sight.complete = first_rows.were_all
     sight.passed_over = passed.told(path)
     return sight
+
+
+def _of_several(path: Path, options: SourceOptions, first_rows: FirstRows) -> Iterator[Record]:
+    files, kind = several.files_of(str(path), options)
+    read = first_rows.records if kind == "parquet" else several.reader_of(kind, files, options)
+    for file in files:
+        for each in read(file):
+            yield each._replace(folder=str(file.absolute().parent))
 
 
 def _first_steps(recipe: Recipe) -> list[tuple[int, Step]]:
@@ -164,6 +180,8 @@ def _count(sample: dict[str, Any], where: str, media: MediaCount, deadline: floa
             media.all_seen = False
             return
         media.seen += 1
+        if path.endswith(INSIDE):
+            continue
         if is_remote(path):
             if not media.remote:
                 media.failed(f"{where}: {display_path(path)} is an address, and remote media are off (allow_remote)")

@@ -2,7 +2,7 @@
 
 Problems would stop a run or make it overwrite something. Warnings are things that a run survives: samples that it would
 reject, settings that do nothing. Rows are read from the start for `BUDGET` seconds; what was not looked at is said in `unseen`.
-Hub datasets, Parquet files and saved datasets are not looked into.
+Of a Parquet file the first rows are read, in a process of their own. Hub datasets and saved datasets are not looked into.
 """
 
 from __future__ import annotations
@@ -136,7 +136,7 @@ def _unseen(recipe: Recipe, format_: str, sight: DatasetScan) -> Iterator[str]:
     if format_ == "hub":
         yield f"{path} was not looked at: no such path is here, so it is taken for a dataset on the Hub"
     elif not sight.readable:
-        yield f"the rows of {path} were not looked at; only those of .jsonl, .json, .csv and .tsv files are"
+        yield f"the rows of {path} were not looked at, since it is a saved dataset"
     elif not sight.complete:
         yield f"only {_first(sight.rows)} of {path} could be looked at in the time there was"
     if sight.passed_over:

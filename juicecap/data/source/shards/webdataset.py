@@ -52,7 +52,9 @@ _NAME, _PART = 1000, 255
 
 _NEITHER = "they are neither media, nor text, nor JSON"
 
-_RANGE = re.compile(r"\{(\d{1,18})\.\.(\d{1,18})\}")
+RANGE = re.compile(r"\{(\d{1,18})\.\.(\d{1,18})\}")
+"""A range in a pattern: `{000..012}`."""
+
 _GZIP = b"\x1f\x8b"
 _OTHER_PACKERS = {b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
 
@@ -81,7 +83,7 @@ def open_dataset(path: str, options: SourceOptions) -> Dataset:
 
 def is_pattern(path: str) -> bool:
     """Whether a path names several shards."""
-    return path.lower().endswith(SUFFIXES) and ("*" in path or _RANGE.search(path) is not None)
+    return path.lower().endswith(SUFFIXES) and ("*" in path or RANGE.search(path) is not None)
 
 
 def shards_of(path: str) -> list[Path]:
@@ -95,7 +97,7 @@ def shards_of(path: str) -> list[Path]:
         return sorted(each for each in place.iterdir() if each.name.lower().endswith(SUFFIXES) and each.name[0] != ".")
     if not is_pattern(path):
         return [place]
-    found = [each for name in _expanded(path) for each in _matching(name)]
+    found = [each for name in expanded(path) for each in _matching(name)]
     if missing := next((each for each in found if not each.is_file()), None):
         raise DataError(f"{missing} does not exist, which {path} names.")
     if not found:
@@ -303,15 +305,20 @@ def _json(text: str, where: str) -> Any:
     return parse_object(text, where) if text.lstrip().startswith("{") else parse_value(text, where)
 
 
-def _expanded(path: str) -> list[str]:
-    if math.prod(abs(int(last) - int(first)) + 1 for first, last in _RANGE.findall(path)) > SHARDS:
+def expanded(path: str) -> list[str]:
+    """The names that a pattern with ranges stands for.
+
+    Raises:
+        DataError: they are too many.
+    """
+    if math.prod(abs(int(last) - int(first)) + 1 for first, last in RANGE.findall(path)) > SHARDS:
         raise DataError(f"{path} stands for more than {SHARDS:,} names. Give a pattern with fewer, or with `*`.")
-    match = _RANGE.search(path)
+    match = RANGE.search(path)
     if not match:
         return [path]
     first, last = match.groups()
     numbers = [str(number).zfill(len(first)) for number in range(int(first), int(last) + 1)]
-    return [name for number in numbers for name in _expanded(path[: match.start()] + number + path[match.end() :])]
+    return [name for number in numbers for name in expanded(path[: match.start()] + number + path[match.end() :])]
 
 
 def _matching(name: str) -> list[Path]:
