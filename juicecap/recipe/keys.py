@@ -26,6 +26,8 @@ class RecipeKeys(MediaOptions, ColumnsAndTokens):
     """Name of the project, for the report."""
     dataset_path: str = ""
     """Dataset file, folder of videos, or name of a dataset on the HuggingFace Hub."""
+    dataset: dict[str, Any] | None = None
+    """Several datasets in place of dataset_path: `configs`, a list of {type: local, path, weight}, and `max_sample_num`."""
     export_path: str = field(default="./outputs/hello_world/hello_world.jsonl", metadata=NOT_EMPTY)
     """Where the captions go."""
     process: list[Any] = field(default_factory=list)

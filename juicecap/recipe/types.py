@@ -38,6 +38,9 @@ class Recipe:
     """The file that was read."""
     project_name: str
     dataset_path: str
+    """Of several datasets the text that names them (see `data/source/mixture.py`)."""
+    max_sample_num: int | None = None
+    """How many rows are drawn of several datasets; null: all are taken."""
     export_path: Path
     work_dir: Path
     steps: tuple[Step, ...]

@@ -82,6 +82,8 @@ def load(recipe: Recipe, cache: Path | None, limit: int | None) -> LoadedDataset
         limit=limit,
         media_max_mb=max(limits, default=MediaOptions.media_max_mb),
         keep_broken=recipe.on_error != "stop",
+        max_sample_num=recipe.max_sample_num,
+        seed=recipe.seed,
     )
     dataset = sound_rows(everything, everything._fingerprint)  # noqa: SLF001  (there is no public name for it)
     return LoadedDataset(everything, dataset, time.monotonic() - began)

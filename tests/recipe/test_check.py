@@ -67,7 +67,7 @@ recipe.yaml:1:15: dataset_path: videos/b does not exist, and no dataset on the H
         (
             "0.5 clips.jsonl 0.5 more.jsonl",
             """\
-recipe.yaml:1:15: dataset_path is one path; juicecap does not mix datasets by weight
+recipe.yaml:1:15: dataset_path: more.jsonl does not exist. Give a dataset file, a folder, or a Hub name such as org/name.
     1 | dataset_path: 0.5 clips.jsonl 0.5 more.jsonl
       |               ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^""",
         ),

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from juicecap.data.compressed import SUFFIXES as PACKED
 from juicecap.data.compressed import inner_suffix
 from juicecap.data.record import unreadable
-from juicecap.data.source import metadata, several
+from juicecap.data.source import metadata, mixture, several
 from juicecap.data.source.folder import is_of_the_system, records
 from juicecap.data.source.options import MOST_RECORDS, SourceOptions
 from juicecap.data.source.shards import webdataset
@@ -38,6 +38,7 @@ FORMATS: Mapping[str, str] = {
     "json": "text.json_list",
     "jsonl": "text.jsonl",
     "metadata": "metadata",
+    "mixture": "mixture",
     "parquet": "tables.parquet",
     "saved": "tables.saved",
     "several": "several",
@@ -75,6 +76,8 @@ def open_source(
     limit: int | None = None,
     media_max_mb: int | None = None,
     keep_broken: bool = False,
+    max_sample_num: int | None = None,
+    seed: int = 0,
 ) -> Dataset:
     """The dataset at `path`, memory-mapped, its fingerprint made from the state of the source.
 
@@ -82,7 +85,8 @@ def open_source(
     `datasets`). `video_key`, `image_key` and `audio_key` name the columns of paths where the source holds nothing but media, and
     `suffixes` says what is taken from a folder. `limit` takes only the first records. A medium in a shard that has more than
     `media_max_mb` megabytes is not unpacked, and its record cannot be read. With `keep_broken` a record that cannot be read alone
-    is a row without values, whose reason stands in the column `BROKEN`.
+    is a row without values, whose reason stands in the column `BROKEN`. Of several datasets (`0.7 a.jsonl 0.3 b.jsonl`)
+    `max_sample_num` rows are drawn by their weights and `seed`, or else all are taken.
 
     Raises:
         DataError: there is nothing to read at `path`, or it is broken.
@@ -104,7 +108,18 @@ def open_source(
         limit=limit,
         media_max_bytes=None if media_max_mb is None else media_max_mb << 20,
         keep_broken=keep_broken,
+        max_sample_num=max_sample_num,
+        seed=seed,
     )
+    return opened(path, options)
+
+
+def opened(path: str, options: SourceOptions) -> Dataset:
+    """As `open_source`.
+
+    Raises:
+        DataError: as `open_source`.
+    """
     try:
         format_ = format_of(path, options)
     except OSError as error:
@@ -122,6 +137,10 @@ def format_of(path: str, options: SourceOptions | None = None) -> str:
     if not path.strip():
         raise DataError("the path of the dataset is empty. Give a dataset file, a folder, or a Hub name such as org/name.")
     options = options or SourceOptions()
+    if shares := mixture.shares_of(path):
+        for share in shares:
+            format_of(share.path, options)
+        return "mixture"
     place = Path(path)
     suffix = inner_suffix(place)
     known = suffix in SUFFIXES and not (suffix == ".parquet" and place.suffix.lower() in PACKED)

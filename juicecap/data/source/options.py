@@ -42,6 +42,12 @@ class SourceOptions:
     limit: int | None = None
     """How many records to read at most."""
 
+    max_sample_num: int | None = None
+    """How many rows are drawn of several datasets by their weights; None: all are taken."""
+
+    seed: int = 0
+    """What that draw follows from."""
+
     media_max_bytes: int | None = None
     """How large a medium that lies in a shard may be to be unpacked; None: as large as there is room for."""
 

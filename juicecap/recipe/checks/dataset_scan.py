@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -10,8 +11,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from juicecap.data import source
 from juicecap.data.record import Record
-from juicecap.data.source import folder, metadata, several
+from juicecap.data.source import folder, metadata, mixture, several
 from juicecap.data.source.options import SourceOptions
 from juicecap.data.source.shards import webdataset
 from juicecap.data.source.tables.peek import INSIDE, FirstRows
@@ -96,28 +98,18 @@ def look(recipe: Recipe, format_: str, budget: float) -> DatasetScan:
     Raises:
         DataError: it cannot be read from some place on.
     """
-    readers: dict[str, Callable[[Path], Iterator[Record]]] = dict(READERS)
-    keys = {name: getattr(recipe, name) for name in ("video_key", "image_key", "audio_key", "suffixes")}
-    options = SourceOptions(**keys)
-    passed = folder.PassedOver()
-    readers["files"] = partial(file_list.records, options=options)
-    readers["folder"] = partial(folder.records, options=options, passed=passed)
-    readers["metadata"] = partial(metadata.all_records, options=options)
-    first_rows = FirstRows()
-    readers["parquet"] = first_rows.records
-    readers["several"] = partial(_of_several, options=options, first_rows=first_rows)
-    readers["webdataset"] = lambda path: webdataset.records(webdataset.shards_of(str(path)), None, options)
-    if format_ not in readers:
+    look_at = _Look(recipe)
+    parts = [each.path for each in mixture.shares_of(recipe.dataset_path)] if format_ == "mixture" else [recipe.dataset_path]
+    formats = [source.format_of(part, look_at.options) for part in parts] if format_ == "mixture" else [format_]
+    if not set(formats) <= look_at.readers.keys():
         return DatasetScan()
     deadline = time.monotonic() + budget
-    path = Path(recipe.dataset_path)
-    root = str((path if format_ == "folder" and path.is_dir() else path.absolute().parent).absolute())
     columns = dict.fromkeys(column for step in recipe.steps for column in step.op.media_columns())
     fixed = format_ in ("csv", "tsv", "folder", "parquet")
     remote = any(getattr(step.op, "allow_remote", False) for step in recipe.steps)
     sight = DatasetScan(readable=True, fixed=fixed, media={each: MediaCount(each, remote=remote) for each in columns})
     asked = _first_steps(recipe)
-    for record in readers[format_](path):
+    for record in itertools.chain.from_iterable(map(look_at.records, parts, formats)):
         if sight.rows and time.monotonic() > deadline:
             return sight
         if not sight.rows:
@@ -127,22 +119,50 @@ def look(recipe: Recipe, format_: str, budget: float) -> DatasetScan:
             sight.broken.count(f"{record.where}: {record.broken}")
             continue
         sight.columns.update(dict.fromkeys(record.values))
-        sample = {**record.values, ORIGIN: {"id": record.id, "folder": record.folder or root, "missing": []}}
-        for media in sight.media.values() if format_ != "webdataset" else ():  # whose media are not unpacked for a look
+        sample = {**record.values, ORIGIN: {"id": record.id, "folder": record.folder, "missing": []}}
+        for media in sight.media.values() if record.folder else ():  # those of shards are not unpacked for a look
             _count(sample, record.where, media, deadline)
         for place, step in asked:
             _doubt(sample, record.where, place, step, sight)
-    sight.complete = first_rows.were_all
-    sight.passed_over = passed.told(path)
+    sight.complete = look_at.first_rows.were_all
+    sight.passed_over = look_at.passed.told(Path(recipe.dataset_path))
     return sight
 
 
-def _of_several(path: Path, options: SourceOptions, first_rows: FirstRows) -> Iterator[Record]:
-    files, kind = several.files_of(str(path), options)
-    read = first_rows.records if kind == "parquet" else several.reader_of(kind, files, options)
-    for file in files:
-        for each in read(file):
-            yield each._replace(folder=str(file.absolute().parent))
+class _Look:
+    """Reads the records of datasets, and remembers what must be said of that."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        keys = {name: getattr(recipe, name) for name in ("video_key", "image_key", "audio_key", "suffixes")}
+        self.options = SourceOptions(**keys)
+        self.passed = folder.PassedOver()
+        self.first_rows = FirstRows()
+        self.readers: dict[str, Callable[[Path], Iterator[Record]]] = {
+            **READERS,
+            "files": partial(file_list.records, options=self.options),
+            "folder": partial(folder.records, options=self.options, passed=self.passed),
+            "metadata": partial(metadata.all_records, options=self.options),
+            "parquet": self.first_rows.records,
+            "several": self._of_several,
+            "webdataset": self._of_shards,
+        }
+
+    def records(self, path: str, format_: str) -> Iterator[Record]:
+        """The records of one dataset, each with the folder of its paths; empty where its media are not unpacked."""
+        place = Path(path).absolute()
+        root = str(place if format_ == "folder" and place.is_dir() else place.parent)
+        for each in self.readers[format_](Path(path)):
+            yield each if each.folder or format_ == "webdataset" else each._replace(folder=root)
+
+    def _of_several(self, path: Path) -> Iterator[Record]:
+        files, kind = several.files_of(str(path), self.options)
+        read = self.first_rows.records if kind == "parquet" else several.reader_of(kind, files, self.options)
+        for file in files:
+            for each in read(file):
+                yield each._replace(folder=str(file.absolute().parent))
+
+    def _of_shards(self, path: Path) -> Iterator[Record]:
+        return webdataset.records(webdataset.shards_of(str(path)), None, self.options)
 
 
 def _first_steps(recipe: Recipe) -> list[tuple[int, Step]]:

@@ -29,7 +29,6 @@ ANSWERS = {
     "conflict_resolve_strategy": _RAY_ENVIRONMENTS,
     "data_probe_algo": _PROBE,
     "data_probe_ratio": _PROBE,
-    "dataset": "give one file, folder or Hub name as dataset_path",
     "debug": "juicecap has no debug mode; log.jsonl in the run folder tells all",
     "event_log_dir": _EVENTS,
     "event_logging": _EVENTS,
