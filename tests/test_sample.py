@@ -101,7 +101,10 @@ def test_without_an_origin_paths_stay_as_they_are():
             {"path": "a.mp4", "bytes": b"film"},
             "column 'videos' holds bytes, which juicecap.load_dataset and an op's run write to files",
         ),
-        ("file://nas/a.mp4", "column 'videos' holds 'file://nas/a.mp4', which names the machine 'nas'; write file:///PATH, or the path alone"),
+        (
+            "file://nas/a.mp4",
+            "column 'videos' holds 'file://nas/a.mp4', which names the machine 'nas'; write file:///PATH, or the path alone",
+        ),
         ([""], "column 'videos' holds '' where a path should be"),
         ("[7]", "column 'videos' holds 7 where a path should be"),
     ],

@@ -52,7 +52,9 @@ def _share(source: Source, trail: KeyPath, config: Any, problems: list[Problem])
     problems.extend(_unknown(source, trail, config, _OF_CONFIGS))
     kind, weight = config.get("type", "local"), config.get("weight", 1.0)
     if kind != "local" and not (kind == "remote" and config.get("source") == "huggingface"):
-        problems.append(_problem(source, (*trail, "type"), f"must be local, or remote with source: huggingface, not {short_repr(kind)}"))
+        problems.append(
+            _problem(source, (*trail, "type"), f"must be local, or remote with source: huggingface, not {short_repr(kind)}")
+        )
     if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 < weight < float("inf"):
         problems.append(_problem(source, (*trail, "weight"), f"must be a number larger than 0, not {short_repr(weight)}"))
         weight = 1.0

@@ -111,6 +111,7 @@ def draft_recipe(path: str | os.PathLike[str], overrides: Sequence[str] = ()) ->
         export_type=keys.export_type,
         export_shard_size=keys.export_shard_size,
         export_csv_formulas=keys.export_csv_formulas,
+        export_paths=keys.export_paths,
         notices=tuple(found.notices),
         resolved=source.written,
         source=source,

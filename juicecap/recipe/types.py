@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from juicecap.data.export import CsvFormulas
+from juicecap.data.export.media_paths import ExportPaths
 from juicecap.hidden import Hidden
 from juicecap.ops.base import Op
 from juicecap.ops.options.run_options import OnError, RunOptions
@@ -68,6 +69,7 @@ class Recipe:
     export_shard_size: int
     """In bytes; 0: one file."""
     export_csv_formulas: CsvFormulas
+    export_paths: ExportPaths
 
     notices: tuple[str, ...]
     """What is ignored or assumed, a sentence each, to be said once."""
@@ -80,6 +82,12 @@ class Recipe:
     def hidden(self) -> Hidden:
         """Takes the values of variables out of what is said."""
         return self.source.named.hidden
+
+    def path_columns(self) -> tuple[set[str], set[str]]:
+        """The columns that hold paths of media, and those of conversations, whose parts name some."""
+        columns = {self.video_key, self.image_key, self.audio_key}
+        columns |= {each for step in self.steps for each in step.op.media_columns()}
+        return columns, {each for step in self.steps for each in step.op.media_sources()} - columns
 
     @property
     def text_key(self) -> str:

@@ -20,6 +20,7 @@ from loguru import logger
 
 import juicecap
 from juicecap.data.export import export_target, write_export
+from juicecap.data.export.media_paths import with_paths
 from juicecap.data.export.shards import check_folder
 from juicecap.data.surroundings import check_devices, check_working_directory
 from juicecap.errors import BugError, JuicecapError
@@ -106,8 +107,9 @@ def run_local(
         )
         _check(result, rejected)
         reporter.phase("exporting")
+        at = output if recipe.export_shard_size else output.parent
         write_export(
-            last,
+            with_paths(last, *recipe.path_columns(), at.absolute(), recipe.export_paths, folder.steps),
             recipe.export_path,
             format=recipe.export_type,
             shard_size=recipe.export_shard_size,

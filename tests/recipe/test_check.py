@@ -349,9 +349,7 @@ def test_the_budget_is_kept(load: Load) -> None:
 
 def test_what_is_not_looked_into_is_said(load: Load) -> None:
     Dataset.from_dict({"videos": ["a.mp4"]}).save_to_disk("saved")
-    assert check(load(recipe_text(data="saved"))).unseen == (
-        "the rows of saved were not looked at, since it is a saved dataset",
-    )
+    assert check(load(recipe_text(data="saved"))).unseen == ("the rows of saved were not looked at, since it is a saved dataset",)
     assert check(load(recipe_text(data="org/name"))).unseen == (
         "org/name was not looked at: no such path is here, so it is taken for a dataset on the Hub",
     )
@@ -463,7 +461,9 @@ def test_it_looks_into_parquet(load: Load) -> None:
         "A run rejects such samples."
     )
     Dataset.from_dict({"film": ["a.mp4"]}).to_parquet("other.parquet")
-    assert "the data has no column 'videos', which video_key names; it has film" in problems_of(load(recipe_text(data="other.parquet")))
+    assert "the data has no column 'videos', which video_key names; it has film" in problems_of(
+        load(recipe_text(data="other.parquet"))
+    )
     Path("broken.parquet").write_bytes(b"PAR1")
     assert "broken.parquet cannot be read as Parquet" in problems_of(load(recipe_text(data="broken.parquet")))
 
@@ -478,4 +478,6 @@ def test_it_looks_into_shards(load: Load) -> None:
     with tarfile.open("clips.tar", "w") as tar:
         for name in ("a.txt", "b.txt"):
             tar.addfile(tarfile.TarInfo(name))
-    assert "the data has no column 'videos', which video_key names; it has __key__, txt" in problems_of(load(recipe_text(data="clips.tar")))
+    assert "the data has no column 'videos', which video_key names; it has __key__, txt" in problems_of(
+        load(recipe_text(data="clips.tar"))
+    )

@@ -18,7 +18,8 @@ def test_it_names_several_datasets(load: Callable[..., Recipe]) -> None:
         Path(f"{name}.mp4").touch()
         Path(f"{name}.jsonl").write_text(json.dumps({"videos": [f"{name}.mp4"]}) + "\n")
     recipe = load(
-        "dataset:\n  configs:\n    - {type: local, path: a.jsonl, weight: 0.5}\n    - {path: b c.jsonl}\n  max_sample_num: 7\n" + OPS
+        "dataset:\n  configs:\n    - {type: local, path: a.jsonl, weight: 0.5}\n    - {path: b c.jsonl}\n  max_sample_num: 7\n"
+        + OPS
     )
     assert (recipe.dataset_path, recipe.max_sample_num) == ("0.5 a.jsonl 1 'b c.jsonl'", 7)
     report = check(recipe)
@@ -35,7 +36,10 @@ def test_one_dataset_is_its_path(load: Callable[..., Recipe]) -> None:
     [
         ("a.jsonl", "dataset must be"),
         ("{}", "dataset needs configs: a list of {type: local, path: …}"),
-        ("{configs: [{type: s3, path: a}]}", "dataset.configs.0.type must be local, or remote with source: huggingface, not 's3'"),
+        (
+            "{configs: [{type: s3, path: a}]}",
+            "dataset.configs.0.type must be local, or remote with source: huggingface, not 's3'",
+        ),
         ("{configs: [{path: a, weigth: 2}]}", "dataset.configs.0 has no key 'weigth'"),
         ("{configs: [{path: a, weight: 0}]}", "dataset.configs.0.weight must be a number larger than 0, not 0"),
         ("{configs: [7]}", "dataset.configs.0 must be a mapping with a path, not 7"),

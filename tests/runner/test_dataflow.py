@@ -96,7 +96,11 @@ class TestRecipes:
     def test_conversation_video_caption(self):
         result = juicecap.run("recipes/conversation_video_caption.yaml")
         assert read(result.export_path) == [
-            {"video": [name], "conversation": [{"from": "human", "value": PROMPT}], "caption": truth["detail"]}
+            {
+                "video": [f"../../recipes/clips/{name}"],
+                "conversation": [{"from": "human", "value": PROMPT}],
+                "caption": truth["detail"],
+            }
             for name, truth in CLIPS.items()
         ]
 
@@ -104,7 +108,8 @@ class TestRecipes:
         result = juicecap.run("recipes/image_caption.yaml")
         turns = [{"from": "human", "value": "Please describe the image in detail."}]
         assert read(result.export_path) == [
-            {"image": [name], "conversation": turns, "output": truth["caption"]} for name, truth in IMAGES.items()
+            {"image": [f"../../recipes/images/{name}"], "conversation": turns, "output": truth["caption"]}
+            for name, truth in IMAGES.items()
         ]
 
     def test_in_the_folder_of_dataflows_cache(self, tmp_path):

@@ -260,7 +260,7 @@ def test_missing_keys_and_nulls_come_back_as_they_were(job: Job) -> None:
     ]
     job.write_rows(rows)
     job.process = job.process[:1]
-    job.run()
+    job.run(export_paths="as_written")
     back = [json.loads(line) for line in job.output.read_text().splitlines()]
     assert back == rows
     assert [set(row) for row in back] == [set(row) for row in rows]
@@ -282,7 +282,7 @@ def test_the_manifest_tells_what_was_run(job: Job) -> None:
 
 def test_a_recipe_without_ops_copies_the_data(job: Job) -> None:
     job.process = []
-    job.run()
+    job.run(export_paths="as_written")
     assert [json.loads(line) for line in job.output.read_text().splitlines()] == job.rows()
 
 
@@ -349,7 +349,7 @@ def test_a_column_that_holds_something_else_already_keeps_both(job: Job) -> None
     (job.folder / "1.mp4").write_text("not a video", encoding="utf-8")
     job.run()
     assert [json.loads(line) for line in job.output.read_text().splitlines()] == [
-        {"videos": ["0.mp4"], "caption": [job.captions[0]]}
+        {"videos": ["../0.mp4"], "caption": [job.captions[0]]}
     ]
     assert job.rejections()[0]["sample"] == rows[1]
 
@@ -366,7 +366,7 @@ def test_values_that_json_lacks_are_written_as_text(job: Job) -> None:
     job.process = job.process[:1]
     job.run(dataset_path=str(job.folder / "data.parquet"))
     wanted = {"when": "2026-01-02T03:04:05", "price": "1.50"}
-    assert json.loads(job.output.read_text()) == {"videos": ["0.mp4"], **wanted}
+    assert json.loads(job.output.read_text()) == {"videos": ["../0.mp4"], **wanted}
     assert job.rejections()[0]["sample"] == {"videos": ["gone.mp4"], **wanted}
 
 

@@ -18,7 +18,10 @@ def write(path: Path, text: str) -> None:
 
 
 def rows(folder: Path, cache: Path, **options: object) -> list[dict]:
-    return [{key: value for key, value in row.items() if key != ORIGIN} for row in open_source(str(folder), cache_folder=cache, **options)]
+    return [
+        {key: value for key, value in row.items() if key != ORIGIN}
+        for row in open_source(str(folder), cache_folder=cache, **options)
+    ]
 
 
 @pytest.mark.parametrize("column", ["file_name", "video", "video_file_name", "path", "clip"])
@@ -40,7 +43,9 @@ def test_metadata_of_splits_are_read_against_their_own_folders(tmp_path: Path) -
         write(tmp_path / "data" / split / "metadata.jsonl", json.dumps({"file_name": "a.mp4", "prompt": split}) + "\n")
     dataset = open_source(str(tmp_path / "data"), cache_folder=tmp_path)
     assert dataset["prompt"] == ["train", "test"]
-    assert [media_paths(row, "videos") for row in dataset] == [[str(tmp_path / "data" / split / "a.mp4")] for split in ("train", "test")]
+    assert [media_paths(row, "videos") for row in dataset] == [
+        [str(tmp_path / "data" / split / "a.mp4")] for split in ("train", "test")
+    ]
 
 
 def test_metadata_without_names_leaves_the_folder_one_of_media_and_that_is_said(tmp_path: Path, said: list[str]) -> None:

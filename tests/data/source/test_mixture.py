@@ -33,7 +33,9 @@ def test_all_rows_in_order_each_against_its_folder(two: tuple[Path, Path], tmp_p
     assert [row[ORIGIN]["missing"] for row in dataset] == [[]] * 10 + [["id"]] * 20
     assert media_paths(dataset[0], "video") == [str(first.parent / "a0.mp4")]
     assert media_paths(dataset[29], "video") == [str(second.parent / "b19.mp4")]
-    assert said == [f"the weights of 0.5 {first} 0.25 {second} do nothing without max_sample_num: all rows of all datasets are taken"]
+    assert said == [
+        f"the weights of 0.5 {first} 0.25 {second} do nothing without max_sample_num: all rows of all datasets are taken"
+    ]
 
 
 def test_rows_are_drawn_by_weight(two: tuple[Path, Path], tmp_path: Path) -> None:

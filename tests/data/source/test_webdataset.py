@@ -178,7 +178,8 @@ def test_names_with_dots_whose_texts_stand_beside_them_are_samples_of_their_own(
     for mode, name in (("w", "s.tar"), ("w:gz", "s.tgz")):
         dataset = open_source(str(shard(tmp_path / name, members, mode)), cache_folder=tmp_path / "cache")
         assert plain(dataset) == [
-            {"__key__": f"clip.v1.{number}", "videos": [f"{name}/clip.v1.{number}.mp4"], "txt": f"{number}"} for number in (0, 1, 2)
+            {"__key__": f"clip.v1.{number}", "videos": [f"{name}/clip.v1.{number}.mp4"], "txt": f"{number}"}
+            for number in (0, 1, 2)
         ]
         assert [row[ORIGIN]["id"] for row in dataset] == [f"{name}:clip.v1.{number}" for number in (0, 1, 2)]
         assert [Path(media_paths(row, "videos")[0]).read_bytes() for row in dataset] == [b"0", b"1", b"2"]
