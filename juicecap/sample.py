@@ -119,7 +119,7 @@ def local_path(entry: str) -> str:
     Raises:
         ValueError: the address names another machine; the message is the rest of a sentence.
     """
-    if not entry[: len(_FILE)].lower() == _FILE:
+    if entry[: len(_FILE)].lower() != _FILE:
         return entry
     host, slash, path = entry[len(_FILE) :].partition("/")
     if host.lower() not in ("", "localhost") or not slash:

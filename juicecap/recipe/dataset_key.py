@@ -1,4 +1,4 @@
-"""The key `dataset` of a recipe, which names several datasets: `{configs: [{type: local, path: …, weight: …}], max_sample_num: …}`.
+"""The key `dataset` of a recipe: `{configs: [{type: local, path: …, weight: …}], max_sample_num: …}` names several datasets.
 
 It is Data-Juicer's. What it names becomes the text that `dataset_path` would have (see `data/source/mixture.py`).
 """

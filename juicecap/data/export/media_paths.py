@@ -1,7 +1,7 @@
 """Paths of media in an export, so that they lead to the files from where the export lies.
 
-A path in a dataset is relative to the folder of the file that it stood in; in an export it is relative to the folder of the export.
-`auto` leaves all as it is where these are one folder for all rows, and else writes relative paths anew; absolute ones hold anyway.
+A path in a dataset is relative to the folder of the file that it stood in; in an export it is relative to that of the export.
+`auto` leaves all as it is where these are one folder for all rows, and else writes relative paths anew; absolute ones hold.
 Columns of paths are covered, lists and JSON lists in a text too, and the parts of conversations; addresses stay.
 """
 
@@ -93,11 +93,12 @@ def _rule(folder: str, base: str, how: ExportPaths) -> Callable[[str], str]:
             return written
         if not entry or is_remote(entry) or entry.startswith("data:") or "\0" in entry:
             return written
-        if how == "auto" and os.path.isabs(entry):
+        if how == "auto" and entry.startswith("/"):
             return written
-        whole = os.path.join(folder or os.getcwd(), entry)
+        whole = os.path.join(os.path.abspath(folder), entry)
         if ".." in entry.split("/"):  # which may lead through a link
-            whole = os.path.join(os.path.realpath(os.path.dirname(whole)), os.path.basename(whole))
+            parent, _, name = whole.rpartition("/")
+            whole = os.path.join(os.path.realpath(parent), name)
         whole = os.path.normpath(whole)
         return whole if how == "absolute" else os.path.relpath(whole, base)
 

@@ -141,6 +141,10 @@ def format_of(path: str, options: SourceOptions | None = None) -> str:
         for share in shares:
             format_of(share.path, options)
         return "mixture"
+    return _format_of_one(path, options)
+
+
+def _format_of_one(path: str, options: SourceOptions) -> str:
     place = Path(path)
     suffix = inner_suffix(place)
     known = suffix in SUFFIXES and not (suffix == ".parquet" and place.suffix.lower() in PACKED)
@@ -149,7 +153,7 @@ def format_of(path: str, options: SourceOptions | None = None) -> str:
             raise DataError(f"{path} is a folder in which the system tells of itself. Give a dataset file, or a folder of media.")
         return _format_of_folder(place, options)
     if place.is_file():
-        if options.is_video(place.name) or options.media_column(place.name):
+        if not known and (options.is_video(place.name) or options.media_column(place.name)):
             return "folder"
         if known:
             return _format_of_file(place, SUFFIXES[suffix], options)

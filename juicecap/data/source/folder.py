@@ -15,7 +15,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, NamedTuple
 
 from juicecap.data.record import Record, unreadable
@@ -75,7 +75,7 @@ class PassedOver(Counter[str]):
         elif column == options.audio_key and lower.endswith(AUDIO_SUFFIXES):
             self["sounds"] += 1
         else:
-            suffix = os.path.splitext(lower)[1]
+            suffix = PurePath(lower).suffix
             self[f"suffix {suffix}" if suffix and len(self) < _KINDS else "other kinds"] += 1
 
     def told(self, place: Path) -> str:

@@ -1,4 +1,4 @@
-"""A folder of media with a `metadata.csv`, `.jsonl` or `.parquet` that says whose row is whose, in itself or in its `train/`, `test/`, ….
+"""A folder of media with a `metadata.csv` or `.jsonl` that says whose row is whose, in itself or in its `train/` and `test/`.
 
 That is the layout of `videofolder` and `imagefolder` in `datasets`, whose column is `file_name`, and of several trainers, which
 call it otherwise: the column is the first one that holds names of media. The rows are read as any table's, their paths are
@@ -40,7 +40,7 @@ def open_dataset(path: str, options: SourceOptions) -> Dataset:
 
 
 def metadata_files(place: Path, options: SourceOptions) -> list[Path]:
-    """The files with the metadata of a folder, or the file itself if it is one; none if no column of theirs holds names of media."""
+    """The files with the metadata of a folder, or the file itself if it is one; only those with a column of names of media."""
     if not place.is_dir():
         return [place] if place.name in NAMES and _column(place, options) else []
     own = _metadata_file(place, options)

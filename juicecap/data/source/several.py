@@ -83,7 +83,7 @@ def files_of(path: str, options: SourceOptions) -> tuple[list[Path], str]:
     kinds: dict[str, list[Path]] = {}
     for file in files:
         kinds.setdefault(_kind(file, options), []).append(file)
-    if place.is_dir() and len(kinds) == 2:  # notes beside tables
+    if place.is_dir() and len(kinds) > 1:  # notes beside tables
         kinds.pop("files", None)
     if len(kinds) > 1 or "" in kinds:
         shown = ", ".join(str(each[0]) for each in itertools.islice(kinds.values(), _SHOWN))
@@ -107,7 +107,8 @@ def reader_of(kind: str, files: list[Path], options: SourceOptions) -> Reader:
 
 
 def _matching(path: str) -> list[Path]:
-    found = [Path(each) for name in webdataset.expanded(path) for each in sorted(glob.glob(name, recursive=True)) or [name]]
+    names = webdataset.expanded(path)
+    found = [Path(each) for name in names for each in sorted(glob.glob(name, recursive=True)) or [name]]  # noqa: PTH207  (a pattern may begin at the root)
     if lacks := next((each for each in found if not each.exists()), None):
         what = f"{path} matches no file." if glob.has_magic(str(lacks)) else f"{lacks} does not exist, which {path} names."
         raise DataError(what)

@@ -1,7 +1,7 @@
 """WebDataset shards: tar files in which neighbours of one name are one sample, `000.mp4`, `000.txt` and `000.json`.
 
-A name ends at its first dot, so that `000.left.png` and `000.right.png` are one sample. But where a medium and its text come first
-under a name that has dots itself (`clip.v1.0.mp4`, `clip.v1.0.txt`), such names are samples up to their last dot.
+A name ends at its first dot, so that `000.left.png` and `000.right.png` are one sample. But where a medium and its text come
+first under a name that has dots itself (`clip.v1.0.mp4`, `clip.v1.0.txt`), such names are samples up to their last dot.
 
 Videos, pictures and sounds are unpacked into files of their own, and stand in the columns of their kind as `SHARD/MEMBER`; texts
 and JSON stand in columns that are named by their suffix, and the name in `__key__`. Members of other kinds (arrays, pickles) are
