@@ -6,6 +6,7 @@ import datetime as dt
 import json
 import os
 import shutil
+import tarfile
 from decimal import Decimal
 from pathlib import Path
 
@@ -399,3 +400,22 @@ def test_formulas_in_a_csv_are_marked_as_texts_where_the_recipe_says_so(tmp_path
             recipe.write_text(yaml.safe_dump({**keys, "export_csv_formulas": choice, "export_shard_size": shard_size}))
             juicecap.run(recipe)
             assert file.read_bytes().decode() == f"text,n\r\n{first},-1\r\none,2\r\n"
+
+
+def test_an_export_is_the_dataset_of_another_run(job: Job) -> None:
+    """Of a table, of a folder, and of shards, whose media were unpacked for the first run."""
+    job.process = [{"video_duration_filter": {"min_duration": 0.1}}]
+    films = job.folder / "films"
+    films.mkdir()
+    shutil.copy(job.folder / "0.mp4", films / "a.mp4")
+    with tarfile.open(job.folder / "films.tar", "w") as tar:
+        tar.add(films / "a.mp4", "a.mp4")
+    for number, source in enumerate(("data.jsonl", "films", "films.tar")):
+        first, second = (job.folder / f"out{number}" / name / "rows.jsonl" for name in ("first", "deep/second"))
+        job.run(dataset_path=str(job.folder / source), export_path=str(first))
+        result = job.run(dataset_path=str(first), export_path=str(second))
+        assert (result.exported, result.rejected) == (len(first.read_text().splitlines()), 0)
+        for line in second.read_text().splitlines():
+            (path,) = json.loads(line)["videos"]
+            assert not os.path.isabs(path)
+            assert (second.parent / path).stat().st_size > 0
