@@ -27,6 +27,7 @@ MARK = {"juicecap": "run folder", "version": 1}
 """What stands in the marker; a later version may say more."""
 
 JOURNAL, LOG, RECIPE = "journal.sqlite", "log.jsonl", "recipe.yaml"
+MEDIA = "media"
 
 ADVICE = "move it away, or set work_dir to another folder"
 
@@ -124,6 +125,8 @@ def _was_run_folder(root: Path) -> bool:
 
 def _is_left(path: Path, *, begun: bool) -> bool:
     """Whether a file or folder is one that a run left which was killed at once; `begun`: another file tells of one."""
+    if path.name == MEDIA:  # where names are digests, and nothing is written over
+        return True
     if path.name in FOLDERS:
         inside = _inside(path)
         named = all(_TABLE.fullmatch(each.name) or each.name in _PREVIEWED for each in inside)
@@ -218,5 +221,5 @@ FILES: Mapping[str, Callable[[Path], bool]] = {
 }
 """The files that a run writes into its folder, and what tells each from a file of somebody else's."""
 
-FOLDERS = ("preview", "steps", "unfinished")
+FOLDERS = (MEDIA, "preview", "steps", "unfinished")
 """The folders that it writes; what is in `unfinished` it takes away."""

@@ -86,7 +86,7 @@ def run_local(
         folder.write_recipe(resolved_text(recipe))
         for notice in recipe.notices:
             say_once(notice)
-        loaded = load(recipe, folder.steps, limit)
+        loaded = load(recipe, folder.steps, limit, folder.media)
         # Again, and for every format: a run from Python was not checked, and `check` does not look into all files.
         columns = [name for name in loaded.dataset.column_names if name not in HIDDEN]
         if wrong := [*missing_columns(recipe, columns), *taken_columns(recipe, columns)]:

@@ -419,3 +419,4 @@ def test_an_export_is_the_dataset_of_another_run(job: Job) -> None:
             (path,) = json.loads(line)["videos"]
             assert not os.path.isabs(path)
             assert (second.parent / path).stat().st_size > 0
+    assert [path.name for path in (job.folder / "out2/first/rows.run/media").rglob("*.mp4")] == ["a.mp4"]

@@ -28,6 +28,9 @@ class SourceOptions:
     cache_folder: Path | None = None
     """Where Arrow files are kept; None is the cache of `datasets`."""
 
+    media_home: Path | None = None
+    """Where media that lie inside of a dataset are written; None is beside the Arrow files."""
+
     video_key: str = "videos"
     """Column that holds the paths of videos where a source holds nothing but media."""
 

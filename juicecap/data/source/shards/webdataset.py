@@ -67,7 +67,7 @@ def open_dataset(path: str, options: SourceOptions) -> Dataset:
         keys = (options.video_key, options.image_key, options.audio_key)
         return [path, *keys, options.media_max_bytes, *map(file_key, shards)]
 
-    folder = media_folder(options.cache_folder, fingerprint_of(*key()))
+    folder = media_folder(options.media_home or options.cache_folder, fingerprint_of(*key()))
     return dataset_of_records(
         partial(records, shards, None, options),
         unpack=partial(records, shards, folder, options),

@@ -52,11 +52,11 @@ def open_dataset(path: str, options: SourceOptions) -> Dataset:
     key = file_key(place)
     fingerprint = fingerprint_of(key, options.limit)
     cached = cached_file(options.cache_folder, fingerprint).absolute()
-    media = media_folder(options.cache_folder, fingerprint)
+    media = media_folder(options.media_home or options.cache_folder, fingerprint)
 
     def make() -> None:
         refuse = _refusal(path)
-        with in_child(refuse, size=place.stat().st_size, cached=cached) as call:
+        with in_child(refuse, size=place.stat().st_size, cached=cached, beside=media) as call:
             files = {"path": path, "file": str(place.absolute()), "cached": str(cached), "media": str(media)}
             found = call(f"{__name__}:look", files)
             call(f"{__name__}:convert", {**files, **_plan(path, found, refuse), "limit": options.limit})
