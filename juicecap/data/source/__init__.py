@@ -84,9 +84,10 @@ def open_source(
 
     `cache_folder` receives an Arrow file, and media that lie inside of the dataset (default: a folder in the cache of
     `datasets`); `media_home` is another folder for such media. `video_key`, `image_key` and `audio_key` name the columns of
-    paths where the source holds nothing but media, and `suffixes` says what is taken from a folder. `limit` takes only the first records. A medium in a shard that has more than
-    `media_max_mb` megabytes is not unpacked, and its record cannot be read. With `keep_broken` a record that cannot be read alone
-    is a row without values, whose reason stands in the column `BROKEN`. Of several datasets (`0.7 a.jsonl 0.3 b.jsonl`)
+    paths where the source holds nothing but media, and `suffixes` says what is taken from a folder. `limit` takes only the first
+    records. A medium in a shard that has more than `media_max_mb` megabytes is not unpacked, and its record cannot be read. With
+    `keep_broken` a record that cannot be read alone is a row without values, whose reason stands in the column `BROKEN`. Of
+    several datasets (`0.7 a.jsonl 0.3 b.jsonl`)
     `max_sample_num` rows are drawn by their weights and `seed`, or else all are taken.
 
     Raises:

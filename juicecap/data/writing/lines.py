@@ -12,11 +12,14 @@ from typing import Any
 
 from juicecap.data.writing.atomic import replacing
 
+_LINE_ENDS = {ord(letter): f"\\u{ord(letter):04x}" for letter in "\x85\u2028\u2029"}
+"""Beyond ASCII what `str.splitlines` cuts at, as JSON escapes it; it stands in texts only."""
+
 
 def json_text(value: Any) -> str:
     """JSON on one line. Dates and times become ISO 8601 text, decimals their digits.
 
-    JSON has no NaN and no infinity: they become null.
+    JSON has no NaN and no infinity: they become null. Characters that some readers take for the end of a line are escaped.
 
     Raises:
         TypeError: JSON has no such value.
@@ -44,11 +47,12 @@ def write_lines(path: Path, records: Iterable[Mapping[str, Any]], *, through_lin
 
 def _dumped(value: Any, default: Callable[[object], str]) -> str:
     try:
-        return json.dumps(value, ensure_ascii=False, allow_nan=False, default=default)
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False, default=default)
     except ValueError as error:
         if "Out of range" not in str(error):  # such as a value that holds itself
             raise
-        return json.dumps(_finite(value), ensure_ascii=False, default=default)
+        text = json.dumps(_finite(value), ensure_ascii=False, default=default)
+    return text if text.isascii() else text.translate(_LINE_ENDS)
 
 
 def _finite(value: Any) -> Any:
