@@ -98,12 +98,12 @@ def look(recipe: Recipe, format_: str, budget: float) -> DatasetScan:
     Raises:
         DataError: it cannot be read from some place on.
     """
-    look_at = _Look(recipe)
+    deadline = time.monotonic() + budget
+    look_at = _Look(recipe, deadline)
     parts = [each.path for each in mixture.shares_of(recipe.dataset_path)] if format_ == "mixture" else [recipe.dataset_path]
     formats = [source.format_of(part, look_at.options) for part in parts] if format_ == "mixture" else [format_]
     if not set(formats) <= look_at.readers.keys():
         return DatasetScan()
-    deadline = time.monotonic() + budget
     columns = dict.fromkeys(column for step in recipe.steps for column in step.op.media_columns())
     fixed = format_ in ("csv", "tsv", "folder", "parquet")
     remote = any(getattr(step.op, "allow_remote", False) for step in recipe.steps)
@@ -124,7 +124,7 @@ def look(recipe: Recipe, format_: str, budget: float) -> DatasetScan:
             _count(sample, record.where, media, deadline)
         for place, step in asked:
             _doubt(sample, record.where, place, step, sight)
-    sight.complete = look_at.first_rows.were_all
+    sight.complete = look_at.first_rows.were_all and not look_at.cut
     sight.passed_over = look_at.passed.told(Path(recipe.dataset_path))
     return sight
 
@@ -132,7 +132,9 @@ def look(recipe: Recipe, format_: str, budget: float) -> DatasetScan:
 class _Look:
     """Reads the records of datasets, and remembers what must be said of that."""
 
-    def __init__(self, recipe: Recipe) -> None:
+    def __init__(self, recipe: Recipe, deadline: float) -> None:
+        self._deadline = deadline
+        self.cut = False
         keys = {name: getattr(recipe, name) for name in ("video_key", "image_key", "audio_key", "suffixes")}
         self.options = SourceOptions(**keys)
         self.passed = folder.PassedOver()
@@ -162,7 +164,14 @@ class _Look:
                 yield each._replace(folder=str(file.absolute().parent))
 
     def _of_shards(self, path: Path) -> Iterator[Record]:
-        return webdataset.records(webdataset.shards_of(str(path)), None, self.options)
+        for each in webdataset.records(webdataset.shards_of(str(path)), None, self.options, self._is_over):
+            if self._is_over():  # the sample may be cut
+                self.cut = True
+                return
+            yield each
+
+    def _is_over(self) -> bool:
+        return time.monotonic() > self._deadline
 
 
 def _first_steps(recipe: Recipe) -> list[tuple[int, Step]]:

@@ -105,8 +105,10 @@ def shards_of(path: str) -> list[Path]:
     return found
 
 
-def records(shards: list[Path], folder: Path | None, options: SourceOptions) -> Iterator[Record]:
-    """The samples of the shards; their media are unpacked into `folder`, if there is one.
+def records(
+    shards: list[Path], folder: Path | None, options: SourceOptions, enough: Callable[[], bool] | None = None
+) -> Iterator[Record]:
+    """The samples of the shards; their media are unpacked into `folder`, if there is one. From `enough` on members are left out.
 
     Raises:
         DataError: a shard cannot be read, or a member would be written elsewhere.
@@ -121,7 +123,9 @@ def records(shards: list[Path], folder: Path | None, options: SourceOptions) -> 
                 MediaFolder(folder, names_are_foreign=True) if folder else nullcontext() as media,
             ):
                 allowance = Allowance(str(shard), shard.stat().st_size) if packed else None
-                yield from _samples(Tar(stream, allowance), shard, name, media, options)
+                tar = Tar(stream, allowance)
+                members = itertools.takewhile(lambda _: not (enough and enough()), _members(tar, shard))
+                yield from _samples(tar, members, shard, name, media, options)
         except TarError as error:
             raise DataError(f"{shard} cannot be read as a tar file: {error}. Fetch or write it again.") from error
 
@@ -139,9 +143,11 @@ def _packed(shard: Path) -> str:
     return ".gz" if start.startswith(_GZIP) else ""
 
 
-def _samples(tar: Tar, shard: Path, name: str, media: MediaFolder | None, options: SourceOptions) -> Iterator[Record]:
+def _samples(
+    tar: Tar, all_members: Iterable[Member], shard: Path, name: str, media: MediaFolder | None, options: SourceOptions
+) -> Iterator[Record]:
     seen: set[bytes] = set()
-    for sample, members in itertools.groupby(_members(tar, shard), key=lambda member: _key(member.name)):
+    for sample, members in itertools.groupby(all_members, key=lambda member: _key(member.name)):
         known = blake2b(sample.encode(), digest_size=16).digest()  # names themselves would fill the memory
         if known in seen:
             raise DataError(f"{shard}: the members of {sample!r} do not stand together. Write it again, sorted by name.")
