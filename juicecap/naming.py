@@ -12,6 +12,9 @@ import sys
 HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 """What a dataset or model on the Hub may be called: `owner/name`."""
 
+_DRIVE = re.compile(r"(?:^|/)([A-Za-z]:)[\\/]")
+"""A drive of Windows, also behind the folder against which a path was resolved."""
+
 _LOCALE = "Set LC_ALL=C.UTF-8 and run again."
 
 
@@ -29,6 +32,17 @@ def unnameable(path: str) -> str:
             return "cannot be a path: it holds half of a surrogate pair, which stands for no character."
         return f"cannot be a path here, where names of files are written in {sys.getfilesystemencoding()}. {_LOCALE}"
     return ""
+
+
+def missing(path: str) -> str:
+    """Why there is nothing at a path, as the rest of a sentence that the path begins: what of it comes from Windows is said."""
+    drive = _DRIVE.search(path)
+    if drive:
+        return f"does not exist: {drive[1]} is a drive of Windows, and this is another system"
+    if "\\" not in path or os.sep == "\\":
+        return "does not exist"
+    other = os.path.normpath(path.replace("\\", "/"))
+    return f"does not exist: backslashes are no separators here; did you mean {other!r}?"
 
 
 def unwritable(path: str) -> str:

@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Any
+from urllib.parse import unquote
 
 from juicecap.errors import SampleError
 
@@ -41,6 +42,8 @@ _SHOWN = 80
 _SHOWN_PATH = 300
 
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+
+_FILE = "file://"
 
 _SECRETS = re.compile(r"(?<=://)[^/?#]*@|(?<=[?#]).+", re.DOTALL)
 """Secret parts of an address: a user's name and password, and the query, which may hold a signature."""
@@ -110,6 +113,20 @@ def is_remote(path: str) -> bool:
     return _ADDRESS.match(path) is not None
 
 
+def local_path(entry: str) -> str:
+    """An entry of a media column, an address of a file on this machine (`file:///a%20b.mp4`) as its path.
+
+    Raises:
+        ValueError: the address names another machine; the message is the rest of a sentence.
+    """
+    if entry[: len(_FILE)].lower() != _FILE:
+        return entry
+    host, slash, path = entry[len(_FILE) :].partition("/")
+    if host.lower() not in ("", "localhost") or not slash:
+        raise ValueError(f"names the machine {host!r}; write file:///PATH, or the path alone")
+    return unquote(slash + path, errors="surrogateescape")
+
+
 def nested_too_deeply(value: object) -> bool:
     """Whether there are more than `MOST_NESTED` lists and objects inside of each other, the value itself included."""
     level: list[Any] = [value]
@@ -143,6 +160,8 @@ def json_in_cell(text: str) -> Any:
 def media_paths(sample: Sample, key: str) -> list[str]:
     """The paths in a media column, relative ones resolved against the sample's source folder, and addresses as they are.
 
+    An address of a file on this machine (`file:///…`) is its path.
+
     The column may be missing, null, one path, a list of paths, or a JSON list in a string (as a CSV cell holds it). A path may
     also stand in a dict, as `datasets` has it of media that it does not decode: {"path": "a.png", "bytes": null}.
 
@@ -168,7 +187,10 @@ def media_paths(sample: Sample, key: str) -> list[str]:
             )
         if not isinstance(entry, str | os.PathLike) or not entry:
             raise SampleError("BAD_MEDIA_COLUMN", f"column {key!r} holds {short_repr(each)} where a path should be")
-        path = os.fspath(entry)
+        try:
+            path = local_path(os.fspath(entry))
+        except ValueError as error:
+            raise SampleError("BAD_MEDIA_COLUMN", f"column {key!r} holds {short_repr(entry)}, which {error}") from None
         paths.append(path if is_remote(path) else os.path.join(folder, path))
     return paths
 

@@ -265,7 +265,8 @@ def test_the_readmes_picture_shows_the_clip_and_its_caption() -> None:
     truth = json.loads((ROOT / "tests" / "demo_clips.json").read_text(encoding="utf-8"))
     caption = truth[make_readme_picture.CLIP]["caption"]
     assert f"![{caption}](docs/images/{make_readme_picture.PICTURE.name})" in readme
-    assert f'"videos": ["{make_readme_picture.CLIP}"], "text": "<__dj__video> {caption} <|__dj__eoc|>"' in readme
+    videos = f'"videos": ["../../recipes/clips/{make_readme_picture.CLIP}"]'
+    assert f'{videos}, "text": "<__dj__video> {caption} <|__dj__eoc|>"' in readme
     assert make_readme_picture.PICTURE.stat().st_size < 60_000
     drawn = np.asarray(make_readme_picture.draw().convert("RGB"), int)
     with Image.open(make_readme_picture.PICTURE) as kept:

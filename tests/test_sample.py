@@ -74,6 +74,13 @@ def test_media_columns(value, paths):
     assert media_paths({"videos": value, ORIGIN: ORIGINS}, "videos") == paths
 
 
+@pytest.mark.parametrize(
+    "value", ["file:///data/a%20b.mp4", "file://localhost/data/a%20b.mp4", "FILE:///data/a b.mp4", ["file:///data/a%20b.mp4"]]
+)
+def test_a_file_address_is_a_path(value):
+    assert media_paths({"videos": value, ORIGIN: ORIGINS}, "videos") == ["/data/a b.mp4"]
+
+
 def test_without_an_origin_paths_stay_as_they_are():
     assert media_paths({"videos": ["a.mp4"]}, "videos") == ["a.mp4"]
     assert media_paths({}, "videos") == []
@@ -93,6 +100,10 @@ def test_without_an_origin_paths_stay_as_they_are():
         (
             {"path": "a.mp4", "bytes": b"film"},
             "column 'videos' holds bytes, which juicecap.load_dataset and an op's run write to files",
+        ),
+        (
+            "file://nas/a.mp4",
+            "column 'videos' holds 'file://nas/a.mp4', which names the machine 'nas'; write file:///PATH, or the path alone",
         ),
         ([""], "column 'videos' holds '' where a path should be"),
         ("[7]", "column 'videos' holds 7 where a path should be"),

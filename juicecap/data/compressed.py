@@ -33,6 +33,9 @@ PIECE = 1 << 20
 
 _MARK = b"\xef\xbb\xbf"
 
+_WIDE = ((b"\xff\xfe\0\0", "UTF-32"), (b"\0\0\xfe\xff", "UTF-32"), (b"\xff\xfe", "UTF-16"), (b"\xfe\xff", "UTF-16"))
+"""Marks at the beginning of texts that are not UTF-8."""
+
 
 def inner_suffix(path: PurePath) -> str:
     """The suffix that says what is in the file, in lower case: `.jsonl` for `clips.jsonl.gz`."""
@@ -100,15 +103,30 @@ def lines(path: Path) -> Iterator[tuple[int, bytes]]:
     line longer than `LONGEST` bytes only one byte more is given.
 
     Raises:
-        DataError: see `unpacked`.
+        DataError: see `unpacked`; or it is UTF-16 or UTF-32.
     """
     number = 0
     with unpacked(path) as stream:
         while line := stream.readline(LONGEST + 1):
             number += 1
+            if number == 1:
+                refuse_wide(line, path)
             if len(line) > LONGEST:
                 _pass_over(stream, line)
             yield number, line.removeprefix(_MARK) if number == 1 else line
+
+
+def refuse_wide(start: bytes, path: Path) -> None:
+    """Make sure that a text that begins so is not UTF-16 or UTF-32, as Windows and spreadsheets write it.
+
+    Raises:
+        DataError: it is.
+    """
+    name = next((name for mark, name in _WIDE if start.startswith(mark)), "")
+    if not name and len(start) > 1 and (start[0] == 0) != (start[1] == 0) and start[:64].count(0) * 3 > len(start[:64]):
+        name = "UTF-16"
+    if name:
+        raise DataError(f"{path} is {name}, not UTF-8. Save the file as UTF-8.")
 
 
 def _pass_over(stream: IO[bytes], piece: bytes) -> None:

@@ -40,6 +40,8 @@ class Record(NamedTuple):
     values: dict[str, Any]
     broken: str = ""
     """Why it cannot be read, in which case it has no values; empty if it can."""
+    folder: str = ""
+    """The folder that its relative paths start from, where that is not the same for all records of the source."""
 
 
 class BrokenRecord(DataError):

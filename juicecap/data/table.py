@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from datasets import Dataset
 
-READER_VERSION = 4
+READER_VERSION = 5
 """Part of each fingerprint. Increase it when the same file would be read differently, so that old cache files are not used."""
 
 CHUNK = 1000
@@ -228,7 +228,10 @@ def _batches(records: Iterable[Record], columns: dict[str, Spec], folder: Path, 
         for name, spec in columns.items():
             values = [record.values.get(name) for record in chunk]
             arrays.append(_array(list(map(to_text, values)) if spec == "json" else values, schema.field(name)))
-        origins = [origin(record.id, str(folder), (name for name in columns if name not in record.values)) for record in chunk]
+        origins = [
+            origin(record.id, record.folder or str(folder), (name for name in columns if name not in record.values))
+            for record in chunk
+        ]
         arrays.append(pa.array(origins, schema.field(ORIGIN).type))
         if BROKEN in schema.names:
             arrays.append(_array(list(map(broken_value, chunk)), schema.field(BROKEN)))

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from jsonargparse.typing import NonNegativeInt, PositiveInt
 
 from juicecap.data.export import CsvFormulas
+from juicecap.data.export.media_paths import ExportPaths
 from juicecap.ops.options.common_options import ColumnsAndTokens
 from juicecap.ops.options.media_options import MediaOptions
 from juicecap.ops.options.numbers import Seed
@@ -26,6 +27,8 @@ class RecipeKeys(MediaOptions, ColumnsAndTokens):
     """Name of the recipe, as in Data-Juicer; it changes nothing in a run."""
     dataset_path: str = ""
     """Dataset file, folder of videos, or name of a dataset on the HuggingFace Hub."""
+    dataset: dict[str, Any] | None = None
+    """Several datasets in place of dataset_path: `configs`, a list of {type: local, path, weight}, and `max_sample_num`."""
     export_path: str = field(default="./outputs/hello_world/hello_world.jsonl", metadata=NOT_EMPTY)
     """Where the captions go."""
     process: list[Any] = field(default_factory=list)
@@ -60,6 +63,8 @@ class RecipeKeys(MediaOptions, ColumnsAndTokens):
     """Format of the export; null: by the suffix of `export_path`."""
     export_shard_size: NonNegativeInt = 0
     """Size in bytes of the shards into which the export is cut, by the rows in memory; 0: one file."""
+    export_paths: ExportPaths = "auto"
+    """Paths of media in the export: `auto`, as written where they hold from there, else `relative`; `absolute`; `as_written`."""
     export_csv_formulas: CsvFormulas = "raw"
     """Texts in a CSV that a spreadsheet takes for formulas: `escape` puts an apostrophe before them, `raw` leaves them alone."""
     executor_type: str = "default"

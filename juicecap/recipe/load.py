@@ -21,6 +21,7 @@ from juicecap.ops.options.run_options import OnError, at_failure, contradictions
 from juicecap.ops.options.types import as_number, empty_problems, not_empty
 from juicecap.recipe import compat
 from juicecap.recipe.compat import data_juicer_defaults
+from juicecap.recipe.dataset_key import dataset_of
 from juicecap.recipe.keys import IGNORED, RecipeKeys
 from juicecap.recipe.problems import Problem, failure, shown, suggestion
 from juicecap.recipe.steps import Findings, steps_of
@@ -84,6 +85,7 @@ def draft_recipe(path: str | os.PathLike[str], overrides: Sequence[str] = ()) ->
     if source.values.get("seed") is not None:
         shared["seed"] = keys.seed
     steps = steps_of(source, shared, found)
+    datasets, max_sample_num = dataset_of(source, found.problems)
     unreadable = {each.place for each in problems}
     news = (each for each in found.problems if each.place not in unreadable and not any(text in each.message for text in unset))
     wrong = [*problems, *news]
@@ -92,7 +94,8 @@ def draft_recipe(path: str | os.PathLike[str], overrides: Sequence[str] = ()) ->
     recipe = Recipe(
         path=Path(file),
         project_name=keys.project_name,
-        dataset_path=keys.dataset_path,
+        dataset_path=keys.dataset_path or datasets,
+        max_sample_num=max_sample_num,
         export_path=export_path,
         work_dir=work_dir,
         steps=tuple(steps),
@@ -109,6 +112,7 @@ def draft_recipe(path: str | os.PathLike[str], overrides: Sequence[str] = ()) ->
         export_type=keys.export_type,
         export_shard_size=keys.export_shard_size,
         export_csv_formulas=keys.export_csv_formulas,
+        export_paths=keys.export_paths,
         notices=tuple(found.notices),
         resolved=source.written,
         source=source,

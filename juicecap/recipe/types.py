@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from juicecap.data.export import CsvFormulas
+from juicecap.data.export.media_paths import ExportPaths
 from juicecap.hidden import Hidden
 from juicecap.ops.base import Op
 from juicecap.ops.options.run_options import OnError, RunOptions
@@ -38,6 +39,9 @@ class Recipe:
     """The file that was read."""
     project_name: str
     dataset_path: str
+    """Of several datasets the text that names them (see `data/source/mixture.py`)."""
+    max_sample_num: int | None = None
+    """How many rows are drawn of several datasets; null: all are taken."""
     export_path: Path
     work_dir: Path
     steps: tuple[Step, ...]
@@ -65,6 +69,7 @@ class Recipe:
     export_shard_size: int
     """In bytes; 0: one file."""
     export_csv_formulas: CsvFormulas
+    export_paths: ExportPaths
 
     notices: tuple[str, ...]
     """What is ignored or assumed, a sentence each, to be reported once."""
@@ -77,6 +82,12 @@ class Recipe:
     def hidden(self) -> Hidden:
         """Removes the values of variables from messages."""
         return self.source.named.hidden
+
+    def path_columns(self) -> tuple[set[str], set[str]]:
+        """The columns that hold paths of media, and those of conversations, whose parts name some."""
+        columns = {self.video_key, self.image_key, self.audio_key}
+        columns |= {each for step in self.steps for each in step.op.media_columns()}
+        return columns, {each for step in self.steps for each in step.op.media_sources()} - columns
 
     @property
     def text_key(self) -> str:

@@ -27,6 +27,7 @@ MARK = {"juicecap": "run folder", "version": 1}
 """The content of the marker; a later version may add to it."""
 
 JOURNAL, LOG, RECIPE = "journal.sqlite", "log.jsonl", "recipe.yaml"
+MEDIA = "media"
 
 ADVICE = "move it away, or set work_dir to another folder"
 
@@ -124,6 +125,8 @@ def _was_run_folder(root: Path) -> bool:
 
 def _is_left(path: Path, *, begun: bool) -> bool:
     """Whether a run that was killed early left this file or folder; `begun`: another file shows that there was such a run."""
+    if path.name == MEDIA:  # where names are digests, and nothing is written over
+        return True
     if path.name in FOLDERS:
         inside = _inside(path)
         named = all(_TABLE.fullmatch(each.name) or each.name in _PREVIEWED for each in inside)
@@ -218,5 +221,5 @@ FILES: Mapping[str, Callable[[Path], bool]] = {
 }
 """The files that a run writes into its folder, and for each a function that recognises it by its content."""
 
-FOLDERS = ("preview", "steps", "unfinished")
+FOLDERS = (MEDIA, "preview", "steps", "unfinished")
 """The folders that it writes; the content of `unfinished` is removed at its end."""

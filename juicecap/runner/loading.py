@@ -63,8 +63,10 @@ class LoadedDataset:
             yield rejection(row, LOADING, ())
 
 
-def load(recipe: Recipe, cache: Path | None, limit: int | None) -> LoadedDataset:
+def load(recipe: Recipe, cache: Path | None, limit: int | None, media: Path | None = None) -> LoadedDataset:
     """Open the dataset; its Arrow file is kept in the folder `cache`, by default in the cache of `datasets`.
+
+    Media that lie inside of it are written into the folder `media`, by default beside the Arrow file.
 
     Raises:
         DataError: it cannot be read, or not one of its records can, or one cannot and the recipe says `on_error: stop`.
@@ -75,6 +77,7 @@ def load(recipe: Recipe, cache: Path | None, limit: int | None) -> LoadedDataset
     everything = open_source(
         recipe.dataset_path,
         cache_folder=cache,
+        media_home=media,
         video_key=recipe.video_key,
         image_key=recipe.image_key,
         audio_key=recipe.audio_key,
@@ -82,6 +85,8 @@ def load(recipe: Recipe, cache: Path | None, limit: int | None) -> LoadedDataset
         limit=limit,
         media_max_mb=max(limits, default=MediaOptions.media_max_mb),
         keep_broken=recipe.on_error != "stop",
+        max_sample_num=recipe.max_sample_num,
+        seed=recipe.seed,
     )
     dataset = sound_rows(everything, everything._fingerprint)  # noqa: SLF001  (there is no public name for it)
     return LoadedDataset(everything, dataset, time.monotonic() - began)

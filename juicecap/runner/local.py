@@ -20,6 +20,7 @@ from loguru import logger
 
 import juicecap
 from juicecap.data.export import export_target, write_export
+from juicecap.data.export.media_paths import with_paths
 from juicecap.data.export.shards import check_folder
 from juicecap.data.surroundings import check_devices, check_working_directory, quiet_datasets
 from juicecap.errors import BugError, JuicecapError
@@ -87,7 +88,7 @@ def run_local(
         folder.write_recipe(resolved_text(recipe))
         for notice in recipe.notices:
             say_once(notice)
-        loaded = load(recipe, folder.steps, limit)
+        loaded = load(recipe, folder.steps, limit, folder.media)
         # Again, and for every format: a run from Python was not checked, and `check` does not read all files.
         columns = [name for name in loaded.dataset.column_names if name not in HIDDEN]
         if wrong := [*missing_columns(recipe, columns), *taken_columns(recipe, columns)]:
@@ -108,8 +109,9 @@ def run_local(
         )
         _check(result, rejected)
         reporter.phase("exporting")
+        at = output if recipe.export_shard_size else output.parent
         write_export(
-            last,
+            with_paths(last, *recipe.path_columns(), at.absolute(), recipe.export_paths, folder.steps),
             recipe.export_path,
             format=recipe.export_type,
             shard_size=recipe.export_shard_size,

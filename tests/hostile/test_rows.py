@@ -190,7 +190,7 @@ def test_what_is_no_text_is_rejected_alone(value: str, code: str, message: str, 
     job.run("whitespace_normalization_mapper")
     assert job.output == ['{"text": "a"}', '{"text": "b"}']
     assert [(each["id"], each["code"], each["message"]) for each in job.rejected] == [("data.jsonl:2", code, message)]
-    assert [json.dumps(each["sample"]) for each in job.rejected] == [json.dumps(json.loads(f'{{"text": {value}}}'))]
+    assert [each["sample"] for each in job.rejected] == [json.loads(f'{{"text": {value}}}', parse_constant=lambda _: None)]
 
 
 @pytest.mark.parametrize(
@@ -230,10 +230,10 @@ def test_a_text_of_ten_megabytes_comes_out_as_it_went_in(job: Job) -> None:
     assert len(job.output) == 2
 
 
-def test_not_a_number_comes_out_as_it_went_in(job: Job) -> None:
+def test_not_a_number_comes_out_as_null(job: Job) -> None:
     job.write(b'{"text": "x", "score": NaN, "s": [Infinity, -Infinity, -0.0, 1.0]}\n')
     job.run()
-    assert job.output == ['{"text": "x", "score": NaN, "s": [Infinity, -Infinity, -0.0, 1.0]}']
+    assert job.output == ['{"text": "x", "score": null, "s": [null, null, -0.0, 1.0]}']
 
 
 @pytest.mark.parametrize("packer", PACKERS)

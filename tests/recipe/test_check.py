@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import tarfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
+from datasets import Dataset
 
 from juicecap.recipe import Recipe, check, load_recipe
 from juicecap.recipe.problems import render
@@ -65,7 +67,7 @@ recipe.yaml:1:15: dataset_path: videos/b does not exist, and no dataset on the H
         (
             "0.5 clips.jsonl 0.5 more.jsonl",
             """\
-recipe.yaml:1:15: dataset_path is one path; juicecap does not mix datasets by weight
+recipe.yaml:1:15: dataset_path: more.jsonl does not exist. Give a dataset file, a folder, or a Hub name such as org/name.
     1 | dataset_path: 0.5 clips.jsonl 0.5 more.jsonl
       |               ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^""",
         ),
@@ -346,10 +348,8 @@ def test_the_budget_is_kept(load: Load) -> None:
 
 
 def test_what_is_not_looked_into_is_said(load: Load) -> None:
-    Path("clips.parquet").write_bytes(b"PAR1")
-    assert check(load(recipe_text(data="clips.parquet"))).unseen == (
-        "the rows of clips.parquet were not looked at; only those of .jsonl, .json, .csv and .tsv files are",
-    )
+    Dataset.from_dict({"videos": ["a.mp4"]}).save_to_disk("saved")
+    assert check(load(recipe_text(data="saved"))).unseen == ("the rows of saved were not looked at, since it is a saved dataset",)
     assert check(load(recipe_text(data="org/name"))).unseen == (
         "org/name was not looked at: no such path is here, so it is taken for a dataset on the Hub",
     )
@@ -447,3 +447,37 @@ def test_a_key_that_is_not_here_is_a_warning(load: Load, monkeypatch: pytest.Mon
     ]
     monkeypatch.setenv("MY_KEY", "sk-1")
     assert check(load(recipe_text(ops=ops))).warnings == ()
+
+
+def test_it_looks_into_parquet(load: Load) -> None:
+    Path("a.mp4").touch()
+    rows = {"videos": [["a.mp4"], ["b.mp4"]], "score": [float("nan"), 1.0]}
+    Dataset.from_dict(rows).to_parquet("clips.parquet")
+    report = check(load(recipe_text(data="clips.parquet")))
+    assert (report.problems, report.unseen, report.looked_at_rows, report.all_rows_looked_at) == ((), (), 2, True)
+    (warning,) = report.warnings
+    assert warning.message == (
+        f"1 of 2 entries looked at in column 'videos' cannot be used; clips.parquet:2: {Path.cwd()}/b.mp4 does not exist. "
+        "A run rejects such samples."
+    )
+    Dataset.from_dict({"film": ["a.mp4"]}).to_parquet("other.parquet")
+    assert "the data has no column 'videos', which video_key names; it has film" in problems_of(
+        load(recipe_text(data="other.parquet"))
+    )
+    Path("broken.parquet").write_bytes(b"PAR1")
+    assert "broken.parquet cannot be read as Parquet" in problems_of(load(recipe_text(data="broken.parquet")))
+
+
+def test_media_that_lie_in_parquet_are_not_sought_on_the_disk(load: Load) -> None:
+    Dataset.from_dict({"videos": [{"bytes": b"film", "path": "a.mp4"}]}).to_parquet("clips.parquet")
+    report = check(load(recipe_text(data="clips.parquet")))
+    assert (report.problems, report.warnings, report.looked_at_rows) == ((), (), 1)
+
+
+def test_it_looks_into_shards(load: Load) -> None:
+    with tarfile.open("clips.tar", "w") as tar:
+        for name in ("a.txt", "b.txt"):
+            tar.addfile(tarfile.TarInfo(name))
+    assert "the data has no column 'videos', which video_key names; it has __key__, txt" in problems_of(
+        load(recipe_text(data="clips.tar"))
+    )

@@ -98,7 +98,11 @@ class TestRecipes:
     def test_conversation_video_caption(self):
         result = juicecap.run("recipes/conversation_video_caption.yaml")
         assert read(result.export_path) == [
-            {"video": [name], "conversation": [{"from": "human", "value": PROMPT}], "caption": truth["detail"]}
+            {
+                "video": [f"../../recipes/clips/{name}"],
+                "conversation": [{"from": "human", "value": PROMPT}],
+                "caption": truth["detail"],
+            }
             for name, truth in CLIPS.items()
         ]
 
@@ -106,7 +110,8 @@ class TestRecipes:
         result = juicecap.run("recipes/image_caption.yaml")
         turns = [{"from": "human", "value": "Please describe the image in detail."}]
         assert read(result.export_path) == [
-            {"image": [name], "conversation": turns, "output": truth["caption"]} for name, truth in IMAGES.items()
+            {"image": [f"../../recipes/images/{name}"], "conversation": turns, "output": truth["caption"]}
+            for name, truth in IMAGES.items()
         ]
 
     def test_in_the_folder_of_dataflows_cache(self, tmp_path):
@@ -348,7 +353,7 @@ class TestBadInput:
             {"id": "empty", "video": clip, "conversation": []},
             {"id": "gpt alone", "video": clip, "conversation": [{"from": "gpt", "value": "Hi."}]},
             {"id": "gpt first", "video": clip, "conversation": [{"from": "gpt", "value": "Hi."}, turn]},
-            {"id": "tokens", "video": clip, "conversation": [{"from": "human", "value": "<image>\nWhy?"}]},
+            {"id": "tokens", "video": clip, "conversation": [{"from": "human", "value": "<image><image>\nWhy?"}]},
             {"id": "no video", "video": None, "conversation": [turn]},
             {"id": "null in list", "video": [None, "b.mp4"], "conversation": [turn]},
             {"id": "number", "video": 7, "conversation": [turn]},
@@ -364,11 +369,11 @@ class TestBadInput:
         assert [(each["sample"]["id"], each["code"], each["message"]) for each in job.rejections()] == [
             ("text", "BAD_CONVERSATION", "column 'conversation' holds 'describe it', not a list of turns"),
             ("gpt alone", "BAD_CONVERSATION", "column 'conversation' has a turn of 'gpt' and none of a human"),
-            ("tokens", "MORE_TOKENS_THAN_MEDIA", "the conversation has 1 of <image>, and column 'image' holds 0"),
-            ("no video", "NO_MEDIA", "there is nothing to caption in 'image' and 'video'"),
+            ("tokens", "MORE_TOKENS_THAN_MEDIA", "the conversation has 2 of <image>, and column 'image' holds 0"),
+            ("no video", "NO_MEDIA", "there is nothing to caption in 'image' and 'video'; the sample has 'id', 'conversation'"),
             ("null in list", "BAD_MEDIA_COLUMN", "column 'video' holds None where a path should be"),
             ("number", "BAD_MEDIA_COLUMN", "column 'video' holds 7, not a path or a list of paths"),
-            ("missing", "NO_MEDIA", "there is nothing to caption in 'image' and 'video'"),
+            ("missing", "NO_MEDIA", "there is nothing to caption in 'image' and 'video'; the sample has 'id'"),
         ]
         by_id = {each["id"]: each for each in records}
         assert all(each["sample"] == by_id[each["sample"]["id"]] for each in job.rejections())

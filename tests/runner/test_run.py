@@ -6,6 +6,7 @@ import datetime as dt
 import json
 import os
 import shutil
+import tarfile
 from decimal import Decimal
 from pathlib import Path
 
@@ -263,7 +264,7 @@ def test_missing_keys_and_nulls_come_back_as_they_were(job: Job) -> None:
     ]
     job.write_rows(rows)
     job.process = job.process[:1]
-    job.run()
+    job.run(export_paths="as_written")
     back = [json.loads(line) for line in job.output.read_text().splitlines()]
     assert back == rows
     assert [set(row) for row in back] == [set(row) for row in rows]
@@ -285,7 +286,7 @@ def test_the_manifest_tells_what_was_run(job: Job) -> None:
 
 def test_a_recipe_without_ops_copies_the_data(job: Job) -> None:
     job.process = []
-    job.run()
+    job.run(export_paths="as_written")
     assert [json.loads(line) for line in job.output.read_text().splitlines()] == job.rows()
 
 
@@ -352,7 +353,7 @@ def test_a_column_that_holds_something_else_already_keeps_both(job: Job) -> None
     (job.folder / "1.mp4").write_text("not a video", encoding="utf-8")
     job.run()
     assert [json.loads(line) for line in job.output.read_text().splitlines()] == [
-        {"videos": ["0.mp4"], "caption": [job.captions[0]]}
+        {"videos": ["../0.mp4"], "caption": [job.captions[0]]}
     ]
     assert job.rejections()[0]["sample"] == rows[1]
 
@@ -369,7 +370,7 @@ def test_values_that_json_lacks_are_written_as_text(job: Job) -> None:
     job.process = job.process[:1]
     job.run(dataset_path=str(job.folder / "data.parquet"))
     wanted = {"when": "2026-01-02T03:04:05", "price": "1.50"}
-    assert json.loads(job.output.read_text()) == {"videos": ["0.mp4"], **wanted}
+    assert json.loads(job.output.read_text()) == {"videos": ["../0.mp4"], **wanted}
     assert job.rejections()[0]["sample"] == {"videos": ["gone.mp4"], **wanted}
 
 
@@ -402,3 +403,23 @@ def test_formulas_in_a_csv_are_marked_as_texts_where_the_recipe_says_so(tmp_path
             recipe.write_text(yaml.safe_dump({**keys, "export_csv_formulas": choice, "export_shard_size": shard_size}))
             juicecap.run(recipe)
             assert file.read_bytes().decode() == f"text,n\r\n{first},-1\r\none,2\r\n"
+
+
+def test_an_export_is_the_dataset_of_another_run(job: Job) -> None:
+    """Of a table, of a folder, and of shards, whose media were unpacked for the first run."""
+    job.process = [{"video_duration_filter": {"min_duration": 0.1}}]
+    films = job.folder / "films"
+    films.mkdir()
+    shutil.copy(job.folder / "0.mp4", films / "a.mp4")
+    with tarfile.open(job.folder / "films.tar", "w") as tar:
+        tar.add(films / "a.mp4", "a.mp4")
+    for number, source in enumerate(("data.jsonl", "films", "films.tar")):
+        first, second = (job.folder / f"out{number}" / name / "rows.jsonl" for name in ("first", "deep/second"))
+        job.run(dataset_path=str(job.folder / source), export_path=str(first))
+        result = job.run(dataset_path=str(first), export_path=str(second))
+        assert (result.exported, result.rejected) == (len(first.read_text().splitlines()), 0)
+        for line in second.read_text().splitlines():
+            (path,) = json.loads(line)["videos"]
+            assert not os.path.isabs(path)
+            assert (second.parent / path).stat().st_size > 0
+    assert [path.name for path in (job.folder / "out2/first/rows.run/media").rglob("*.mp4")] == ["a.mp4"]

@@ -19,7 +19,7 @@ from waiting import until
 from juicecap.cli import main
 from juicecap.errors import JuicecapError, RecipeError
 from juicecap.recipe import check
-from juicecap.recipe.work_dir import FILES, FOLDERS, MARK, MARKER, obstacle
+from juicecap.recipe.work_dir import FILES, FOLDERS, MARK, MARKER, MEDIA, obstacle
 from juicecap.runner.estimate.preview import run_preview
 
 PATIENCE = 60
@@ -98,7 +98,13 @@ class TestForeign:
         assert content(cache) == before
         assert not texts.output.exists()
 
-    @pytest.mark.parametrize("name", FOLDERS)
+    def test_media_of_the_user_are_left_alone(self, texts, cache: Path) -> None:
+        (cache / "media").mkdir()
+        (cache / "media/precious.mp4").write_text("precious\n")
+        texts.run(work_dir=str(cache))
+        assert (cache / "media/precious.mp4").read_text() == "precious\n"
+
+    @pytest.mark.parametrize("name", [name for name in FOLDERS if name != MEDIA])
     def test_so_is_a_folder(self, texts, cache: Path, name: str) -> None:
         (cache / name).mkdir()
         (cache / name / "precious.txt").write_text("precious\n")

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -67,7 +68,7 @@ def _write(dataset: Dataset, stream: BinaryIO, kept: Callable[[str], str]) -> No
 
 
 def _cell(value: Any, sample: Sample, kept: Callable[[str], str]) -> str:
-    if value is None:
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return ""
     return kept(value) if isinstance(value, str) else json_text(value, sample)
 

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 from juicecap.data.compressed import SUFFIXES as PACKED
 from juicecap.data.compressed import inner_suffix
 from juicecap.data.record import unreadable
-from juicecap.data.source import metadata
-from juicecap.data.source.folder import is_of_the_system
+from juicecap.data.source import metadata, mixture, several
+from juicecap.data.source.folder import is_of_the_system, records
 from juicecap.data.source.options import MOST_RECORDS, SourceOptions
 from juicecap.data.source.shards import webdataset
 from juicecap.data.source.text import file_list
@@ -37,8 +37,10 @@ FORMATS: Mapping[str, str] = {
     "json": "text.json_list",
     "jsonl": "text.jsonl",
     "metadata": "metadata",
+    "mixture": "mixture",
     "parquet": "tables.parquet",
     "saved": "tables.saved",
+    "several": "several",
     "tsv": "text.csv_table",
     "webdataset": "shards.webdataset",
 }
@@ -71,14 +73,18 @@ def open_source(
     limit: int | None = None,
     media_max_mb: int | None = None,
     keep_broken: bool = False,
+    max_sample_num: int | None = None,
+    seed: int = 0,
+    media_home: Path | None = None,
 ) -> Dataset:
     """The dataset at `path`, memory-mapped; its fingerprint comes from the state of the source.
 
     `cache_folder` receives an Arrow file, and media that are embedded in the dataset (default: a folder in the cache of
-    `datasets`). `video_key`, `image_key` and `audio_key` name the columns of paths where the source holds nothing but media, and
-    `suffixes` selects the files of a folder. `limit` takes only the first records. A medium in a shard that has more than
-    `media_max_mb` megabytes is not unpacked, and its record cannot be read. With `keep_broken` a single record that cannot be
-    read is a row without values, with the reason in the column `BROKEN`.
+    `datasets`); `media_home` is another folder for such media. `video_key`, `image_key` and `audio_key` name the columns of
+    paths where the source holds nothing but media, and `suffixes` selects the files of a folder. `limit` takes only the first
+    records. A medium in a shard that has more than `media_max_mb` megabytes is not unpacked, and its record cannot be read. With
+    `keep_broken` a single record that cannot be read is a row without values, with the reason in the column `BROKEN`. Of several
+    datasets (`0.7 a.jsonl 0.3 b.jsonl`) `max_sample_num` rows are drawn by their weights and `seed`; without it all are taken.
 
     Raises:
         DataError: there is nothing to read at `path`, or it is broken.
@@ -93,6 +99,7 @@ def open_source(
         raise DataError(f"the limit for {path} is {limit}; it must be at most {MOST_RECORDS}. Leave it out to read all records.")
     options = SourceOptions(
         cache_folder=cache_folder,
+        media_home=media_home,
         video_key=video_key,
         image_key=image_key,
         audio_key=audio_key,
@@ -100,7 +107,18 @@ def open_source(
         limit=limit,
         media_max_bytes=None if media_max_mb is None else media_max_mb << 20,
         keep_broken=keep_broken,
+        max_sample_num=max_sample_num,
+        seed=seed,
     )
+    return opened(path, options)
+
+
+def opened(path: str, options: SourceOptions) -> Dataset:
+    """As `open_source`.
+
+    Raises:
+        DataError: as `open_source`.
+    """
     try:
         format_ = format_of(path, options)
     except OSError as error:
@@ -118,18 +136,26 @@ def format_of(path: str, options: SourceOptions | None = None) -> str:
     if not path.strip():
         raise DataError("the path of the dataset is empty. Give a dataset file, a folder, or a Hub name such as org/name.")
     options = options or SourceOptions()
+    if shares := mixture.shares_of(path):
+        for share in shares:
+            format_of(share.path, options)
+        return "mixture"
+    return _format_of_one(path, options)
+
+
+def _format_of_one(path: str, options: SourceOptions) -> str:
     location = Path(path)
     suffix = inner_suffix(location)
     known = suffix in SUFFIXES and not (suffix == ".parquet" and location.suffix.lower() in PACKED)
     if location.is_dir():
         if is_of_the_system(os.path.realpath(location)):
             raise DataError(f"{path} is a folder in which the system tells of itself. Give a dataset file, or a folder of media.")
-        return _format_of_folder(location)
+        return _format_of_folder(location, options)
     if location.is_file():
-        if options.is_video(location.name) or options.media_column(location.name):
+        if not known and (options.is_video(location.name) or options.media_column(location.name)):
             return "folder"
         if known:
-            return _format_of_file(location, SUFFIXES[suffix])
+            return _format_of_file(location, SUFFIXES[suffix], options)
         raise DataError(
             f"{path} cannot be read: the suffix {location.suffix.lower()!r} is unknown. Known are {', '.join(SUFFIXES)} (text "
             f"also packed, with {' or '.join(PACKED)} behind it), and videos: "
@@ -137,13 +163,16 @@ def format_of(path: str, options: SourceOptions | None = None) -> str:
         )
     if webdataset.is_pattern(path):
         return "webdataset"
+    if not location.exists() and several.is_pattern(path):
+        several.files_of(path, options)
+        return "several"
     if location.exists() or known or options.is_video(location.name) or not HUB_NAME.fullmatch(path):
         problem = "is neither a file nor a folder" if location.exists() else "does not exist"
         raise DataError(f"{path} {problem}. Give a dataset file, a folder, or a Hub name such as org/name.")
     return "hub"
 
 
-def _format_of_folder(folder: Path) -> str:
+def _format_of_folder(folder: Path, options: SourceOptions) -> str:
     if (folder / "dataset_dict.json").is_file():
         splits = sorted(child.name for child in folder.iterdir() if (child / "state.json").is_file())
         shown = ", ".join(f"{folder}/{name}" for name in splits[:SHOWN_SPLITS])
@@ -151,13 +180,17 @@ def _format_of_folder(folder: Path) -> str:
         raise DataError(f"{folder} holds splits, not one dataset. Give the path of one: {shown or 'it has none'}{more}.")
     if (folder / "state.json").is_file() and (folder / "dataset_info.json").is_file():
         return "saved"
-    if metadata.metadata_file(folder):
+    if metadata.metadata_files(folder, options):
         return "metadata"
-    return "webdataset" if webdataset.shards_of(str(folder)) else "folder"
+    if webdataset.shards_of(str(folder)):
+        return "webdataset"
+    if not options.suffixes and next(records(folder, options), None):
+        return "folder"
+    return "several" if several.tables_of(folder, options) else "folder"
 
 
-def _format_of_file(file: Path, format_: str) -> str:
+def _format_of_file(file: Path, format_: str, options: SourceOptions) -> str:
     """By its suffix, unless its first bytes are those of another format."""
-    if metadata.metadata_file(file):
+    if metadata.metadata_files(file, options):
         return "metadata"
     return "files" if format_ in ("json", "jsonl") and file_list.lists_texts(file) else format_

@@ -15,14 +15,15 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, NamedTuple
 
 from juicecap.data.record import Record, unreadable
-from juicecap.data.source.options import IMAGE_SUFFIXES, SourceOptions
+from juicecap.data.source.options import AUDIO_SUFFIXES, IMAGE_SUFFIXES, SourceOptions
 from juicecap.data.table import absolute, dataset_of_records, fingerprint_of
 from juicecap.errors import DataError
 from juicecap.naming import unwritable
+from juicecap.notice import say_once
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 
 PLACES = 1000
 """Paths, through links, at which one folder may be found."""
+
+_KINDS = 8
+"""Kinds of files that are told by their suffix."""
 
 SYSTEM = ("/proc/", "/sys/")
 
@@ -41,9 +45,11 @@ def open_dataset(path: str, options: SourceOptions) -> Dataset:
     read = partial(records, location, options)
 
     def key() -> list[object]:
-        return [str(location), options.video_key, fingerprint_of(*(record.id for record in read()))]
+        passed.clear()
+        return [str(location), options.video_key, fingerprint_of(*(record.id for record in records(location, options, passed)))]
 
-    return dataset_of_records(
+    passed = PassedOver()
+    dataset = dataset_of_records(
         read,
         key=key,
         folder=folder,
@@ -52,30 +58,65 @@ def open_dataset(path: str, options: SourceOptions) -> Dataset:
         limit=options.limit,
         keep_broken=options.keep_broken,
     )
+    if told := passed.told(location):
+        say_once(told)
+    return dataset
 
 
-def records(location: Path, options: SourceOptions) -> Iterator[Record]:
-    """One record per video; its path, and its id, relative to the folder.
+class PassedOver(Counter[str]):
+    """The number of files of a folder that are skipped, by their kind."""
+
+    def count(self, name: str, options: SourceOptions) -> None:
+        """Count one."""
+        lower = name.lower()
+        column = options.media_column(name)
+        if column == options.image_key and lower.endswith(IMAGE_SUFFIXES):
+            self["pictures beside videos"] += 1
+        elif column == options.audio_key and lower.endswith(AUDIO_SUFFIXES):
+            self["sounds"] += 1
+        else:
+            suffix = PurePath(lower).suffix
+            self[f"suffix {suffix}" if suffix and len(self) < _KINDS else "other kinds"] += 1
+
+    def told(self, location: Path) -> str:
+        """The sentence; empty if all files were taken."""
+        if not self:
+            return ""
+        kinds = ", ".join(f"{kind} ({number:,})" for kind, number in sorted(self.items(), key=lambda each: (-each[1], each[0])))
+        files = "1 file is" if self.total() == 1 else f"{self.total():,} files are"
+        return f"{location}: {files} passed over: {kinds}"
+
+
+def records(location: Path, options: SourceOptions, passed: PassedOver | None = None) -> Iterator[Record]:
+    """One record per video; its path, and its id, relative to the folder. Skipped files are counted in `passed`.
 
     Raises:
         DataError: a folder cannot be read, or a name cannot be written as UTF-8.
     """
-    for name in _names(location, options) if location.is_dir() else [location.name]:
+    for name in _names(location, options, passed) if location.is_dir() else [location.name]:
         if why := unwritable(name):
             raise DataError(f"{location}: {name!r} {why}")
         yield Record(name, str(location / name), {options.media_column(name) or options.video_key: [name]})
 
 
-def _names(folder: Path, options: SourceOptions) -> Iterator[str]:
-    videos = _files(folder, options.is_video)
+def _names(folder: Path, options: SourceOptions, passed: PassedOver | None) -> Iterator[str]:
+    def counted(is_taken: Callable[[str], bool], name: str) -> bool:
+        taken = is_taken(name)
+        if not taken and passed is not None:
+            passed.count(name, options)
+        return taken
+
+    videos = files_of(folder, partial(counted, options.is_video))
     first = next(videos, None)
     if first is not None:
         yield from itertools.chain([first], videos)
     elif not options.suffixes:
-        yield from _files(folder, lambda name: name.lower().endswith(IMAGE_SUFFIXES))
+        if passed is not None:
+            passed.clear()
+        yield from files_of(folder, partial(counted, lambda name: name.lower().endswith(IMAGE_SUFFIXES)))
 
 
-def _files(root: Path, is_taken: Callable[[str], bool]) -> Iterator[str]:
+def files_of(root: Path, is_taken: Callable[[str], bool]) -> Iterator[str]:
     """Paths below `root`, in order of names. Folders can be nested deeper than Python's recursion limit, so this is a loop."""
     met: Counter[_Number] = Counter()
     open_folders = [_Folder("", _number(os.stat(root)), _entries(root))]

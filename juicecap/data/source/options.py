@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-VIDEO_SUFFIXES = (".3gp", ".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm", ".wmv")
+VIDEO_SUFFIXES = (
+    ".264", ".265", ".3g2", ".3gp", ".asf", ".avi", ".dv", ".f4v", ".flv", ".h264", ".h265", ".hevc", ".m1v", ".m2ts", ".m2v",
+    ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogv", ".ts", ".vob", ".webm", ".wmv",
+)  # fmt: skip
 
 IMAGE_SUFFIXES = (
-    ".avif", ".bmp", ".gif", ".heic", ".heif", ".hif", ".ico", ".jfif", ".jp2", ".jpeg", ".jpg", ".pgm", ".png", ".pnm", ".ppm",
-    ".tif", ".tiff", ".webp",
+    ".apng", ".avif", ".bmp", ".dib", ".gif", ".heic", ".heif", ".hif", ".ico", ".j2k", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg",
+    ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp",
 )  # fmt: skip
 AUDIO_SUFFIXES = (".aac", ".flac", ".m4a", ".mp3", ".ogg", ".opus", ".wav")
 
@@ -23,6 +26,9 @@ class SourceOptions:
 
     cache_folder: Path | None = None
     """Where Arrow files are cached; None is the cache of `datasets`."""
+
+    media_home: Path | None = None
+    """Where media that lie inside of a dataset are written; None is beside the Arrow files."""
 
     video_key: str = "videos"
     """Column that holds the paths of videos if a source holds nothing but media."""
@@ -38,6 +44,12 @@ class SourceOptions:
 
     limit: int | None = None
     """How many records to read at most."""
+
+    max_sample_num: int | None = None
+    """How many rows are drawn of several datasets by their weights; None: all are taken."""
+
+    seed: int = 0
+    """What that draw follows from."""
 
     media_max_bytes: int | None = None
     """Largest size, in bytes, of a medium in a shard that is unpacked; None: as large as there is room for."""

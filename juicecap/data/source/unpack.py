@@ -32,9 +32,9 @@ _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _PIECE = 1 << 20
 
 
-def media_folder(cache: Path | None, fingerprint: str) -> Path:
-    """Where the media of a source with this fingerprint belong."""
-    return cached_file(cache, fingerprint).with_suffix(".media").absolute()
+def media_folder(home: Path | None, fingerprint: str) -> Path:
+    """Where the media of a source with this fingerprint belong: in `home`, by default in the cache of `datasets`."""
+    return cached_file(home, fingerprint).with_suffix(".media").absolute()
 
 
 class MediaFolder:

@@ -41,7 +41,7 @@ def with_origin(dataset: Dataset, name: str, folder: str, key: Iterable[object],
     if not len(dataset):
         raise DataError(f"{name} has no records. Give a dataset with at least one.")
     fingerprint = fingerprint_of(*key, options.limit)
-    dataset = media_as_files(dataset, fingerprint, options.cache_folder)
+    dataset = media_as_files(dataset, fingerprint, options.media_home or options.cache_folder)
     if not keeps_origin(dataset.features, name):
         path = cached_file(options.cache_folder, fingerprint)
         batches = origin_batches(name, folder, len(dataset))

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 
 from juicecap.errors import EnvironmentFailure, MediaError
 from juicecap.media.rules import DEFAULT_RULES, MediaLimits
-from juicecap.naming import is_utf8_here, unnameable
+from juicecap.naming import is_utf8_here, missing, unnameable
 from juicecap.plain import FLAGS, kind_of
 from juicecap.sample import display_path, is_remote
 
@@ -138,7 +138,7 @@ def _refusal(path: str, error: OSError) -> MediaError | EnvironmentFailure:
     if number in _NO_ROOM:
         return EnvironmentFailure(f"{name} cannot be opened now ({error.strerror}); running again resumes")
     if number in _NO_SUCH_FILE:
-        return MediaError("FILE_NOT_FOUND", f"{name} does not exist")
+        return MediaError("FILE_NOT_FOUND", f"{name} {missing(path)}")
     if number in _NEVER:
         return MediaError("FILE_NOT_FOUND", f"{name} {_NEVER[number]}")
     if number in (errno.EACCES, errno.EPERM):

@@ -11,12 +11,12 @@ from typing import Any, ClassVar
 from typing_extensions import override
 
 from juicecap.errors import SampleError
-from juicecap.ops.captioning.conversation import Conversation, Kind
+from juicecap.ops.captioning.conversation import Conversation, Kind, Medium
 from juicecap.ops.captioning.provenance import PROVENANCE, entries_of, provenance, with_provenance
 from juicecap.ops.options.groups import OUTPUT
 from juicecap.ops.options.model_options import ModelOptions
 from juicecap.ops.options.types import NOT_EMPTY
-from juicecap.sample import ORIGIN, Sample, media_paths
+from juicecap.sample import HIDDEN, ORIGIN, Sample, media_paths
 from juicecap.vlm.base import Message, Outcome, Part
 
 KINDS: tuple[Kind, ...] = ("image", "video")
@@ -24,6 +24,9 @@ KINDS: tuple[Kind, ...] = ("image", "video")
 
 MOST_MEDIA = 1024
 """Media in one request: a row that names more takes memory, and no model takes that many."""
+
+SHOWN_COLUMNS = 8
+"""Columns of a sample that a message lists."""
 
 DATAFLOW_KEY = "DF_API_KEY"
 """DataFlow's default for the variable that holds a server's key."""
@@ -109,10 +112,11 @@ def media_parts(sample: Sample, keys: Mapping[str, str], conversation: Conversat
         SampleError: a column is malformed, there are no media or too many, or the conversation names more than there are.
     """
     parts: list[Part] = []
+    media = _standing_for_videos(sample, keys, conversation.media) if conversation else ()
     for kind in KINDS:
         if kind not in keys:
             continue
-        named = [each for each in (conversation.media if conversation else ()) if each.kind == kind]
+        named = [each for each in media if each.kind == kind]
         own = {"path": [each.path for each in named if each.path], ORIGIN: sample.get(ORIGIN)}
         paths = media_paths(sample, keys[kind]) or media_paths(own, "path")
         if len(named) > len(paths):
@@ -122,8 +126,21 @@ def media_parts(sample: Sample, keys: Mapping[str, str], conversation: Conversat
     if len(parts) > MOST_MEDIA:
         raise SampleError("TOO_MANY_MEDIA", f"{len(parts):,} media cannot be captioned together, but {MOST_MEDIA:,} at most")
     if not parts:
-        raise SampleError("NO_MEDIA", f"there is nothing to caption in {' and '.join(map(repr, keys.values()))}")
+        has = [name for name, value in sample.items() if name not in HIDDEN and value not in (None, "", [])]
+        columns = ", ".join(map(repr, has[:SHOWN_COLUMNS])) + (", …" if len(has) > SHOWN_COLUMNS else "")
+        lacks = f"there is nothing to caption in {' and '.join(map(repr, keys.values()))}"
+        raise SampleError("NO_MEDIA", f"{lacks}; the sample has {columns}" if columns else lacks)
     return tuple(parts)
+
+
+def _standing_for_videos(sample: Sample, keys: Mapping[str, str], media: Sequence[Medium]) -> Sequence[Medium]:
+    """The media of a conversation. LLaVA's data has `<image>` for a video too, so in a sample of videos alone it is one."""
+    kinds = {each.kind for each in media}
+    if kinds != {"image"} or len(keys) != len(KINDS) or any(each.path for each in media):
+        return media
+    if media_paths(sample, keys["image"]) or len(media) > len(media_paths(sample, keys["video"])):
+        return media
+    return [Medium("video") for _ in media]
 
 
 def messages(system: str | None, media: Sequence[Part], prompt: str) -> list[Message]:

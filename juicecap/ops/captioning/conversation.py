@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from juicecap.errors import SampleError
-from juicecap.sample import json_in_cell, short_repr
+from juicecap.sample import json_in_cell, local_path, short_repr
 
 Kind = Literal["image", "video"]
 
@@ -166,7 +166,10 @@ def _path(part: Mapping[str, Any], column: str) -> str | None:
         raise SampleError("BAD_CONVERSATION", f"column {column!r} holds {short_repr(named)} where a path should be")
     if named.startswith("data:"):
         raise SampleError("BAD_CONVERSATION", f"column {column!r} holds {short_repr(named)}; write it to a file and name that")
-    return named.removeprefix("file://")
+    try:
+        return local_path(named)
+    except ValueError as error:
+        raise SampleError("BAD_CONVERSATION", f"column {column!r} holds {short_repr(named)}, which {error}") from None
 
 
 def _rewritten(value: Any, prompt: str) -> Any:

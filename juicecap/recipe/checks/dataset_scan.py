@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -10,12 +11,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from juicecap.data import source
 from juicecap.data.record import Record
-from juicecap.data.source import folder, metadata
+from juicecap.data.source import folder, metadata, mixture, several
 from juicecap.data.source.options import SourceOptions
+from juicecap.data.source.shards import webdataset
+from juicecap.data.source.tables.peek import INSIDE, FirstRows
 from juicecap.data.source.text import csv_table, file_list, json_list, jsonl
 from juicecap.errors import SampleError
-from juicecap.naming import unnameable
+from juicecap.naming import missing, unnameable
 from juicecap.recipe.types import Recipe, Step
 from juicecap.sample import ORIGIN, display_path, is_remote, media_paths
 
@@ -78,6 +82,8 @@ class DatasetScan:
     """By the op's position in the recipe's steps, the parameter (empty: the row itself fails) and the sentence."""
     broken: RowWarning = field(default_factory=RowWarning)
     """Rows that cannot be read."""
+    passed_over: str = ""
+    """Files of a folder that are not taken, in a sentence."""
     complete: bool = False
     """Whether all rows were scanned."""
     readable: bool = False
@@ -92,37 +98,80 @@ def scan_dataset(recipe: Recipe, format_: str, budget: float) -> DatasetScan:
     Raises:
         DataError: it cannot be read from some place on.
     """
-    readers: dict[str, Callable[[Path], Iterator[Record]]] = dict(READERS)
-    keys = {name: getattr(recipe, name) for name in ("video_key", "image_key", "audio_key", "suffixes")}
-    for name, module in (("files", file_list), ("folder", folder), ("metadata", metadata)):
-        readers[name] = partial(module.records, options=SourceOptions(**keys))
-    if format_ not in readers:
-        return DatasetScan()
     deadline = time.monotonic() + budget
-    path = Path(recipe.dataset_path)
-    if format_ == "metadata":
-        path = metadata.metadata_file(path) or path
-    root = str((path if format_ == "folder" and path.is_dir() else path.absolute().parent).absolute())
+    reader = _RecordReader(recipe, deadline)
+    parts = [each.path for each in mixture.shares_of(recipe.dataset_path)] if format_ == "mixture" else [recipe.dataset_path]
+    formats = [source.format_of(part, reader.options) for part in parts] if format_ == "mixture" else [format_]
+    if not set(formats) <= reader.readers.keys():
+        return DatasetScan()
     columns = dict.fromkeys(column for step in recipe.steps for column in step.op.media_columns())
-    fixed = format_ in ("csv", "tsv", "folder")
+    fixed = format_ in ("csv", "tsv", "folder", "parquet")
     remote = any(getattr(step.op, "allow_remote", False) for step in recipe.steps)
     scan = DatasetScan(readable=True, fixed=fixed, media={each: MediaCount(each, remote=remote) for each in columns})
     asked = _first_steps(recipe)
-    for record in readers[format_](path):
+    for record in itertools.chain.from_iterable(map(reader.records, parts, formats)):
         if scan.rows and time.monotonic() > deadline:
             return scan
+        if not scan.rows:
+            deadline = time.monotonic() + budget  # a process that reads for us takes its time to start
         scan.rows += 1
         if record.broken:
             scan.broken.count(f"{record.where}: {record.broken}")
             continue
         scan.columns.update(dict.fromkeys(record.values))
-        sample = {**record.values, ORIGIN: {"id": record.id, "folder": root, "missing": []}}
-        for media in scan.media.values():
+        sample = {**record.values, ORIGIN: {"id": record.id, "folder": record.folder, "missing": []}}
+        for media in scan.media.values() if record.folder else ():  # those of shards are not unpacked for a scan
             _count(sample, record.where, media, deadline)
         for index, step in asked:
             _warn(sample, record.where, index, step, scan)
-    scan.complete = True
+    scan.complete = reader.first_rows.were_all and not reader.cut
+    scan.passed_over = reader.passed.told(Path(recipe.dataset_path))
     return scan
+
+
+class _RecordReader:
+    """Reads the records of datasets, and remembers what must be said of that."""
+
+    def __init__(self, recipe: Recipe, deadline: float) -> None:
+        self._deadline = deadline
+        self.cut = False
+        keys = {name: getattr(recipe, name) for name in ("video_key", "image_key", "audio_key", "suffixes")}
+        self.options = SourceOptions(**keys)
+        self.passed = folder.PassedOver()
+        self.first_rows = FirstRows()
+        self.readers: dict[str, Callable[[Path], Iterator[Record]]] = {
+            **READERS,
+            "files": partial(file_list.records, options=self.options),
+            "folder": partial(folder.records, options=self.options, passed=self.passed),
+            "metadata": partial(metadata.all_records, options=self.options),
+            "parquet": self.first_rows.records,
+            "several": self._of_several,
+            "webdataset": self._of_shards,
+        }
+
+    def records(self, path: str, format_: str) -> Iterator[Record]:
+        """The records of one dataset, each with the folder of its paths; empty where its media are not unpacked."""
+        place = Path(path).absolute()
+        root = str(place if format_ == "folder" and place.is_dir() else place.parent)
+        for each in self.readers[format_](Path(path)):
+            yield each if each.folder or format_ == "webdataset" else each._replace(folder=root)
+
+    def _of_several(self, path: Path) -> Iterator[Record]:
+        files, kind = several.files_of(str(path), self.options)
+        read = self.first_rows.records if kind == "parquet" else several.reader_of(kind, files, self.options)
+        for file in files:
+            for each in read(file):
+                yield each._replace(folder=str(file.absolute().parent))
+
+    def _of_shards(self, path: Path) -> Iterator[Record]:
+        for each in webdataset.records(webdataset.shards_of(str(path)), None, self.options, self._is_over):
+            if self._is_over():  # the sample may be cut
+                self.cut = True
+                return
+            yield each
+
+    def _is_over(self) -> bool:
+        return time.monotonic() > self._deadline
 
 
 def _first_steps(recipe: Recipe) -> list[tuple[int, Step]]:
@@ -160,10 +209,12 @@ def _count(sample: dict[str, Any], where: str, media: MediaCount, deadline: floa
             media.all_seen = False
             return
         media.seen += 1
+        if path.endswith(INSIDE):
+            continue
         if is_remote(path):
             if not media.remote:
                 media.failed(f"{where}: {display_path(path)} is an address, and remote media are off (allow_remote)")
         elif why := unnameable(path):
             media.failed(f"{where}: {display_path(path)} {why}")
         elif not os.path.isfile(path):
-            media.failed(f"{where}: {display_path(path)} {'is not a file' if os.path.exists(path) else 'does not exist'}")
+            media.failed(f"{where}: {display_path(path)} {'is not a file' if os.path.exists(path) else missing(path)}")

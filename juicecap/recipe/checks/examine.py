@@ -1,8 +1,8 @@
 """Checks a recipe against its data and the disk, in about a quarter of a second and without opening a model or `datasets`.
 
 Problems would stop a run or make it overwrite something. Warnings do not stop a run: samples that it would reject, settings that
-do nothing. Rows are read from the start for `BUDGET` seconds; `unseen` lists what was not checked. Rows of Hub datasets, Parquet
-files and saved datasets are not read.
+do nothing. Rows are read from the start for `BUDGET` seconds; `unseen` lists what was not checked. Of a Parquet file the first
+rows are read, in a process of their own. Rows of Hub datasets and saved datasets are not read.
 """
 
 from __future__ import annotations
@@ -136,9 +136,11 @@ def _unseen(recipe: Recipe, format_: str, scan: DatasetScan) -> Iterator[str]:
     if format_ == "hub":
         yield f"{path} was not looked at: no such path is here, so it is taken for a dataset on the Hub"
     elif not scan.readable:
-        yield f"the rows of {path} were not looked at; only those of .jsonl, .json, .csv and .tsv files are"
+        yield f"the rows of {path} were not looked at, since it is a saved dataset"
     elif not scan.complete:
         yield f"only {_first(scan.rows)} of {path} could be looked at in the time there was"
+    if scan.passed_over:
+        yield scan.passed_over
     for media in scan.media.values():
         if not media.all_seen:
             yield f"only {media.seen:,} entries of column {media.column!r} could be looked for in the time there was"

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from juicecap.data.export import FORMATS, export_target
+from juicecap.data.source import mixture
 from juicecap.data.source.options import SourceOptions
 from juicecap.plain import kind_at
 from juicecap.recipe.problems import Problem
@@ -26,7 +27,8 @@ JOURNAL_PARTS = ("", "-journal", "-shm", "-wal")
 
 def inputs(recipe: Recipe) -> Iterator[tuple[str, str]]:
     """The recipe's inputs: a description and the path of each."""
-    yield "the dataset", recipe.dataset_path
+    for path in mixture.paths_of(recipe.dataset_path):
+        yield "the dataset", path
     yield "the recipe", str(recipe.path)
     for path in recipe.source.included:
         yield "a file that the recipe includes", path
@@ -52,7 +54,7 @@ def output_at(recipe: Recipe, path: Path) -> str:
         return "a file of the run folder"
     if any(real in (each, *each.parents) for each in (_real(recipe.work_dir), target.parent, _real(recipe.journal).parent)):
         return "a folder of the run"
-    in_dataset = recipe.dataset_path and _real(recipe.dataset_path) in real.parents
+    in_dataset = _in_dataset(recipe, real)
     return "in the folder of the dataset" if in_dataset else ""
 
 
@@ -82,10 +84,14 @@ def _read_at(recipe: Recipe, target: Path) -> str:
             return what
     if any(_real(each) in real.parents for each in recipe.custom_operator_paths) and target.suffix == ".py":
         return "the file of an op"
-    if recipe.dataset_path and _real(recipe.dataset_path) in real.parents:
+    if _in_dataset(recipe, real):
         known = target.suffix.lower().removeprefix(".") in FORMATS and target.name not in OF_DATASETS
         return "" if known or target.is_dir() else "a part of the dataset"
     return "a medium" if target.is_file() and SourceOptions().media_column(target.name) else ""
+
+
+def _in_dataset(recipe: Recipe, real: Path) -> bool:
+    return any(path and _real(path) in real.parents for path in mixture.paths_of(recipe.dataset_path))
 
 
 def _of_the_journal(recipe: Recipe) -> Iterator[Problem]:

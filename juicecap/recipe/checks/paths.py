@@ -75,9 +75,6 @@ def _dataset(recipe: Recipe) -> tuple[str | None, list[Problem]]:
     if not path.strip():
         message = "dataset_path is missing: a dataset file, a folder of videos, or the name of a dataset on the Hub"
         return None, [recipe.source.problem(trail, message, at="key")]
-    first, _, rest = path.partition(" ")
-    if rest and not Path(path).exists() and first.replace(".", "", 1).isdecimal():
-        return None, [recipe.source.problem(trail, "dataset_path is one path; juicecap does not mix datasets by weight")]
     folder = Path(path).parent
     try:
         format_ = source.format_of(path, SourceOptions(suffixes=recipe.suffixes))

@@ -33,7 +33,6 @@ DATA_JUICER = {
     "conflict_resolve_strategy": _RAY_ENVIRONMENTS,
     "data_probe_algo": _PROBE,
     "data_probe_ratio": _PROBE,
-    "dataset": "give one file, folder or Hub name as dataset_path",
     "debug": "juicecap has no debug mode; log.jsonl in the run folder tells all",
     "decrypt_after_reading": _ENCRYPTION,
     "elastic_juicer_adaptive_batching": _ELASTIC,

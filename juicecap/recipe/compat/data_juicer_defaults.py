@@ -18,7 +18,6 @@ HARMLESS: Mapping[str, tuple[Any, ...]] = {
     "conflict_resolve_strategy": ("split",),
     "data_probe_algo": ("uniform",),
     "data_probe_ratio": (1,),
-    "dataset": ([], {}),
     "debug": (False,),
     "decrypt_after_reading": (False,),
     "elastic_juicer_adaptive_batching": (False,),

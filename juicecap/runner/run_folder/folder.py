@@ -14,7 +14,7 @@ from typing import Any
 from juicecap.data.writing.atomic import NO_SPACE, remove, remove_leftovers, replacing, write_error
 from juicecap.data.writing.lines import write_lines
 from juicecap.errors import DataError, UsageError
-from juicecap.recipe.work_dir import RECIPE, claim
+from juicecap.recipe.work_dir import MEDIA, RECIPE, claim
 from juicecap.runner.run_folder.exports import Exports, state_of
 from juicecap.runner.run_folder.lock import locked
 
@@ -29,6 +29,11 @@ class RunFolder:
     def steps(self) -> Path:
         """Tables that the steps left, one Arrow file each."""
         return self.root / "steps"
+
+    @property
+    def media(self) -> Path:
+        """Media that lay inside of the dataset. An export names them, so they stay."""
+        return self.root / MEDIA
 
     @property
     def rejected(self) -> Path:
@@ -107,7 +112,7 @@ class RunFolder:
     def _clean(self, outputs: list[Path]) -> None:
         """Remove leftovers of killed runs of this folder; the caller holds the lock."""
         remove(self.scratch)
-        for folder in (self.root, self.steps):
+        for folder in (self.root, self.steps, self.media):
             for left in folder.glob(".juicecap--*.tmp"):
                 remove(left)
         for output in outputs:

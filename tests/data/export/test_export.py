@@ -25,6 +25,10 @@ LINES = (
 )
 
 
+WRITTEN = [line.replace("NaN", "null") for line in LINES]
+"""JSON has no NaN."""
+
+
 @pytest.fixture
 def dataset(tmp_path: Path) -> Dataset:
     path = tmp_path / "in.jsonl"
@@ -34,20 +38,20 @@ def dataset(tmp_path: Path) -> Dataset:
 
 def test_jsonl_is_the_source_again(dataset: Dataset, tmp_path: Path) -> None:
     assert write_export(dataset, tmp_path / "deep" / "out.jsonl") == 3
-    assert (tmp_path / "deep" / "out.jsonl").read_bytes() == ("\n".join(LINES) + "\n").encode()
+    assert (tmp_path / "deep" / "out.jsonl").read_bytes() == ("\n".join(WRITTEN) + "\n").encode()
     assert os.listdir(tmp_path / "deep") == ["out.jsonl"]
 
 
 def test_json_is_a_list_with_a_record_per_line(dataset: Dataset, tmp_path: Path) -> None:
     assert write_export(dataset, str(tmp_path / "out.json")) == 3
-    assert (tmp_path / "out.json").read_text("utf-8") == "[\n" + ",\n".join(LINES) + "\n]\n"
+    assert (tmp_path / "out.json").read_text("utf-8") == "[\n" + ",\n".join(WRITTEN) + "\n]\n"
 
 
 def test_csv_cells(dataset: Dataset, tmp_path: Path) -> None:
     assert write_export(dataset, tmp_path / "out.csv") == 3
     assert (tmp_path / "out.csv").read_bytes().decode() == (
         "z,m,l,d,extra\r\n"
-        'é\U0001f3ac,1,"[""a"", null]","{""k"": NaN, ""n"": 1}",\r\n'
+        'é\U0001f3ac,1,"[""a"", null]","{""k"": null, ""n"": 1}",\r\n'
         ',1.5,[],"{""k"": 0.30000000000000004, ""n"": null}",\r\n'
         ",007,,,true\r\n"
     )
@@ -153,7 +157,7 @@ def test_rows_beyond_one_batch_stay_in_order(tmp_path: Path) -> None:
 
 def test_the_format_is_that_of_the_suffix_or_as_given(dataset: Dataset, tmp_path: Path) -> None:
     write_export(dataset, tmp_path / "out.txt", format="jsonl")
-    assert (tmp_path / "out.txt").read_bytes() == ("\n".join(LINES) + "\n").encode()
+    assert (tmp_path / "out.txt").read_bytes() == ("\n".join(WRITTEN) + "\n").encode()
     with pytest.raises(DataError, match=r"the suffix '\.txt' is unknown\. Use one of: csv, json, jsonl, parquet"):
         write_export(dataset, tmp_path / "out.txt")
     with pytest.raises(DataError, match="the format 'xml' is unknown"):
@@ -200,3 +204,28 @@ def test_no_space_while_writing_is_the_environments_fault(
     with pytest.raises(EnvironmentFailure, match="no space left"):
         write_export(dataset, tmp_path / f"out.{name}")
     assert not (tmp_path / f"out.{name}").exists()
+
+
+@pytest.mark.parametrize("suffix", ["json", "jsonl", "csv"])
+def test_what_json_has_not_becomes_null(tmp_path: Path, suffix: str) -> None:
+    rows = {"n": [float("nan"), 1.5, None], "m": [[float("inf"), 1.0], [], None]}
+    pq.write_table(Dataset.from_dict(rows).with_format("arrow")[:], tmp_path / "a.parquet")
+    file = tmp_path / f"b.{suffix}"
+    write_export(open_source(str(tmp_path / "a.parquet"), cache_folder=tmp_path / "cache"), file)
+    if suffix == "csv":
+        assert file.read_text().splitlines() == ["n,m", ',"[null, 1.0]"', "1.5,[]", ","]
+        return
+    lines = file.read_text().splitlines() if suffix == "jsonl" else [json.dumps(row) for row in json.loads(file.read_text())]
+    assert [json.loads(line, parse_constant=pytest.fail) for line in lines] == [
+        {"n": None, "m": [None, 1.0]},
+        {"n": 1.5, "m": []},
+        {"n": None, "m": None},
+    ]
+
+
+def test_a_row_is_a_line_for_every_reader(tmp_path: Path) -> None:
+    row = {"text": "a\u2028b\u2029c\x85d\x0be\x00f", "more": ["\u2028"]}
+    (tmp_path / "a.jsonl").write_text(json.dumps(row))
+    write_export(open_source(str(tmp_path / "a.jsonl"), cache_folder=tmp_path / "cache"), tmp_path / "b.jsonl")
+    (line,) = (tmp_path / "b.jsonl").read_text(encoding="utf-8").splitlines()
+    assert json.loads(line) == row

@@ -10,6 +10,7 @@ from datasets import Value
 
 from juicecap.data.export import write_export
 from juicecap.data.source import open_source
+from juicecap.data.source.text.csv_table import records
 from juicecap.errors import DataError
 from juicecap.sample import ORIGIN, media_paths
 
@@ -74,3 +75,28 @@ def test_a_broken_row_is_named(content: bytes, message: str, tmp_path: Path) -> 
     path = write(tmp_path, content)
     with pytest.raises(DataError, match="^" + re.escape(f"{path}{message}")):
         open_source(path, cache_folder=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "told"),
+    [
+        ("a.csv", "video;text\na.mp4;x\n", "it has one column, 'video;text'; is it separated by ';'?"),
+        ("a.csv", "video\ttext\na.mp4\tx\n", r"it has one column, 'video\ttext'; is it separated by tabs?"),
+        ("a.tsv", "video,text\na.mp4,x\n", "it has one column, 'video,text'; is it separated by ','?"),
+    ],
+)
+def test_another_separator_is_named_and_not_guessed(tmp_path: Path, name: str, text: str, told: str) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(DataError) as caught:
+        list(records(tmp_path / name))
+    assert f"{tmp_path / name}:1: {told}" in str(caught.value)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".json", ".txt"])
+def test_utf_16_and_32_are_named(tmp_path: Path, encoding: str, suffix: str) -> None:
+    texts = {".csv": "video,text\na.mp4,x\n", ".txt": "a.mp4\nb.mp4\n"}
+    file = tmp_path / f"a{suffix}"
+    file.write_bytes(texts.get(suffix, '[{"video": "a.mp4"}]').encode(encoding))
+    with pytest.raises(DataError, match=rf"a\{suffix} is UTF-(16|32), not UTF-8\. Save the file as UTF-8\."):
+        open_source(str(file), cache_folder=tmp_path / "cache")

@@ -89,8 +89,8 @@ def test_linked_files_and_folders_are_followed_and_circles_are_not(tmp_path: Pat
 
 
 def test_a_folder_without_videos_says_so(tmp_path: Path) -> None:
-    make(tmp_path / "texts", "a.txt")
-    with pytest.raises(DataError, match=r"texts has no videos \(\.3gp, \.avi"):
+    make(tmp_path / "texts", "a.md")
+    with pytest.raises(DataError, match=r"texts has no videos \(\.264, \.265"):
         open_source(str(tmp_path / "texts"), cache_folder=tmp_path)
 
 

@@ -14,7 +14,7 @@ from datasets import Json, Value
 from juicecap.data.export import write_export
 from juicecap.data.source import open_source
 from juicecap.errors import DataError
-from juicecap.sample import FATE, ORIGIN
+from juicecap.sample import FATE, ORIGIN, media_paths
 
 pytestmark = pytest.mark.process
 
@@ -85,3 +85,16 @@ def test_a_damaged_file_is_named(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "a.parquet").write_bytes(content)
     with pytest.raises(DataError, match=r"a\.parquet cannot be read as Parquet: .*Write the file again"):
         open_source(str(tmp_path / "a.parquet"), cache_folder=tmp_path)
+
+
+def test_raw_bytes_that_are_media_become_files(tmp_path: Path) -> None:
+    film, picture = b"\0\0\0\x18ftypmp42film", b"\x89PNG\r\n\x1a\npicture"
+    table = pa.table({"video": [film, None], "images": [[picture, picture], []], "vector": [b"\1\2", b"\3"], "id": [1, 2]})
+    pq.write_table(table, tmp_path / "a.parquet")
+    dataset = open_source(str(tmp_path / "a.parquet"), cache_folder=tmp_path / "cache", media_home=tmp_path / "media")
+    assert [Path(path).read_bytes() for path in media_paths(dataset[0], "video")] == [film]
+    assert [Path(path).read_bytes() for path in media_paths(dataset[0], "images")] == [picture, picture]
+    assert Path(dataset[0]["video"]).suffix == ".mp4"
+    assert Path(dataset[0]["video"]).is_relative_to(tmp_path / "media")
+    assert (dataset[1]["video"], dataset[1]["images"]) == (None, [])
+    assert dataset["vector"] == [b"\1\2", b"\3"]

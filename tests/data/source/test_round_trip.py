@@ -48,13 +48,13 @@ REGULAR = st.sampled_from(
 
 
 def strict(value: Any) -> Any:
-    """A form in which 1, 1.0 and true differ, NaN equals itself, and the order of nested keys counts."""
+    """A form in which 1, 1.0 and true differ, NaN is the null that JSON has for it, and the order of nested keys counts."""
     if isinstance(value, dict):
         return [(key, strict(inner)) for key, inner in value.items()]
     if isinstance(value, list):
         return [list, *map(strict, value)]
     if isinstance(value, float):
-        return (float, "nan" if math.isnan(value) else value.hex())
+        return (type(None), None) if math.isnan(value) else (float, value.hex())
     return (type(value), value)
 
 

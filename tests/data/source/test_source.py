@@ -120,7 +120,7 @@ def test_nothing_to_read_is_an_error(path: str, message: str, tmp_path: Path, mo
 def test_an_unknown_suffix_lists_the_known_ones(tmp_path: Path) -> None:
     (tmp_path / "a.xlsx").write_text("x")
     message = (
-        r"suffix '\.xlsx' is unknown\. Known are \.csv, .*\(text also packed, with \.gz or \.zst behind it\), and videos: \.3gp"
+        r"suffix '\.xlsx' is unknown\. Known are \.csv, .*\(text also packed, with \.gz or \.zst behind it\), and videos: \.264"
     )
     with pytest.raises(DataError, match=message):
         open_source(str(tmp_path / "a.xlsx"), cache_folder=tmp_path)

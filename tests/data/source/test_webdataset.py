@@ -171,3 +171,23 @@ def test_shards_are_captioned(tmp_path, clips):
     out = VideoToCaptionGenerator(hf_model="juicecap-demo-vlm").run(dataset)
     assert out["caption"][:] == clips.details[:3]
     assert out["video"][:] == [["s.tar/000.mp4"], ["s.tar/001.mp4"], ["s.tar/002.mp4"]]
+
+
+def test_names_with_dots_whose_texts_stand_beside_them_are_samples_of_their_own(tmp_path):
+    members = [(f"clip.v1.{number}.{suffix}", f"{number}".encode()) for number in (0, 1, 2) for suffix in ("mp4", "txt")]
+    for mode, name in (("w", "s.tar"), ("w:gz", "s.tgz")):
+        dataset = open_source(str(shard(tmp_path / name, members, mode)), cache_folder=tmp_path / "cache")
+        assert plain(dataset) == [
+            {"__key__": f"clip.v1.{number}", "videos": [f"{name}/clip.v1.{number}.mp4"], "txt": f"{number}"}
+            for number in (0, 1, 2)
+        ]
+        assert [row[ORIGIN]["id"] for row in dataset] == [f"{name}:clip.v1.{number}" for number in (0, 1, 2)]
+        assert [Path(media_paths(row, "videos")[0]).read_bytes() for row in dataset] == [b"0", b"1", b"2"]
+
+
+def test_a_name_up_to_the_first_dot_that_comes_first_keeps_its_sample_whole(tmp_path):
+    members = [("a.mp4", b"film"), ("a.txt", b"text"), ("a.left.png", b"left"), ("a.left.json", b"{}")]
+    file = shard(tmp_path / "s.tar", members)
+    assert plain(open_source(str(file), cache_folder=tmp_path / "cache")) == [
+        {"__key__": "a", "videos": ["s.tar/a.mp4"], "txt": "text", "images": ["s.tar/a.left.png"]}
+    ]

@@ -118,6 +118,10 @@ class TestMedia:
     def test_either_may_be_missing(self, column):
         assert asked(generator(), {**column, "image": ["c.png"]})[1] == ("user", ["c.png", PROMPT])
         assert rejected(generator(), column) == ("NO_MEDIA", "there is nothing to caption in 'image' and 'video'")
+        assert rejected(generator(), {**column, "videos": ["a.mp4"], "id": 1}) == (
+            "NO_MEDIA",
+            "there is nothing to caption in 'image' and 'video'; the sample has 'videos', 'id'",
+        )
 
     @pytest.mark.parametrize(
         ("value", "message"),
@@ -208,6 +212,13 @@ class TestConversations:
         )
         sample = {"video": "a.mp4", "conversation": turns}
         assert asked(generator(conversation_mode="ignore"), sample)[1] == ("user", ["a.mp4", PROMPT])
+
+    def test_llava_has_image_tokens_for_videos(self, outcome):
+        turns = [{"from": "human", "value": "<image>\nWhat is this?"}]
+        assert self.asked_and_left(outcome, turns) == (PROMPT, [{"from": "human", "value": f"<image>\n{PROMPT}"}])
+        assert asked(generator(), {"video": "a.mp4", "conversation": turns})[1] == ("user", ["a.mp4", PROMPT])
+        two = [{"from": "human", "value": "<image><image>\nWhat is this?"}]
+        assert rejected(generator(), {"video": "a.mp4", "conversation": two})[0] == "MORE_TOKENS_THAN_MEDIA"
 
     @pytest.mark.parametrize("turns", ["describe it", 7, {"from": "human"}, ["describe it"], [{"from": "human", "value": 7}]])
     def test_what_is_no_conversation(self, turns):

@@ -9,7 +9,7 @@ stands in the data is a part of a path.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +51,39 @@ def media_columns(features: Features) -> dict[str, int]:
         for number, (name, feature) in enumerate(features.items())
         if _is_medium(feature) or _is_list_of_media(feature)
     }
+
+
+def bytes_columns(schema: pa.Schema) -> list[str]:
+    """The columns of bytes, or of lists of them."""
+    from pyarrow import types
+
+    def inner(type_: pa.DataType) -> pa.DataType:
+        return type_.value_type if types.is_list(type_) or types.is_large_list(type_) else type_
+
+    return [field.name for field in schema if types.is_binary(inner(field.type)) or types.is_large_binary(inner(field.type))]
+
+
+def raw_media(batch: pa.RecordBatch) -> list[str]:
+    """Those of such columns whose first value begins like a medium."""
+    import pyarrow as pa
+
+    found = []
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        values = column.flatten() if isinstance(column, pa.ListArray | pa.LargeListArray) else column
+        first = next((value for value in values if value.is_valid), None)
+        if first is not None and suffix_of(bytes(memoryview(first.as_buffer())[:HEAD])):
+            found.append(name)
+    return found
+
+
+def as_texts(features: Features, names: Collection[str]) -> Features:
+    """The features with paths in place of bytes in the columns `names`."""
+    from datasets import Features, LargeList, List, Value
+
+    def of(feature: Any) -> Any:
+        return List(Value("string")) if isinstance(feature, List | LargeList) else Value("string")
+
+    return Features({name: of(feature) if name in names else feature for name, feature in features.items()})
 
 
 def with_paths(table: pa.Table, columns: Mapping[str, int], media: MediaFolder, first: int) -> pa.Table:
@@ -150,10 +183,12 @@ def _path(value: pa.Scalar, media: MediaFolder, name: str) -> str | None:
     """Bytes are written from where they lie, without a copy: a row may hold hundreds of megabytes."""
     import pyarrow as pa
 
-    if not value.is_valid or not isinstance(value, pa.StructScalar):
-        path: str | None = value.as_py()
-        return path
-    stored, path = value["bytes"], value["path"].as_py()
+    stored, path = value, None
+    if value.is_valid and isinstance(value, pa.StructScalar):
+        stored, path = value["bytes"], value["path"].as_py()
+    elif not value.is_valid or not (pa.types.is_binary(value.type) or pa.types.is_large_binary(value.type)):
+        text: str | None = value.as_py()
+        return text
     if not stored.is_valid:
         return path or None
     data = memoryview(stored.as_buffer())

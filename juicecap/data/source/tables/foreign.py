@@ -45,11 +45,13 @@ class Refusal:
 
 
 @contextmanager
-def in_child(refuse: Refusal, *, size: int, cached: Path) -> Iterator[Callable[[str, dict[str, Any]], Any]]:
+def in_child(
+    refuse: Refusal, *, size: int, cached: Path, beside: Path | None = None
+) -> Iterator[Callable[[str, dict[str, Any]], Any]]:
     """Gives a function that calls others ("module:name") in a child, with limits for a source of `size` bytes.
 
-    Their arguments also have the words of `refuse`, and an `owner`: they may write `cached`, and files beside it with temporary
-    names of that owner, which are taken away at the end.
+    Their arguments also have the words of `refuse`, and an `owner`: they may write `cached`, and files beside it (and
+    `beside` another one) with temporary names of that owner, which are taken away at the end.
 
     Raises:
         DataError: the child did not come to its end, or raised it.
@@ -64,7 +66,8 @@ def in_child(refuse: Refusal, *, size: int, cached: Path) -> Iterator[Callable[[
     except Stopped as stopped:
         raise refuse(str(stopped)) from stopped
     finally:
-        remove_leftovers(cached, owner)
+        for each in (cached, beside or cached):
+            remove_leftovers(each, owner)
 
 
 def settle_pyarrow() -> None:

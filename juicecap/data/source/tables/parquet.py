@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from juicecap.data.columns import ORIGIN_FEATURE, with_columns
 from juicecap.data.compressed import Allowance
 from juicecap.data.source.options import SourceOptions
-from juicecap.data.source.tables.embedded import media_columns, with_paths, without_media
+from juicecap.data.source.tables.embedded import as_texts, bytes_columns, media_columns, raw_media, with_paths, without_media
 from juicecap.data.source.tables.foreign import Refusal, foreign, in_child, settle_pyarrow
 from juicecap.data.source.tables.row_check import RowCheck
 from juicecap.data.source.tables.schema_check import check_schema, checked_features, described, features_of
@@ -38,6 +38,9 @@ if TYPE_CHECKING:
     from datasets import Dataset
     from pyarrow.parquet import FileMetaData, ParquetFile
 
+_LOOKED_AT = 16
+"""Rows in which a column of bytes shows whether it holds media."""
+
 LARGE = 1 << 25
 """Bytes at which a batch has fewer rows."""
 
@@ -52,11 +55,11 @@ def open_dataset(path: str, options: SourceOptions) -> Dataset:
     key = file_key(file)
     fingerprint = fingerprint_of(key, options.limit)
     cached = cached_file(options.cache_folder, fingerprint).absolute()
-    media = media_folder(options.cache_folder, fingerprint)
+    media = media_folder(options.media_home or options.cache_folder, fingerprint)
 
     def make() -> None:
         refuse = _refusal(path)
-        with in_child(refuse, size=file.stat().st_size, cached=cached) as call:
+        with in_child(refuse, size=file.stat().st_size, cached=cached, beside=media) as call:
             files = {"path": path, "file": str(file.absolute()), "cached": str(cached), "media": str(media)}
             found = call(f"{__name__}:look", files)
             call(f"{__name__}:convert", {**files, **_plan(path, found, refuse), "limit": options.limit})
@@ -81,7 +84,19 @@ def look(argument: Mapping[str, Any]) -> dict[str, Any]:
     with _opened(argument["file"], refuse) as file, foreign(refuse):
         schema = _without_dictionaries(file.schema_arrow)
         check_schema(schema, path)
-        return {"schema": _packed(schema.remove_metadata()), "descriptions": described(schema, path)}
+        found = {"schema": _packed(schema.remove_metadata()), "descriptions": described(schema, path)}
+        return {**found, "raw": _raw_media(file, refuse)}
+
+
+def _raw_media(file: ParquetFile, refuse: Refusal) -> list[str]:
+    """The columns of bytes that hold media, as the first rows have them."""
+    names = bytes_columns(file.schema_arrow)
+    size = min(_LOOKED_AT, _rows_at_once(file.metadata))
+    batch = next(file.iter_batches(batch_size=size, columns=names, use_threads=False), None) if names else None
+    if batch is None:
+        return []
+    RowCheck(batch.schema, refuse).check(batch)
+    return raw_media(batch)
 
 
 def _plan(path: str, found: Mapping[str, Any], refuse: Refusal) -> dict[str, Any]:
@@ -89,7 +104,9 @@ def _plan(path: str, found: Mapping[str, Any], refuse: Refusal) -> dict[str, Any
     features = features_of(_unpacked(found["schema"]), checked_features(found["descriptions"], path), refuse)
     if not keeps_origin(features, path):
         features = with_columns(features, {ORIGIN: ORIGIN_FEATURE})
-    return {"columns": media_columns(features), "schema": _packed(without_media(features).arrow_schema)}
+    raw = [name for name in found["raw"] if name in features]
+    columns = {**media_columns(features), **{name: list(features).index(name) for name in raw}}
+    return {"columns": columns, "schema": _packed(as_texts(without_media(features), raw).arrow_schema)}
 
 
 def convert(argument: Mapping[str, Any]) -> None:

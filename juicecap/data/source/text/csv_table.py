@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 
+_OTHERS = (";", "\t", "|", ",")
+"""What separates cells in tables of others."""
+
+
 def open_dataset(path: str, options: SourceOptions) -> Dataset:
     """The dataset of a CSV or TSV file."""
     return dataset_of_file(path, records, options)
@@ -40,6 +44,7 @@ def records(path: Path) -> Iterator[Record]:
         where = f"{path}:{number}"
         if header is None:
             header = _checked(cells, where)
+            _refuse_other_separator(header, where, _separator(path))
         else:
             yield record(f"{path.name}:{number}", where, partial(_values, header, cells, where))
 
@@ -62,7 +67,7 @@ def _valid(cells: list[str], where: str) -> list[str]:
 
 def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
     csv.field_size_limit(LONGEST)
-    separator = "\t" if inner_suffix(path) == ".tsv" else ","
+    separator = _separator(path)
     texts = _Texts(path, separator.encode())
     reader = csv.reader(iter(texts), delimiter=separator, strict=True)
     while True:
@@ -76,6 +81,23 @@ def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
             raise DataError(f"{path}:{number}: not a valid row: {error}. Check its quotes.") from None
         if cells:
             yield number, cells
+
+
+def _separator(path: Path) -> str:
+    return "\t" if inner_suffix(path) == ".tsv" else ","
+
+
+def _refuse_other_separator(header: list[str], where: str, separator: str) -> None:
+    """A separator is told, never guessed at: a header of one column may be that of a table with another one."""
+    found = next((each for each in _OTHERS if len(header) == 1 and each in header[0]), None)
+    if found:
+        what = f"it has one column, {short_repr(header[0])}; is it separated by {_shown(found)}?"
+        kind = "tabs in .tsv" if separator == "\t" else "commas in .csv, or by tabs in .tsv"
+        raise DataError(f"{where}: {what} Cells are separated by {kind}: write the table so.")
+
+
+def _shown(separator: str) -> str:
+    return "tabs" if separator == "\t" else repr(separator)
 
 
 class _Texts:

@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from juicecap.data.compressed import unpacked
+from juicecap.data.compressed import refuse_wide, unpacked
 from juicecap.data.record import LONGEST, BrokenRecord, Record, decode_object, decode_value, not_json, not_utf8, record, too_many
 from juicecap.data.source.options import SourceOptions
 from juicecap.data.source.text.text_file import dataset_of_file
@@ -158,10 +158,13 @@ class _Window:
 
 def _pieces(path: Path) -> Iterator[str]:
     decoder = codecs.getincrementaldecoder("utf-8-sig")()
-    line = 1
+    line, begins = 1, True
     with unpacked(path) as stream:
         while True:
             data = stream.read(PIECE)
+            if begins:
+                refuse_wide(data, path)
+                begins = False
             try:
                 text = decoder.decode(data, final=not data)
             except UnicodeDecodeError as error:

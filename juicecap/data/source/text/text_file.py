@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,12 +16,27 @@ if TYPE_CHECKING:
 
 def dataset_of_file(path: str, records: Callable[[Path], Iterator[Record]], options: SourceOptions) -> Dataset:
     """The dataset of the records of one file; media paths are relative to the file's folder."""
-    file = Path(path)
+    return dataset_of_files(path, [Path(path)], records, options)
+
+
+def dataset_of_files(
+    path: str, files: Sequence[Path], records: Callable[[Path], Iterator[Record]], options: SourceOptions
+) -> Dataset:
+    """The dataset of the records of several files, in order; media paths are relative to the folder of each."""
+    first = absolute(files[0]).parent
+    columns = [options.video_key, options.image_key, options.audio_key, *options.suffixes]
+
+    def read() -> Iterator[Record]:
+        for file in files:
+            folder = absolute(file).parent
+            for each in records(file):
+                yield each if folder == first else each._replace(folder=str(folder))
+
     return dataset_of_records(
-        partial(records, file),
-        key=partial(file_key, file),
-        size=lambda: file.stat().st_size,
-        folder=absolute(file).parent,
+        read,
+        key=lambda: [path, *map(file_key, files), *columns],
+        size=lambda: sum(file.stat().st_size for file in files),
+        folder=first,
         empty=f"{path} has no records. Give a file with at least one.",
         cache=options.cache_folder,
         limit=options.limit,

@@ -1,0 +1,56 @@
+"""Folders of media whose rows stand in a metadata file: whatever its column is called, and in `train/` and `test/`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from juicecap.data.source import format_of, open_source
+from juicecap.sample import ORIGIN, media_paths
+
+
+def write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    (path.parent / "a.mp4").touch()
+
+
+def rows(folder: Path, cache: Path, **options: object) -> list[dict]:
+    return [
+        {key: value for key, value in row.items() if key != ORIGIN}
+        for row in open_source(str(folder), cache_folder=cache, **options)
+    ]
+
+
+@pytest.mark.parametrize("column", ["file_name", "video", "video_file_name", "path", "clip"])
+def test_the_column_of_names_may_have_any_name(tmp_path: Path, column: str) -> None:
+    write(tmp_path / "data/metadata.csv", f"prompt,{column}\nfirst,a.mp4\n")
+    assert rows(tmp_path / "data", tmp_path) == [{"prompt": "first", column: "a.mp4", "videos": ["a.mp4"]}]
+    assert rows(tmp_path / "data/metadata.csv", tmp_path, video_key="film") == [
+        {"prompt": "first", column: "a.mp4", "film": ["a.mp4"]}
+    ]
+
+
+def test_a_column_that_the_recipe_names_stays_as_it_is(tmp_path: Path) -> None:
+    write(tmp_path / "data/metadata.jsonl", '{"video": "a.mp4", "prompt": "first"}\n')
+    assert rows(tmp_path / "data", tmp_path, video_key="video") == [{"video": "a.mp4", "prompt": "first"}]
+
+
+def test_metadata_of_splits_are_read_against_their_own_folders(tmp_path: Path) -> None:
+    for split in ("test", "train"):
+        write(tmp_path / "data" / split / "metadata.jsonl", json.dumps({"file_name": "a.mp4", "prompt": split}) + "\n")
+    dataset = open_source(str(tmp_path / "data"), cache_folder=tmp_path)
+    assert dataset["prompt"] == ["train", "test"]
+    assert [media_paths(row, "videos") for row in dataset] == [
+        [str(tmp_path / "data" / split / "a.mp4")] for split in ("train", "test")
+    ]
+
+
+def test_metadata_without_names_leaves_the_folder_one_of_media_and_that_is_said(tmp_path: Path, said: list[str]) -> None:
+    write(tmp_path / "data/metadata.csv", "prompt,mood\nfirst,calm\n")
+    (tmp_path / "data/b.png").touch()
+    assert format_of(str(tmp_path / "data")) == "folder"
+    assert rows(tmp_path / "data", tmp_path) == [{"videos": ["a.mp4"]}]
+    assert said == [f"{tmp_path}/data: 2 files are passed over: pictures beside videos (1), suffix .csv (1)"]
