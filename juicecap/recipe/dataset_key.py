@@ -22,12 +22,12 @@ _OF_CONFIGS = ("type", "source", "path", "weight")
 def dataset_of(source: Source, problems: list[Problem]) -> tuple[str, int | None]:
     """The text that names the datasets, and how many rows are drawn of them; what is wrong goes to `problems`."""
     value = source.values.get(KEY)
-    if value is None:
+    if is_empty(value):
         return "", None
     if source.values.get("dataset_path"):
         problems.append(source.problem((KEY,), "dataset and dataset_path are both set: keep one of them", at="key"))
         return "", None
-    if not isinstance(value, Mapping):  # which is told already
+    if not isinstance(value, Mapping):  # which is reported already
         return "", None
     problems.extend(_unknown(source, (KEY,), value, _KNOWN))
     most = value.get("max_sample_num")
@@ -38,11 +38,16 @@ def dataset_of(source: Source, problems: list[Problem]) -> tuple[str, int | None
     if not isinstance(configs, list) or not configs:
         problems.append(source.problem((KEY,), "dataset needs configs: a list of {type: local, path: …}"))
         return "", None
-    shares = [_share(source, (KEY, "configs", place), each, problems) for place, each in enumerate(configs)]
+    shares = [_share(source, (KEY, "configs", index), each, problems) for index, each in enumerate(configs)]
     named = [share for share in shares if share]
     if len(named) == 1 and most is None:
         return named[0].path, None
     return written(named), most
+
+
+def is_empty(value: Any) -> bool:
+    """Whether the key names no dataset: Data-Juicer's recipes write its default out, which is an empty list."""
+    return value in (None, [], {})
 
 
 def _share(source: Source, trail: KeyPath, config: Any, problems: list[Problem]) -> Share | None:

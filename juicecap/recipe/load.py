@@ -19,9 +19,8 @@ from juicecap.ops.options.common_options import ColumnsAndTokens
 from juicecap.ops.options.media_options import MediaOptions
 from juicecap.ops.options.run_options import OnError, at_failure, contradictions
 from juicecap.ops.options.types import as_number, empty_problems, not_empty
-from juicecap.recipe import compat
+from juicecap.recipe import compat, dataset_key
 from juicecap.recipe.compat import data_juicer_defaults
-from juicecap.recipe.dataset_key import dataset_of
 from juicecap.recipe.keys import IGNORED, RecipeKeys
 from juicecap.recipe.problems import Problem, failure, shown, suggestion
 from juicecap.recipe.steps import Findings, steps_of
@@ -85,7 +84,7 @@ def draft_recipe(path: str | os.PathLike[str], overrides: Sequence[str] = ()) ->
     if source.values.get("seed") is not None:
         shared["seed"] = keys.seed
     steps = steps_of(source, shared, found)
-    datasets, max_sample_num = dataset_of(source, found.problems)
+    datasets, max_sample_num = dataset_key.dataset_of(source, found.problems)
     unreadable = {each.place for each in problems}
     news = (each for each in found.problems if each.place not in unreadable and not any(text in each.message for text in unset))
     wrong = [*problems, *news]
@@ -180,7 +179,7 @@ def _written(source: Source, found: Findings) -> dict[str, Any]:
             _other(source, key, value, found)
         elif key == "custom_operator_paths":
             written[key] = _named(source.as_text((key,)))
-        elif key in ("process", "max_rejected"):
+        elif key in ("process", "max_rejected") or (key == dataset_key.KEY and dataset_key.is_empty(value)):
             continue
         elif value is not None or (key in NOT_EMPTY and source.is_empty((key,))):
             written[str(key)] = source.as_text((key,)) if schema.takes_text(RecipeKeys, str(key)) else value

@@ -28,14 +28,19 @@ def test_it_names_several_datasets(load: Callable[..., Recipe]) -> None:
 
 def test_one_dataset_is_its_path(load: Callable[..., Recipe]) -> None:
     assert load("dataset: {configs: [{type: local, path: a.jsonl}]}\n" + OPS).dataset_path == "a.jsonl"
-    assert load("dataset: null\ndataset_path: a.jsonl\n" + OPS).dataset_path == "a.jsonl"
+
+
+@pytest.mark.parametrize("empty", ["null", "[]", "{}"])
+def test_an_empty_one_names_nothing(load: Callable[..., Recipe], empty: str) -> None:
+    recipe = load(f"dataset: {empty}\ndataset_path: a.jsonl\nexport_path: a.csv\n{OPS}")
+    assert (recipe.dataset_path, recipe.max_sample_num, recipe.notices) == ("a.jsonl", None, ())
 
 
 @pytest.mark.parametrize(
     ("value", "told"),
     [
         ("a.jsonl", "dataset must be"),
-        ("{}", "dataset needs configs: a list of {type: local, path: …}"),
+        ("{max_sample_num: 3}", "dataset needs configs: a list of {type: local, path: …}"),
         (
             "{configs: [{type: s3, path: a}]}",
             "dataset.configs.0.type must be local, or remote with source: huggingface, not 's3'",

@@ -33,7 +33,7 @@ PLACES = 1000
 """Paths, through links, at which one folder may be found."""
 
 _KINDS = 8
-"""Kinds of files that are told by their suffix."""
+"""Kinds of files that are named by their suffix."""
 
 SYSTEM = ("/proc/", "/sys/")
 
@@ -58,8 +58,8 @@ def open_dataset(path: str, options: SourceOptions) -> Dataset:
         limit=options.limit,
         keep_broken=options.keep_broken,
     )
-    if told := passed.told(location):
-        say_once(told)
+    if sentence := passed.sentence(location):
+        say_once(sentence)
     return dataset
 
 
@@ -78,7 +78,7 @@ class PassedOver(Counter[str]):
             suffix = PurePath(lower).suffix
             self[f"suffix {suffix}" if suffix and len(self) < _KINDS else "other kinds"] += 1
 
-    def told(self, location: Path) -> str:
+    def sentence(self, location: Path) -> str:
         """The sentence; empty if all files were taken."""
         if not self:
             return ""

@@ -59,13 +59,13 @@ def records(path: Path, options: SourceOptions) -> Iterator[Record]:
         yield _with_paths(each, column, options)
 
 
-def all_records(place: Path, options: SourceOptions) -> Iterator[Record]:
+def all_records(location: Path, options: SourceOptions) -> Iterator[Record]:
     """The rows of all files of a folder with metadata, each with the folder that its paths are relative to.
 
     Raises:
         DataError: a file cannot be read.
     """
-    for file in metadata_files(place, options):
+    for file in metadata_files(location, options):
         for each in records(file, options):
             yield each._replace(folder=str(file.absolute().parent))
 

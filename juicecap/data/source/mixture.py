@@ -74,7 +74,7 @@ def open_dataset(path: str, options: SourceOptions) -> Dataset:
     parts = [source.opened(share.path, replace(options, limit=None, max_sample_num=None)) for share in shares]
     if most is not None:
         counts = sample_numbers([share.weight for share in shares], most)
-        parts = [_drawn(part, count, options.seed + place) for place, (part, count) in enumerate(zip(parts, counts, strict=True))]
+        parts = [_drawn(part, count, options.seed + index) for index, (part, count) in enumerate(zip(parts, counts, strict=True))]
         parts = [part for part in parts if len(part)]
     whole = joined(parts, [path, most, options.seed if most is not None else 0, options.limit], options.cache_folder)
     return whole if options.limit is None else whole.select(range(min(options.limit, len(whole))), keep_in_memory=True)
@@ -84,9 +84,9 @@ def sample_numbers(weights: Sequence[float], most: int) -> list[int]:
     """How many rows each weight gives of `most`: rounded down, and what is left goes to the largest remainders."""
     exact = [weight / sum(weights) * most for weight in weights]
     counts = [int(each) for each in exact]
-    by_rest = sorted(range(len(counts)), key=lambda place: (counts[place] - exact[place], place))
-    for place in by_rest[: most - sum(counts)]:
-        counts[place] += 1
+    by_rest = sorted(range(len(counts)), key=lambda index: (counts[index] - exact[index], index))
+    for index in by_rest[: most - sum(counts)]:
+        counts[index] += 1
     return counts
 
 

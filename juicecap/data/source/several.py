@@ -62,12 +62,12 @@ def is_pattern(path: str) -> bool:
     return glob.has_magic(path) or webdataset.RANGE.search(path) is not None
 
 
-def tables_of(place: Path, options: SourceOptions) -> list[Path]:
+def tables_of(location: Path, options: SourceOptions) -> list[Path]:
     """The tables of a folder and of the folders in it, in order of their names; those that `suffixes` names if it does."""
     wanted = tuple(f".{each.lower().lstrip('.')}" for each in options.suffixes) or tuple(TABLES)
     if not set(wanted) <= set(TABLES):
         return []
-    return [place / name for name in folder.files_of(place, lambda name: inner_suffix(Path(name)) in wanted)]
+    return [location / name for name in folder.files_of(location, lambda name: inner_suffix(Path(name)) in wanted)]
 
 
 def files_of(path: str, options: SourceOptions) -> tuple[list[Path], str]:
@@ -76,14 +76,14 @@ def files_of(path: str, options: SourceOptions) -> tuple[list[Path], str]:
     Raises:
         DataError: there are none, or they are of several kinds.
     """
-    place = Path(path)
-    files = tables_of(place, options) if place.is_dir() else _matching(path)
+    location = Path(path)
+    files = tables_of(location, options) if location.is_dir() else _matching(path)
     if not files:
         raise DataError(f"{path} matches no file.")
     kinds: dict[str, list[Path]] = {}
     for file in files:
         kinds.setdefault(_kind(file, options), []).append(file)
-    if place.is_dir() and len(kinds) > 1:  # notes beside tables
+    if location.is_dir() and len(kinds) > 1:  # notes beside tables
         kinds.pop("files", None)
     if len(kinds) > 1 or "" in kinds:
         shown = ", ".join(str(each[0]) for each in itertools.islice(kinds.values(), _SHOWN))

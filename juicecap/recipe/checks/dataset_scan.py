@@ -83,7 +83,7 @@ class DatasetScan:
     broken: RowWarning = field(default_factory=RowWarning)
     """Rows that cannot be read."""
     passed_over: str = ""
-    """Files of a folder that are not taken, in a sentence."""
+    """A sentence about the files of a folder that are skipped; empty if there are none."""
     complete: bool = False
     """Whether all rows were scanned."""
     readable: bool = False
@@ -125,12 +125,12 @@ def scan_dataset(recipe: Recipe, format_: str, budget: float) -> DatasetScan:
         for index, step in asked:
             _warn(sample, record.where, index, step, scan)
     scan.complete = reader.first_rows.were_all and not reader.cut
-    scan.passed_over = reader.passed.told(Path(recipe.dataset_path))
+    scan.passed_over = reader.passed.sentence(Path(recipe.dataset_path))
     return scan
 
 
 class _RecordReader:
-    """Reads the records of datasets, and remembers what must be said of that."""
+    """Reads the records of datasets, and remembers whether it read all of them and which files it skipped."""
 
     def __init__(self, recipe: Recipe, deadline: float) -> None:
         self._deadline = deadline
@@ -151,8 +151,8 @@ class _RecordReader:
 
     def records(self, path: str, format_: str) -> Iterator[Record]:
         """The records of one dataset, each with the folder of its paths; empty where its media are not unpacked."""
-        place = Path(path).absolute()
-        root = str(place if format_ == "folder" and place.is_dir() else place.parent)
+        location = Path(path).absolute()
+        root = str(location if format_ == "folder" and location.is_dir() else location.parent)
         for each in self.readers[format_](Path(path)):
             yield each if each.folder or format_ == "webdataset" else each._replace(folder=root)
 

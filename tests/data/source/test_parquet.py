@@ -89,7 +89,8 @@ def test_a_damaged_file_is_named(content: bytes, tmp_path: Path) -> None:
 
 def test_raw_bytes_that_are_media_become_files(tmp_path: Path) -> None:
     film, picture = b"\0\0\0\x18ftypmp42film", b"\x89PNG\r\n\x1a\npicture"
-    table = pa.table({"video": [film, None], "images": [[picture, picture], []], "vector": [b"\1\2", b"\3"], "id": [1, 2]})
+    others = {"vector": [b"\1\2", b"\3"], "paper": [b"%PDF-1.7", None]}
+    table = pa.table({"video": [film, None], "images": [[picture, picture], []], **others})
     pq.write_table(table, tmp_path / "a.parquet")
     dataset = open_source(str(tmp_path / "a.parquet"), cache_folder=tmp_path / "cache", media_home=tmp_path / "media")
     assert [Path(path).read_bytes() for path in media_paths(dataset[0], "video")] == [film]
@@ -97,4 +98,4 @@ def test_raw_bytes_that_are_media_become_files(tmp_path: Path) -> None:
     assert Path(dataset[0]["video"]).suffix == ".mp4"
     assert Path(dataset[0]["video"]).is_relative_to(tmp_path / "media")
     assert (dataset[1]["video"], dataset[1]["images"]) == (None, [])
-    assert dataset["vector"] == [b"\1\2", b"\3"]
+    assert {name: list(dataset[name]) for name in others} == others

@@ -19,7 +19,7 @@ from juicecap.data.compressed import PIECE
 from juicecap.data.source.options import AUDIO_SUFFIXES, IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from juicecap.data.source.unpack import MediaFolder, media_folder, suffix_of
 from juicecap.data.table import build_once, chunks, file_key, fingerprint_of, write_arrow
-from juicecap.signatures import HEAD
+from juicecap.signatures import HEAD, kind_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -64,16 +64,21 @@ def bytes_columns(schema: pa.Schema) -> list[str]:
 
 
 def raw_media(batch: pa.RecordBatch) -> list[str]:
-    """Those of such columns whose first value begins like a medium."""
+    """Those of such columns whose first value starts with the first bytes of a picture, a video or a sound."""
     import pyarrow as pa
 
     found = []
     for name, column in zip(batch.schema.names, batch.columns, strict=True):
         values = column.flatten() if isinstance(column, pa.ListArray | pa.LargeListArray) else column
         first = next((value for value in values if value.is_valid), None)
-        if first is not None and suffix_of(bytes(memoryview(first.as_buffer())[:HEAD])):
+        if first is not None and _is_of_a_medium(bytes(memoryview(first.as_buffer())[:HEAD])):
             found.append(name)
     return found
+
+
+def _is_of_a_medium(head: bytes) -> bool:
+    kind = kind_of(head)
+    return kind is not None and (kind.holds != "other" or kind.suffix in AUDIO_SUFFIXES)
 
 
 def as_texts(features: Features, names: Collection[str]) -> Features:
