@@ -77,7 +77,7 @@ NESTED: Mapping[str, Mapping[str, Any]] = {
 
 
 def is_harmless(key: object, value: Any) -> bool:
-    """Whether one of `data_juicer.ANSWERS` asks for nothing at this value. Nested keys may be written flat."""
+    """Whether one of `DATA_JUICER` asks for nothing at this value. Nested keys may be written flat."""
     name, _, inner = str(key).partition(".")
     if name in NESTED:
         entries = {inner: value} if inner else value
