@@ -12,6 +12,7 @@ from juicecap.media.rules import MediaLimits
 from juicecap.media.sampling import FrameSampling
 from juicecap.media.video.decode import Frames, decode_frames
 from juicecap.media.video.probe import probe
+from juicecap.media.video.reader import FrameReader, SeekFailed
 
 SIX = FrameSampling(num_frames=6)
 
@@ -84,6 +85,27 @@ def test_raw_streams_are_seen_to_their_end_at_their_own_rate(tmp_path: Path, nam
     frames = decode(path, FrameSampling(num_frames=5))
     assert [number_in(picture) for picture in frames.pixels] == pytest.approx([0, 100, 200, 300, 399], abs=2)
     assert frames.times == pytest.approx([number / fps for number in (0, 100, 200, 300, 399)], abs=2.5 / fps)
+
+
+def test_a_file_in_which_a_seek_fails_is_read_without_seeks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_clip(tmp_path / "clip.mp4", 400, gop=10)
+    tried = []
+
+    def failing(reader: FrameReader, time: float) -> bool:
+        tried.append(time)
+        while reader.advance():
+            pass
+        raise SeekFailed
+
+    monkeypatch.setattr(FrameReader, "seek", failing)
+    assert numbers(path, FrameSampling(num_frames=5)) == [0, 100, 200, 300, 399]
+    assert len(tried) == 1
+
+
+def test_bytes_behind_the_last_box_do_not_mean_that_the_file_is_cut_off(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "clip.mp4", 20)
+    path.write_bytes(path.read_bytes() + b"\x7f\xff\xff\xffjunk that is no box")
+    assert (probe(str(path)).cut_off, decode(path).damage) == (False, "")
 
 
 def test_timestamps_that_start_again_go_on(tmp_path: Path) -> None:

@@ -22,10 +22,11 @@ def test_webm_does_not_count_its_frames(tmp_path: Path) -> None:
     assert (info.duration, info.frames, info.codec) == (3.0, None, "vp9")
 
 
-@pytest.mark.parametrize("name", ["clip.mp4", "clip.mkv", "clip.webm", "clip.ts", "clip.mov", "clip.flv"])
+@pytest.mark.parametrize("name", ["clip.mp4", "clip.mkv", "clip.webm", "clip.ts", "clip.mov", "clip.flv", "clip.wmv"])
 @pytest.mark.parametrize("start", [0.0, 2.0])
 def test_duration_counts_from_the_first_frame(tmp_path: Path, name: str, start: float) -> None:
-    path = write_clip(tmp_path / name, 30, codec="libvpx" if "webm" in name else "libx264", start=start)
+    codec = {"webm": "libvpx", "wmv": "wmv2"}.get(name[5:], "libx264")
+    path = write_clip(tmp_path / name, 30, codec=codec, start=start)
     assert probe(str(path)).duration == pytest.approx(3.0, abs=0.002)
 
 

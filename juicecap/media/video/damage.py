@@ -65,9 +65,10 @@ def refusal(path: str, damage: Damage, rules: MediaLimits, *, in_secret: bool) -
     """The error of a file that is damaged by more than the rules allow."""
     if damage.share <= rules.max_damage:
         return None
-    code, what = ("ENCRYPTED", "encrypted") if in_secret else ("DAMAGED", "damaged")
-    lost = f"{damage.words}, more than {rules.max_damage:.0%} (media_max_damage)"
-    return MediaError(code, f"{display_path(path)} is {what}: {lost}")
+    name, lost = display_path(path), f"{damage.words}, more than {rules.max_damage:.0%} (media_max_damage)"
+    if in_secret:
+        return MediaError("ENCRYPTED", f"{name} is encrypted: {lost}")
+    return MediaError("DAMAGED", f"{name} is damaged: {lost}")
 
 
 def frames_end(sampled: Sampled, info: VideoInfo) -> float | None:

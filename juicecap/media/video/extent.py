@@ -31,6 +31,12 @@ _CLOCK = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)")
 _NO_TIMES, _JUMPS = 0x80, 0x200
 """FFmpeg's AVFMT_NOTIMESTAMPS and AVFMT_TS_DISCONT."""
 
+_FROM_ZERO = ("asf", "matroska,webm", "nut")
+"""Formats whose durations count from their clock's 0 and not from the first frame."""
+
+_OUTERMOST = (b"mdat", b"moof", b"moov")
+"""Boxes of an MP4 whose end must be in the file; what follows the last one may be no box at all."""
+
 SLACK = 1.0
 """Seconds by which a header may say more than the index shows: a last frame that stays on screen."""
 
@@ -81,7 +87,7 @@ def evidence_of(fd: int, container: InputContainer, size: int) -> Evidence:
     name = container.format.name
     if name.startswith("mov,"):
         outermost = list(boxes(fd, 0, size))
-        cut = any(box.end > size for box in outermost)
+        cut = any(box.end > size and box.kind in _OUTERMOST for box in outermost)
         last = next((box.start for box in reversed(outermost) if box.kind == b"moof"), 0)
         return Evidence(size=size, cut_off=cut, last_fragment=last, encrypted=encrypted_ranges(fd, outermost))
     cut = is_cut_off(fd, name)
@@ -125,10 +131,10 @@ def extent_of(
 
 
 def header_duration(container: InputContainer, stream: VideoStream) -> float | None:
-    """The stream's own, or the container's. Matroska counts from 0, and its header counts the sound as well, its tag does not."""
+    """The stream's own, or the container's. Some count from 0; Matroska's header counts the sound as well, its tag does not."""
+    begin = float((stream.start_time or 0) * (stream.time_base or 0)) if container.format.name in _FROM_ZERO else 0.0
     if stream.duration and stream.time_base:
-        return float(stream.duration * stream.time_base)
-    begin = float((stream.start_time or 0) * (stream.time_base or 0)) if "matroska" in container.format.name else 0.0
+        return float(stream.duration * stream.time_base) - begin
     if (tagged := _CLOCK.fullmatch(stream.metadata.get("DURATION", ""))) is not None:
         hours, minutes, seconds = tagged.groups()
         return 3600 * float(hours) + 60 * float(minutes) + float(seconds) - begin  # a float of any number of digits
