@@ -31,6 +31,8 @@ from juicecap.vlm.backends.openai.options import options_of
 from juicecap.vlm.base import ModelSettings
 from juicecap.vlm.sampling_params import JSON_TYPES
 
+pytestmark = pytest.mark.slow
+
 WRITTEN = [
     "0", "-1", "-0.0", "1", "0.5", "1.5", "1.0e+308", "1.0e-308", "1e400", "1.0e+400", ".inf", "-.inf", ".nan", "2147483648",
     "9223372036854775808", "18446744073709551616", "1" + "0" * 400, "'1" + "0" * 98 + "'", "'1e5'", "'.inf'", "true", "null",
