@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from juicecap.errors import MediaError
 from juicecap.media.access.files import open_file
+from juicecap.media.animation import Animation, animation_of, decode_animation
 from juicecap.media.image import read_image
 from juicecap.media.picture import MediaFrames
 from juicecap.media.rules import DEFAULT_RULES, MediaLimits
 from juicecap.media.sampling import FrameSampling
 from juicecap.media.sizes import FrameSizes
-from juicecap.media.video.animation import Animation, animation_of, decode_animation
 from juicecap.media.video.decode import Allocate, decode_frames, in_memory
 from juicecap.media.video.probe import VideoInfo, probe
 from juicecap.sample import display_path
