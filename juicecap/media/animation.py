@@ -53,7 +53,7 @@ def animation_of(path: str, head: bytes, rules: MediaLimits = DEFAULT_RULES) -> 
     Raises:
         MediaError: as `probe`, if it is one.
     """
-    if head[:4] == b"RIFF" and head[8:16] == b"WEBPVP8X" and head[20] & _ANIMATED:
+    if head[:4] == b"RIFF" and head[8:16] == b"WEBPVP8X" and int.from_bytes(head[20:21], "big") & _ANIMATED:
         return _webp(path, head, rules)
     if head[4:8] == b"ftyp" and head[8:12] in _AVIF:
         return _avif(path, rules)
