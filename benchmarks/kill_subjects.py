@@ -107,7 +107,7 @@ class Served(Subject):
         return {name for _, _, entry in entries for name in re.findall(r"#([0-9a-f]{16})", json.dumps(entry))}
 
     def _answer(self, body: dict[str, Any]) -> Reply:
-        if "seed" not in body:  # the trial when it is opened
+        if "What is this?" in json.dumps(body["messages"]):  # the trial when it is opened
             return obliging(body)
         plain = {name: value for name, value in body.items() if name not in ("n", "seed")}
         digests = [_digest([plain, body["seed"] + number]) for number in range(body.get("n", 1))]

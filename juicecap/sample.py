@@ -89,6 +89,11 @@ def visible(sample: Sample) -> Sample:
     return {key: value for key, value in sample.items() if key not in HIDDEN and not (value is None and key in missing)}
 
 
+def same_value(value: object, other: object) -> bool:
+    """Whether values are equal, and neither is a number that Python takes for a bool."""
+    return bool(value == other) and isinstance(value, bool) == isinstance(other, bool)
+
+
 def short_repr(value: object) -> str:
     """A value for a message: as Python writes it, shortened if it is long."""
     try:

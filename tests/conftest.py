@@ -78,6 +78,15 @@ def process_state() -> Iterator[None]:
 
 
 @pytest.fixture
+def closed() -> Iterator[None]:
+    """Engines of a test end with it."""
+    from juicecap.vlm.pipeline import core
+
+    yield
+    core.close()
+
+
+@pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedServer]:
     """A scripted server, whose key is set."""
     from scripted_server import KEY, KEY_NAME, ScriptedServer

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from juicecap.errors import MediaError
 from juicecap.media.access.files import open_file
+from juicecap.media.animation import Animation, animation_of, decode_animation
 from juicecap.media.image import read_image
 from juicecap.media.picture import MediaFrames
 from juicecap.media.rules import DEFAULT_RULES, MediaLimits
 from juicecap.media.sampling import FrameSampling
 from juicecap.media.sizes import FrameSizes
-from juicecap.media.video.animation import animation_of, decode_animation
 from juicecap.media.video.decode import Allocate, decode_frames, in_memory
 from juicecap.media.video.probe import VideoInfo, probe
 from juicecap.sample import display_path
@@ -43,8 +43,7 @@ def load_frames(
         pixels = allocate(1, *image.shape[:2])
         pixels[0] = image
         return MediaFrames(pixels=pixels, stored_size=stored)
-    refuse_stills(path, rules)
-    if animation := animation_of(path, rules):
+    if animation := _animation(path, rules):
         frames = decode_animation(path, animation, sampling, wanted, rules=rules, allocate=allocate)
     else:
         frames = decode_frames(path, sampling, wanted, rules=rules, allocate=allocate)
@@ -65,16 +64,15 @@ def video_info(path: str, rules: MediaLimits = DEFAULT_RULES) -> VideoInfo:
     Raises:
         MediaError: as `probe`; `NO_VIDEO_STREAM`: it is a HEIC picture.
     """
-    refuse_stills(path, rules)
-    animation = animation_of(path, rules)
+    animation = _animation(path, rules)
     return animation.info if animation else probe(path, rules)
 
 
-def refuse_stills(path: str, rules: MediaLimits) -> None:
-    """Make sure that a video is no HEIC picture, which FFmpeg opens as a film of one of its tiles.
+def _animation(path: str, rules: MediaLimits) -> Animation | None:
+    """The facts about an animated picture; None of other films. A HEIC picture is none: FFmpeg would open one of its tiles.
 
     Raises:
-        MediaError: as `open_file`; `NO_VIDEO_STREAM`.
+        MediaError: as `open_file` and `animation_of`; `NO_VIDEO_STREAM`.
     """
     with open_file(path, rules) as fd, open(fd, "rb", closefd=False) as file:
         try:
@@ -83,3 +81,4 @@ def refuse_stills(path: str, rules: MediaLimits) -> None:
             raise MediaError("UNREADABLE", f"{display_path(path)} cannot be read ({error.strerror})", retryable=True) from error
     if is_still(head):
         raise MediaError("NO_VIDEO_STREAM", f"{display_path(path)} is a HEIC picture, not a video")
+    return animation_of(path, head, rules)

@@ -99,7 +99,7 @@ class Request:
     sampling: Sampling = field(default_factory=Sampling)
     candidates: int = 1
     seed: int = 0
-    named: tuple[str, ...] = ()
+    named: tuple[str, ...] = field(default=(), compare=False)
     """Those of the sampling parameters and `seed` that the recipe sets by name: no service may leave them out. Part of no key."""
 
     def media(self) -> list[Part]:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from juicecap.sample import short_repr
+from juicecap.sample import same_value, short_repr
 from juicecap.text import near
 from juicecap.vlm.base import Sampling
 
@@ -102,7 +102,7 @@ def _says_nothing(name: str, value: object) -> bool:
     """Whether a parameter is null, as both libraries have it for what is not set, or at a default that changes nothing."""
     if value is None:
         return name in (*_RANGES, *ALIASES, *HARMLESS, "seed", "do_sample")
-    return any(value == each and isinstance(value, bool) == isinstance(each, bool) for each in HARMLESS.get(name, ()))
+    return any(same_value(value, each) for each in HARMLESS.get(name, ()))
 
 
 def named(params: Mapping[str, Any] | None) -> set[str]:

@@ -116,7 +116,10 @@ def test_ops_lists_by_family(capsys: pytest.CaptureFixture[str]) -> None:
     printed = capsys.readouterr().out
     assert printed.index("filters") < printed.index("video_duration_filter") < printed.index("mappers")
     assert main(["ops", "text_length_filter"]) == 0
-    assert "  min_len: int >= 0 and <= 2147483647, default 10\n      Fewest characters that pass." in capsys.readouterr().out
+    assert (
+        "  min_len: int >= 0 and <= 2147483647 or null, default 10\n      Fewest characters that pass; null: no limit."
+        in capsys.readouterr().out
+    )
 
 
 def test_an_unknown_op_is_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:

@@ -76,7 +76,7 @@ def completed(shell: str, script: str, *arguments: str) -> str:
         ("juicecap init --template im", ["images"]),
         ("juicecap completion ", ["-h", "--help", "bash", "fish", "zsh"]),
         (f"juicecap check {RECIPE} --set max_", ["max_rejected="]),
-        (f"juicecap check {RECIPE} --set text_length_filter.mi", ["text_length_filter.min_len="]),
+        (f"juicecap check {RECIPE} --set text_length_filter.min_l", ["text_length_filter.min_len="]),
         ("juicecap check no_such.yaml --set sed", []),
         ("juicecap check recipes/video_ca", [RECIPE]),
     ],

@@ -13,7 +13,7 @@ import pytest
 
 from juicecap.naming import unnameable, unwritable
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.slow]
 
 ROOT = Path(__file__).parent.parent.parent
 CLIP = ROOT / "juicecap" / "assets" / "samples" / "clip_05.mp4"

@@ -142,7 +142,8 @@ def test_an_op_of_an_installed_package_that_names_some(
     ]
 
 
-def test_an_op_without_parameters_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_op_without_parameters_of_its_own(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
     assert main(["ops", "whitespace_normalization_mapper"]) == 0
     assert "plain space.\n\nno parameters of its own\n\ncolumns and tokens: " in capsys.readouterr().out
 

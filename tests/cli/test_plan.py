@@ -64,6 +64,7 @@ cost      0.4570 to 0.7770
     assert not Path("out").exists()
 
 
+@pytest.mark.slow
 def test_a_run_reads_as_many_tokens_as_the_plan_says(here: Path) -> None:
     write()
     plan = make_plan(load_recipe("recipe.yaml"))

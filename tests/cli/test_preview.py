@@ -61,7 +61,7 @@ def test_the_demo_model_sees_three_clips(here: Path, capsys: pytest.CaptureFixtu
 def test_nothing_of_it_disturbs_the_run_and_its_answers_are_reused(
     here: Path, model: Script, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("juicecap.media.digest.TICK", 0)  # the clips were copied a moment ago
+    monkeypatch.setattr("juicecap.file_state.TICK", 0)  # the clips were copied a moment ago
     write(f"hf_model: {model.model}", "caption_num: 2", "keep_candidate_mode: all")
     assert main(["preview", "recipe.yaml", "-n", "4"]) == 0
     assert sum(map(len, model.batches)) == 4

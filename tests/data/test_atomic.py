@@ -5,11 +5,12 @@ from __future__ import annotations
 import errno
 import os
 import resource
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from juicecap.data.writing.atomic import replacing
+from juicecap.data.writing.atomic import replacing, swap_in
 from juicecap.errors import DataError, EnvironmentFailure
 
 
@@ -107,3 +108,11 @@ def test_a_link_is_written_through(tmp_path: Path) -> None:
         stream.write(b"new")
     assert (tmp_path / "link.txt").is_symlink()
     assert (tmp_path / "real.txt").read_text() == "new"
+
+
+def test_a_full_disk_leaves_nothing_of_a_file_that_is_swapped_in(disk_of: Callable[[str], Path]) -> None:
+    disk = disk_of("64k")
+    swap_in(disk / "status.json", b"{}")
+    with pytest.raises(EnvironmentFailure):
+        swap_in(disk / "status.json", bytes(2**20))
+    assert {path.name: path.read_bytes() for path in disk.iterdir()} == {"status.json": b"{}"}

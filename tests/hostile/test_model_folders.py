@@ -26,6 +26,8 @@ from juicecap.vlm.models import facts as facts_module
 from juicecap.vlm.models import sandbox
 from juicecap.vlm.models.names import local_folder, model_source, model_state
 
+pytestmark = pytest.mark.slow
+
 DEMO = "juicecap-demo-vlm"
 OURS = {
     "text_config", "model_type", "max_position_embeddings", "num_attention_heads", "num_hidden_layers", "num_key_value_heads",

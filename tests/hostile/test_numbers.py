@@ -31,6 +31,8 @@ from juicecap.vlm.backends.openai.options import options_of
 from juicecap.vlm.base import ModelSettings
 from juicecap.vlm.sampling_params import JSON_TYPES
 
+pytestmark = pytest.mark.slow
+
 WRITTEN = [
     "0", "-1", "-0.0", "1", "0.5", "1.5", "1.0e+308", "1.0e-308", "1e400", "1.0e+400", ".inf", "-.inf", ".nan", "2147483648",
     "9223372036854775808", "18446744073709551616", "1" + "0" * 400, "'1" + "0" * 98 + "'", "'1e5'", "'.inf'", "true", "null",
@@ -125,7 +127,7 @@ def test_check_says_at_once_what_cannot_be(folder: Path, op: str, parameter: str
             accepted.append(value)
         for problem in found:
             assert re.match(rf"{re.escape(str(path))}:\d+:\d+: ", problem), problem
-            assert word in problem or "is not a" in problem or "is not an" in problem, problem
+            assert word in problem or re.search(r"is not an? |100,000 frames have at least ", problem), problem
             assert len(problem) < 1000
     assert time.monotonic() - began < 60
     assert not {"1.0e+308", "1" + "0" * 400, "18446744073709551616"} & set(accepted) or parameter in NO_LIMIT, accepted

@@ -132,6 +132,14 @@ def test_without_a_first_frame_there_is_nothing(tmp_path: Path) -> None:
         loaded(path)
 
 
+@pytest.mark.parametrize("length", range(8, 32, 4))
+def test_a_header_that_is_cut_off_is_no_film(tmp_path: Path, length: int) -> None:
+    path = write(tmp_path / "clip.webp", numbered(3))
+    path.write_bytes(path.read_bytes()[:length])
+    with pytest.raises(MediaError, match=r"^(UNREADABLE|UNDECODABLE): "):
+        loaded(path)
+
+
 @pytest.mark.parametrize("name", ["clip.webp", "clip.avif"])
 def test_half_a_file_is_damaged(tmp_path: Path, name: str) -> None:
     path = write(tmp_path / name, numbered(10))

@@ -21,7 +21,7 @@ from juicecap.runner import RunResult, SilentProgress
 from juicecap.vlm.base import Failure
 from juicecap.vlm.pipeline import core
 
-pytestmark = [pytest.mark.model, pytest.mark.process]
+pytestmark = [pytest.mark.model, pytest.mark.process, pytest.mark.slow]
 
 DEMO = "juicecap-demo-vlm"
 

@@ -245,6 +245,7 @@ class TestOurs:
         assert json.loads((texts.work_dir / MARKER).read_text()) == MARK
         assert texts.left() == []
 
+    @pytest.mark.slow
     def test_two_that_begin_at_once(self, texts) -> None:
         runs = [subprocess.Popen(texts.command(), stderr=subprocess.PIPE, text=True) for _ in range(2)]
         told = [run.communicate()[1] for run in runs]

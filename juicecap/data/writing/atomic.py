@@ -78,9 +78,12 @@ def swap_in(path: Path, content: bytes, owner: str = "") -> None:
         target = _target(path, through_links=False)
         temporary = target.parent / f".juicecap-{owner}-{target.name}.tmp"
         temporary.unlink(missing_ok=True)
-        with temporary.open("xb") as stream:
-            stream.write(content)
-        temporary.replace(target)
+        try:
+            with temporary.open("xb") as stream:
+                stream.write(content)
+            temporary.replace(target)
+        finally:  # a disk that is full leaves a part of it
+            temporary.unlink(missing_ok=True)
     except OSError as error:
         raise write_error(path, error) from error
 

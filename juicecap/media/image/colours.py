@@ -34,8 +34,13 @@ def rgb(stored: Image.Image) -> Image.Image:
     colours = _applied(transform, colours) if transform else colours.convert("RGB")
     if alpha is not None:
         colours.putalpha(alpha)
-        colours = Image.alpha_composite(Image.new("RGBA", colours.size, "white"), colours).convert("RGB")
+        colours = on_white(colours)
     return _on_canvas(colours, stored)
+
+
+def on_white(colours: Image.Image) -> Image.Image:
+    """An RGBA picture as RGB, on white."""
+    return Image.alpha_composite(Image.new("RGBA", colours.size, "white"), colours).convert("RGB")
 
 
 def _parts(stored: Image.Image) -> tuple[Image.Image, Image.Image | None]:

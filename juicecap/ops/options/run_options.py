@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from juicecap.ops.options.groups import HOW_IT_RUNS
 from juicecap.ops.options.numbers import BatchSize
+from juicecap.sample import same_value
 
 OnError = Literal["reject", "keep", "stop"]
 """What happens to a sample on which an op fails, and to the run."""
@@ -106,4 +107,4 @@ def says_nothing(name: str, value: object) -> bool:
     """Whether a parameter that has no effect is written as Data-Juicer has it where nobody sets it."""
     if value is None:
         return name in IGNORED or name in HARMLESS
-    return name in HARMLESS and value == HARMLESS[name] and isinstance(value, type(HARMLESS[name]))
+    return name in HARMLESS and same_value(value, HARMLESS[name])

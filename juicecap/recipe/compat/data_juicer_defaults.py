@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from juicecap.sample import same_value
+
 _ANY = "any value"
 
 HARMLESS: Mapping[str, tuple[Any, ...]] = {
@@ -76,20 +78,15 @@ NESTED: Mapping[str, Mapping[str, Any]] = {
 
 
 def is_harmless(key: object, value: Any) -> bool:
-    """Whether one of `data_juicer.ANSWERS` asks for nothing at this value. Nested keys may be written flat."""
+    """Whether one of `DATA_JUICER` asks for nothing at this value. Nested keys may be written flat."""
     name, _, inner = str(key).partition(".")
     if name in NESTED:
         entries = {inner: value} if inner else value
         known = NESTED[name]
         return value is None or (
             isinstance(entries, dict)
-            and all(each is None or (entry in known and _same(each, known[entry])) for entry, each in entries.items())
+            and all(each is None or (entry in known and same_value(each, known[entry])) for entry, each in entries.items())
         )
     if inner:
         return False
-    return value is None or any(each is _ANY or _same(value, each) for each in HARMLESS.get(name, ()))
-
-
-def _same(value: Any, other: Any) -> bool:
-    """Whether values are equal, and neither is a number that Python takes for a bool."""
-    return bool(value == other) and isinstance(value, bool) == isinstance(other, bool)
+    return value is None or any(each is _ANY or same_value(value, each) for each in HARMLESS.get(name, ()))

@@ -43,6 +43,7 @@ def content(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FORMATS)
 def test_rows_in_order_names_as_data_juicers_and_an_index(name: str, tmp_path: Path) -> None:
     assert write_export(numbers(1000), tmp_path / f"out.{name}", shard_size=3000) == 1000

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,14 +14,10 @@ from juicecap.vlm.base import Message, ModelSettings, Part, Request, Sampling, c
 from juicecap.vlm.models.names import model_source
 from juicecap.vlm.pipeline import core
 
+pytestmark = pytest.mark.usefixtures("closed")
+
 PROMPT = "\nDescribe the input video in 1-2 sentences.\n"
 BEGINS = "{%- if add_generation_prompt and enable_thinking is not defined -%}{{- '<think>\\n' -}}{%- endif -%}"
-
-
-@pytest.fixture(autouse=True)
-def closed() -> Iterator[None]:
-    yield
-    core.close()
 
 
 @pytest.fixture

@@ -13,12 +13,7 @@ from juicecap.ops import VideoCaptioningFromVLMMapper
 from juicecap.vlm.base import Message, Part, Request
 from juicecap.vlm.pipeline import core
 
-
-@pytest.fixture(autouse=True)
-def closed():
-    """Engines of a test end with it."""
-    yield
-    core.close()
+pytestmark = pytest.mark.usefixtures("closed")
 
 
 def asked(server, path, **params) -> Request:

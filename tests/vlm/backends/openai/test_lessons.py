@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,8 @@ from juicecap.vlm.backends.openai.lessons import ServerLessons
 from juicecap.vlm.base import Message, ModelSettings, Part, Request, Sampling
 from juicecap.vlm.journal import Journal
 from juicecap.vlm.pipeline import core
+
+pytestmark = pytest.mark.usefixtures("closed")
 
 GREEDY = refused(
     400,
@@ -38,12 +40,6 @@ NO_LIMIT = refused(
 )
 
 LIKE_GPT_5 = {"temperature": GREEDY, "top_p": NO_TOP_P, "max_tokens": NO_LIMIT}
-
-
-@pytest.fixture(autouse=True)
-def closed() -> Iterator[None]:
-    yield
-    core.close()
 
 
 def refusing(refusals: dict[str, Reply]) -> Callable[[dict[str, Any]], Reply]:

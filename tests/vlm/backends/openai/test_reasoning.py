@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -15,15 +15,10 @@ from juicecap.vlm.base import Message, Outcome, Part, Request, Sampling
 from juicecap.vlm.journal import Journal
 from juicecap.vlm.pipeline import core
 
+pytestmark = pytest.mark.usefixtures("closed")
+
 BALL = "A red ball rolls."
 CUT_WHILE_THINKING = "the model's answer is empty: max_tokens was reached while it was thinking; raise it"
-
-
-@pytest.fixture(autouse=True)
-def closed() -> Iterator[None]:
-    """Engines of a test end with it."""
-    yield
-    core.close()
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,16 +14,9 @@ from juicecap.vlm.base import Message, Outcome, Part, Request, Sampling
 from juicecap.vlm.journal import Journal
 from juicecap.vlm.pipeline import core
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.usefixtures("closed")]
 
 HOT = Sampling(temperature=0.8, max_tokens=40)
-
-
-@pytest.fixture(autouse=True)
-def closed() -> Iterator[None]:
-    """Engines of a test end with it."""
-    yield
-    core.close()
 
 
 def asked(server, path: str, transport: str = "auto", **more) -> Request:

@@ -16,10 +16,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
-from PIL import AvifImagePlugin, Image, ImageOps, WebPImagePlugin
+from PIL import AvifImagePlugin, Image, WebPImagePlugin
 
 from juicecap.errors import MediaError
 from juicecap.media.access.files import open_file
+from juicecap.media.image.colours import on_white
+from juicecap.media.image.orientation import upright, upright_size
 from juicecap.media.rules import DEFAULT_RULES, MediaLimits
 from juicecap.media.sampling import FrameSampling, frames_at, most_frames, target_times
 from juicecap.media.video.damage import Sampled, damage_of, refusal
@@ -28,7 +30,6 @@ from juicecap.media.video.packets import packets
 from juicecap.media.video.probe import VideoInfo, check_facts, check_size, open_video, probe
 from juicecap.sample import display_path
 
-_HEAD = 64
 _ANIMATED = 0x02
 """Of the flags of a WebP's VP8X chunk."""
 
@@ -36,9 +37,6 @@ _SHORTEST, _INSTEAD = 10, 100
 """Milliseconds: what nobody means, and what is shown instead."""
 
 _AVIF = (b"avif", b"avis")
-
-_ORIENTATION, _TURNED = 0x0112, (5, 6, 7, 8)
-"""EXIF's tag, and its values for pictures that lie on their side."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,16 +47,14 @@ class Animation:
     stamps: Sequence[float]
 
 
-def animation_of(path: str, rules: MediaLimits = DEFAULT_RULES) -> Animation | None:
-    """The facts about an animated WebP or an AVIF; None of other files.
+def animation_of(path: str, head: bytes, rules: MediaLimits = DEFAULT_RULES) -> Animation | None:
+    """The facts about an animated WebP or an AVIF; None of other files, as the `head` of the file says.
 
     Raises:
         MediaError: as `probe`, if it is one.
     """
-    with open_file(path, rules) as fd:
-        head = os.pread(fd, _HEAD, 0)
-        if head[:4] == b"RIFF" and head[8:16] == b"WEBPVP8X" and head[20] & _ANIMATED:
-            return _webp(path, fd, head, rules)
+    if head[:4] == b"RIFF" and head[8:16] == b"WEBPVP8X" and int.from_bytes(head[20:21], "big") & _ANIMATED:
+        return _webp(path, head, rules)
     if head[4:8] == b"ftyp" and head[8:12] in _AVIF:
         return _avif(path, rules)
     return None
@@ -109,16 +105,17 @@ def decode_animation(
     )
 
 
-def _webp(path: str, fd: int, head: bytes, rules: MediaLimits) -> Animation:
+def _webp(path: str, head: bytes, rules: MediaLimits) -> Animation:
     width, height = (1 + int.from_bytes(head[at : at + 3], "little") for at in (24, 27))
     stamps, now = [], 0
-    for chunk, body in _chunks(fd):
-        if chunk == b"ANMF":
-            lasts = int.from_bytes(body[12:15], "little")
-            stamps.append(now / 1000)
-            now += lasts if lasts > _SHORTEST else _INSTEAD
-            if len(stamps) > rules.max_frames:
-                break
+    with open_file(path, rules) as fd:
+        for chunk, body in _chunks(fd):
+            if chunk == b"ANMF":
+                lasts = int.from_bytes(body[12:15], "little")
+                stamps.append(now / 1000)
+                now += lasts if lasts > _SHORTEST else _INSTEAD
+                if len(stamps) > rules.max_frames:
+                    break
     if not stamps:
         raise MediaError("UNDECODABLE", f"{display_path(path)} is damaged (an animation without a frame)")
     info = VideoInfo(
@@ -150,7 +147,7 @@ def _avif(path: str, rules: MediaLimits) -> Animation:
         shown = sorted(packet.pts for packet in packets(container, stream) if packet.size and packet.pts is not None)
         stamps = [float((each - shown[0]) * (stream.time_base or 0)) for each in shown] or [0.0]
     with _opened(path, rules) as picture:
-        width, height = picture.size[::-1] if picture.getexif().get(_ORIENTATION) in _TURNED else picture.size
+        width, height = upright_size(picture)
         stamps = stamps[: getattr(picture, "n_frames", 1)]
     info = replace(info, width=width, height=height, frames=len(stamps), rotation=0, mirrored=False)
     check_facts(path, info, rules)
@@ -187,11 +184,8 @@ def _frame(picture: Image.Image, number: int, *, needed: bool) -> Image.Image | 
     """A frame on white, upright; None if it is damaged and not `needed`."""
     try:
         picture.seek(number)
-        frame = picture if picture.format == "WEBP" else ImageOps.exif_transpose(picture)
-        if "A" not in frame.mode:
-            return frame.convert("RGB")
-        frame = frame.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", frame.size, "white"), frame).convert("RGB")
+        frame = picture if picture.format == "WEBP" else upright(picture, picture)
+        return on_white(frame.convert("RGBA")) if "A" in frame.mode else frame.convert("RGB")
     except MemoryError:
         raise
     except Exception:  # as in `_opened`
