@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import threading
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -45,6 +46,10 @@ NOT_OF_THE_LOADER = ("dtype", "torch_dtype", "use_safetensors", TEMPLATE_KWARGS)
 
 CHANGES_NO_ANSWER = {"cache_dir", "local_files_only", "token"}
 """Parameters that say how the model's files are come by."""
+
+
+_one_at_a_time = threading.Lock()
+"""Loading changes torch and transformers for the whole process (the device, how weights begin): no other model may load then."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,7 +140,7 @@ def load(settings: ModelSettings, known: ModelInfo | None = None) -> LoadedModel
     if torch.cuda.is_available():
         params.setdefault("device_map", "auto")
     params.setdefault("trust_remote_code", False)
-    with loading(settings):
+    with _one_at_a_time, loading(settings):
         _check_size(settings)
         try:
             model = AutoModelForImageTextToText.from_pretrained(

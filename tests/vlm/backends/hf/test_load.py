@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -51,6 +52,16 @@ def complaint(model, **params) -> str:
         load(ModelSettings(model=str(model), params=json.dumps(params)))
     assert "\n" not in str(caught.value)
     return str(caught.value)
+
+
+def test_models_that_are_loaded_at_once_are_whole(demo, copy):
+    whole = demo.model.state_dict()
+    with ThreadPoolExecutor(4) as threads:
+        loaded = list(threads.map(load, [ModelSettings(model=name) for name in (DEMO, str(copy), DEMO, str(copy))]))
+    for each in loaded:
+        own = each.model.state_dict()
+        assert own.keys() == whole.keys()
+        assert [name for name in whole if not torch.equal(own[name], whole[name])] == []
 
 
 def test_the_demo_model_on_a_cpu(demo):

@@ -264,7 +264,7 @@ class TestSilence:
 
     @pytest.fixture
     def impatient(self, monkeypatch):
-        monkeypatch.setattr(server_module, "PATIENCE", 0.2)
+        monkeypatch.setattr(server_module, "PATIENCE", 1.0)
 
     @staticmethod
     def fallen_silent(server):
@@ -283,13 +283,15 @@ class TestSilence:
         assert str(raised.value) == f"{server.base} no longer answers: no answer within 0.6 seconds; running again resumes"
         assert len(server.seen) == 1
 
+    @pytest.mark.slow
     @pytest.mark.usefixtures("impatient")
-    def test_with_a_short_timeout_it_is_still_given_a_minute(self, server):
+    def test_with_a_short_timeout_it_is_still_given_a_minute(self, server, monkeypatch):
+        monkeypatch.setattr(breaker, "SILENCE", 3.0)  # so that the trial is answered in time on a busy machine
         begin = time.monotonic()
-        with pytest.raises(EnvironmentFailure, match=r"no answer within 0\.1 seconds"):
-            server.answers(self.fallen_silent(server), prepared(), timeout=0.1, max_attempts=50)
+        with pytest.raises(EnvironmentFailure, match=r"no longer answers: no answer within 1 seconds"):
+            server.answers(self.fallen_silent(server), prepared(), timeout=1.0, max_attempts=50)
         assert len(server.seen) > 1
-        assert time.monotonic() - begin > 0.5
+        assert time.monotonic() - begin > 3
 
     @pytest.mark.parametrize("models", [None, Reply("not found", 404), refused(500, "oops"), Reply("<html>")], ids=repr)
     def test_one_request_that_hangs_fails_alone_where_somebody_is_there(self, server, models):
