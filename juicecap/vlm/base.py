@@ -31,9 +31,6 @@ JOURNAL_VERSION = 1
 """Part of each entry key. Increase it when the same request gets another answer (other frames, another parsing), so that journals
 do not return the old one."""
 
-READING_VERSION = 2
-"""Version of how media are read: increase it when media that could not be used can be, so that journals give no old verdict."""
-
 
 @dataclass(frozen=True)
 class Part:
@@ -136,13 +133,15 @@ class Request:
         }
         return digest_of(facts)
 
-    def entry_key(self, key: str, model_state: str, unsent: Sequence[str] = ()) -> str:
+    def entry_key(self, key: str, model_state: str, unsent: Sequence[str] = (), *, reading: int = 0) -> str:
         """The journal's key of the answers: the key, the seed if tokens are drawn, the state of a local model's files.
 
-        `unsent` are the parameters that the service was not sent, if there are any.
+        `unsent` are the parameters that the service was not sent, if there are any. `reading` is the version by which media are
+        read, if it makes a difference for these (`media.read_otherwise`).
         """
-        facts = [JOURNAL_VERSION, key, model_state, self.seed if self.sampling.temperature > 0 else None]
-        return digest_of([*facts, ["unsent", *unsent]] if unsent else facts)
+        facts: list[Any] = [JOURNAL_VERSION, key, model_state, self.seed if self.sampling.temperature > 0 else None]
+        facts += [["unsent", *unsent]] if unsent else []
+        return digest_of([*facts, ["reading", reading]] if reading else facts)
 
     def derived_seed(self, key: str) -> int:
         """The seed of candidate 0, below 2**31; candidate i adds i. A hash of the recipe's seed and the key."""

@@ -12,10 +12,11 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import av
 import pytest
 from scripted import Script, counted_decoding, prompt_of
 from waiting import until
@@ -247,17 +248,48 @@ class TestFailures:
         ask(request_for(str(renamed), frames=FrameSampling(num_frames=1)))
         assert decoded == [str(renamed)] * 4
 
-    def test_what_a_version_that_read_otherwise_could_not_use_is_tried_again(
-        self, ask, request_for, clips, tmp_path, monkeypatch
+    @pytest.fixture
+    def before(self, monkeypatch):
+        """A context in which media are read, and journals written, as by a version before."""
+
+        @contextmanager
+        def entered():
+            with monkeypatch.context() as patch:
+                patch.setattr(keys, "READING_VERSION", keys.READING_VERSION - 1)
+                patch.setattr(digests, "reading_of", lambda path, rules: "")
+                yield
+
+        return entered
+
+    def test_what_could_not_be_used_as_it_was_read_before_is_tried_again(
+        self, ask, request_for, clips, tmp_path, monkeypatch, before
     ):
         bad = tmp_path / "bad.mp4"
         bad.write_bytes(Path(clips.paths[0]).read_bytes()[:700])
-        with monkeypatch.context() as patch:
-            patch.setattr(keys, "READING_VERSION", keys.READING_VERSION - 1)
+        with before():
             ask(request_for(str(bad)), request_for(clips.paths[0], "Q"))
         decoded = counted_decoding(monkeypatch)
         outcomes, asked = ask(request_for(str(bad)), request_for(clips.paths[0], "Q"))
         assert (texts(outcomes)[1], asked, decoded) == (["Q 0"], [], [str(bad)])
+
+    def test_media_of_a_kind_that_is_read_otherwise_are_asked_about_again_with_their_seed(
+        self, ask, request_for, clips, tmp_path, before
+    ):
+        odd = tmp_path / "odd.mp4"
+        with av.open(clips.paths[0]) as source, av.open(odd, "w", options={"movflags": "frag_keyframe+empty_moov"}) as fragmented:
+            stream = fragmented.add_stream_from_template(source.streams.video[0])
+            for packet in source.demux(video=0):
+                if packet.dts is not None:
+                    packet.stream = stream
+                    fragmented.mux(packet)
+        requests = [request_for(str(odd), "odd", sampling=HOT), request_for(clips.paths[0], "Q", sampling=HOT)]
+        with before():
+            old, asked = ask(*requests)
+        assert asked == ["odd", "Q"]
+        new, asked = ask(*requests)
+        assert asked == ["odd"]
+        assert [each.seed for each in new] == [each.seed for each in old]
+        assert ask(*requests)[1] == []
 
     @pytest.mark.parametrize("option", ["retry_rejected", "fresh"])
     def test_a_clip_that_can_be_decoded_after_all_is_believed_from_then_on(

@@ -59,6 +59,12 @@ class FileDigest(NamedTuple):
     changed: int
     seen: int
     digest: str
+    reading: str = ""
+    """How the file is read (`media.read_otherwise.reading_of`); empty in records of before."""
+
+
+_NUMBERS = 5
+"""Numbers of such a record, which come before its texts."""
 
 
 @dataclass(frozen=True)
@@ -310,11 +316,11 @@ def _content(name: Any, number: Any, text: Any, checksum: Any) -> list[Any]:
 
 
 def _is_seen(content: Any) -> bool:
-    """Whether it has the shape of a file's digest: five numbers and a text."""
-    if not isinstance(content, list) or len(content) != len(FileDigest._fields) - 1:
+    """Whether it has the shape of a file's digest: five numbers, and one text or two."""
+    if not isinstance(content, list) or len(content) not in (_NUMBERS + 1, _NUMBERS + 2):
         return False
-    *numbers, digest = content
-    return all(isinstance(each, int) for each in numbers) and isinstance(digest, str)
+    numbers, texts = content[:_NUMBERS], content[_NUMBERS:]
+    return all(isinstance(each, int) for each in numbers) and all(isinstance(each, str) for each in texts)
 
 
 def _json(content: Any) -> str:

@@ -11,13 +11,15 @@ import os
 import time
 from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
+from juicecap.errors import MediaError
 from juicecap.file_state import FileState, file_state
 from juicecap.media.access.files import lies_inside
 from juicecap.media.access.remote import rules_of
 from juicecap.media.digest import content_digest
+from juicecap.media.read_otherwise import is_known, reading_of
 from juicecap.media.rules import MediaLimits
 from juicecap.vlm.base import Request
 from juicecap.vlm.journal import Journal
@@ -37,6 +39,8 @@ class Digest:
 
     digest: str
     state: FileState
+    reading: str = ""
+    """How the file is read (`media.read_otherwise.reading_of`)."""
 
 
 class DigestThreads:
@@ -52,6 +56,10 @@ class DigestThreads:
     async def digest(self, path: str, rules: MediaLimits) -> Digest:
         """The `content_digest` of a file, with the state of the file that it belongs to."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, _digest, path, rules)
+
+    async def reading(self, path: str, rules: MediaLimits) -> str:
+        """The `reading_of` a file."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, reading_of, path, rules)
 
     async def unchanged(self, path: str, state: FileState) -> bool:
         """Whether the file is still in this state."""
@@ -84,7 +92,8 @@ class Digests:
         digests: dict[str, Digest] = {}
         for path, file in seen.items():
             if (state := states[path]) and state == FileState(*file[1:5]) and state.tells(file.seen):
-                digests[path] = Digest(file.digest, state)
+                digests[path] = Digest(file.digest, state, file.reading)
+        await asyncio.gather(*(self._look_at(path, seen[path], digests) for path in digests if not is_known(seen[path].reading)))
         if reread:
             doubtful = [path for path in seen if path not in digests]
             read = await asyncio.gather(*map(self._read, doubtful), return_exceptions=True)
@@ -106,13 +115,25 @@ class Digests:
     async def _read(self, path: str) -> Digest:
         seen = time.time_ns()
         digest = await self._readers.digest(path, rules_of(path, self._rules))
-        file = FileDigest(_name(path), *digest.state, seen, digest.digest)
+        self._keep(path, FileDigest(_name(path), *digest.state, seen, digest.digest, digest.reading))
+        return digest
+
+    async def _look_at(self, path: str, file: FileDigest, digests: dict[str, Digest]) -> None:
+        """Find out how a file is read, of which a journal of before knows the digest alone; one that is gone is not known."""
+        try:
+            reading = await self._readers.reading(path, rules_of(path, self._rules))
+        except MediaError:
+            del digests[path]
+            return
+        digests[path] = replace(digests[path], reading=reading)
+        self._keep(path, file._replace(reading=reading))
+
+    def _keep(self, path: str, file: FileDigest) -> None:
         self._remembered[path] = file
         if len(self._remembered) > MOST_REMEMBERED:
             del self._remembered[next(iter(self._remembered))]
         if self._journal:
             self._journal.append([file])
-        return digest
 
 
 def _states(paths: Collection[str], rules: MediaLimits) -> dict[str, FileState | None]:
@@ -121,7 +142,8 @@ def _states(paths: Collection[str], rules: MediaLimits) -> dict[str, FileState |
 
 def _digest(path: str, rules: MediaLimits) -> Digest:
     state = file_state(path)
-    return Digest(content_digest(path, rules), state or FileState(0, 0, 0, 0))  # without a state there is no digest
+    # Without a state there is no digest.
+    return Digest(content_digest(path, rules), state or FileState(0, 0, 0, 0), reading_of(path, rules))
 
 
 def _name(path: str) -> bytes:

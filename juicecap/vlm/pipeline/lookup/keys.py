@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
 from juicecap.file_state import FileState
+from juicecap.media.read_otherwise import READING_VERSION, is_otherwise
 from juicecap.vlm.base import (
     JOURNAL_VERSION,
-    READING_VERSION,
     Capabilities,
     Limits,
     ModelSettings,
@@ -34,6 +34,8 @@ class KeyedRequest:
 
     request: Request
     key: str
+    reading: int
+    """The version by which the media are read, if it makes a difference for these; else 0."""
     entry: str
     """The journal's key of its answers, if all that the request says is sent."""
     sent: str
@@ -105,11 +107,14 @@ class RequestKeys:
         """The request with its keys."""
         own = {part.value: digests[part.value] for part in request.media()}
         key = request.key({path: each.digest for path, each in own.items()}, self._engine.backend.identity)
+        reading = READING_VERSION if any(is_otherwise(each.reading) for each in own.values()) else 0
+        unsent = self._engine.backend.lessons.unsent(request)
         return KeyedRequest(
             request=request,
             key=key,
-            entry=request.entry_key(key, self._engine.model_state),
-            sent=request.entry_key(key, self._engine.model_state, self._engine.backend.lessons.unsent(request)),
+            reading=reading,
+            entry=request.entry_key(key, self._engine.model_state, reading=reading),
+            sent=request.entry_key(key, self._engine.model_state, unsent, reading=reading),
             media={part: self._medium_key(part, request, own[part.value].digest) for part in request.media()},
             seed=request.derived_seed(key),
             states={path: each.state for path, each in own.items()},
@@ -117,7 +122,7 @@ class RequestKeys:
 
     def sent_key(self, keyed: KeyedRequest, unsent: Sequence[str]) -> str:
         """The journal's key of answers that were asked for without these parameters."""
-        return keyed.request.entry_key(keyed.key, self._engine.model_state, unsent)
+        return keyed.request.entry_key(keyed.key, self._engine.model_state, unsent, reading=keyed.reading)
 
     def renewed(self, keyed: KeyedRequest) -> KeyedRequest:
         """The same with what is known by now of what is sent."""
