@@ -169,8 +169,8 @@ class TestServerThatTrustsRequests:
         assert sum(known) >= 8, texts(outcomes)
 
     def test_auto_takes_frames(self, server):
-        backend = opened(server)
-        assert (backend.transport, backend._found.extended) == ("frames", True)
+        engine = opened(server)
+        assert (engine.transport, engine._client._extended) == ("frames", True)
 
     def test_what_an_outcome_tells(self, server, clips):
         (outcome,) = server.answers([asked(clips.paths[0], frames=FrameSampling(num_frames=3))])
