@@ -41,6 +41,7 @@ def test_a_broken_record_tells_why_and_has_no_values() -> None:
         "/data/f:1",
         {},
         "not valid JSON: Extra data at column 3. Mend the record or remove it.",
+        "",
     )
 
 

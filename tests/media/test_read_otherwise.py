@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -22,7 +23,7 @@ def film(path: Path, codec: str = "libx264", tracks: int = 1, sar: tuple[int, in
         for _ in range(tracks):
             stream = file.add_stream(codec, rate=10)
             stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
-            stream.codec_context.sample_aspect_ratio = "/".join(map(str, sar))
+            stream.codec_context.sample_aspect_ratio = Fraction(*sar)
             streams.append(stream)
         for number in range(10):
             for stream in streams:
@@ -44,6 +45,9 @@ def cut(path: Path) -> Path:
     path.write_bytes(path.read_bytes()[:-100])
     return path
 
+
+SIZE_UNTOLD, SHOWN_AS_85X48 = b"\x54\xb2\x81\4\x55\xee\x81\0", b"\x54\xb0\x81\x55\x54\xba\x81\x30"
+"""The element `DisplayUnit` and the one behind it, and the elements `DisplayWidth` and `DisplayHeight`."""
 
 UPRIGHT = b"\0\1\0\0" + bytes(12) + b"\0\1\0\0" + bytes(12) + b"\x40\0\0\0"
 QUARTER = bytes(4) + b"\0\1\0\0" + bytes(4) + b"\xff\xff\0\0" + bytes(16) + b"\x40\0\0\0"
@@ -71,7 +75,7 @@ def turned(path: Path, matrix: bytes) -> Path:
         (True, lambda folder: turned(film(folder / "a.mp4"), MIRRORED)),
         (True, lambda folder: film(folder / "a.mp4", movflags="frag_keyframe+empty_moov")),
         (True, lambda folder: film(folder / "a.mp4", sar=(4, 3))),
-        (True, lambda folder: film(folder / "a.mkv", sar=(4, 3))),
+        (True, lambda folder: patched(film(folder / "a.mkv"), SIZE_UNTOLD, SHOWN_AS_85X48)),
         (True, lambda folder: film(folder / "a.mp4", tracks=2)),
         (True, lambda folder: film(folder / "a.mkv", tracks=2)),
         (True, lambda folder: patched(film(folder / "a.mp4"), b"avc1\0\0\0\0", b"encv\0\0\0\0")),

@@ -151,8 +151,8 @@ def test_an_override_that_leads_nowhere_is_a_wrong_command(override: str, senten
         ),
         (
             "dataset=a",
-            "--set dataset=a: 'dataset' is a key of Data-Juicer's that juicecap does not take\n"
-            "   give one file, folder or Hub name as dataset_path",
+            "--set dataset=a: dataset must be dict or null, not 'a'\n"
+            "--set dataset=a: dataset and dataset_path are both set: keep one of them",
         ),
     ],
 )
