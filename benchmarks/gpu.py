@@ -99,8 +99,9 @@ def _film(folder: Path, count: int) -> list[str]:
 
 def _measure(model: str, paths: list[str], options: argparse.Namespace) -> None:
     from juicecap.ops import VideoCaptioningFromVLMMapper
-    from juicecap.ops.apply.request_stream import stream_outcomes
+    from juicecap.ops.apply.stream import Stage, Stream
     from juicecap.vlm.pipeline import core
+    from juicecap.vlm.pipeline.resources.engine_stats import EngineStats
 
     params = {} if options.size == "demo" else {"load_format": "dummy"} if options.backend == "vllm" else {}
     op = VideoCaptioningFromVLMMapper(
@@ -115,10 +116,12 @@ def _measure(model: str, paths: list[str], options: argparse.Namespace) -> None:
     from usual_loops import usual_loop
 
     def run(some: list[str]) -> tuple[float, int]:
-        began, tokens = time.perf_counter(), 0
-        for _, outcomes in stream_outcomes(({"videos": [path]} for path in some), op.requests, op.limits(options.batch_size)):
-            tokens += sum(answer.tokens for outcome in outcomes for answer in outcome.answers)
-        return time.perf_counter() - began, tokens
+        began = time.perf_counter()
+        stats = EngineStats()
+        with Stream([Stage(op, op.limits(options.batch_size), stats=stats)], ({"videos": [path]} for path in some)) as stream:
+            for _ in stream:
+                pass
+        return time.perf_counter() - began, stats.read().completion_tokens
 
     run(paths[:4])
     backend = core._core().resources.engines._opened[op.question([], 1).model].result()

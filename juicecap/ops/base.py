@@ -18,6 +18,7 @@ from typing_extensions import override
 
 from juicecap.errors import SampleError, SettingsError
 from juicecap.ops.apply.applied import Applied
+from juicecap.ops.apply.rounds import Conversation
 from juicecap.ops.options.common_options import ColumnsAndTokens
 from juicecap.ops.options.groups import COLUMNS, KEPT, OWN
 from juicecap.ops.options.media_options import root_problems
@@ -113,7 +114,16 @@ class Op(ColumnsAndTokens, Applied, ABC):
 
     def uses_model(self) -> bool:
         """Whether the op uses a model."""
-        return type(self).requests is not Op.requests
+        return type(self).requests is not Op.requests or type(self).converse is not Op.converse
+
+    def converse(self, sample: Sample) -> Conversation:
+        """A generator that yields requests, gets their outcomes in order, may yield more, and returns what `finish` returns.
+
+        For ops that ask again after they have seen an answer; the others override `requests` and `finish`. A request that fails
+        raises its `SampleError` at the `yield`. It must be deterministic: equal samples and outcomes lead to equal requests.
+        """
+        outcomes = yield self.requests(sample)
+        return self.finish(sample, outcomes)
 
     @abstractmethod
     def finish(self, sample: Sample, outcomes: Sequence[Outcome]) -> Sequence[Sample] | None:

@@ -55,6 +55,8 @@ class RecipeKeys(MediaOptions, ColumnsAndTokens):
     """File that keeps every answer, which several runs may share; null: journal.sqlite in the run folder."""
     use_cache: bool = True
     """Whether steps that an earlier run finished are taken from the run folder."""
+    pipeline: Literal["auto", "on", "off"] | bool = "auto"
+    """Whether a sample goes on to the next op at once: `auto`, unless that takes a second local engine; `on`; `off`."""
     keep_steps: Literal["jsonl", "parquet"] | None = None
     """Format of a readable table of what each op left, beside its step file; null: none."""
     suffixes: str | list[str] = field(default_factory=list, metadata=NOT_EMPTY)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from juicecap.data.export import CsvFormulas
 from juicecap.data.export.media_paths import ExportPaths
@@ -63,6 +63,7 @@ class Recipe:
     """What happens to a sample on which an op fails, unless the op sets it."""
     journal: Path
     use_cache: bool
+    pipeline: Literal["auto", "on", "off"]
     keep_steps: str | None
     suffixes: tuple[str, ...]
     export_type: str | None

@@ -10,11 +10,11 @@ While all samples fail alike, the journal holds their failures back, so that a r
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+import math
+from typing import TYPE_CHECKING
 
 from juicecap.errors import DataError, EnvironmentFailure, JuicecapError, SampleError
-from juicecap.ops.apply.fate import Fate, rejection, rows_of
+from juicecap.ops.apply.fate import Fate
 from juicecap.ops.options.run_options import OnError
 from juicecap.sample import FATE
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from juicecap.ops.apply.table import Fates
     from juicecap.recipe import Step
-    from juicecap.vlm.journal import Journal
+    from juicecap.vlm.journal import HeldFailures, Journal
 
 IDENTICAL_FAILURES = 100
 """The number of samples at the start of a step that end the run if all fail with one code."""
@@ -33,47 +33,45 @@ ENGINE = ("DECODER_CRASHED", "ENGINE_POISON", "GENERATE_FAILED", "PROCESSOR_FAIL
 
 
 class FailureGuard:
-    """Watches one step with `samples` input samples, in a run in which `allowed` samples may be rejected."""
+    """Watches one step, in a run in which `allowed` samples may be rejected."""
 
-    def __init__(self, step: Step, samples: int, on_error: OnError, *, allowed: int) -> None:
-        self.on_error = on_error
-        self._step = step
-        self._samples = samples
-        self._too_many = samples if on_error == "keep" else max(IDENTICAL_FAILURES, allowed + 1)
+    def __init__(self, step: Step, on_error: OnError, *, allowed: int) -> None:
+        self._step, self._on_error = step, on_error
+        self._too_many = math.inf if on_error == "keep" else max(IDENTICAL_FAILURES, allowed + 1)
         self._journal: Journal | None = None
-        self._alike: list[Fate] | None = []  # the first `IDENTICAL_FAILURES` of them; None once a sample had another fate
+        self._held: HeldFailures | None = None
+        self._first: Fate | None = None
+        self._alike = True
         self._count = 0
 
-    def begin(self, journal: Journal | None) -> None:
-        """Start with the first fate; `journal` is the one to which the step's failures are written."""
-        self._journal = journal
+    def begin(self, journal: Journal | None) -> HeldFailures | None:
+        """Start with the first fate; the step's failures are written to `journal` through what this returns."""
         if journal:
-            journal.hold_failures()
+            self._journal, self._held = journal, journal.hold_failures()
+        return self._held
 
-    def observe(self, fate: Fate) -> None:
-        """Take the next fate.
+    def observe(self, fate: Fate, *, more: bool) -> None:
+        """Take the next fate. `more`: other samples are known to follow.
 
         Raises:
             DataError: the run must stop, and the samples are to blame.
             EnvironmentFailure: it must stop, and they are not.
         """
-        if fate.failure and self.on_error == "stop":
-            self._alike = [fate]
+        if fate.failure and self._on_error == "stop":
             raise self._stop(fate)
-        if self._alike is None:
+        if not self._alike:
             return
-        first = self._alike[0].failure if self._alike else fate.failure
-        if fate.failure is None or first is None or fate.failure.code != first.code:
-            self._alike = None
+        first = self._first = self._first or fate
+        if fate.failure is None or first.failure is None or fate.failure.code != first.failure.code:
+            self._alike = False
             self._trust()
             return
         self._count += 1
-        if self._count <= IDENTICAL_FAILURES:
-            self._alike.append(fate)
-        blameless = first.retryable or first.code in ENGINE
-        if self._count == (IDENTICAL_FAILURES if blameless else self._too_many) < self._samples:
+        blameless = first.failure.retryable or first.failure.code in ENGINE
+        enough = IDENTICAL_FAILURES if blameless else self._too_many
+        if self._count > enough or (self._count == enough and more):
             raise self._all_alike(f"the first {self._count}", blameless=blameless)
-        if self._count == IDENTICAL_FAILURES:
+        if self._count == IDENTICAL_FAILURES and not blameless:
             self._trust()
 
     def end(self) -> None:
@@ -82,9 +80,8 @@ class FailureGuard:
         Raises:
             EnvironmentFailure: all samples failed, and the environment is to blame.
         """
-        first = self._alike[0].failure if self._alike else None
-        if first and first.retryable:
-            raise self._all_alike(f"the {self._samples}" if self._samples > 1 else "the one", blameless=True)
+        if self._alike and self._first and self._first.failure and self._first.failure.retryable:
+            raise self._all_alike(f"the {self._count}" if self._count > 1 else "the one", blameless=True)
         self._trust()
 
     def check(self, table: Dataset, fates: Fates) -> None:
@@ -93,18 +90,12 @@ class FailureGuard:
         Raises:
             DataError, EnvironmentFailure: as `observe`.
         """
-        if self.on_error == "stop" and fates.failed:
+        if self._on_error == "stop" and fates.failed:
             row = table[fates.failed[0].row]
             fate = row[FATE]
             failure = SampleError(fate["code"], fate["message"], retryable=fate["retryable"], attempts=fate["attempts"])
             sample = {name: value for name, value in row.items() if name != FATE}
-            self.observe(Fate(kind="rejected", sample=sample, failure=failure))
-
-    def records(self) -> Iterator[dict[str, Any]]:
-        """`rejected.jsonl` records of the samples that ended the run; of identical failures the first ones."""
-        for fate in self._alike or ():
-            (row,) = rows_of([Fate(kind="rejected", sample=fate.sample, failure=fate.failure)], list(fate.sample))
-            yield rejection(row, self._step.name, self._step.op.media_keys())
+            raise self._stop(Fate(kind="rejected", sample=sample, failure=failure))
 
     def _stop(self, fate: Fate) -> JuicecapError:
         error = fate.named_failure(self._step.op.media_keys())
@@ -112,8 +103,8 @@ class FailureGuard:
         return kind(f"{self._step.name}: {error}. The run stops at this sample because on_error is 'stop'.")
 
     def _all_alike(self, which: str, *, blameless: bool) -> JuicecapError:
-        assert self._alike
-        error = self._alike[0].named_failure(self._step.op.media_keys())
+        assert self._first
+        error = self._first.named_failure(self._step.op.media_keys())
         what = f"{self._step.name}: all of {which} samples failed for the same reason; the first: {error}. Nothing was exported."
         if error.retryable:
             return EnvironmentFailure(f"{what} Running again goes on.")
@@ -128,5 +119,5 @@ class FailureGuard:
 
     def _trust(self) -> None:
         """Let the journal write the failures so far: the samples are to blame."""
-        if self._journal:
-            self._journal.release_failures()
+        if self._journal and self._held:
+            self._journal.release_failures(self._held)

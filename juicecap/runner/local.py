@@ -1,4 +1,4 @@
-"""Running a recipe on this machine: one batched map over a `datasets.Dataset` for each op, then the export."""
+"""Running a recipe on this machine: its steps, segment by segment, then the export."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
-from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -26,19 +25,21 @@ from juicecap.data.surroundings import check_devices, check_working_directory, q
 from juicecap.errors import BugError, JuicecapError
 from juicecap.notice import say_once
 from juicecap.ops.apply.table import rejections
-from juicecap.recipe import Recipe, Step, missing_columns, taken_columns
+from juicecap.recipe import Recipe, missing_columns, taken_columns
 from juicecap.recipe.checks.paths import overwrite_problems
 from juicecap.recipe.problems import failure
 from juicecap.recipe.resolved import resolved_text
-from juicecap.runner.failure_guard import FailureGuard
 from juicecap.runner.loading import LoadedDataset, load
 from juicecap.runner.reporting.metrics import check_metrics
 from juicecap.runner.reporting.progress import Progress
 from juicecap.runner.reporting.reporter import Reporter
 from juicecap.runner.result import RunResult, StepResult, rejections_allowed
+from juicecap.runner.retry import earlier_step
 from juicecap.runner.run_folder.folder import RunFolder
 from juicecap.runner.run_folder.log import logging_to
-from juicecap.runner.steps import StepInput, StepOutput, run_step
+from juicecap.runner.segment import Segment, segment_end
+from juicecap.runner.step_at_work import RunContext
+from juicecap.runner.steps import StepInput, StepOutput, media_state
 from juicecap.sample import HIDDEN
 from juicecap.secrecy import TOKENS, keep
 from juicecap.vlm.backends.openai.options import DEFAULT_KEY_NAME
@@ -95,7 +96,16 @@ def run_local(
             raise failure(wrong, recipe.source.text)
         with _journal(recipe, fresh=fresh, retry_rejected=retry_rejected) as journal:
             reporter.phase("running", samples=len(loaded.everything))
-            finished = _run_steps(recipe, loaded, folder, reporter, journal, retry_rejected=retry_rejected, fresh=fresh)
+            context = RunContext(
+                recipe=recipe,
+                folder=folder,
+                reporter=reporter,
+                journal=journal,
+                allowed=rejections_allowed(recipe.max_rejected, len(loaded.everything)),
+                use_cache=recipe.use_cache and not fresh,
+                retry_rejected=retry_rejected,
+            )
+            finished = _run_steps(recipe, loaded, context)
         last = finished[-1].stage.dataset if finished else loaded.dataset
         rejected = folder.write_rejected(_rejected(recipe, loaded, finished))
         result = RunResult(
@@ -140,54 +150,39 @@ def _journal(recipe: Recipe, *, fresh: bool, retry_rejected: bool) -> AbstractCo
     return Journal(recipe.journal, fresh=fresh, retry_rejected=retry_rejected)
 
 
-def _run_steps(
-    recipe: Recipe,
-    loaded: LoadedDataset,
-    folder: RunFolder,
-    reporter: Reporter,
-    journal: Journal | None,
-    *,
-    retry_rejected: bool,
-    fresh: bool,
-) -> list[StepOutput]:
+def _run_steps(recipe: Recipe, loaded: LoadedDataset, context: RunContext) -> list[StepOutput]:
     source = loaded.dataset
     stage = StepInput(source, digest_of(["source", source._fingerprint]))  # noqa: SLF001  (there is no public name for it)
-    allowed = rejections_allowed(recipe.max_rejected, len(loaded.everything))
     finished: list[StepOutput] = []
-    for number, step in enumerate(recipe.steps, start=1):
-        on_error = step.options.at_failure or recipe.on_error
-        watch = FailureGuard(step, len(stage.dataset), on_error, allowed=allowed)
+    while len(finished) < len(recipe.steps):
+        index = len(finished)
+        segment: Segment | None = None
         try:
-            done = run_step(
-                step,
-                number,
-                stage,
-                folder,
-                reporter,
-                watch,
-                begin=partial(_describe_engines, recipe.steps[number - 1 :], journal),
-                journal=journal,
-                use_cache=recipe.use_cache and not fresh,
-                retry_rejected=retry_rejected,
-            )
+            step = recipe.steps[index]
+            state = media_state(step.op, stage.dataset)
+            if done := earlier_step(step, index + 1, stage, state, context):
+                _finish(done, finished, context)
+            else:
+                segment = Segment(recipe.steps[index : segment_end(recipe, index)], index + 1, stage, state, context)
+                for done in segment.run():
+                    _finish(done, finished, context)
         except JuicecapError as error:
-            logger.bind(event="failed", op=step.name).error("{}: {}", step.name, error)
+            failed = recipe.steps[len(finished)].name
+            logger.bind(event="failed", op=failed).error("{}: {}", failed, error)
             with suppress(JuicecapError):  # such as a full disk, which is being reported already
-                folder.write_rejected(_rejected(recipe, loaded, finished, watch.records()))
+                context.folder.write_rejected(_rejected(recipe, loaded, finished, segment.rejections() if segment else ()))
             raise
-        finished.append(done)
-        _log_step(done.result)
-        stage = done.stage
-        if recipe.keep_steps:
-            _keep_readable(stage, folder.step_file(number, step.name, stage.fingerprint), recipe.keep_steps, folder.owner)
-        core.close_engines(but=[engine for later in recipe.steps[number:] for engine in later.op.engines()])
+        stage = finished[-1].stage
+        core.close_engines(but=[engine for later in recipe.steps[len(finished) :] for engine in later.op.engines()])
     return finished
 
 
-def _describe_engines(steps: Sequence[Step], journal: Journal | None) -> None:
-    """What is wrong with any engine is told before the first sample is touched; steps that are done need none."""
-    for step in steps:
-        step.op.describe_engines(journal)
+def _finish(done: StepOutput, finished: list[StepOutput], context: RunContext) -> None:
+    finished.append(done)
+    _log_step(done.result)
+    if context.recipe.keep_steps:
+        file = context.folder.step_file(len(finished), done.step.name, done.stage.fingerprint)
+        _keep_readable(done.stage, file, context.recipe.keep_steps, context.folder.owner)
 
 
 def _keep_readable(stage: StepInput, step_file: Path, format_: str, owner: str) -> None:
@@ -202,10 +197,7 @@ def _rejected(
 ) -> Iterator[dict[str, Any]]:
     """The lines of `rejected.jsonl`, and `more` of them. Messages show names of variables, not values; samples are unchanged."""
     hidden = recipe.hidden
-    known = (
-        rejections(done.table, done.fates, step.name, step.op.media_keys())
-        for step, done in zip(recipe.steps, finished, strict=False)
-    )
+    known = (rejections(done.table, done.fates, done.step.name, done.step.op.media_keys()) for done in finished)
     for record in itertools.chain(loaded.rejections(), *known, more):
         yield {**record, "message": hidden.text(record["message"])}
 

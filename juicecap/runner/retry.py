@@ -1,4 +1,7 @@
-"""Retrying some samples of a finished step: its table gets their new rows in place of the old ones."""
+"""Steps that an earlier run finished: taken as they are, or with the samples retried that failed.
+
+The table of such a step gets the new rows of these samples in place of the old ones.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,13 @@ import itertools
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from juicecap.data.table import CHUNK
-from juicecap.ops.apply.table import Failed, Fates
+from juicecap.data.table import CHUNK, open_arrow, open_cached, write_arrow
+from juicecap.ops.apply.table import Failed, Fates, Rows, fates_of
 from juicecap.ops.whole_dataset import WholeDatasetOp
+from juicecap.runner.failure_guard import FailureGuard
+from juicecap.runner.result import StepResult
+from juicecap.runner.step_at_work import READ_AT_ONCE, RunContext, StepAtWork
+from juicecap.runner.steps import StepInput, StepOutput, finished_step, step_fingerprint
 from juicecap.sample import FATE
 
 if TYPE_CHECKING:
@@ -16,6 +23,57 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
     from juicecap.ops.base import Op
+    from juicecap.recipe import Step
+
+
+def earlier_step(step: Step, number: int, before: StepInput, media_state: str, context: RunContext) -> StepOutput | None:
+    """The step as an earlier run left it, if one did.
+
+    Samples that failed for a temporary reason are retried, under `retry_rejected` all that failed. If the op compares samples,
+    the whole dataset must be processed again, and there is no such step.
+
+    Raises:
+        JuicecapError: the retry ends early, or the step has failures under `on_error: stop`.
+    """
+    if not context.use_cache:
+        return None
+    keep_failed = context.on_error(step) == "keep"
+    fingerprint = step_fingerprint(step, before.fingerprint, media_state, keep_failed=keep_failed)
+    file = context.folder.step_file(number, step.name, fingerprint)
+    table = open_cached(file, fingerprint)
+    if table is None:
+        return None
+    fates = fates_of(table)
+    again = to_try_again(step.op, fates, permanent=context.retry_rejected)
+    if again and isinstance(step.op, WholeDatasetOp):
+        return None
+    if again:
+        work = _retried(step, number, before, again, context)
+        write_arrow(file, table.data.schema, merged(table, again, open_arrow(work.complete(), fingerprint)))
+        table = open_arrow(file, fingerprint)
+        fates = fates_of(table)
+        result = work.result(fates, tried_again=len(again))
+    else:
+        samples = len(before.dataset)
+        context.reporter.started(step.name, number, samples, asks=step.op.uses_model(), finished=True)
+        result = StepResult(op=step.name, counts=fates.counts, reasons=fates.reasons, seconds=0.0, finished_before=True)
+    FailureGuard(step, context.on_error(step), allowed=context.allowed).check(table, fates)
+    context.reporter.ended(number, result)
+    return finished_step(step, before, table, fates, fingerprint, result)
+
+
+def _retried(step: Step, number: int, before: StepInput, again: Sequence[Failed], context: RunContext) -> StepAtWork:
+    """The op applied to the samples that failed."""
+    context.describe_engines(number)
+    failed = before.dataset.with_format(None).select([each.sample for each in again])
+    attempts = [each.attempts for each in again]
+    work = StepAtWork(step, number, failed.features, context, samples=len(again), attempts=attempts, guarded=False)
+    context.reporter.started(step.name, number, len(again), asks=step.op.uses_model(), stats=work.stats)
+    context.foresee(step, failed)
+    work.take_all(Rows(failed, READ_AT_ONCE))
+    if context.journal:
+        context.journal.flush()
+    return work
 
 
 def to_try_again(op: Op, fates: Fates, *, permanent: bool) -> list[Failed]:

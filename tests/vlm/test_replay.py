@@ -19,17 +19,19 @@ from pathlib import Path
 import av
 import pytest
 from scripted import Script, counted_decoding, prompt_of
+from streams import stream_outcomes
 from waiting import until
 
 from juicecap import file_state
 from juicecap.errors import EnvironmentFailure, MediaError
 from juicecap.file_state import FileState
 from juicecap.media.sampling import FrameSampling
-from juicecap.ops.apply.request_stream import forecast, stream_outcomes
+from juicecap.ops.apply.forecast import forecast
 from juicecap.vlm.base import Failure, Limits, Message, ModelSettings, Outcome, Part, Request, Sampling
 from juicecap.vlm.journal import Journal
 from juicecap.vlm.pipeline import core
 from juicecap.vlm.pipeline.lookup import digests, keys
+from juicecap.vlm.pipeline.resources.engine_stats import EngineStats
 
 pytestmark = pytest.mark.process
 
@@ -174,11 +176,14 @@ class TestReplay:
         assert texts(ask(request_for(clips.paths[0]))[0]) == [["other"]]
 
     def test_what_is_replayed_is_counted(self, request_for, clips, tmp_path):
+        counted = []
         with Journal(tmp_path / "j") as journal:
-            core.ask([request_for(clips.paths[0], candidates=2)], journal=journal)
-            assert (journal.replayed, journal.asked) == (0, 2)
-            core.ask([request_for(path, candidates=5) for path in clips.paths[:2]], journal=journal)
-            assert (journal.replayed, journal.asked) == (2, 10)
+            for paths, candidates in ((clips.paths[:1], 2), (clips.paths[:2], 5)):
+                stats, samples = EngineStats(), [{"path": path} for path in paths]
+                plan = lambda sample: [request_for(sample["path"], candidates=candidates)]  # noqa: B023, E731
+                list(stream_outcomes(samples, plan, Limits(), journal, stats))
+                counted.append((stats.read().replayed, stats.read().asked))
+        assert counted == [(0, 2), (2, 8)]
 
 
 class TestCandidates:
@@ -476,9 +481,9 @@ class TestForecast:
         with Journal(tmp_path / "journal.sqlite") as journal:
             told = forecast(samples, plan, Limits(), journal, 60)
             assert (told.replayed, told.asked, told.whole) == (5, 10, True)
-            assert (journal.replayed, journal.asked, script.opened) == (0, 0, [])
-            list(stream_outcomes(samples, plan, Limits(), journal))
-            assert (journal.replayed, journal.asked) == (5, 10)
+            assert script.opened == []
+            list(stream_outcomes(samples, plan, Limits(), journal, stats := EngineStats()))
+            assert (stats.read().replayed, stats.read().asked) == (5, 10)
 
     def test_it_does_not_count_for_longer_than_it_may(self, request_for, old, tmp_path):
         samples = [{"path": old[0]}] * 1000

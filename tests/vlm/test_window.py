@@ -12,14 +12,15 @@ from pathlib import Path
 
 import pytest
 from scripted import counted_decoding, prompt_of
+from streams import stream_outcomes
 from waiting import until
 
 from juicecap.errors import BugError, EnvironmentFailure, SampleError
 from juicecap.media.sampling import FrameSampling
 from juicecap.media.sizes import FrameSizes
-from juicecap.ops.apply.request_stream import stream_outcomes
+from juicecap.ops.apply import stream
 from juicecap.vlm.base import Capabilities, Failure, Limits, Message, ModelSettings, Part, Request
-from juicecap.vlm.pipeline import core, window
+from juicecap.vlm.pipeline import core
 from juicecap.vlm.pipeline.batching import batch_size, calls_at_once
 from juicecap.vlm.pipeline.lookup import digests
 
@@ -138,28 +139,28 @@ def sparse(count: int, every: int) -> list[dict]:
 
 
 def test_samples_without_requests_do_not_stop_the_stream(script, plan, monkeypatch):
-    monkeypatch.setattr(window, "MOST_SAMPLES", 8)
+    monkeypatch.setattr(stream, "MOST_SAMPLES", 8)
     results = list(stream_outcomes(sparse(40, every=4), plan, Limits()))
     assert texts_of(results) == [[] if number % 4 else [f"{number} 0"] for number in range(40)]
     assert batches(script) == [["0", "4"], ["8", "12"], ["16", "20"], ["24", "28"], ["32", "36"]]
 
 
 def test_few_requests_among_many_samples_still_fill_batches(script, plan, monkeypatch):
-    monkeypatch.setattr(window, "MOST_SAMPLES", 24)
+    monkeypatch.setattr(stream, "MOST_SAMPLES", 24)
     script.together = 4
     list(stream_outcomes(sparse(200, every=5), plan, Limits(batch_size=4)))
     assert [len(batch) for batch in batches(script)] == [4] * 10
 
 
 def test_a_batch_that_is_larger_than_the_window_goes_as_far_as_it_got(script, plan, monkeypatch):
-    monkeypatch.setattr(window, "MOST_REQUESTS", 5)
+    monkeypatch.setattr(stream, "MOST_SAMPLES", 5)
     results = list(stream_outcomes(asked(*map(str, range(12))), plan, Limits(batch_size=8)))
     assert texts_of(results) == [[f"{number} 0"] for number in range(12)]
     assert [len(batch) for batch in batches(script)] == [5, 5, 2]
 
 
 def test_two_models_whose_batches_fill_slowly(script, plan, monkeypatch):
-    monkeypatch.setattr(window, "MOST_REQUESTS", 6)
+    monkeypatch.setattr(stream, "MOST_SAMPLES", 6)
 
     def both(sample) -> list[Request]:
         (first,) = plan(sample)
@@ -170,7 +171,7 @@ def test_two_models_whose_batches_fill_slowly(script, plan, monkeypatch):
 
 
 def test_the_window_is_bounded(script, plan, monkeypatch):
-    monkeypatch.setattr(window, "MOST_SAMPLES", 20)
+    monkeypatch.setattr(stream, "MOST_SAMPLES", 20)
     taken = []
 
     def samples():
@@ -295,9 +296,9 @@ def test_windows_share_the_engines_turns(script, plan):
 
 def test_leaving_early_gives_up_what_is_under_way(script, plan):
     script.together = 1
-    stream = stream_outcomes(asked(*map(str, range(100))), plan, Limits(in_flight=1))
-    assert next(stream)[1][0].answers[0].text == "0 0"
-    stream.close()
+    results = stream_outcomes(asked(*map(str, range(100))), plan, Limits(in_flight=1))
+    assert next(results)[1][0].answers[0].text == "0 0"
+    results.close()
     assert texts_of(stream_outcomes(asked("z"), plan, Limits())) == [["z 0"]]
     assert len(script.batches) < 100
 

@@ -1,7 +1,4 @@
-"""How an op is applied: to a stream of samples, to a batch, to a dataset. Each sample gets exactly one `Fate`.
-
-Only this module turns a failed sample into a rejection, and only that sample.
-"""
+"""How an op is applied: to a stream of samples, to a batch, to a dataset. Each sample gets exactly one `Fate`."""
 
 from __future__ import annotations
 
@@ -13,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from juicecap.data.source.tables.embedded import media_as_files
 from juicecap.data.writing.lines import write_lines
-from juicecap.errors import EnvironmentFailure, SampleError
-from juicecap.ops.apply.fate import Fate, Usage
-from juicecap.ops.apply.request_stream import Forecast, describe, forecast, stream_outcomes
+from juicecap.errors import SampleError
+from juicecap.ops.apply.fate import Fate
+from juicecap.ops.apply.forecast import Forecast, describe, forecast
+from juicecap.ops.apply.rounds import Rounds
+from juicecap.ops.apply.stream import Stage, Stream
 from juicecap.ops.apply.table import fates_of, kept, rejections, step_table
-from juicecap.sample import Batch, Sample, batch_of, samples_of, short_repr
-from juicecap.secrecy import hidden
-from juicecap.vlm.base import Outcome, Request
+from juicecap.sample import Batch, Sample, batch_of, samples_of
+from juicecap.vlm.base import Request
 from juicecap.vlm.journal import Journal
 
 if TYPE_CHECKING:
@@ -52,63 +50,20 @@ class Applied:
         An op that uses a model takes samples far ahead of the fates it gives, so that the engine never waits. Answers in
         `journal` are not requested again.
         """
-        if not self.uses_model():
-            yield from (self._fate(sample, []) for sample in samples)
-            return
-        for sample, outcomes in stream_outcomes(samples, self.plan_requests, self.limits(batch_size), journal):
-            if isinstance(outcomes, SampleError):
-                yield Fate(kind="rejected", sample=sample, failure=outcomes)
-            else:
-                yield self._fate(sample, outcomes)
+        with Stream([Stage(self, self.limits(batch_size))], samples, journal) as stream:
+            for _, fates in stream:
+                yield from fates
 
     def forecast(self: Op, samples: Iterable[Sample], journal: Journal, seconds: float) -> Forecast | None:
         """How many answers for these samples the journal has, counted for at most `seconds`; None: the op uses no model."""
         return forecast(samples, self.plan_requests, self.limits(), journal, seconds) if self.uses_model() else None
 
     def plan_requests(self: Op, sample: Sample) -> Sequence[Request] | SampleError:
-        """The requests of a sample, or the error that prevents them, which includes anything that a user's code raises."""
-        try:
-            plan = tuple(self.requests(sample))
-            hash(plan)
-        except SampleError as error:
-            return error
-        except Exception as error:  # noqa: BLE001  (the door to a user's code)
-            return self._failure_of_foreign_code(error)
-        if not all(isinstance(request, Request) for request in plan):
-            return SampleError("OP_FAILED", f"{self.name} asks {short_repr(plan)}, which are not requests")
-        return plan
-
-    def _fate(self: Op, sample: Sample, outcomes: Sequence[Outcome]) -> Fate:
-        usage = Usage.of(outcomes)
-        try:
-            for outcome in outcomes:
-                outcome.raise_failure()
-            outputs = self._settled(sample, outcomes)
-        except SampleError as error:
-            return Fate(kind="rejected", sample=sample, failure=error, usage=usage)
-        if not outputs:
-            return Fate(kind="filtered", sample=sample, usage=usage)
-        return Fate(kind="kept", sample=sample, outputs=tuple(outputs), usage=usage)
-
-    def _settled(self: Op, sample: Sample, outcomes: Sequence[Outcome]) -> Sequence[Sample] | None:
-        try:
-            outputs = self.finish(sample, outcomes)
-        except SampleError:
-            raise
-        except Exception as error:
-            raise self._failure_of_foreign_code(error) from error
-        if outputs is not None and not all(isinstance(output, dict) for output in outputs):
-            raise SampleError("OP_FAILED", f"{self.name} gave {short_repr(outputs)}, not a list of samples")
-        return outputs
-
-    def _failure_of_foreign_code(self: Op, error: Exception) -> SampleError:
-        """A user's op may raise anything, which rejects only this sample; an exception of a built-in op is a bug.
-
-        An `EnvironmentFailure` is never the sample's failure.
-        """
-        if isinstance(error, EnvironmentFailure) or type(self).__module__.startswith("juicecap."):
-            raise error
-        return SampleError("OP_FAILED", f"{self.name} fails with {type(error).__name__}: {hidden(str(error))}")
+        """What a sample asks first, or the error that prevents it, which includes anything that a user's code raises."""
+        met = Rounds(self, sample).begin()
+        if not isinstance(met, Fate):
+            return met
+        return met.failure or ()
 
     def process_batched(self: Op, batch: Batch) -> Batch:
         """Apply the op to a batch of columns, for `Dataset.map(..., batched=True)` or by hand.

@@ -10,7 +10,7 @@ Under `on_error: keep` a sample that fails gives itself, with the reason in the 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -35,6 +35,7 @@ FATE_COLUMN = {
     "empty": "int",
     "looping": "int",
     "refused": "int",
+    "further": "int",
 }
 """Type of the hidden column `FATE`. `first` marks the first row of each input sample; the numbers stand there alone.
 A kept sample with a code is one that failed and stayed; one without a code may have a message about damaged media."""
@@ -60,14 +61,17 @@ class Usage:
     """Answers that end in the same words over and over."""
     refused: int = 0
     """Answers that refuse, in prose or by a word of the service."""
+    further: int = 0
+    """Answers of rounds after the first, which are not counted as captions."""
 
     @classmethod
-    def of(cls, outcomes: Sequence[Outcome]) -> Usage:
-        """What these answers cost together."""
+    def of(cls, outcomes: Sequence[Outcome], *, further: bool = False) -> Usage:
+        """What these answers cost together. `further`: they are those of a later round."""
         answers = [answer for outcome in outcomes for answer in outcome.answers]
         codes = [outcome.failure.code for outcome in outcomes if outcome.failure]
         return cls(
-            captions=len(answers),
+            captions=0 if further else len(answers),
+            further=len(answers) if further else 0,
             truncated=sum(answer.finish_reason == "length" for answer in answers),
             prompt_tokens=sum(outcome.prompt_tokens for outcome in outcomes),
             completion_tokens=sum(answer.tokens for answer in answers),
@@ -76,6 +80,17 @@ class Usage:
             looping=sum(loops(answer.text) for answer in answers),
             refused=sum(refuses(answer.text) for answer in answers) + codes.count("REFUSED"),
         )
+
+    def plus(self, other: Usage) -> Usage:
+        """Both together."""
+        if self == _NOTHING:
+            return other
+        sums = {each.name: getattr(self, each.name) + getattr(other, each.name) for each in fields(self) if each.name != "damage"}
+        damage = "; ".join(dict.fromkeys(filter(None, (self.damage, other.damage))))
+        return Usage(damage=damage, **sums)
+
+
+_NOTHING = Usage()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,6 +172,7 @@ def _entry(fate: Fate, *, first: bool) -> dict[str, Any]:
         "empty": usage.empty,
         "looping": usage.looping,
         "refused": usage.refused,
+        "further": usage.further,
     }
 
 

@@ -22,7 +22,7 @@ from juicecap.sample import FATE, Batch, Sample, batch_of, samples_of
 from juicecap.vlm.journal import Journal
 
 if TYPE_CHECKING:
-    from datasets import Dataset
+    from datasets import Dataset, Features
 
 Watcher = Callable[[Fate], None]
 """Called with each fate as soon as it is known."""
@@ -43,10 +43,10 @@ class BatchOp(Protocol):
         """The fate of each sample, in order."""
 
 
-_ODD = ("empty", "looping", "refused")
+_LATER = ("empty", "looping", "refused", "further")
 """Counts that tables of before do not have."""
 
-_USAGE = ("captions", "truncated", "prompt_tokens", "completion_tokens", *_ODD)
+_USAGE = ("captions", "truncated", "prompt_tokens", "completion_tokens", *_LATER)
 
 
 class Rows:
@@ -79,6 +79,8 @@ class Counts:
     empty: int = 0
     looping: int = 0
     refused: int = 0
+    further: int = 0
+    """Answers of rounds after the first."""
 
 
 class Failed(NamedTuple):
@@ -123,8 +125,7 @@ def step_table(
     the order of the input.
     """
     dataset = dataset.with_format(None)  # a format would hide columns, or hand ops something else than plain values
-    declared = {**op.columns_written(), **({FAILURES: FAILURES_COLUMN} if keep_failed else {})}
-    features = with_columns(dataset.features, {**_written(declared, dataset), FATE: FATE_COLUMN})
+    features = table_features(op, dataset.features, keep_failed=keep_failed)
     columns = [name for name in features if name != FATE]
     if not len(dataset):  # `map` would leave the columns as they are
         return type(dataset).from_dict({name: [] for name in features}, features=features)
@@ -162,17 +163,20 @@ def step_table(
         return table
 
 
-def _written(declared: Mapping[str, Any], dataset: Dataset) -> dict[str, Any]:
-    """The columns whose types the step determines: new ones, and existing ones of another type, which then hold both.
+def table_features(op: BatchOp, before: Features, *, keep_failed: bool) -> Features:
+    """The features of the table that an op makes of samples with the features `before`.
 
-    A column that exists with the same type stays as it is; its objects may have their keys in another order.
+    The step determines the types of new columns, and of existing ones of another type, which then hold both. A column that
+    exists with the same type stays as it is; its objects may have their keys in another order.
     """
+    declared = {**op.columns_written(), **({FAILURES: FAILURES_COLUMN} if keep_failed else {})}
     types = features_of(declared)
-    return {
-        name: "json" if name in dataset.features else spec
+    written = {
+        name: "json" if name in before else spec
         for name, spec in declared.items()
-        if name not in dataset.features or dataset.features[name] != types[name]
+        if name not in before or before[name] != types[name]
     }
+    return with_columns(before, {**written, FATE: FATE_COLUMN})
 
 
 def fates_of(table: Dataset) -> Fates:
@@ -211,7 +215,7 @@ def fates_of(table: Dataset) -> Fates:
         completion_tokens=sums["completion_tokens"],
         failed=kinds["failed"],
         damaged=damaged,
-        **{name: sums[name] for name in _ODD},
+        **{name: sums[name] for name in _LATER},
     )
     by_code = dict(reasons.most_common())
     return Fates(counts=counts, kept=rows, failed=failed, reasons=by_code, state=state.hexdigest() if failed else "")

@@ -12,7 +12,7 @@ import threading
 import time
 from collections import deque
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -27,7 +27,7 @@ from juicecap.runner.reporting.metrics import write_metrics
 from juicecap.runner.reporting.progress import Progress
 from juicecap.runner.reporting.status import RunStatus, State, StepStatus, write_status
 from juicecap.runner.result import RunResult, StepResult
-from juicecap.vlm.pipeline.resources.engine_stats import ENGINE_STATS, StatsSnapshot
+from juicecap.vlm.pipeline.resources.engine_stats import EngineStats, StatsSnapshot
 
 LOOKED_AT, WRITTEN = 0.5, 1.0
 """Seconds between two looks at the counts, and between two writings of files."""
@@ -39,30 +39,91 @@ WINDOW = 30.0
 class _Moment(NamedTuple):
     time: float
     done: int
-    reading: StatsSnapshot
+    answers: StatsSnapshot
 
 
-@dataclass(kw_only=True)
 class _Step:
-    """The counts of the step that runs."""
+    """The counts of a step that runs; `before` is the one that its samples come from, if that runs as well."""
 
-    op: str
-    number: int
-    samples: int
-    asks: bool
-    began: float
-    before: StatsSnapshot
-    finished_before: bool
-    done: int = 0
-    filtered: int = 0
-    rejected: int = 0
-    captions: int = 0
+    def __init__(
+        self, op: str, number: int, samples: int | None, stats: EngineStats, before: _Step | None, *, asks: bool, finished: bool
+    ) -> None:
+        self.op, self.number, self.asks, self.finished_before = op, number, asks, finished
+        self._samples, self._stats, self._before = samples, stats, before
+        self.began = time.monotonic()
+        self.done = self.filtered = self.rejected = self.captions = self.given = 0
+        self.moments = deque([self.now()])
+
+    @property
+    def samples(self) -> int:
+        """Its input samples; as long as those before it are at work, what they gave and one for each that they have not done."""
+        if self._samples is None and self._before:
+            return self._before.given + self._before.samples - self._before.done
+        return self._samples or 0
 
     def count(self, fate: Fate) -> None:
+        """Count the next fate."""
         self.done += 1
         self.filtered += fate.kind == "filtered"
         self.rejected += fate.kind == "rejected"
         self.captions += fate.usage.captions
+        self.given += len(fate.outputs)
+
+    def now(self) -> _Moment:
+        """The counts of this moment."""
+        return _Moment(time.monotonic(), self.done, self._stats.read())
+
+    def running(self) -> StepStatus:
+        """The step as it is now, with the rates of the last half minute."""
+        now = self.now()
+        while len(self.moments) > 1 and self.moments[1].time <= now.time - WINDOW:
+            self.moments.popleft()
+        status = self.between(self.moments[0], now)
+        self.moments.append(now)
+        left, average = self.samples - self.done, self.done / max(now.time - self.began, 1e-9)
+        rate = status.samples_per_second or average
+        return replace(status, eta_seconds=round(left / rate, 1) if rate else None)
+
+    def whole(self, result: StepResult) -> StepStatus:
+        """The finished step: the counts of its table, and its rates over the whole step."""
+        status = self.between(_Moment(self.began, 0, StatsSnapshot()), self.now())
+        counts = result.counts
+        facts = {"filtered": counts.filtered, "rejected": counts.rejected, "captions": counts.captions}
+        if self.finished_before or result.tried_again:
+            facts |= {"samples": counts.taken, "done": counts.taken}
+        return replace(
+            status,
+            state="done before" if self.finished_before else "done",
+            **facts,  # type: ignore[arg-type]  # all are int
+        )
+
+    def between(self, earlier: _Moment, now: _Moment) -> StepStatus:
+        """The step as it is now, with rates since an earlier moment."""
+        seconds = max(now.time - earlier.time, 1e-9)
+        answers, then = now.answers, earlier.answers
+        busy = (answers.busy_seconds - then.busy_seconds) / seconds
+        return StepStatus(
+            op=self.op,
+            number=self.number,
+            state="running",
+            samples=self.samples,
+            done=self.done,
+            filtered=self.filtered,
+            rejected=self.rejected,
+            captions=self.captions,
+            replayed=answers.replayed,
+            answered=answers.answers,
+            prompt_tokens=answers.prompt_tokens,
+            completion_tokens=answers.completion_tokens,
+            in_flight=answers.in_flight if self.asks else 0,
+            seconds=round(now.time - self.began, 3),
+            samples_per_second=round((now.done - earlier.done) / seconds, 3),
+            captions_per_second=round((answers.answers - then.answers) / seconds, 3),
+            prompt_tokens_per_second=round((answers.prompt_tokens - then.prompt_tokens) / seconds, 3),
+            completion_tokens_per_second=round((answers.completion_tokens - then.completion_tokens) / seconds, 3),
+            engine_busy=round(min(1.0, busy), 4) if self.asks else None,
+            engine_seconds=round(answers.busy_seconds, 3),
+        )
 
 
 class Reporter:
@@ -87,9 +148,8 @@ class Reporter:
             steps=(),
             step_count=len(recipe.steps),
         )
-        self._step: _Step | None = None
+        self._running: dict[int, _Step] = {}
         self._ended: list[StepStatus] = []
-        self._moments: deque[_Moment] = deque()
         self._written = -WRITTEN
         self._warned = False
         self._failure: BaseException | None = None
@@ -122,35 +182,35 @@ class Reporter:
         with self._lock:
             self._run = replace(self._run, state=state, samples=samples if samples is not None else self._run.samples)
 
-    def started(self, op: str, number: int, samples: int, *, asks: bool, finished: bool) -> None:
-        """A step begins."""
+    def started(
+        self, op: str, number: int, samples: int | None, *, asks: bool, stats: EngineStats | None = None, finished: bool = False
+    ) -> None:
+        """Step `number` begins, with so many samples; None: with those that the step before it gives, which is at work as well.
+
+        `stats` are those of its requests; `finished`: an earlier run has done it.
+        """
         with self._lock:
-            now, reading = time.monotonic(), ENGINE_STATS.read()
-            self._step = _Step(
-                op=op, number=number, samples=samples, asks=asks, began=now, before=reading, finished_before=finished
-            )
-            self._moments = deque([_Moment(now, 0, reading)])
-            self._progress.started(op, number, self._run.step_count, samples, finished=finished)
+            before = self._running.get(number - 1)
+            step = _Step(op, number, samples, stats or EngineStats(), before, asks=asks, finished=finished)
+            self._running[number] = step
+            self._progress.started(op, number, self._run.step_count, step.samples, finished=finished)
 
     def forecast(self, replayed: int, asked: int, *, whole: bool) -> None:
         """Pass on how many answers are replayed and how many are to be asked (`Progress.foreseen`)."""
         with self._lock:
             self._progress.foreseen(replayed, asked, whole=whole)
 
-    def count(self, fate: Fate) -> None:
-        """Count the fate of the next sample."""
+    def count(self, number: int, fate: Fate) -> None:
+        """Count the next fate of step `number`."""
         if self._failure:
             raise self._failure
-        assert self._step
-        self._step.count(fate)
+        self._running[number].count(fate)
 
-    def ended(self, result: StepResult) -> None:
-        """The step is done."""
+    def ended(self, number: int, result: StepResult) -> None:
+        """Step `number` is done."""
         with self._lock:
-            assert self._step
-            step = self._whole(self._step, result)
+            step = self._running.pop(number).whole(result)
             self._ended.append(step)
-            self._step = None
             self._progress.ended(step)
 
     def finished(self, result: RunResult) -> None:
@@ -195,61 +255,8 @@ class Reporter:
         write_metrics(path, self._run, str(os.getpid()))
 
     def _update(self) -> None:
-        steps = (*self._ended, *([self._running(self._step)] if self._step else []))
+        steps = (*self._ended, *(step.running() for step in self._running.values()))
         self._run = replace(self._run, updated=_now(), seconds=round(time.monotonic() - self._began, 3), steps=steps)
-
-    def _running(self, step: _Step) -> StepStatus:
-        now = _Moment(time.monotonic(), step.done, ENGINE_STATS.read())
-        while len(self._moments) > 1 and self._moments[1].time <= now.time - WINDOW:
-            self._moments.popleft()
-        status = _between(step, self._moments[0], now)
-        self._moments.append(now)
-        left, average = step.samples - step.done, step.done / max(now.time - step.began, 1e-9)
-        rate = status.samples_per_second or average
-        return replace(status, eta_seconds=round(left / rate, 1) if rate else None)
-
-    def _whole(self, step: _Step, result: StepResult) -> StepStatus:
-        """A finished step: the counts of its table, and its rates over the whole step."""
-        now = _Moment(time.monotonic(), step.done, ENGINE_STATS.read())
-        status = _between(step, _Moment(step.began, 0, step.before), now)
-        counts = result.counts
-        facts = {"filtered": counts.filtered, "rejected": counts.rejected, "captions": counts.captions}
-        if step.finished_before or result.tried_again:
-            facts |= {"samples": counts.taken, "done": counts.taken}
-        return replace(
-            status,
-            state="done before" if step.finished_before else "done",
-            **facts,  # type: ignore[arg-type]  # all are int
-        )
-
-
-def _between(step: _Step, earlier: _Moment, now: _Moment) -> StepStatus:
-    """The step as it is now, with rates since an earlier moment."""
-    seconds = max(now.time - earlier.time, 1e-9)
-    then, reading = earlier.reading, now.reading
-    busy = (reading.busy_seconds - then.busy_seconds) / seconds
-    return StepStatus(
-        op=step.op,
-        number=step.number,
-        state="running",
-        samples=step.samples,
-        done=step.done,
-        filtered=step.filtered,
-        rejected=step.rejected,
-        captions=step.captions,
-        replayed=reading.replayed - step.before.replayed,
-        answered=reading.answers - step.before.answers,
-        prompt_tokens=reading.prompt_tokens - step.before.prompt_tokens,
-        completion_tokens=reading.completion_tokens - step.before.completion_tokens,
-        in_flight=reading.in_flight if step.asks else 0,
-        seconds=round(now.time - step.began, 3),
-        samples_per_second=round((now.done - earlier.done) / seconds, 3),
-        captions_per_second=round((reading.answers - then.answers) / seconds, 3),
-        prompt_tokens_per_second=round((reading.prompt_tokens - then.prompt_tokens) / seconds, 3),
-        completion_tokens_per_second=round((reading.completion_tokens - then.completion_tokens) / seconds, 3),
-        engine_busy=round(min(1.0, busy), 4) if step.asks else None,
-        engine_seconds=round(reading.busy_seconds - step.before.busy_seconds, 3),
-    )
 
 
 def _how(error: BaseException) -> tuple[State, int]:

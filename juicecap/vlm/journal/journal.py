@@ -4,8 +4,8 @@ Records that belong together (the answers of one call of an engine) are passed t
 transaction ends when it has 64 answers or is a second old; at most that much is lost, and asked again, when the process is
 killed. Records can be read as soon as they have been passed.
 
-A failure that is written down is not asked about again. So failures can be held back (`hold_failures`) until it is known that the
-samples are to blame (`release_failures`); if that never comes to be known, they are forgotten.
+A failure that is written down is not asked about again. So the failures of an op can be held back (`HeldFailures`) until it is
+known that the samples are to blame; if that never comes to be known, they are forgotten.
 """
 
 from __future__ import annotations
@@ -29,6 +29,14 @@ MOST_ANSWERS, MOST_SECONDS = 64, 1.0
 """How many answers may wait, and how long, before they are written."""
 
 
+class HeldFailures:
+    """The failures of one op that are not written for now. `Journal.hold_failures` makes it; the journal's thread uses it."""
+
+    def __init__(self) -> None:
+        self.holding = True
+        self.entries: list[Entry] = []
+
+
 class Journal:
     """An open journal. `note` and the questions may be called from any thread; `close` it, or use it as a context manager.
 
@@ -49,14 +57,11 @@ class Journal:
         self._store = open_store(path, may_quarantine=may_quarantine)
         self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._records: list[Record] = []
-        self._holding = False
-        self._held: list[Entry] = []
+        self._held: list[HeldFailures] = []
         self._answers = 0
         self._due = 0.0
         self._failure: Exception | None = None
         self._closed = False
-        self.replayed = self.asked = 0
-        """Answers taken from the journal, and answers requested from an engine; counted by the window."""
         self._thread = threading.Thread(target=self._run, name="juicecap-journal", daemon=True)
         self._thread.start()
 
@@ -71,23 +76,25 @@ class Journal:
             if error is None:
                 raise
 
-    def append(self, records: Sequence[Record]) -> None:
-        """Queue records to be written, all in one transaction.
+    def append(self, records: Sequence[Record], held: HeldFailures | None = None) -> None:
+        """Queue records to be written, all in one transaction; failures among them go to `held` as long as it holds.
 
         Raises:
             EnvironmentFailure: records before them could not be written.
         """
         self._check()
         if records and not self._closed:
-            self._work.put(lambda: self._take(records))
+            self._work.put(lambda: self._take(records, held))
 
-    def hold_failures(self) -> None:
-        """Hold failures back from now on: it is not known yet whether the samples or the environment is to blame."""
-        self._work.put(self._hold)
+    def hold_failures(self) -> HeldFailures:
+        """Hold failures back: it is not known yet whether the samples or the environment is to blame."""
+        held = HeldFailures()
+        self._work.put(lambda: self._held.append(held))
+        return held
 
-    def release_failures(self) -> None:
+    def release_failures(self, held: HeldFailures) -> None:
         """The samples are to blame: write the failures that were held back, and later ones."""
-        self._work.put(self._release)
+        self._work.put(lambda: self._release(held))
 
     def get_entries(self, keys: Sequence[str]) -> Future[dict[str, dict[int, Any]]]:
         """The entries of these keys, by candidate. The future raises EnvironmentFailure if they cannot be read."""
@@ -165,19 +172,19 @@ class Journal:
             if self._answers >= MOST_ANSWERS or (self._records and time.monotonic() >= self._due):
                 self._write_or_fail()
 
-    def _hold(self) -> None:
-        self._holding = True
+    def _release(self, held: HeldFailures) -> None:
+        if held.holding:
+            held.holding = False
+            self._held.remove(held)
+            self._take(held.entries, None)
 
-    def _release(self) -> None:
-        held, self._holding, self._held = self._held, False, []
-        if held:
-            self._take(held)
-
-    def _take(self, records: Sequence[Record]) -> None:
-        if self._holding:
-            held = [record for record in records if isinstance(record, Entry) and "failure" in record.content]
-            self._held += held
-            records = [record for record in records if record not in held]
+    def _take(self, records: Sequence[Record], held: HeldFailures | None) -> None:
+        if held and held.holding:
+            failures = [record for record in records if isinstance(record, Entry) and "failure" in record.content]
+            held.entries += failures
+            records = [record for record in records if record not in failures]
+        if not records:
+            return
         if not self._records:
             self._due = time.monotonic() + MOST_SECONDS
         self._records += records
@@ -227,7 +234,7 @@ class Journal:
             return {}
         found = self._stored(lambda store: store.answers(keys))
         wanted = set(keys)
-        for record in (*self._records, *self._held):
+        for record in (*self._records, *(entry for held in self._held for entry in held.entries)):
             if isinstance(record, Entry) and record.key in wanted:
                 found.setdefault(record.key, {})[record.candidate] = record.content
         if self._retry_rejected:

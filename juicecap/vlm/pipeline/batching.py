@@ -1,8 +1,8 @@
 """Batches: which requests an engine gets in one `generate` call, and how many calls are concurrent.
 
 A batch is a single request if the engine batches by itself, and several if it takes batches (transformers). Batches are cut in
-the order of the requests, never by arrival, so that their composition does not depend on timing: when they are full, at the end,
-or when the window is.
+the order of the requests, never by arrival, so that their composition does not depend on timing: when they are full, at the end
+of their queue, or when nothing else goes on (`window.py`).
 """
 
 from __future__ import annotations
@@ -21,10 +21,9 @@ they are full: so the engine starts early, and the next batch is ready when it e
 
 @dataclass(frozen=True)
 class QueuedRequest:
-    """A request, its owner (a sample), and the callback for its outcome."""
+    """A request, and the callback for its outcome."""
 
     request: Request
-    owner: object
     settle: Callable[[Outcome], None]
 
 
@@ -35,9 +34,13 @@ class Batcher:
         self.batches: asyncio.Queue[list[QueuedRequest]] = asyncio.Queue()
         self._waiting: list[QueuedRequest] = []
         self._flushed = False
-        self._urgent: object = None
         self._size: int | None = None  # not known before the engine is described
         self._next = 0
+
+    @property
+    def waiting(self) -> int:
+        """Requests that wait for others to fill their batch."""
+        return 0 if self._size is None else len(self._waiting)
 
     def begin(self, size: int, *, grow: bool) -> None:
         """Cut batches of this size; with `grow` the first ones are smaller."""
@@ -56,18 +59,13 @@ class Batcher:
         self._flushed = True
         self._cut()
 
-    def flush_for(self, owner: object) -> None:
-        """Release the last batch if, or as soon as, it contains a request of this owner."""
-        self._urgent = owner
-        self._cut()
-
     def _cut(self) -> None:
         if self._size is None:
             return
         while len(self._waiting) >= self._next:
             self._send(self._next)
             self._next = min(math.ceil(GROWTH * self._next), self._size)
-        if self._waiting and (self._flushed or any(asked.owner is self._urgent for asked in self._waiting)):
+        if self._waiting and self._flushed:
             self._send(len(self._waiting))
 
     def _send(self, count: int) -> None:

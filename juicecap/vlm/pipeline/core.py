@@ -33,11 +33,11 @@ T = TypeVar("T")
 DEFAULT_LIMITS = Limits()
 
 
-def window(limits: Limits = DEFAULT_LIMITS, journal: Journal | None = None) -> Window:
+def window(journal: Journal | None = None) -> Window:
     """A window for a stream of requests; a context manager, to be used by one thread. Answers in `journal` are reused."""
     with _lock:
         core = _core()
-        opened = Window(core.loop, WindowResources(core.resources, limits, journal))
+        opened = Window(core.loop, WindowResources(core.resources, journal))
         core.windows.add(opened)
     return opened
 
@@ -48,10 +48,12 @@ def ask(requests: Sequence[Request], limits: Limits = DEFAULT_LIMITS, journal: J
     Raises:
         JuicecapError: an engine cannot be opened, or died.
     """
-    with window(limits, journal) as opened:
-        ticket = opened.submit(requests)
-        opened.flush()
-        opened.wait(ticket)
+    with window(journal) as opened:
+        queue = opened.queue(limits)
+        ticket = opened.submit(queue, requests)
+        opened.flush(queue)
+        while not ticket.done:
+            opened.wait()
         return ticket.outcomes()
 
 

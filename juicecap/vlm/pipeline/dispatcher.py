@@ -15,11 +15,9 @@ from juicecap.vlm.journal.store import Entry
 from juicecap.vlm.pipeline.batching import batches_ahead, calls_at_once
 from juicecap.vlm.pipeline.lookup.cache_lookup import CacheMiss
 from juicecap.vlm.pipeline.lookup.keys import RequestKeys
-from juicecap.vlm.pipeline.lookup.single_flight import SingleFlight
 from juicecap.vlm.pipeline.preparing import prepare
-from juicecap.vlm.pipeline.resources.engine_stats import ENGINE_STATS
 from juicecap.vlm.pipeline.resources.frame_budget import Reservation
-from juicecap.vlm.pipeline.resources.window_resources import WindowResources
+from juicecap.vlm.pipeline.resources.window_resources import QueueResources
 from juicecap.vlm.pipeline.tasks import Tasks, all_of
 
 
@@ -32,15 +30,14 @@ class Dispatcher:
         keys: RequestKeys,
         engine: Engine,
         size: int,
-        single_flight: SingleFlight,
-        resources: WindowResources,
+        resources: QueueResources,
         tasks: Tasks,
     ) -> None:
         self._keys, self._capabilities = keys, keys.capabilities
-        self._engine, self._single_flight, self._resources, self._tasks = engine, single_flight, resources, tasks
+        self._engine, self._single_flight, self._resources, self._tasks = engine, resources.single_flight, resources, tasks
         calls = calls_at_once(engine.max_concurrent_calls, keys.capabilities, resources.limits, size)
         self._turns = resources.common.engines.turns(settings, calls)
-        self._memory = resources.common.memory(resources.limits)
+        self._memory, self._stats = resources.memory, resources.stats
         self._under_way = asyncio.Semaphore(calls + batches_ahead(size, calls))
 
     async def enter(self, batch: list[CacheMiss]) -> None:
@@ -64,9 +61,9 @@ class Dispatcher:
             if not ready:
                 return
             async with self._turns:
-                with ENGINE_STATS.call(len(ready)):
+                with self._stats.call(len(ready)):
                     outcomes = await self._engine.generate([each for _, each in ready])
-            ENGINE_STATS.answered(outcomes)
+            self._stats.answered(outcomes)
             self._answered(ready, outcomes)
 
     def _answered(self, ready: list[tuple[CacheMiss, Prepared]], outcomes: Sequence[Outcome]) -> None:
@@ -74,7 +71,7 @@ class Dispatcher:
         entries: list[Entry] = []
         for (wanted, prepared), outcome in zip(ready, outcomes, strict=True):
             entries += entries_of(self._keys.sent_key(wanted.keyed, outcome.unsent), prepared, outcome)
-            self._resources.count(replayed=prepared.first, asked=len(prepared.seeds))
+            self._stats.count(replayed=prepared.first, asked=len(prepared.seeds))
         meant = [self._keys.heard(joined(wanted.known, outcome)) for (wanted, _), outcome in zip(ready, outcomes, strict=True)]
         self._resources.record([*entries, *self._keys.to_pin()])
         for (wanted, _), outcome in zip(ready, meant, strict=True):

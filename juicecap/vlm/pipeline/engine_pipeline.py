@@ -1,4 +1,4 @@
-"""Carries a window's requests to one engine: cut into batches, looked up ahead, answered if something is missing.
+"""Carries the requests of a queue to one engine: cut into batches, looked up ahead, answered if something is missing.
 
     requests ─▶ batching ─▶ lookup (digests, keys, journal, single_flight) ─▶ dispatcher (preparing, engine, journal) ─▶ outcomes
 
@@ -14,17 +14,26 @@ from juicecap.vlm.pipeline.batching import Batcher, QueuedRequest, batch_size
 from juicecap.vlm.pipeline.dispatcher import Dispatcher
 from juicecap.vlm.pipeline.lookup.cache_lookup import LookupStage
 from juicecap.vlm.pipeline.lookup.keys import RequestKeys
-from juicecap.vlm.pipeline.lookup.single_flight import SingleFlight
-from juicecap.vlm.pipeline.resources.window_resources import WindowResources
+from juicecap.vlm.pipeline.resources.window_resources import QueueResources
 from juicecap.vlm.pipeline.tasks import Tasks
 
 
 class EnginePipeline:
-    """Requests of one window to one engine, in order. `fail` is called if they cannot be answered."""
+    """Requests of one queue to one engine, in order. `fail` is called if they cannot be answered.
 
-    def __init__(self, settings: ModelSettings, resources: WindowResources, fail: Callable[[BaseException], None]) -> None:
+    `changed` is called when requests may wait for others now that were in progress before.
+    """
+
+    def __init__(
+        self,
+        settings: ModelSettings,
+        resources: QueueResources,
+        fail: Callable[[BaseException], None],
+        changed: Callable[[], None],
+    ) -> None:
         self._settings, self._resources = settings, resources
         self._batcher = Batcher()
+        self._changed = changed
         self._tasks = Tasks(fail)
         self._tasks.start(self._run())
 
@@ -36,9 +45,10 @@ class EnginePipeline:
         """Release the last batch although it is not full."""
         self._batcher.flush()
 
-    def flush_for(self, owner: object) -> None:
-        """Release the last batch if, or as soon as, it contains a request of this owner."""
-        self._batcher.flush_for(owner)
+    @property
+    def waiting(self) -> int:
+        """Requests that wait for others to fill their batch."""
+        return self._batcher.waiting
 
     def stop(self) -> None:
         """Cancel what is in progress."""
@@ -46,17 +56,18 @@ class EnginePipeline:
 
     async def _run(self) -> None:
         """Let batches into the engine, in order."""
-        resources, single_flight = self._resources, SingleFlight()
+        resources = self._resources
         engines, limits = resources.common.engines, resources.limits
         keys = await RequestKeys.of(engines, self._settings, limits, resources.journal)
         size = batch_size(keys.capabilities, limits)
         self._batcher.begin(size, grow=not limits.batch_size)
-        lookup = LookupStage(self._batcher.batches, size, keys, single_flight, resources, self._tasks)
+        self._changed()
+        lookup = LookupStage(self._batcher.batches, size, keys, resources, self._tasks)
         serving: Dispatcher | None = None
         while True:
             if wanted := await lookup.next():
                 if serving is None:
                     engine = await engines.opened(self._settings)
                     resources.record(keys.to_pin())
-                    serving = Dispatcher(self._settings, keys, engine, size, single_flight, resources, self._tasks)
+                    serving = Dispatcher(self._settings, keys, engine, size, resources, self._tasks)
                 await serving.enter(wanted)

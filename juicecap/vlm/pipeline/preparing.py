@@ -16,7 +16,7 @@ from juicecap.vlm.journal.store import ClearFailure
 from juicecap.vlm.outcomes import failure_of
 from juicecap.vlm.pipeline.lookup.cache_lookup import CacheMiss
 from juicecap.vlm.pipeline.resources.ref_counted_cache import Lease
-from juicecap.vlm.pipeline.resources.window_resources import WindowResources
+from juicecap.vlm.pipeline.resources.window_resources import QueueResources
 from juicecap.vlm.pipeline.tasks import all_of
 
 MOST_OF_THE_LIMIT = 4
@@ -32,7 +32,7 @@ OF_THE_CONTENT = {
 """Codes of media that cannot be used because of their content, so permanently."""
 
 
-async def prepare(wanted: CacheMiss, capabilities: Capabilities, resources: WindowResources, hold: Lease) -> Prepared | Outcome:
+async def prepare(wanted: CacheMiss, capabilities: Capabilities, resources: QueueResources, hold: Lease) -> Prepared | Outcome:
     """The request with its media, which `hold` keeps; or the outcome, if one of them cannot be used."""
     keyed = wanted.keyed
     request = keyed.request
@@ -59,7 +59,7 @@ async def prepare(wanted: CacheMiss, capabilities: Capabilities, resources: Wind
     return Prepared(request=request, pictures=tuple(pictures), seed=keyed.seed, first=known, rules=rules)
 
 
-async def _pictures(request: Request, capabilities: Capabilities, resources: WindowResources, hold: Lease) -> list[MediaFrames]:
+async def _pictures(request: Request, capabilities: Capabilities, resources: QueueResources, hold: Lease) -> list[MediaFrames]:
     """The media of a request, a few at a time: a row of the dataset may name any number of them.
 
     Raises:
@@ -67,7 +67,7 @@ async def _pictures(request: Request, capabilities: Capabilities, resources: Win
         MediaError: `TOO_LARGE`: they do not fit into memory together.
     """
     parts, pictures = request.media(), list[MediaFrames]()
-    most = MOST_OF_THE_LIMIT * resources.common.memory(resources.limits).limit
+    most = MOST_OF_THE_LIMIT * resources.memory.limit
     for start in range(0, len(parts), AT_ONCE):
         pictures += await all_of(
             _picture(part, request, capabilities, resources, hold) for part in parts[start : start + AT_ONCE]
@@ -80,14 +80,14 @@ async def _pictures(request: Request, capabilities: Capabilities, resources: Win
 
 
 async def _picture(
-    part: Part, request: Request, capabilities: Capabilities, resources: WindowResources, hold: Lease
+    part: Part, request: Request, capabilities: Capabilities, resources: QueueResources, hold: Lease
 ) -> MediaFrames:
     pool, rules = resources.common.pool(resources.limits), rules_of(part.value, resources.limits.media)
     try:
         if capabilities.takes_files and part.kind == "video":
-            info = await hold.get(("probe", part.value), partial(pool.probe, part.value, rules))
+            info = await hold.get(("probe", part.value, rules), partial(pool.probe, part.value, rules))
             return without_frames(info.duration)
-        key = part, request.frames, capabilities.sizes
+        key = part, request.frames, capabilities.sizes, rules
         picture = await hold.get(key, partial(pool.picture, part.kind, part.value, request.frames, capabilities.sizes, rules))
     except MediaError as error:
         raise _Unusable(part, error) from error

@@ -1,15 +1,19 @@
-"""A sliding window over a stream of requests: the caller's side.
+"""The window over a stream of requests in progress: the caller's side.
 
-One thread submits requests in the order of its samples, as long as there is room, and takes their outcomes in the same
-order. Nothing waits for a batch to end: everything in the window is in progress (`engine_pipeline.py`).
+One thread submits requests to queues, in the order of its samples, and takes the outcomes as they come. Nothing waits for a batch
+to end: everything in the window is in progress (`engine_pipeline.py`).
 
     with core.window() as window:
-        tickets = deque()
-        while ...:
-            while window.has_room(len(tickets)) and (there is another sample):
-                tickets.append(window.submit(its requests))
-            if window.wait(tickets[0], or_room_for=len(tickets)):
-                ... tickets.popleft().outcomes()
+        queue = window.queue(limits)
+        ticket = window.submit(queue, requests)
+        window.flush(queue)
+        while not ticket.done:
+            window.wait()
+        ticket.outcomes()
+
+Where an engine takes batches, the last requests of a queue may wait for others to fill their batch. When nothing else is in
+progress, the window is at rest, and `wait` says so: then the caller submits more, or flushes a queue. Whether it is at rest does
+not depend on timing, and so neither does the composition of batches.
 """
 
 from __future__ import annotations
@@ -23,20 +27,16 @@ from functools import partial
 from types import TracebackType
 from typing import Self
 
-from juicecap.vlm.base import ModelSettings, Outcome, Request
+from juicecap.vlm.base import Limits, ModelSettings, Outcome, Request
+from juicecap.vlm.journal import HeldFailures
 from juicecap.vlm.pipeline.batching import QueuedRequest
 from juicecap.vlm.pipeline.engine_pipeline import EnginePipeline
-from juicecap.vlm.pipeline.resources.window_resources import WindowResources
-
-MOST_REQUESTS = 1024
-"""Unanswered requests in a window. They hold no pixels; `vlm/pipeline/dispatcher.py` limits those."""
-
-MOST_SAMPLES = 4096
-"""Samples in a window, answered or not."""
+from juicecap.vlm.pipeline.resources.engine_stats import EngineStats
+from juicecap.vlm.pipeline.resources.window_resources import QueueResources, WindowResources
 
 
-class PendingSample:
-    """The requests of one sample, in progress."""
+class Ticket:
+    """Requests that were submitted together."""
 
     def __init__(self, count: int) -> None:
         self._outcomes: list[Outcome | None] = [None] * count
@@ -58,14 +58,30 @@ class PendingSample:
         self._missing -= 1
 
 
+class RequestQueue:
+    """Requests in order, of which batches are cut; batches hold requests of one queue alone. `Window.queue` makes it."""
+
+    def __init__(self, resources: QueueResources) -> None:
+        self.resources = resources
+        self.pipelines: dict[ModelSettings, EnginePipeline] = {}
+
+    @property
+    def waiting(self) -> int:
+        """Requests that wait for others to fill their batch. Steady while the window is at rest."""
+        return sum(pipeline.waiting for pipeline in self.pipelines.values())
+
+
 class Window:
     """See the module's docstring. Public methods but `fail` are for the one thread that opened it."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, resources: WindowResources) -> None:
         self._loop, self._resources = loop, resources
-        self._pipelines: dict[ModelSettings, EnginePipeline] = {}
+        self._queues: list[RequestQueue] = []
         self._changed = threading.Condition()
+        self._calls = 0  # to the loop, that it has not taken
         self._unanswered = 0
+        self._answered: list[Ticket] = []
+        self._at_rest = True
         self._failure: BaseException | None = None
 
     def __enter__(self) -> Self:
@@ -75,36 +91,42 @@ class Window:
         """Cancel what is still in progress."""
         self._call(self._stop)
 
-    def has_room(self, samples: int) -> bool:
-        """Whether another sample may be submitted, besides `samples` whose outcomes have not been taken."""
-        return samples < MOST_SAMPLES and self._unanswered < MOST_REQUESTS
+    def queue(self, limits: Limits, stats: EngineStats | None = None, held: HeldFailures | None = None) -> RequestQueue:
+        """A new queue, whose requests are within these limits. `stats` counts its answers, and `held` takes its failures."""
+        queue = RequestQueue(QueueResources(self._resources, limits, stats or EngineStats(), held))
+        self._queues.append(queue)
+        return queue
 
-    def submit(self, requests: Sequence[Request]) -> PendingSample:
-        """Submit the requests of a sample."""
-        ticket = PendingSample(len(requests))
+    def submit(self, queue: RequestQueue, requests: Sequence[Request]) -> Ticket:
+        """Submit requests, after all earlier ones of the queue."""
+        ticket = Ticket(len(requests))
         if requests:
             with self._changed:
                 self._unanswered += len(requests)
-            self._call(self._accept, ticket, requests)
+            self._call(self._accept, queue, ticket, requests)
         return ticket
 
-    def flush(self) -> None:
-        """Let engines that take batches start with what they have: nothing more will be submitted for now."""
-        self._call(self._flush)
+    def flush(self, queue: RequestQueue) -> None:
+        """Let engines that take batches start with what is there: nothing more will be submitted to the queue for now."""
+        self._call(self._flush, queue)
 
-    def wait(self, ticket: PendingSample, or_room_for: int | None = None) -> bool:
-        """Wait until a ticket is done, or with `or_room_for` (as `has_room`) until there is room; returns whether it is done.
+    def answered(self) -> list[Ticket]:
+        """The tickets that are done since this was asked last."""
+        with self._changed:
+            tickets, self._answered = self._answered, []
+        return tickets
+
+    def wait(self) -> bool:
+        """Wait until a ticket is done that `answered` has not given; false: the window is at rest, and none will be.
 
         Raises:
             JuicecapError: an engine cannot be opened, or died.
         """
-        if or_room_for is not None and not self.has_room(or_room_for):
-            self._call(self._flush_for, ticket)  # the window is full, and does not fill a batch
         with self._changed:
-            while not ticket.done:
+            while not self._answered:
                 if self._failure:
                     raise self._failure
-                if or_room_for is not None and self.has_room(or_room_for):
+                if self._at_rest:
                     return False
                 self._changed.wait()
         return True
@@ -119,33 +141,50 @@ class Window:
 
     def _call(self, work: Callable[..., None], *arguments: object) -> None:
         """Run a function on the loop. If the loop has ended, so have all windows (`fail`)."""
+        with self._changed:
+            self._calls += 1
+            self._at_rest = False
         with suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(work, *arguments)
+            self._loop.call_soon_threadsafe(self._called, work, *arguments)
 
-    def _accept(self, ticket: PendingSample, requests: Sequence[Request]) -> None:
+    def _called(self, work: Callable[..., None], *arguments: object) -> None:
+        work(*arguments)
+        with self._changed:
+            self._calls -= 1
+        self._look_whether_at_rest()
+
+    def _accept(self, queue: RequestQueue, ticket: Ticket, requests: Sequence[Request]) -> None:
         if self._failure:
             return
         for index, request in enumerate(requests):
-            pipeline = self._pipelines.get(request.model)
+            pipeline = queue.pipelines.get(request.model)
             if pipeline is None:
                 self._resources.common.engines.expect(request)
-                pipeline = self._pipelines[request.model] = EnginePipeline(request.model, self._resources, self.fail)
-            pipeline.add(QueuedRequest(request, ticket, partial(self._settled, ticket, index)))
+                pipeline = EnginePipeline(request.model, queue.resources, self.fail, self._look_whether_at_rest)
+                queue.pipelines[request.model] = pipeline
+            pipeline.add(QueuedRequest(request, partial(self._settled, ticket, index)))
 
-    def _settled(self, ticket: PendingSample, index: int, outcome: Outcome) -> None:
+    def _settled(self, ticket: Ticket, index: int, outcome: Outcome) -> None:
         with self._changed:
             ticket.settle(index, outcome)
             self._unanswered -= 1
-            self._changed.notify_all()
+            if ticket.done:
+                self._answered.append(ticket)
+                self._changed.notify_all()
+        self._look_whether_at_rest()
 
-    def _flush(self) -> None:
-        for pipeline in self._pipelines.values():
+    def _look_whether_at_rest(self) -> None:
+        """Note it if all requests without an answer wait for others to fill their batch. Called on the loop."""
+        with self._changed:
+            if not self._calls and self._unanswered == sum(queue.waiting for queue in self._queues):
+                self._at_rest = True
+                self._changed.notify_all()
+
+    def _flush(self, queue: RequestQueue) -> None:
+        for pipeline in queue.pipelines.values():
             pipeline.flush()
 
-    def _flush_for(self, ticket: PendingSample) -> None:
-        for pipeline in self._pipelines.values():
-            pipeline.flush_for(ticket)
-
     def _stop(self) -> None:
-        for pipeline in self._pipelines.values():
-            pipeline.stop()
+        for queue in self._queues:
+            for pipeline in queue.pipelines.values():
+                pipeline.stop()

@@ -104,26 +104,37 @@ class TestDoubt:
 
     def test_failures_are_held_back_and_answers_are_not(self, path):
         with Journal(path) as journal:
-            journal.hold_failures()
-            journal.append([*entries(1), *self.failing(2)])
+            held = journal.hold_failures()
+            journal.append([*entries(1), *self.failing(2)], held)
             journal.flush()
             assert on_disk(path) == ["1"]
             assert journal.get_entries([key(2)]).result() == {key(2): {0: {"failure": {"code": "GENERATE_FAILED"}}}}
 
     def test_what_nobody_trusts_is_forgotten(self, path):
         with Journal(path) as journal:
-            journal.hold_failures()
-            journal.append(self.failing(1))
+            held = journal.hold_failures()
+            journal.append(self.failing(1), held)
         assert on_disk(path) == []
 
     def test_what_is_trusted_is_written_and_so_is_what_comes_then(self, path):
         with Journal(path) as journal:
-            journal.hold_failures()
-            journal.append(self.failing(1))
-            journal.release_failures()
-            journal.append(self.failing(2))
+            held = journal.hold_failures()
+            journal.append(self.failing(1), held)
+            journal.release_failures(held)
+            journal.append(self.failing(2), held)
             journal.flush()
             assert on_disk(path) == ["1", "2"]
+
+    def test_each_op_has_its_own_doubt(self, path):
+        with Journal(path) as journal:
+            first, second = journal.hold_failures(), journal.hold_failures()
+            journal.append(self.failing(1), first)
+            journal.append(self.failing(2), second)
+            journal.append(self.failing(3))
+            journal.release_failures(second)
+            journal.flush()
+            assert on_disk(path) == ["2", "3"]
+            assert journal.get_entries([key(1)]).result() == {key(1): {0: {"failure": {"code": "GENERATE_FAILED"}}}}
 
 
 def test_fresh_reads_nothing_and_writes(path):

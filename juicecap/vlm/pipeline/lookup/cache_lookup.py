@@ -23,9 +23,8 @@ from juicecap.vlm.outcomes import failure_of
 from juicecap.vlm.pipeline.batching import QueuedRequest
 from juicecap.vlm.pipeline.lookup.digests import Digest, Digests
 from juicecap.vlm.pipeline.lookup.keys import KeyedRequest, RequestKeys
-from juicecap.vlm.pipeline.lookup.single_flight import SingleFlight
 from juicecap.vlm.pipeline.resources.ref_counted_cache import Lease
-from juicecap.vlm.pipeline.resources.window_resources import Resources, WindowResources
+from juicecap.vlm.pipeline.resources.window_resources import QueueResources, Resources
 from juicecap.vlm.pipeline.tasks import Tasks, all_of
 
 REQUESTS_AHEAD = 64
@@ -56,14 +55,13 @@ class LookupStage:
         batches: asyncio.Queue[list[QueuedRequest]],
         size: int,
         keys: RequestKeys,
-        single_flight: SingleFlight,
-        resources: WindowResources,
+        resources: QueueResources,
         tasks: Tasks,
     ) -> None:
         """Look up the batches of the queue `batches`, which have at most `size` requests."""
         self._batches = batches
-        self._keys, self._single_flight, self._resources, self._tasks = keys, single_flight, resources, tasks
-        self._digests = Digests(resources.common.readers, resources.limits.media, resources.journal)
+        self._keys, self._single_flight, self._resources, self._tasks = keys, resources.single_flight, resources, tasks
+        self._digests = resources.digests
         self._ahead = asyncio.Semaphore(max(2, REQUESTS_AHEAD // size))
         self._asks_failures_again = resources.journal is not None and resources.journal.ignores_failures
         self._looked_up: asyncio.Queue[tuple[list[CacheLookup], asyncio.Task[None]]] = asyncio.Queue()
@@ -115,9 +113,9 @@ class LookupStage:
         addresses = [part.value for part in asked.request.media() if rules.allow_remote and is_remote(part.value)]
         if not addresses:
             return asked
-        brought = [await hold.get(("brought", each), partial(fetch, each, rules)) for each in addresses]
+        brought = [await hold.get(("brought", each, rules), partial(fetch, each, rules)) for each in addresses]
         request = asked.request.with_media({each.url: each.path for each in brought})
-        return QueuedRequest(request, asked.owner, partial(_told, asked.settle, brought))
+        return QueuedRequest(request, partial(_told, asked.settle, brought))
 
     def _meet(self, case: CacheLookup, digests: Mapping[str, Digest]) -> None:
         case.keyed = self._keys.key(case.asked.request, digests)
@@ -147,7 +145,7 @@ class LookupStage:
             if whole and meant.failure and self._asks_failures_again:
                 whole, known = False, Outcome(seed=known.seed)
             if whole:
-                self._resources.count(replayed=asked.request.candidates)
+                self._resources.stats.count(replayed=asked.request.candidates)
                 asked.settle(meant)
                 self._single_flight.release(keyed)
             else:

@@ -109,7 +109,7 @@ class Digests:
         digests = dict(recalled)
         for part in request.media():
             if part.value not in digests:
-                digests[part.value] = await hold.get(("digest", part.value), partial(self._read, part.value))
+                digests[part.value] = await hold.get(("digest", part.value, self._rules), partial(self._read, part.value))
         return digests
 
     async def _read(self, path: str) -> Digest:

@@ -1,6 +1,6 @@
-"""Statistics of the engines of this process: counted where batches are looked up and served, and read from any thread.
+"""Statistics of an op's requests: counted where batches are looked up and served, and read from any thread.
 
-There is one `EngineStats`, as there is one loop. For the figures of a period of time take two snapshots.
+For the figures of a period of time take two snapshots.
 """
 
 from __future__ import annotations
@@ -22,21 +22,23 @@ class StatsSnapshot:
     """Requests that engines are working on."""
     answers: int = 0
     """Answers from engines."""
+    asked: int = 0
+    """Answers that engines were asked for, those that failed included."""
     replayed: int = 0
     """Answers from a journal."""
     prompt_tokens: int = 0
     completion_tokens: int = 0
     busy_seconds: float = 0.0
-    """Seconds during which some engine had requests."""
+    """Seconds during which an engine had requests."""
 
 
 class EngineStats:
-    """Counts calls of engines, and their answers."""
+    """Counts calls of engines, and answers."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._in_flight = self._calls = 0
-        self._answers = self._replayed = self._prompt_tokens = self._completion_tokens = 0
+        self._answers = self._asked = self._replayed = self._prompt_tokens = self._completion_tokens = 0
         self._busy = self._busy_since = 0.0
 
     @contextmanager
@@ -64,10 +66,11 @@ class EngineStats:
                 self._prompt_tokens += outcome.prompt_tokens
                 self._completion_tokens += sum(answer.tokens for answer in outcome.answers)
 
-    def recalled(self, answers: int) -> None:
-        """Count answers from a journal."""
+    def count(self, *, replayed: int, asked: int = 0) -> None:
+        """Count answers from a journal, and answers that an engine was asked for."""
         with self._lock:
-            self._replayed += answers
+            self._replayed += replayed
+            self._asked += asked
 
     def read(self) -> StatsSnapshot:
         """The statistics of this moment."""
@@ -76,12 +79,9 @@ class EngineStats:
             return StatsSnapshot(
                 in_flight=self._in_flight,
                 answers=self._answers,
+                asked=self._asked,
                 replayed=self._replayed,
                 prompt_tokens=self._prompt_tokens,
                 completion_tokens=self._completion_tokens,
                 busy_seconds=self._busy + running,
             )
-
-
-ENGINE_STATS = EngineStats()
-"""The statistics of this process."""

@@ -1,20 +1,21 @@
-"""Resources that requests share: one `Resources` for the process, one `WindowResources` for each window."""
+"""What requests share: `Resources` in the process, `WindowResources` in a window, `QueueResources` in one of its queues."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from juicecap.errors import MediaError
 from juicecap.media.access.remote import fetch, rules_of
+from juicecap.media.rules import MediaLimits
 from juicecap.sample import is_remote
 from juicecap.vlm.base import Limits
-from juicecap.vlm.journal import Journal
+from juicecap.vlm.journal import HeldFailures, Journal
 from juicecap.vlm.journal.store import Record
 from juicecap.vlm.pipeline.engines import Engines
-from juicecap.vlm.pipeline.lookup.digests import DigestThreads
-from juicecap.vlm.pipeline.resources.engine_stats import ENGINE_STATS
+from juicecap.vlm.pipeline.lookup.digests import Digests, DigestThreads
+from juicecap.vlm.pipeline.lookup.single_flight import SingleFlight
+from juicecap.vlm.pipeline.resources.engine_stats import EngineStats
 from juicecap.vlm.pipeline.resources.frame_budget import FrameBudget
 from juicecap.vlm.pipeline.resources.ref_counted_cache import RefCountedCache
 
@@ -63,23 +64,36 @@ class Resources:
         return errors
 
 
-@dataclass(frozen=True)
 class WindowResources:
-    """What the engine pipelines of one window share."""
+    """What all queues of one window share."""
 
-    common: Resources
-    limits: Limits
-    journal: Journal | None
-    shared: RefCountedCache = field(default_factory=RefCountedCache)
+    def __init__(self, common: Resources, journal: Journal | None) -> None:
+        self.common, self.journal = common, journal
+        self.shared = RefCountedCache()
+        """Media that several requests need."""
+        self.single_flight = SingleFlight()
+        self._digests: dict[MediaLimits, Digests] = {}
+
+    def digests(self, rules: MediaLimits) -> Digests:
+        """The digests of media within these limits."""
+        return self._digests.setdefault(rules, Digests(self.common.readers, rules, self.journal))
+
+
+class QueueResources:
+    """What the engine pipelines of one queue share. `held` keeps the failures of its requests from the journal for a time."""
+
+    def __init__(self, window: WindowResources, limits: Limits, stats: EngineStats, held: HeldFailures | None) -> None:
+        self.limits, self.stats, self._held = limits, stats, held
+        self.common, self.journal = window.common, window.journal
+        self.shared, self.single_flight = window.shared, window.single_flight
+        self.digests = window.digests(limits.media)
+
+    @property
+    def memory(self) -> FrameBudget:
+        """The room for frames."""
+        return self.common.memory(self.limits)
 
     def record(self, records: Sequence[Record]) -> None:
         """Write records to the journal, if there is one."""
         if self.journal:
-            self.journal.append(records)
-
-    def count(self, *, replayed: int, asked: int = 0) -> None:
-        """Count answers from the journal, and answers requested from an engine."""
-        ENGINE_STATS.recalled(replayed)
-        if self.journal:
-            self.journal.replayed += replayed
-            self.journal.asked += asked
+            self.journal.append(records, self._held)

@@ -1,0 +1,285 @@
+"""Samples that flow through one op or several: what an op makes of a sample goes to the next op at once.
+
+A stage is an op and its samples. A sample enters if the stage has room, asks in rounds (`rounds.py`), and leaves with its fate
+when all samples before it have left; so the order of outputs does not depend on timing. All code of ops runs in the thread that
+iterates. Of all that can be done, what is furthest downstream is done first.
+
+The requests of one round of one op are a queue of the window, in the order of samples: a sample that asks waits for its turn
+until it is known of each sample before it whether it asks in that round. A queue is flushed when nothing more can come, or when
+the stream is at rest. So the composition of batches depends on samples and room alone, never on timing.
+
+Room is counted in samples and in their bytes, for each stage apart: a stage that is full holds up the one before it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import marshal
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from juicecap.errors import BugError
+from juicecap.ops.apply.fate import Fate
+from juicecap.ops.apply.rounds import Asked, Rounds
+from juicecap.sample import Sample
+from juicecap.vlm.base import Limits, Outcome
+from juicecap.vlm.journal import HeldFailures, Journal
+from juicecap.vlm.pipeline import core
+from juicecap.vlm.pipeline.resources.engine_stats import EngineStats
+from juicecap.vlm.pipeline.window import RequestQueue, Ticket, Window
+
+if TYPE_CHECKING:
+    from juicecap.ops.base import Op
+
+MOST_SAMPLES, MOST_BYTES = 4096, 2**26
+"""Samples in a stream, and their bytes as `marshal` counts them. Each stage has an equal share of both."""
+
+AT_ONCE = 64
+"""Samples that enter, or leave, before it is looked again for something further downstream."""
+
+SampleHook = Callable[[Sample], None]
+FateHook = Callable[[Fate], Fate]
+
+
+@dataclass
+class _InProgress:
+    """A sample in a stage. It has a fate, or waits for its turn to ask (`asked`), or for outcomes."""
+
+    rounds: Rounds
+    weight: int
+    asked: Asked = ()
+    fate: Fate | None = None
+
+    def knows(self, number: int) -> bool:
+        """Whether it is known if it asks in this round."""
+        return self.fate is not None or self.rounds.number >= number
+
+    def waits_for(self, number: int) -> bool:
+        """Whether it waits for its turn in this round."""
+        return bool(self.asked) and self.rounds.number == number
+
+
+@dataclass
+class _Round:
+    """The requests of one round. `known`: the first sample of which it is not known whether it asks in it."""
+
+    queue: RequestQueue
+    known: int = 0
+    ended: bool = False
+
+
+class Stage:
+    """An op with its samples, which are numbered as they enter."""
+
+    def __init__(
+        self,
+        op: Op,
+        limits: Limits,
+        *,
+        entered: SampleHook | None = None,
+        left: FateHook | None = None,
+        stats: EngineStats | None = None,
+        held: HeldFailures | None = None,
+    ) -> None:
+        """`entered` is called with each sample before it asks, and `left` with each fate, in order; what it returns counts.
+
+        `stats` and `held` are as for `Window.queue`.
+        """
+        self.op, self._limits, self._stats, self._held = op, limits, stats or EngineStats(), held
+        self._hear_entered, self._hear_left = entered, left
+        self.most_samples, self.most_bytes = MOST_SAMPLES, MOST_BYTES
+        self.input_ended = False
+        """Whether no more samples come."""
+        self._samples: dict[int, _InProgress] = {}
+        self._first = self._next = 0
+        self._bytes = 0
+        self._expected: deque[int] = deque()
+        self._rounds: list[_Round] = []
+        self._deepest = 0
+
+    @property
+    def has_room(self) -> bool:
+        """Whether another sample may come."""
+        count = len(self._samples) + len(self._expected)
+        return not count or (count < self.most_samples and self._bytes < self.most_bytes)
+
+    @property
+    def has_samples(self) -> bool:
+        """Whether there are samples that have not left."""
+        return bool(self._samples or self._expected)
+
+    @property
+    def over(self) -> bool:
+        """Whether all samples have come and left."""
+        return self.input_ended and not self.has_samples
+
+    def expect(self, sample: Sample) -> None:
+        """Keep room for a sample that is going to enter, after all that are expected already."""
+        weight = _weight(sample)
+        self._expected.append(weight)
+        self._bytes += weight
+
+    def enter(self, sample: Sample) -> None:
+        """Take the sample that was expected first, up to what it asks."""
+        if self._hear_entered:
+            self._hear_entered(sample)
+        each = _InProgress(Rounds(self.op, sample), self._expected.popleft())
+        self._samples[self._next] = each
+        self._next += 1
+        self._note(each, each.rounds.begin())
+
+    def go_on(self, number: int, outcomes: Sequence[Outcome]) -> None:
+        """Take the outcomes of what a sample asked."""
+        each = self._samples[number]
+        self._note(each, each.rounds.go_on(outcomes))
+
+    def submit(self, window: Callable[[], Window]) -> Iterator[tuple[Ticket, int]]:
+        """Submit what has its turn: tickets, and the samples' numbers."""
+        while len(self._rounds) < self._deepest:
+            self._rounds.append(_Round(window().queue(self._limits, self._stats, self._held)))
+        before_ended = self.input_ended
+        for number, round_ in enumerate(self._rounds, start=1):
+            round_.known = max(round_.known, self._first)
+            while (each := self._samples.get(round_.known)) and each.knows(number):
+                if each.waits_for(number):
+                    yield window().submit(round_.queue, each.asked), round_.known
+                    each.asked = ()
+                round_.known += 1
+            if before_ended and round_.known == self._next and not round_.ended:
+                round_.ended = True
+                window().flush(round_.queue)
+            before_ended = round_.ended
+
+    def leave(self, following: Stage | None) -> list[Fate]:
+        """The fates of the next samples, as far as they are known, and as the following stage has room for their outputs."""
+        fates: list[Fate] = []
+        while len(fates) < AT_ONCE and (following is None or following.has_room):
+            each = self._samples.get(self._first)
+            if each is None or each.fate is None:
+                break
+            del self._samples[self._first]
+            self._first += 1
+            self._bytes -= each.weight
+            fate = self._hear_left(each.fate) if self._hear_left else each.fate
+            fates.append(fate)
+            if following:
+                for output in fate.outputs:
+                    following.expect(output)
+        return fates
+
+    def waiting(self) -> RequestQueue | None:
+        """The queue of the last round that has requests that wait for others. Steady while the window is at rest."""
+        return next((each.queue for each in reversed(self._rounds) if each.queue.waiting), None)
+
+    def _note(self, each: _InProgress, met: Asked | Fate) -> None:
+        if isinstance(met, Fate):
+            each.fate = met
+        else:
+            each.asked = met
+            self._deepest = max(self._deepest, each.rounds.number)
+
+
+class Stream:
+    """Samples on their way through stages; a context manager, to be used by one thread. Answers in `journal` are reused.
+
+    Iterating gives a stage and the fates of some of its samples, in order, again and again until all samples have met their
+    fates. Before it goes on, the outputs of these fates must be passed on, if another stage follows.
+
+    Raises:
+        JuicecapError: an engine cannot be opened, or died; or a hook of a stage raises it.
+    """
+
+    def __init__(self, stages: Sequence[Stage], samples: Iterable[Sample], journal: Journal | None = None) -> None:
+        self.stages = list(stages)
+        for stage in self.stages:
+            stage.most_samples, stage.most_bytes = MOST_SAMPLES // len(stages) or 1, MOST_BYTES // len(stages)
+        self._following = dict(itertools.zip_longest(self.stages, self.stages[1:]))
+        self._samples, self._journal = iter(samples), journal
+        self._opened: Window | None = None
+        self._tickets: dict[Ticket, tuple[Stage, int]] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Give up what is in progress."""
+        if self._opened:
+            self._opened.__exit__(kind, error, trace)
+
+    def __iter__(self) -> Iterator[tuple[Stage, list[Fate]]]:
+        while not self.stages[-1].over:
+            self._hear_answers()
+            if some := self._leaving():
+                yield some
+            elif not self._fill():
+                self._wait()
+
+    def pass_on(self, stage: Stage, samples: Iterable[Sample]) -> None:
+        """Let the outputs of the fates that were given last enter the stage that follows this one."""
+        following = self._following[stage]
+        if following:
+            for sample in samples:
+                following.enter(sample)
+
+    def _leaving(self) -> tuple[Stage, list[Fate]] | None:
+        for stage in reversed(self.stages):
+            if fates := stage.leave(self._following[stage]):
+                return stage, fates
+        return None
+
+    def _fill(self) -> bool:
+        """Let samples in, and end the inputs of stages; whether anything changed."""
+        first, changed = self.stages[0], False
+        for _ in range(AT_ONCE):
+            if first.input_ended or not first.has_room:
+                break
+            changed = True
+            sample = next(self._samples, None)
+            if sample is None:
+                first.input_ended = True
+            else:
+                first.expect(sample)
+                first.enter(sample)
+                self._submit(first)  # the next one may be long in coming
+        for stage, following in self._following.items():
+            if following and stage.over and not following.input_ended:
+                following.input_ended = changed = True
+        self._submit(*self.stages)
+        return changed
+
+    def _hear_answers(self) -> None:
+        if self._opened:
+            for ticket in self._opened.answered():
+                stage, number = self._tickets.pop(ticket)
+                stage.go_on(number, ticket.outcomes())
+            self._submit(*self.stages)
+
+    def _submit(self, *stages: Stage) -> None:
+        for stage in stages:
+            for ticket, number in stage.submit(self._window):
+                self._tickets[ticket] = stage, number
+
+    def _wait(self) -> None:
+        """Wait for answers. Where nothing is in progress, let the furthest requests go that wait for others."""
+        if self._opened and self._opened.wait():
+            return
+        queue = next(filter(None, (stage.waiting() for stage in reversed(self.stages))), None)
+        if queue is None or not self._opened:
+            raise BugError("samples wait for something that never comes")
+        self._opened.flush(queue)
+
+    def _window(self) -> Window:
+        if self._opened is None:
+            self._opened = core.window(self._journal)
+        return self._opened
+
+
+def _weight(sample: Sample) -> int:
+    """Bytes of a sample, roughly; values that `marshal` does not know count nothing."""
+    try:
+        return len(marshal.dumps(sample))
+    except ValueError:
+        return 0

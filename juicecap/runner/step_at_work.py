@@ -1,0 +1,180 @@
+"""One op at work: its samples become fates, and these its table."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from loguru import logger
+
+from juicecap.data.table import chunks, open_arrow
+from juicecap.data.table_writer import TableWriter, without_fates
+from juicecap.ops.apply.applied import Applied
+from juicecap.ops.apply.fate import Fate, rows_of
+from juicecap.ops.apply.stream import AT_ONCE, Stage, Stream
+from juicecap.ops.apply.table import Fates, Rows, fates_of, rejections, table_features
+from juicecap.ops.options.run_options import OnError
+from juicecap.runner.failure_guard import FailureGuard
+from juicecap.runner.reporting.reporter import Reporter
+from juicecap.runner.result import StepResult
+from juicecap.runner.steps import MediaState
+from juicecap.sample import FATE, Sample
+from juicecap.vlm.journal import Journal
+from juicecap.vlm.pipeline.resources.engine_stats import EngineStats
+
+if TYPE_CHECKING:
+    from datasets import Dataset, Features
+
+    from juicecap.ops.base import Op
+    from juicecap.recipe import Recipe, Step
+    from juicecap.runner.run_folder.folder import RunFolder
+
+READ_AT_ONCE = 100
+"""Rows of the input that are read at once."""
+
+COUNTED_FOR = 5.0
+"""Seconds for counting, before an op, the answers that the journal has for it: enough for tens of thousands of samples."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunContext:
+    """What the steps of a run have in common. `allowed` samples may be rejected."""
+
+    recipe: Recipe
+    folder: RunFolder
+    reporter: Reporter
+    journal: Journal | None
+    allowed: int
+    use_cache: bool
+    retry_rejected: bool
+
+    def on_error(self, step: Step) -> OnError:
+        """What happens to a sample on which this op fails."""
+        return step.options.at_failure or self.recipe.on_error
+
+    def describe_engines(self, number: int) -> None:
+        """What is wrong with an engine of step `number` (from 1) or a later one is told before the first sample is touched."""
+        for step in self.recipe.steps[number - 1 :]:
+            step.op.describe_engines(self.journal)
+
+    def foresee(self, step: Step, dataset: Dataset) -> None:
+        """Report how many answers the journal has for these samples, if it has any."""
+        if self.journal is None or self.journal.empty():
+            return
+        if forecast := step.op.forecast(Rows(dataset, READ_AT_ONCE), self.journal, COUNTED_FOR):
+            logger.info("{}: {} answers are in the journal, {} are to be asked", step.name, forecast.replayed, forecast.asked)
+            self.reporter.forecast(forecast.replayed, forecast.asked, whole=forecast.whole)
+
+
+def stands_alone(op: Op) -> bool:
+    """Whether the op makes its fates in a way of its own, such as one that sees the whole dataset first."""
+    return type(op).stream is not Applied.stream
+
+
+class StepAtWork:
+    """One op on its way from samples to its table, which is written under a temporary name.
+
+    `samples` is their number, where it is known. `attempts` has the number of earlier attempts at each.
+    """
+
+    def __init__(
+        self,
+        step: Step,
+        number: int,
+        before: Features,
+        context: RunContext,
+        *,
+        samples: int | None,
+        attempts: Sequence[int] = (),
+        guarded: bool = True,
+    ) -> None:
+        self.step, self.number, self._context, self._samples = step, number, context, samples
+        self.keeps_failed = context.on_error(step) == "keep"
+        features = table_features(step.op, before, keep_failed=self.keeps_failed)
+        self.output_features = without_fates(features)
+        self.stats = EngineStats()
+        self.state = MediaState(step.op)
+        self._began = time.monotonic()
+        self._taken = 0
+        self._writer = TableWriter(context.folder.scratch / f"{number:02d}-{step.name}.arrow", features)
+        self._guard = FailureGuard(step, context.on_error(step), allowed=context.allowed) if guarded else None
+        self._attempts = iter(attempts)
+        self.stage = Stage(
+            step.op,
+            step.op.limits(step.options.batch_size),
+            entered=self.state.add if samples is None else None,
+            left=self._judged,
+            stats=self.stats,
+            held=self._guard.begin(context.journal) if self._guard else None,
+        )
+
+    def _judged(self, fate: Fate) -> Fate:
+        """The fate as it counts: with earlier attempts added, and kept if failed samples stay."""
+        fate = fate.tried_before(next(self._attempts, 0))
+        return fate.staying(self.step.op.name) if self.keeps_failed else fate
+
+    def take_all(self, rows: Rows) -> None:
+        """Apply the op alone, to all samples.
+
+        Raises:
+            JuicecapError: as `take`; or an engine cannot be opened, or died.
+        """
+        if stands_alone(self.step.op):
+            fates = self.step.op.stream(rows, self.step.options.batch_size, self._context.journal)
+            for some in chunks(map(self._judged, fates), AT_ONCE):
+                self.take(some)
+            return
+        with Stream([self.stage], rows, self._context.journal) as stream:
+            for _, some in stream:
+                self.take(some)
+
+    def take(self, fates: Sequence[Fate]) -> list[Sample]:
+        """Write fates into the table, and count them; returns their output samples.
+
+        Raises:
+            DataError, EnvironmentFailure: the run ends early (`FailureGuard`), or the table cannot be written.
+        """
+        rows = rows_of(fates, list(self.output_features))
+        outputs = self._writer.add(rows, [number for number, row in enumerate(rows) if row[FATE]["kind"] == "kept"])
+        for fate in fates:
+            self._context.reporter.count(self.number, fate)
+        for left, fate in enumerate(fates, start=1 - len(fates)):
+            self._taken += 1
+            if self._guard:
+                known = self._taken < self._samples if self._samples is not None else self.stage.has_samples
+                self._guard.observe(fate, more=left < 0 or known)
+        return outputs
+
+    def complete(self) -> Path:
+        """All fates are in: end the table's file.
+
+        Raises:
+            EnvironmentFailure: all samples failed, and the environment is to blame; or the disk is full.
+        """
+        if self._guard:
+            self._guard.end()
+        self._writer.close()
+        return self._writer.path
+
+    def rejections(self) -> Iterator[dict[str, Any]]:
+        """The records of the samples that were rejected so far. The table cannot be gone on with."""
+        self._writer.close()
+        table = open_arrow(self._writer.path, "unfinished")
+        yield from rejections(table, fates_of(table), self.step.name, self.step.op.media_keys())
+
+    def result(self, fates: Fates, tried_again: int = 0) -> StepResult:
+        """The result of the step, whose table has these fates."""
+        answers = self.stats.read()
+        return StepResult(
+            op=self.step.name,
+            counts=fates.counts,
+            reasons=fates.reasons,
+            seconds=time.monotonic() - self._began,
+            finished_before=False,
+            tried_again=tried_again,
+            replayed=answers.replayed,
+            asked=answers.asked,
+        )
