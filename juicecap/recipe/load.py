@@ -10,7 +10,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from juicecap.errors import DataError, RecipeError
 from juicecap.naming import unnameable
@@ -106,7 +106,7 @@ def draft_recipe(path: str | os.PathLike[str], overrides: Sequence[str] = ()) ->
         on_error=at_failure(_on_error(source, keys), skip_op_error=keys.skip_op_error) or "reject",
         journal=Path(keys.journal) if keys.journal else work_dir / "journal.sqlite",
         use_cache=keys.use_cache,
-        pipeline=_pipeline(keys.pipeline),
+        pipeline=keys.pipeline if isinstance(keys.pipeline, str) else "on" if keys.pipeline else "off",
         keep_steps=keys.keep_steps,
         suffixes=_listed(keys.suffixes),
         export_type=keys.export_type,
@@ -267,10 +267,3 @@ def _named(paths: Any) -> Any:
 
 def _listed(value: str | list[str]) -> tuple[str, ...]:
     return (value,) if isinstance(value, str) else tuple(value)
-
-
-def _pipeline(written: Literal["auto", "on", "off"] | bool) -> Literal["auto", "on", "off"]:
-    """YAML reads `on` and `off` as booleans."""
-    if isinstance(written, bool):
-        return "on" if written else "off"
-    return written

@@ -68,7 +68,7 @@ def _retried(step: Step, number: int, before: StepInput, again: Sequence[Failed]
     failed = before.dataset.with_format(None).select([each.sample for each in again])
     attempts = [each.attempts for each in again]
     work = StepAtWork(step, number, failed.features, context, samples=len(again), attempts=attempts, guarded=False)
-    context.reporter.started(step.name, number, len(again), asks=step.op.uses_model(), stats=work.stats)
+    work.report_start()
     context.foresee(step, failed)
     work.take_all(Rows(failed, READ_AT_ONCE))
     if context.journal:

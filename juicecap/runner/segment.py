@@ -68,9 +68,10 @@ class Segment:
             samples = None if self._at_work else len(dataset)
             work = StepAtWork(step, number, features, self._context, samples=samples)
             self._at_work.append(work)
-            self._context.reporter.started(step.name, number, samples, asks=step.op.uses_model(), stats=work.stats)
+            work.report_start()
+            if samples is not None:
+                self._context.foresee(step, dataset)
             features = work.output_features
-        self._context.foresee(self._steps[0], dataset)
         rows = Rows(dataset, READ_AT_ONCE)
         if len(self._at_work) == 1:
             self._at_work[0].take_all(rows)
@@ -78,9 +79,10 @@ class Segment:
             works = {work.stage: work for work in self._at_work}
             with Stream(list(works), rows, self._context.journal) as stream:
                 for stage, fates in stream:
-                    stream.pass_on(stage, works[stage].take(fates))
+                    outputs = works[stage].take(fates)
                     while self._at_work and self._at_work[0].stage.over:
                         yield self._finish_first()
+                    stream.pass_on(stage, outputs)
         while self._at_work:
             yield self._finish_first()
 

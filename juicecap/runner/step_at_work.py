@@ -12,13 +12,14 @@ from loguru import logger
 
 from juicecap.data.table import chunks, open_arrow
 from juicecap.data.table_writer import TableWriter, without_fates
+from juicecap.errors import JuicecapError
 from juicecap.ops.apply.applied import Applied
 from juicecap.ops.apply.fate import Fate, rows_of
 from juicecap.ops.apply.stream import AT_ONCE, Stage, Stream
 from juicecap.ops.apply.table import Fates, Rows, fates_of, rejections, table_features
 from juicecap.ops.options.run_options import OnError
 from juicecap.runner.failure_guard import FailureGuard
-from juicecap.runner.reporting.reporter import Reporter
+from juicecap.runner.reporting.reporter import AtWork, Reporter
 from juicecap.runner.result import StepResult
 from juicecap.runner.steps import MediaState
 from juicecap.sample import FATE, Sample
@@ -111,6 +112,13 @@ class StepAtWork:
             held=self._guard.begin(context.journal) if self._guard else None,
         )
 
+    def report_start(self) -> None:
+        """Report that the step begins."""
+        at_work = AtWork(self.stats, lambda: self.stage.count)
+        self._context.reporter.started(
+            self.step.name, self.number, self._samples, asks=self.step.op.uses_model(), at_work=at_work
+        )
+
     def _judged(self, fate: Fate) -> Fate:
         """The fate as it counts: with earlier attempts added, and kept if failed samples stay."""
         fate = fate.tried_before(next(self._attempts, 0))
@@ -137,16 +145,26 @@ class StepAtWork:
         Raises:
             DataError, EnvironmentFailure: the run ends early (`FailureGuard`), or the table cannot be written.
         """
+        fates, ended = self._observed(fates)
         rows = rows_of(fates, list(self.output_features))
         outputs = self._writer.add(rows, [number for number, row in enumerate(rows) if row[FATE]["kind"] == "kept"])
         for fate in fates:
             self._context.reporter.count(self.number, fate)
-        for left, fate in enumerate(fates, start=1 - len(fates)):
-            self._taken += 1
-            if self._guard:
-                known = self._taken < self._samples if self._samples is not None else self.stage.has_samples
-                self._guard.observe(fate, more=left < 0 or known)
+        if ended:
+            raise ended
         return outputs
+
+    def _observed(self, fates: Sequence[Fate]) -> tuple[Sequence[Fate], JuicecapError | None]:
+        """The fates up to the one that ends the run, and the error with which it does."""
+        for number, fate in enumerate(fates, start=1):
+            self._taken += 1
+            more = self._taken < self._samples if self._samples is not None else number < len(fates) or self.stage.count > 0
+            try:
+                if self._guard:
+                    self._guard.observe(fate, more=more)
+            except JuicecapError as error:
+                return fates[:number], error
+        return fates, None
 
     def complete(self) -> Path:
         """All fates are in: end the table's file.

@@ -31,7 +31,10 @@ def test_a_flipped_bit_in_any_table_is_found_and_nothing_else_is_made_again(text
         assert texts.output.read_bytes() == before
         assert [(each["id"], each["code"]) for each in texts.rejections()] == [("data.jsonl:4", "ODD")]
         assert said == [f"{file} is damaged (its checksum is not that of its content), so it is made again"]
-        assert [finished for _, _, finished in listener.steps] == ["01-" not in table, "02-" not in table]
+        whole_again = (
+            [False, False] if "01-" in table else [True, "02-" not in table]
+        )  # an op that is made again takes along the next
+        assert [finished for _, _, finished in listener.steps] == whole_again
         assert texts.asked() == (texts.texts if "01-" in table else [])
         assert len(file.read_bytes()) == len(whole)
         said.clear()
@@ -49,7 +52,7 @@ def test_a_table_whose_end_was_not_written_is_not_finished(texts, listener, said
         file.write_bytes(whole[:length])
         listener.steps.clear()
         texts.run(listener)
-        assert [finished for _, _, finished in listener.steps] == [False, True]
+        assert [finished for _, _, finished in listener.steps] == [False, False]
         assert texts.output.read_bytes() == before
 
 

@@ -98,8 +98,8 @@ def test_who_listens_is_told_steps_and_figures_that_grow(paced) -> None:
     paced.run(noting)
     assert noting.told == [
         ("started", "paced_mapper", 1, 2, 10, False),
-        ("ended", "paced_mapper", "done", 10, 0, 0),
         ("started", "text_length_filter", 2, 2, 10, False),
+        ("ended", "paced_mapper", "done", 10, 0, 0),
         ("ended", "text_length_filter", "done", 10, 0, 0),
     ]
     running = [each.steps[0] for each in noting.statuses if each.steps and each.steps[0].state == "running"]
@@ -164,7 +164,7 @@ def test_a_run_that_fails_says_why(texts) -> None:
     status = read_status(texts.work_dir)
     assert (status.state, status.exit_code) == ("failed", 1)
     assert "text 003" in status.message
-    assert status.steps[-1].done >= 3
+    assert status.steps[0].done >= 3
 
 
 def test_asking_how_a_run_stands_keeps_no_run_from_beginning(tmp_path: Path) -> None:
@@ -334,9 +334,10 @@ def test_the_meter_counts_answers_tokens_and_the_time_in_which_an_engine_works(m
         now += 3
     answer = Answer(text="x", finish_reason="stop", tokens=5, seed=0)
     meter.answered([Outcome(answers=(answer, answer), prompt_tokens=40), Outcome()])
-    meter.recalled(4)
+    meter.count(replayed=4, asked=3)
     now += 2
     after = meter.read()
     assert (inside.in_flight, after.in_flight) == (5, 0)
     assert (inside.busy_seconds, after.busy_seconds) == (4, 7)  # two calls at once are one time
-    assert (after.answers, after.replayed, after.prompt_tokens, after.completion_tokens) == (2, 4, 40, 10)
+    assert (after.answers, after.asked, after.replayed) == (2, 3, 4)
+    assert (after.prompt_tokens, after.completion_tokens) == (40, 10)

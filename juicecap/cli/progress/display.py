@@ -108,10 +108,10 @@ class PlainProgress(QuietProgress):
     @override
     def reported(self, status: RunStatus) -> None:
         now = time.monotonic()
-        step = status.steps[-1] if status.steps else None
-        if step and step.state == "running" and now >= self._due:
+        if status.running and now >= self._due:
             self._due = now + min(max(FIRST_LINE, (now - self._began) / 10), LAST_LINE)
-            self.line(f"{words.title(step, self._of)}: {', '.join(words.told(step))}")
+            for step in status.running:
+                self.line(f"{words.title(step, self._of)}: {', '.join(words.told(step))}")
 
     @override
     def ended(self, step: StepStatus) -> None:
@@ -119,7 +119,7 @@ class PlainProgress(QuietProgress):
 
 
 class LiveProgress(PlainProgress):
-    """A bar and two lines of figures for the op that runs. The lines of finished ops stay above."""
+    """A bar and figures for the op that the others wait for, a line for each other one at work; finished ops stay above."""
 
     def __init__(self, console: Console) -> None:
         super().__init__(console)
@@ -157,18 +157,28 @@ class LiveProgress(PlainProgress):
     def _drawn(self, status: RunStatus) -> list[Text]:
         if not status.at_work:
             return []
-        step = status.steps[-1] if status.steps else None
-        if step is None or step.state != "running":
+        narrowest = status.narrowest
+        if narrowest is None:
             doing = {"loading": "reading the dataset", "exporting": "writing the output"}.get(status.state, "")
             return [Text(words.cut(doing, self._width), style="dim")] if doing else []
+        lines: list[Text] = []
+        for step in status.running:
+            if step is narrowest:
+                lines += self._whole(step)
+            else:
+                line = "  ".join([words.title(step, self._of), *words.progress(step)])
+                lines.append(Text(words.cut(line, self._width), style="dim"))
+        return lines[-max(1, self._console.height - 1) :]
+
+    def _whole(self, step: StepStatus) -> list[Text]:
+        """The step that the others wait for, with all its figures."""
         width = self._width
         lines = [Text(words.cut(words.title(step, self._of), width), style="bold")]
         lines += self._bar(step, width)
         lines += [Text(line, style="dim") for line in words.wrapped(words.engine(step), width, indent="  ")]
-        lines += [
+        return lines + [
             Text(line, style="red" if step.rejected else "dim") for line in words.wrapped(words.losses(step), width, indent="  ")
         ]
-        return lines[: max(1, self._console.height - 1)]
 
     def _bar(self, step: StepStatus, width: int) -> list[Text]:
         """The bar, and beside it (or below, where the terminal is narrow) how far the step has come."""

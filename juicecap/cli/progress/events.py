@@ -60,9 +60,10 @@ class JsonProgress(Progress):
     @override
     def reported(self, status: RunStatus) -> None:
         self._status = status
-        if status.steps and status.steps[-1].state == "running" and time.monotonic() >= self._due:
+        if status.running and time.monotonic() >= self._due:
             self._due = time.monotonic() + BETWEEN
-            self._say("progress", **asdict(status.steps[-1]))
+            for step in status.running:
+                self._say("progress", **asdict(step))
 
     @override
     def ended(self, step: StepStatus) -> None:

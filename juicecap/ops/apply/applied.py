@@ -50,7 +50,7 @@ class Applied:
         An op that uses a model takes samples far ahead of the fates it gives, so that the engine never waits. Answers in
         `journal` are not requested again.
         """
-        with Stream([Stage(self, self.limits(batch_size))], samples, journal) as stream:
+        with Stream([Stage(self, self.limits(batch_size))], samples, journal, at_once=1) as stream:
             for _, fates in stream:
                 yield from fates
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import itertools
 import marshal
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -37,8 +38,8 @@ if TYPE_CHECKING:
 MOST_SAMPLES, MOST_BYTES = 4096, 2**26
 """Samples in a stream, and their bytes as `marshal` counts them. Each stage has an equal share of both."""
 
-AT_ONCE = 64
-"""Samples that enter, or leave, before it is looked again for something further downstream."""
+AT_ONCE, SECONDS_AT_ONCE = 64, 0.02
+"""Samples that enter a stage, or leave it, one after the other, and how long that may take: the code of some ops is slow."""
 
 SampleHook = Callable[[Sample], None]
 FateHook = Callable[[Fate], Fate]
@@ -96,40 +97,48 @@ class Stage:
         self._samples: dict[int, _InProgress] = {}
         self._first = self._next = 0
         self._bytes = 0
-        self._expected: deque[int] = deque()
+        self._weights: deque[int] = deque()
+        self._arrived: deque[Sample] = deque()
         self._rounds: list[_Round] = []
         self._deepest = 0
 
     @property
     def has_room(self) -> bool:
         """Whether another sample may come."""
-        count = len(self._samples) + len(self._expected)
-        return not count or (count < self.most_samples and self._bytes < self.most_bytes)
+        return not self.count or (self.count < self.most_samples and self._bytes < self.most_bytes)
 
     @property
-    def has_samples(self) -> bool:
-        """Whether there are samples that have not left."""
-        return bool(self._samples or self._expected)
+    def count(self) -> int:
+        """Samples that have come, or are expected, and have not left."""
+        return len(self._samples) + len(self._weights)
 
     @property
     def over(self) -> bool:
         """Whether all samples have come and left."""
-        return self.input_ended and not self.has_samples
+        return self.input_ended and not self.count
 
     def expect(self, sample: Sample) -> None:
-        """Keep room for a sample that is going to enter, after all that are expected already."""
+        """Keep room for a sample that is going to arrive, after all that are expected already."""
         weight = _weight(sample)
-        self._expected.append(weight)
+        self._weights.append(weight)
         self._bytes += weight
 
-    def enter(self, sample: Sample) -> None:
-        """Take the sample that was expected first, up to what it asks."""
+    def arrive(self, samples: Iterable[Sample]) -> None:
+        """Take samples that were expected; they enter later."""
+        self._arrived.extend(samples)
+
+    def enter(self) -> bool:
+        """Let the next sample that has arrived enter, up to what it asks; false if there is none."""
+        if not self._arrived:
+            return False
+        sample = self._arrived.popleft()
         if self._hear_entered:
             self._hear_entered(sample)
-        each = _InProgress(Rounds(self.op, sample), self._expected.popleft())
+        each = _InProgress(Rounds(self.op, sample), self._weights.popleft())
         self._samples[self._next] = each
         self._next += 1
         self._note(each, each.rounds.begin())
+        return True
 
     def go_on(self, number: int, outcomes: Sequence[Outcome]) -> None:
         """Take the outcomes of what a sample asked."""
@@ -153,10 +162,10 @@ class Stage:
                 window().flush(round_.queue)
             before_ended = round_.ended
 
-    def leave(self, following: Stage | None) -> list[Fate]:
+    def leave(self, following: Stage | None, most: int) -> list[Fate]:
         """The fates of the next samples, as far as they are known, and as the following stage has room for their outputs."""
         fates: list[Fate] = []
-        while len(fates) < AT_ONCE and (following is None or following.has_room):
+        while len(fates) < most and (following is None or following.has_room):
             each = self._samples.get(self._first)
             if each is None or each.fate is None:
                 break
@@ -192,7 +201,11 @@ class Stream:
         JuicecapError: an engine cannot be opened, or died; or a hook of a stage raises it.
     """
 
-    def __init__(self, stages: Sequence[Stage], samples: Iterable[Sample], journal: Journal | None = None) -> None:
+    def __init__(
+        self, stages: Sequence[Stage], samples: Iterable[Sample], journal: Journal | None = None, *, at_once: int = AT_ONCE
+    ) -> None:
+        """At most `at_once` samples enter, or leave, before it is looked again for something further downstream."""
+        self._at_once = at_once
         self.stages = list(stages)
         for stage in self.stages:
             stage.most_samples, stage.most_bytes = MOST_SAMPLES // len(stages) or 1, MOST_BYTES // len(stages)
@@ -214,41 +227,53 @@ class Stream:
             self._hear_answers()
             if some := self._leaving():
                 yield some
-            elif not self._fill():
+            elif not self._enter() and not self._end_inputs() and not self.stages[-1].over:
                 self._wait()
 
     def pass_on(self, stage: Stage, samples: Iterable[Sample]) -> None:
-        """Let the outputs of the fates that were given last enter the stage that follows this one."""
-        following = self._following[stage]
-        if following:
-            for sample in samples:
-                following.enter(sample)
+        """Let the outputs of the fates that were given last arrive at the stage that follows this one."""
+        if following := self._following[stage]:
+            following.arrive(samples)
 
     def _leaving(self) -> tuple[Stage, list[Fate]] | None:
         for stage in reversed(self.stages):
-            if fates := stage.leave(self._following[stage]):
+            if fates := stage.leave(self._following[stage], self._at_once):
                 return stage, fates
         return None
 
-    def _fill(self) -> bool:
-        """Let samples in, and end the inputs of stages; whether anything changed."""
-        first, changed = self.stages[0], False
-        for _ in range(AT_ONCE):
-            if first.input_ended or not first.has_room:
-                break
-            changed = True
-            sample = next(self._samples, None)
-            if sample is None:
-                first.input_ended = True
+    def _enter(self) -> bool:
+        """Let some samples enter the furthest stage that has any; false if none has."""
+        until = time.monotonic() + SECONDS_AT_ONCE
+        for stage in reversed(self.stages):
+            entered = 0
+            while entered < self._at_once and self._comes(stage) and stage.enter():
+                entered += 1
+                self._submit(stage)  # the next sample may be long in coming
+                if time.monotonic() > until:
+                    break
+            if entered:
+                return True
+        return False
+
+    def _comes(self, stage: Stage) -> bool:
+        """Whether a sample may have arrived; the first stage takes one from the source if it has room."""
+        if stage is self.stages[0] and not stage.input_ended:
+            if not stage.has_room:
+                return False
+            if (sample := next(self._samples, None)) is None:
+                stage.input_ended = True
             else:
-                first.expect(sample)
-                first.enter(sample)
-                self._submit(first)  # the next one may be long in coming
-        for stage, following in self._following.items():
-            if following and stage.over and not following.input_ended:
-                following.input_ended = changed = True
+                stage.expect(sample)
+                stage.arrive([sample])
+        return True
+
+    def _end_inputs(self) -> bool:
+        """Note that nothing more comes to a stage, where that is so; whether it is news."""
+        ended = [next_ for stage, next_ in self._following.items() if next_ and stage.over and not next_.input_ended]
+        for stage in ended:
+            stage.input_ended = True
         self._submit(*self.stages)
-        return changed
+        return bool(ended)
 
     def _hear_answers(self) -> None:
         if self._opened:

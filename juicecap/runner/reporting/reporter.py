@@ -11,8 +11,9 @@ import socket
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -42,14 +43,22 @@ class _Moment(NamedTuple):
     answers: StatsSnapshot
 
 
+@dataclass(frozen=True)
+class AtWork:
+    """What is read of a step while it runs: the statistics of its requests, and how many samples are inside."""
+
+    stats: EngineStats = field(default_factory=EngineStats)
+    inside: Callable[[], int] = lambda: 0
+
+
 class _Step:
     """The counts of a step that runs; `before` is the one that its samples come from, if that runs as well."""
 
     def __init__(
-        self, op: str, number: int, samples: int | None, stats: EngineStats, before: _Step | None, *, asks: bool, finished: bool
+        self, op: str, number: int, samples: int | None, at_work: AtWork, before: _Step | None, *, asks: bool, finished: bool
     ) -> None:
         self.op, self.number, self.asks, self.finished_before = op, number, asks, finished
-        self._samples, self._stats, self._before = samples, stats, before
+        self._samples, self._at_work, self._before = samples, at_work, before
         self.began = time.monotonic()
         self.done = self.filtered = self.rejected = self.captions = self.given = 0
         self.moments = deque([self.now()])
@@ -71,7 +80,7 @@ class _Step:
 
     def now(self) -> _Moment:
         """The counts of this moment."""
-        return _Moment(time.monotonic(), self.done, self._stats.read())
+        return _Moment(time.monotonic(), self.done, self._at_work.stats.read())
 
     def running(self) -> StepStatus:
         """The step as it is now, with the rates of the last half minute."""
@@ -107,6 +116,7 @@ class _Step:
             number=self.number,
             state="running",
             samples=self.samples,
+            inside=self._at_work.inside(),
             done=self.done,
             filtered=self.filtered,
             rejected=self.rejected,
@@ -183,15 +193,15 @@ class Reporter:
             self._run = replace(self._run, state=state, samples=samples if samples is not None else self._run.samples)
 
     def started(
-        self, op: str, number: int, samples: int | None, *, asks: bool, stats: EngineStats | None = None, finished: bool = False
+        self, op: str, number: int, samples: int | None, *, asks: bool, at_work: AtWork | None = None, finished: bool = False
     ) -> None:
         """Step `number` begins, with so many samples; None: with those that the step before it gives, which is at work as well.
 
-        `stats` are those of its requests; `finished`: an earlier run has done it.
+        `finished`: an earlier run has done it.
         """
         with self._lock:
             before = self._running.get(number - 1)
-            step = _Step(op, number, samples, stats or EngineStats(), before, asks=asks, finished=finished)
+            step = _Step(op, number, samples, at_work or AtWork(), before, asks=asks, finished=finished)
             self._running[number] = step
             self._progress.started(op, number, self._run.step_count, step.samples, finished=finished)
 

@@ -53,7 +53,9 @@ class StepStatus:
     number: int
     state: StepState
     samples: int
-    """Input samples of the op; if an earlier run did the rest, the retried ones."""
+    """Input samples of the op; if an earlier run did the rest, the retried ones. An estimate while ops before it run."""
+    inside: int = 0
+    """Samples that have come to the op and not left it yet."""
     done: int = 0
     """Samples that are done: kept, filtered or rejected."""
     filtered: int = 0
@@ -113,6 +115,16 @@ class RunStatus:
     def at_work(self) -> bool:
         """Whether the run goes on."""
         return self.state in AT_WORK
+
+    @property
+    def running(self) -> tuple[StepStatus, ...]:
+        """The steps that run."""
+        return tuple(step for step in self.steps if step.state == "running")
+
+    @property
+    def narrowest(self) -> StepStatus | None:
+        """The step that holds up the others: the one with most samples inside, of several the last."""
+        return max(self.running, key=lambda step: (step.inside, step.number), default=None)
 
     @property
     def rejected(self) -> int:

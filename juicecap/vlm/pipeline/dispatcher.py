@@ -15,6 +15,7 @@ from juicecap.vlm.journal.store import Entry
 from juicecap.vlm.pipeline.batching import batches_ahead, calls_at_once
 from juicecap.vlm.pipeline.lookup.cache_lookup import CacheMiss
 from juicecap.vlm.pipeline.lookup.keys import RequestKeys
+from juicecap.vlm.pipeline.lookup.single_flight import SingleFlight
 from juicecap.vlm.pipeline.preparing import prepare
 from juicecap.vlm.pipeline.resources.frame_budget import Reservation
 from juicecap.vlm.pipeline.resources.window_resources import QueueResources
@@ -30,11 +31,12 @@ class Dispatcher:
         keys: RequestKeys,
         engine: Engine,
         size: int,
+        single_flight: SingleFlight,
         resources: QueueResources,
         tasks: Tasks,
     ) -> None:
         self._keys, self._capabilities = keys, keys.capabilities
-        self._engine, self._single_flight, self._resources, self._tasks = engine, resources.single_flight, resources, tasks
+        self._engine, self._single_flight, self._resources, self._tasks = engine, single_flight, resources, tasks
         calls = calls_at_once(engine.max_concurrent_calls, keys.capabilities, resources.limits, size)
         self._turns = resources.common.engines.turns(settings, calls)
         self._memory, self._stats = resources.memory, resources.stats

@@ -62,12 +62,13 @@ class EnginePipeline:
         size = batch_size(keys.capabilities, limits)
         self._batcher.begin(size, grow=not limits.batch_size)
         self._changed()
-        lookup = LookupStage(self._batcher.batches, size, keys, resources, self._tasks)
+        single_flight = resources.single_flight(self._settings)
+        lookup = LookupStage(self._batcher.batches, size, keys, single_flight, resources, self._tasks)
         serving: Dispatcher | None = None
         while True:
             if wanted := await lookup.next():
                 if serving is None:
                     engine = await engines.opened(self._settings)
                     resources.record(keys.to_pin())
-                    serving = Dispatcher(self._settings, keys, engine, size, resources, self._tasks)
+                    serving = Dispatcher(self._settings, keys, engine, size, single_flight, resources, self._tasks)
                 await serving.enter(wanted)

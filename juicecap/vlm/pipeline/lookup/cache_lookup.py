@@ -23,6 +23,7 @@ from juicecap.vlm.outcomes import failure_of
 from juicecap.vlm.pipeline.batching import QueuedRequest
 from juicecap.vlm.pipeline.lookup.digests import Digest, Digests
 from juicecap.vlm.pipeline.lookup.keys import KeyedRequest, RequestKeys
+from juicecap.vlm.pipeline.lookup.single_flight import SingleFlight
 from juicecap.vlm.pipeline.resources.ref_counted_cache import Lease
 from juicecap.vlm.pipeline.resources.window_resources import QueueResources, Resources
 from juicecap.vlm.pipeline.tasks import Tasks, all_of
@@ -55,12 +56,13 @@ class LookupStage:
         batches: asyncio.Queue[list[QueuedRequest]],
         size: int,
         keys: RequestKeys,
+        single_flight: SingleFlight,
         resources: QueueResources,
         tasks: Tasks,
     ) -> None:
         """Look up the batches of the queue `batches`, which have at most `size` requests."""
         self._batches = batches
-        self._keys, self._single_flight, self._resources, self._tasks = keys, resources.single_flight, resources, tasks
+        self._keys, self._single_flight, self._resources, self._tasks = keys, single_flight, resources, tasks
         self._digests = resources.digests
         self._ahead = asyncio.Semaphore(max(2, REQUESTS_AHEAD // size))
         self._asks_failures_again = resources.journal is not None and resources.journal.ignores_failures

@@ -9,7 +9,7 @@ from juicecap.errors import MediaError
 from juicecap.media.access.remote import fetch, rules_of
 from juicecap.media.rules import MediaLimits
 from juicecap.sample import is_remote
-from juicecap.vlm.base import Limits
+from juicecap.vlm.base import Limits, ModelSettings
 from juicecap.vlm.journal import HeldFailures, Journal
 from juicecap.vlm.journal.store import Record
 from juicecap.vlm.pipeline.engines import Engines
@@ -71,8 +71,12 @@ class WindowResources:
         self.common, self.journal = common, journal
         self.shared = RefCountedCache()
         """Media that several requests need."""
-        self.single_flight = SingleFlight()
+        self._single_flights: dict[ModelSettings, SingleFlight] = {}
         self._digests: dict[MediaLimits, Digests] = {}
+
+    def single_flight(self, settings: ModelSettings) -> SingleFlight:
+        """The requests to this engine that are in progress."""
+        return self._single_flights.setdefault(settings, SingleFlight())
 
     def digests(self, rules: MediaLimits) -> Digests:
         """The digests of media within these limits."""
