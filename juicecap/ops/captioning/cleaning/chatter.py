@@ -19,12 +19,13 @@ _CLOSING_WITHIN = 600
 
 _LANGUAGES = (english, chinese)
 
+_NAME = rf"(?: {'|'.join(each.NAMES for each in _LANGUAGES)} )"
 _NAMED = rf"""
-    (?P<heading> \#{{1,6}}\s+ )? (?P<bold> \*{{1,3}} | _{{1,3}} )? (?: {"|".join(each.NAMES for each in _LANGUAGES)} )
-    (?(bold) \s*[:\uff1a]\s*(?P=bold) | (?P=bold) (?: \s*[:\uff1a] | (?=\s*\n) )
-           | (?(heading) (?: \s*[:\uff1a] | (?=\s*\n) ) | \s*[:\uff1a] ) )
+    {_NAME} \s*[:\uff1a]
+  | (?P<bold> \*{{1,3}} | _{{1,3}} ) {_NAME} (?: \s*[:\uff1a]\s*(?P=bold) | (?P=bold) (?: \s*[:\uff1a] | (?=\s*\n) ) )
+  | \#{{1,6}}\s+ [*_]{{0,3}} {_NAME} [*_]{{0,3}} (?: \s*[:\uff1a] | (?=\s*\n) )
 """
-"""The name of what follows, before a colon. A heading, or bold, may also do without, in a line of its own."""
+"""The name of what follows, and a colon. If it is bold, or a heading, the end of the line does as well."""
 
 
 def _compiled(patterns: Sequence[str]) -> list[re.Pattern[str]]:

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 _PICTURE = r"(?: video | clip | footage | film | animation | gif | image | picture | photo(?:graph)? | scene | frames? )"
-_CAPTION = (
-    r"(?: captions? | descriptions? | summar(?:y|ies) | alt[- ]text | answer | response | overview | analysis | breakdown )"
-)
-_AGREED = r"(?: sure(?:\s+thing)? | certainly | of\s+course | absolutely | okay | ok | all\s?right | got\s+it | understood | no\s+problem )"
+_CAPTION = r"(?: captions? | descriptions? | summar(?:y|ies) | alt[- ]text | overview | analysis )"
+_AGREED = r"(?: sure(?:\s+thing)? | certainly | of\s+course | absolutely | ok(?:ay)? | all\s?right | got\s+it | no\s+problem )"
 _I = r"(?: i['\u2019](?:d|ll|m) | i\s+(?:would|will|can|am) | (?:let|allow)\s+me )"
+_IS = r"(?: ['\u2019]s | \s+is | \s+are )"
 _QUESTION = r"(?: how | what | where | why | whether | who )\b"
+
+_CAPTION_OF_IT = rf"""
+    [^.!?:\n]{{0,60}} \b{_CAPTION}\b
+    (?: [^.!?:\n]{{0,100}} \b(?: {_PICTURE} | you | request(?:ed)? | based | words? | sentences? | details? )\b [^.!?:\n]{{0,80}} )?
+"""
+"""The caption as something that was asked for: no "description on a wall"."""
 
 _HERE = rf"""
     (?: (?: based\s+on | from | given | according\s+to | after\s+\w+ing )\b [^.!?:\n]{{1,100}} ,\s* )?
-    (?: here(?:['\u2019]s|\s+is|\s+are) | below\s+(?:is|are) | (?:the\s+following|this)\s+is )\s
-    [^.!?:\n]{{0,60}} \b{_CAPTION}\b [^.!?:\n]{{0,120}}
-    (?: : | [.!](?=\s*\n) | (?=\n\s*\n) )
+    (?: here{_IS} \s {_CAPTION_OF_IT} (?: : | ! | [.](?=\s*\n) | (?=\n\s*\n) )
+      | (?: below | the\s+following | this ) {_IS} \s {_CAPTION_OF_IT} :
+      | (?:the|my)\s+{_CAPTION} {_IS} \s*:
+      | here{_IS} \s+ (?: one | it | what\s+(?:the|this)\s+{_PICTURE}\s+shows | [^.!?:\n]{{0,20}}\b(?:options?|json) ) \s*:
+      | here\s+you\s+go \s*: )
 """
 _OFFERED = rf"""
     (?: {_I}\s+ (?:be\s+)? (?:(?:happy|glad|pleased|delighted|love|like)\s+)? (?:to\s+)?
@@ -22,31 +29,31 @@ _OFFERED = rf"""
       | thank(?:s|\s+you)\s+for\s+(?:sharing|providing|uploading)\b )
     [^.!?:\n]{{0,100}} [.!:]
 """
-_NAME = rf"""
-    (?: (?: detailed | short | brief | concise | final | full | revised | dense | generated | suggested
-          | video | image | picture | photo | clip | scene )\s+ ){{0,3}}
-    (?: {_CAPTION} | output | assistant ) (?:\s+\#?\d{{1,2}})? (?:\s+(?:of|for)\s+(?:the|this|your)\s+{_PICTURE})?
-"""
 
 PREAMBLES = (
-    rf"(?: {_AGREED} [,.!:]? \s+ )? (?: {_HERE} | {_OFFERED} )",
-    rf"{_AGREED} (?: !+ | [.,:](?=\s*\n) )",
+    rf"(?: \w+(?:\s\w+)? [,.!:]\s+ | {_AGREED}\s+ )? (?: {_HERE} | {_OFFERED} )",
+    rf"{_AGREED} (?: !+ (?= \s*(?: \n | (?-i:[^a-z\s]) | \Z ) ) | [.,:](?=\s*\n) )",
 )
 """Things that are said in front, each matched at the beginning of the text."""
 
-NAMES = _NAME
+NAMES = rf"""
+    (?: (?: detailed | short | brief | concise | final | full | revised | dense | generated | suggested
+          | video | image | picture | photo | clip | scene )\s+ ){{0,3}}
+    (?: {_CAPTION} | answer | response | assistant ) (?:\s+\#?\d{{1,2}})? (?:\s+(?:of|for)\s+(?:the|this|your)\s+{_PICTURE})?
+"""
 """What a caption is called in front of it."""
 
 CLOSINGS = (
     rf"""
-    (?: \A | \n | (?<=[.!?\u2026)\]"\u201d*])\s ) \s*
-    (?: (?:please\s+)? (?: let\s+me\s+know | feel\s+free\s+to | do(?:n['\u2019]t|\s+not)\s+hesitate )\b
+    (?: \A | \n | (?<=[.!?\u2026)\]"'\u201d\u2019」*_`])\s ) \s*
+    (?: (?:please\s+)? let\s+me\s+know (?= \s+(?: if | whether | what | how | which | in\s+case )\b | \W*\Z )
+      | (?:please\s+)? (?: feel\s+free\s+to | do(?:n['\u2019]t|\s+not)\s+hesitate )\b
       | (?:i\s+)? hope\s+(?:this|that|it|these)\b [^.!?\n]{{0,40}} \bhelp(?:s|ful)?\b
       | is\s+there\s+anything\s+else\b
       | (?: would\s+you\s+like | do\s+you\s+want )\s+me\s+to\b
       | (?:i(?:['\u2019]m|\s+am)\s+)? happy\s+to\s+(?:help|provide|adjust|refine)\b
       | if\s+you\b [^.!?\n]{{0,120}} \b(?: let\s+me\s+know | feel\s+free | just\s+ask | tell\s+me | {_I} )\b )
-    [^.!?\n"\u201c\u201d]{{0,200}} [.!?]* [^\w\s"\u201c\u201d]* \Z
+    [^.!?\n"\u201c\u201d]{{0,200}} [^\w"\u201c\u201d]* \Z
     """,
 )
 """Things that are said behind, each matched up to the end of the text."""
