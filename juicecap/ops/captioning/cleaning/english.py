@@ -11,7 +11,7 @@ _QUESTION = r"(?: how | what | where | why | whether | who )\b"
 
 _CAPTION_OF_IT = rf"""
     [^.!?:\n]{{0,60}} \b{_CAPTION}\b
-    (?: [^.!?:\n]{{0,100}} \b(?: {_PICTURE} | you | request(?:ed)? | based | words? | sentences? | details? )\b [^.!?:\n]{{0,80}} )?
+    (?: [^.!?:\n]{{0,100}} \b(?: {_PICTURE} | you | requested | based | words? | sentences? | details? )\b [^.!?:\n]{{0,80}} )?
 """
 """The caption as something that was asked for: no "description on a wall"."""
 
