@@ -34,6 +34,7 @@ from juicecap.sample import (
 )
 from juicecap.vlm.backends.openai.control_tokens import neutralised
 from juicecap.vlm.base import Answer, Outcome
+from juicecap.vlm.scripts import mixes_scripts
 
 WORDS = [
     "from", "value", "role", "content", "human", "user", "system", "gpt", "type", "text", "image", "image_url", "video", "url",
@@ -281,6 +282,7 @@ SLOW: dict[str, tuple[Callable[[str], object], str]] = {
     "marks around captions": (cleaned, "\"'*" * LONG),
     "preambles": (cleaned, "Sure! Here is " * LONG),
     "closings": (cleaned, "I hope this helps! " * LONG),
+    "scripts": (mixes_scripts, "\u201c(「é一" * LONG),
     "words": (lambda text: most_similar(text, [text, text]), "a " * 20_000),
 }
 

@@ -40,7 +40,7 @@ def test_mixed(text):
         "一个年轻的女人在厨房里录制她的vlog\uff0c桌上放着蔬菜和水果\uff0c她微笑着看向镜头\uff0c窗外是城市的夜景。",
         "Машина BMW едет по улице Berlin Hauptbahnhof.",
         "「こんにちは」と書かれた看板の前に、男性が立っている。",
-        "Angles α, Ω and Δ of a triangle.",
+        "Angles β, Ω and Δ of a triangle.",
         '{"caption": "一个红球在草地上"}',
     ],
 )

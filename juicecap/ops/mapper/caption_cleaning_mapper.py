@@ -29,21 +29,21 @@ class CaptionCleaningMapper(Mapper):
     """Removes from captions what is not about the picture: preambles, closings, quotes around the whole, invisible characters."""
 
     preambles: bool = True
-    """Whether what a model says before the caption goes: "Sure! Here is a caption:", "Caption:"."""
+    """Whether what a model says before the caption is removed: "Sure! Here is a caption:", "Caption:"."""
     closings: bool = True
-    """Whether what it says behind the caption goes: "Let me know if you'd like changes.", "I hope this helps!"."""
+    """Whether what it says behind the caption is removed: "Let me know if you'd like changes.", "I hope this helps!"."""
     openers: bool = False
-    """Whether "The video shows", "In this video, we see" and the like go from the beginning of the caption."""
+    """Whether "The video shows", "In this video, we see" and the like are removed from the beginning of the caption."""
     quotes: bool = True
-    """Whether quotation marks around the whole caption go."""
+    """Whether quotation marks around the whole caption are removed."""
     markup: bool = True
-    """Whether Markdown around the whole caption goes: bold, italics, a heading, a block quote, rules."""
+    """Whether Markdown around the whole caption is removed: bold, italics, a heading, a block quote, rules."""
     fences: Literal["none", "text", "all"] = "text"
-    """Which code fences around the whole go: none, those around a text, or all, also those around JSON."""
+    """Which code fences around the whole are removed: none, those around a text, or all, also those around JSON."""
     invisible: bool = True
-    """Whether zero-width characters, marks of direction, soft hyphens and control characters go."""
+    """Whether zero-width characters, marks of direction, soft hyphens and control characters are removed."""
     newlines: Literal["space", "keep"] = "space"
-    """What becomes of line breaks: one space, or they stay."""
+    """What becomes of line breaks: one space (between Chinese or Japanese characters nothing), or they stay."""
     spaces: bool = True
     """Whether several spaces, tabs and other white space in a line become one plain space."""
 
@@ -52,9 +52,11 @@ class CaptionCleaningMapper(Mapper):
         return (("text_key", self.text_key),)
 
     def process(self, sample: Sample, outcomes: Sequence[Outcome]) -> Sequence[Sample]:
-        """The sample with its text, or each text of its list, cleaned; null stays null."""
+        """The sample with its text, or each text of its list, cleaned; a sample without text stays as it is."""
         del outcomes
         value = sample.get(self.text_key)
+        if value is None:
+            return [sample]
         texts = value if isinstance(value, list) else [value]
         if not all(text is None or isinstance(text, str) for text in texts):
             raise SampleError("BAD_TEXT", f"column {self.text_key!r} holds {short_repr(value)}, not a text or a list of texts")

@@ -248,6 +248,8 @@ def test_lists_of_captions_and_null():
     batch = {"captions": [["Caption: A dog.", None, "A cat."], [], None, "Caption: a text"], "text": ["Caption: x"] * 4}
     assert op(batch) == {"captions": [["A dog.", None, "A cat."], [], None, "a text"], "text": ["Caption: x"] * 4}
     assert op.columns_required() == (("text_key", "captions"),)
+    data = Dataset.from_dict({"n": [1]})
+    assert op.run(data).to_dict() == {"n": [1]}
 
 
 def test_a_column_keeps_its_type():
