@@ -47,8 +47,8 @@ from juicecap.vlm.journal import Journal
 from juicecap.vlm.pipeline import core
 
 TOTALS = (
-    "filtered", "rejected", "failed", "damaged", "captions", "truncated", "empty", "looping", "refused", "prompt_tokens",
-    "completion_tokens",
+    "filtered", "rejected", "failed", "damaged", "captions", "truncated", "empty", "looping", "refused", "mixed",
+    "prompt_tokens", "completion_tokens",
 )  # fmt: skip
 """Counts that the manifest also has for the whole run."""
 

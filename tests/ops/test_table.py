@@ -18,7 +18,7 @@ from juicecap.runner.retry import merged
 from juicecap.sample import FATE, ORIGIN
 from juicecap.vlm.base import Failure, Outcome
 
-NEW = ("empty", "looping", "refused")
+NEW = ("empty", "looping", "refused", "mixed")
 """Counts that tables of before do not have."""
 
 
@@ -140,14 +140,15 @@ def test_usage_is_counted_once_for_each_sample():
 def test_answers_that_look_wrong_are_counted(outcome):
     loop = "The man walks to the door. " * 4
     outcomes = [
-        outcome("A ball.", loop, "I'm sorry, but I can't describe this video.", ""),
+        outcome("A ball.", loop, "I'm sorry, but I can't describe this video.", "", "A ball rolls 在草地上 slowly."),
         Outcome(failure=Failure(code="EMPTY_ANSWER", message="it thought, and said nothing")),
         Outcome(failure=Failure(code="REFUSED", message="the model refuses")),
     ]
     usage = Usage.of(outcomes)
-    assert (usage.captions, usage.empty, usage.looping, usage.refused) == (4, 2, 1, 2)
+    assert (usage.captions, usage.empty, usage.looping, usage.refused, usage.mixed) == (5, 2, 1, 2, 1)
     table = Dataset.from_list(rows_of([Fate(kind="kept", sample={"n": 1}, outputs=({"n": 1},), usage=usage)], ["n"]))
-    assert (counts(table).empty, counts(table).looping, counts(table).refused) == (2, 1, 2)
+    found = counts(table)
+    assert (found.empty, found.looping, found.refused, found.mixed) == (2, 1, 2, 1)
 
 
 def test_a_table_of_before_has_no_such_counts_and_keeps_its_fates_when_samples_are_tried_again():

@@ -19,6 +19,7 @@ from juicecap.sample import FATE, HIDDEN, ORIGIN, Sample, sample_name, source_po
 from juicecap.text import valid
 from juicecap.vlm.base import Outcome
 from juicecap.vlm.oddities import loops, refuses
+from juicecap.vlm.scripts import mixes_scripts
 
 FATE_COLUMN = {
     "kind": "text",
@@ -35,6 +36,7 @@ FATE_COLUMN = {
     "empty": "int",
     "looping": "int",
     "refused": "int",
+    "mixed": "int",
 }
 """Type of the hidden column `FATE`. `first` marks the first row of each input sample; the numbers stand there alone.
 A kept sample with a code is one that failed and stayed; one without a code may have a message about damaged media."""
@@ -60,6 +62,8 @@ class Usage:
     """Answers that end in the same words over and over."""
     refused: int = 0
     """Answers that refuse, in prose or by a word of the service."""
+    mixed: int = 0
+    """Answers that mix scripts."""
 
     @classmethod
     def of(cls, outcomes: Sequence[Outcome]) -> Usage:
@@ -75,6 +79,7 @@ class Usage:
             empty=sum(not answer.text for answer in answers) + codes.count("EMPTY_ANSWER"),
             looping=sum(loops(answer.text) for answer in answers),
             refused=sum(refuses(answer.text) for answer in answers) + codes.count("REFUSED"),
+            mixed=sum(mixes_scripts(answer.text) for answer in answers),
         )
 
 
@@ -157,6 +162,7 @@ def _entry(fate: Fate, *, first: bool) -> dict[str, Any]:
         "empty": usage.empty,
         "looping": usage.looping,
         "refused": usage.refused,
+        "mixed": usage.mixed,
     }
 
 

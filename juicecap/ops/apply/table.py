@@ -43,7 +43,7 @@ class BatchOp(Protocol):
         """The fate of each sample, in order."""
 
 
-_ODD = ("empty", "looping", "refused")
+_ODD = ("empty", "looping", "refused", "mixed")
 """Counts that tables of before do not have."""
 
 _USAGE = ("captions", "truncated", "prompt_tokens", "completion_tokens", *_ODD)
@@ -79,6 +79,7 @@ class Counts:
     empty: int = 0
     looping: int = 0
     refused: int = 0
+    mixed: int = 0
 
 
 class Failed(NamedTuple):

@@ -151,7 +151,7 @@ class VideoCaptioningFromVLMMapper(ModelOptions, Mapper):
 
     @property
     def _tokens(self) -> SpecialTokens:
-        return SpecialTokens(self.video_special_token, self.image_special_token, self.audio_special_token, self.eoc_special_token)
+        return SpecialTokens.of(self)
 
     def _chunks(self, sample: Sample) -> list[Chunk]:
         videos, text = media_paths(sample, self.video_key), sample.get(self.text_key)
