@@ -251,7 +251,8 @@ def test_missing_media_are_a_warning(load: Load) -> None:
     assert report.problems == ()
     assert [str(each) for each in report.warnings] == [
         "3 of 5 entries looked at in column 'videos' cannot be used; "
-        f"clips.jsonl:1: {Path.cwd()}/b.mp4 does not exist; clips.jsonl:2: {Path.cwd()}/folder.mp4 is not a file; "
+        f"clips.jsonl:1: {Path.cwd()}/b.mp4 does not exist; clips.jsonl:2: {Path.cwd()}/folder.mp4 is a folder, not a file, "
+        "and no film either: it holds no pictures; "
         "clips.jsonl:3: column 'videos' holds 7, not a path or a list of paths. A run rejects such samples."
     ]
 

@@ -5,6 +5,7 @@ Nothing in it is opened here. Its files are opened one by one, as every other fi
 
 from __future__ import annotations
 
+import mimetypes
 import os
 import re
 from collections import Counter
@@ -79,8 +80,21 @@ def _fault(numbers: dict[str, tuple[int, ...]], folders: list[str]) -> str:
         return "it holds no pictures"
     if folders:
         return f"it holds the folder {display_path(folders[0])}"
-    if bare := next((name for name, found in numbers.items() if not found), ""):
-        return f"{display_path(bare)} has no number in its name"
+    for name, found in numbers.items():
+        if not _may_be_picture(name):
+            return f"{display_path(name)} is not a picture"
+        if not found:
+            return f"{display_path(name)} has no number in its name"
+    return _clash(numbers)
+
+
+def _may_be_picture(name: str) -> bool:
+    """Whether a suffix does not speak against it."""
+    return (mimetypes.guess_type(name)[0] or "image/").startswith("image/")
+
+
+def _clash(numbers: dict[str, tuple[int, ...]]) -> str:
+    """Two files that cannot both stand in one row."""
     words = {_NUMBER.sub("#", name).lower(): name for name in numbers}
     if len(words) > 1:
         first, second, *_ = sorted(words.values())
