@@ -257,6 +257,17 @@ def test_missing_media_are_a_warning(load: Load) -> None:
     ]
 
 
+def test_a_folder_of_numbered_pictures_is_a_film_and_no_picture(load: Load) -> None:
+    Path("film").mkdir()
+    for number in range(3):
+        Path(f"film/{number}.png").touch()
+    write_rows("clips.jsonl", {"videos": ["film"]})
+    assert check(load(recipe_text())).warnings == ()
+    write_rows("clips.jsonl", {"image": ["film"]})
+    ops = "  - image_caption_generator:\n      system_prompt: S\n"
+    assert f"clips.jsonl:1: {Path.cwd()}/film is not a file" in problems_of(load(recipe_text(ops=ops)))
+
+
 def test_of_many_missing_media_the_first_are_told(load: Load) -> None:
     Path("a.mp4").touch()
     write_rows("clips.jsonl", {"videos": ["a.mp4"]}, *({"videos": [f"{number}.mp4"]} for number in range(50)))
