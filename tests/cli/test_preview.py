@@ -50,7 +50,7 @@ def test_films_of_pictures_are_shown_as_the_model_sees_them(here: Path, model: S
         "dataset_path: clips/own.jsonl\nexport_path: out/captions.jsonl\nprocess:\n  - video_to_caption_generator:\n"
         f"      hf_model: {model.model}\n      input_conversation_key: messages\n"
     )
-    text = "\n".join(preview_text(run_preview(load_recipe("recipe.yaml"), 1)))
+    text = preview_text(run_preview(load_recipe("recipe.yaml"), 1))
     folder = Path.cwd() / "clips"
     assert f"saw     {folder}/film: 3 frames of 64x64 at 0.00 2.00 3.50 s" in text
     assert f"saw     {folder}/film/3.png and 1 more picture: 2 frames of 64x64 at 0.00 0.50 s" in text

@@ -125,9 +125,9 @@ def counted_decoding(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     decoded: list[str] = []
     real = pool.DecodePool.picture
 
-    async def picture(self: pool.DecodePool, kind: str, path: str, *rest: Any, **more: Any) -> Any:
+    async def picture(self: pool.DecodePool, kind: str, path: str, *rest: Any) -> Any:
         decoded.append(path)
-        return await real(self, kind, path, *rest, **more)
+        return await real(self, kind, path, *rest)
 
     monkeypatch.setattr(pool.DecodePool, "picture", picture)
     return decoded

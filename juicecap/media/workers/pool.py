@@ -70,7 +70,6 @@ class DecodePool:
         sampling: FrameSampling,
         sizes: FrameSizes,
         rules: MediaLimits = DEFAULT_RULES,
-        *,
         pictures: Sequence[str] = (),
     ) -> MediaFrames:
         """As `load_frames`; the pixels are writable and this process's own.

@@ -89,7 +89,7 @@ async def _picture(
             probe = partial(pool.probe, part.value, rules, pictures=part.pictures, picture_fps=frames.picture_fps)
             info = await hold.get(("probe", part, frames.picture_fps), probe)
             return without_frames(info.duration)
-        work = partial(pool.picture, part.kind, part.value, frames, sizes, rules, pictures=part.pictures)
+        work = partial(pool.picture, part.kind, part.value, frames, sizes, rules, part.pictures)
         picture = await hold.get((part, frames, sizes), work)
     except MediaError as error:
         raise _Unusable(part, error) from error
