@@ -16,7 +16,7 @@ from juicecap.data.table import open_arrow, open_cached, write_arrow
 from juicecap.data.writing.atomic import sync_folder, write_error
 from juicecap.data.writing.checksum import append_checksum
 from juicecap.errors import BugError
-from juicecap.file_state import file_state
+from juicecap.media.access.picture_folder import medium_state
 from juicecap.ops.apply.fate import Fate
 from juicecap.ops.apply.table import Failed, Fates, Rows, fates_of, kept, step_table
 from juicecap.ops.registry import source_of
@@ -225,7 +225,7 @@ def _media_state(op: Op, dataset: Dataset) -> str:
 
 
 def _file_state(path: str) -> str:
-    state = file_state(path)
+    state = medium_state(path)
     return f"{tuple(state)} {os.access(path, os.R_OK)}" if state else "absent"
 
 

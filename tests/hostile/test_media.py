@@ -63,7 +63,9 @@ REFUSED: dict[str, tuple[str, Maker, str]] = {
         "video", made.index_bomb, "TOO_LARGE: {} has 2000000000 frames, more than 10000000 (media_max_frames)",
     ),
     "two days": ("video", made.endless, "TOO_LARGE: {} lasts 200000 seconds, more than 86400 (media_max_seconds)"),
-    "folder": ("video", made.folder_named_mp4, "NOT_A_FILE: {} is a folder, not a file"),
+    "folder": (
+        "video", made.folder_named_mp4, "NOT_A_FILE: {} is a folder, not a file, and no film either: it holds no pictures",
+    ),
     "pipe": ("video", made.pipe, "NOT_A_FILE: {} is a named pipe, not a file"),
     "link to a pipe": ("video", made.link_to_a_pipe, "NOT_A_FILE: {} is a named pipe, not a file"),
     "socket": ("video", made.socket_file, "NOT_A_FILE: {} is a socket, not a file"),

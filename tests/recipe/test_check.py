@@ -251,9 +251,21 @@ def test_missing_media_are_a_warning(load: Load) -> None:
     assert report.problems == ()
     assert [str(each) for each in report.warnings] == [
         "3 of 5 entries looked at in column 'videos' cannot be used; "
-        f"clips.jsonl:1: {Path.cwd()}/b.mp4 does not exist; clips.jsonl:2: {Path.cwd()}/folder.mp4 is not a file; "
+        f"clips.jsonl:1: {Path.cwd()}/b.mp4 does not exist; clips.jsonl:2: {Path.cwd()}/folder.mp4 is a folder, not a file, "
+        "and no film either: it holds no pictures; "
         "clips.jsonl:3: column 'videos' holds 7, not a path or a list of paths. A run rejects such samples."
     ]
+
+
+def test_a_folder_of_numbered_pictures_is_a_film_and_no_picture(load: Load) -> None:
+    Path("film").mkdir()
+    for number in range(3):
+        Path(f"film/{number}.png").touch()
+    write_rows("clips.jsonl", {"videos": ["film"]})
+    assert check(load(recipe_text())).warnings == ()
+    write_rows("clips.jsonl", {"image": ["film"]})
+    ops = "  - image_caption_generator:\n      system_prompt: S\n"
+    assert f"clips.jsonl:1: {Path.cwd()}/film is not a file" in problems_of(load(recipe_text(ops=ops)))
 
 
 def test_of_many_missing_media_the_first_are_told(load: Load) -> None:

@@ -56,7 +56,7 @@ class ImageCaptionGenerator(CaptionedColumn, Mapper):
 
     @override
     def shown(self, sample: Sample) -> tuple[Part, ...]:
-        return media_parts(sample, {"image": self.input_modal_key}, self._conversation(sample))
+        return media_parts(sample, {"image": self.input_modal_key}, self._conversation(sample), self.frame_sampling())
 
     @override
     def columns_written(self) -> Mapping[str, Any]:

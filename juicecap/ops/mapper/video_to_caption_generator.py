@@ -64,7 +64,8 @@ class VideoToCaptionGenerator(CaptionedColumn, Mapper):
 
     @override
     def shown(self, sample: Sample) -> tuple[Part, ...]:
-        return media_parts(sample, {"image": self.input_image_key, "video": self.input_video_key}, self._conversation(sample))
+        keys = {"image": self.input_image_key, "video": self.input_video_key}
+        return media_parts(sample, keys, self._conversation(sample), self.frame_sampling())
 
     @override
     def columns_required(self) -> tuple[tuple[str, str], ...]:

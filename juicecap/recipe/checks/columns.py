@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import fields
 
 from juicecap.ops import schema
+from juicecap.ops.base import Op
 from juicecap.recipe.problems import Problem, suggestion
 from juicecap.recipe.types import Recipe, Step
 from juicecap.recipe.yaml.values import KeyPath
@@ -38,6 +40,12 @@ def taken_columns(recipe: Recipe, columns: Iterable[str]) -> list[Problem]:
                 problems.append(problem_of(recipe, step, parameter, message, hint))
         present.update(step.op.columns_written())
     return problems
+
+
+def video_columns(op: Op) -> list[str]:
+    """Those of the columns whose media an op reads that hold videos."""
+    named = [getattr(op, each.name) for each in fields(op) if "video" in each.name]
+    return [column for column in op.media_columns() if column in named]
 
 
 def problem_of(recipe: Recipe, step: Step, parameter: str, message: str, hint: str = "") -> Problem:

@@ -18,8 +18,10 @@ from juicecap.data.source.options import SourceOptions
 from juicecap.data.source.shards import webdataset
 from juicecap.data.source.tables.peek import INSIDE, FirstRows
 from juicecap.data.source.text import csv_table, file_list, json_list, jsonl
-from juicecap.errors import SampleError
+from juicecap.errors import MediaError, SampleError
+from juicecap.media.access.picture_folder import is_folder, pictures_in
 from juicecap.naming import missing, unnameable
+from juicecap.recipe.checks.columns import video_columns
 from juicecap.recipe.types import Recipe, Step
 from juicecap.sample import ORIGIN, display_path, is_remote, media_paths
 
@@ -48,6 +50,8 @@ class MediaCount:
     first: list[str] = field(default_factory=list)
     remote: bool = False
     """Whether addresses are downloaded."""
+    films: bool = False
+    """Whether a folder may be a film of pictures."""
     all_seen: bool = True
     """Whether there was time to check all media of the scanned rows."""
 
@@ -105,9 +109,12 @@ def scan_dataset(recipe: Recipe, format_: str, budget: float) -> DatasetScan:
     if not set(formats) <= reader.readers.keys():
         return DatasetScan()
     columns = dict.fromkeys(column for step in recipe.steps for column in step.op.media_columns())
+    films = {column for step in recipe.steps for column in video_columns(step.op)}
     fixed = format_ in ("csv", "tsv", "folder", "parquet")
     remote = any(getattr(step.op, "allow_remote", False) for step in recipe.steps)
-    scan = DatasetScan(readable=True, fixed=fixed, media={each: MediaCount(each, remote=remote) for each in columns})
+    scan = DatasetScan(
+        readable=True, fixed=fixed, media={each: MediaCount(each, remote=remote, films=each in films) for each in columns}
+    )
     asked = _first_steps(recipe)
     for record in itertools.chain.from_iterable(map(reader.records, parts, formats)):
         if scan.rows and time.monotonic() > deadline:
@@ -209,12 +216,23 @@ def _count(sample: dict[str, Any], where: str, media: MediaCount, deadline: floa
             media.all_seen = False
             return
         media.seen += 1
-        if path.endswith(INSIDE):
-            continue
-        if is_remote(path):
-            if not media.remote:
-                media.failed(f"{where}: {display_path(path)} is an address, and remote media are off (allow_remote)")
-        elif why := unnameable(path):
-            media.failed(f"{where}: {display_path(path)} {why}")
-        elif not os.path.isfile(path):
-            media.failed(f"{where}: {display_path(path)} {'is not a file' if os.path.exists(path) else missing(path)}")
+        if not path.endswith(INSIDE) and (why := _fault(path, media)):
+            media.failed(f"{where}: {why}")
+
+
+def _fault(path: str, media: MediaCount) -> str:
+    """Why a medium cannot be used; empty if nothing is known against it."""
+    name = display_path(path)
+    if is_remote(path):
+        return "" if media.remote else f"{name} is an address, and remote media are off (allow_remote)"
+    if why := unnameable(path):
+        return f"{name} {why}"
+    if media.films and is_folder(path):
+        try:
+            pictures_in(path)
+        except MediaError as error:
+            return error.message
+        return ""
+    if os.path.isfile(path):
+        return ""
+    return f"{name} {'is not a file' if os.path.exists(path) else missing(path)}"
