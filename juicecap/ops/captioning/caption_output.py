@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 from typing_extensions import override
 
 from juicecap.errors import SampleError
+from juicecap.nested import value_of
 from juicecap.ops.captioning.conversation import Conversation, Kind, Medium
 from juicecap.ops.captioning.provenance import PROVENANCE, entries_of, provenance, with_provenance
 from juicecap.ops.options.groups import OUTPUT
@@ -79,7 +80,7 @@ class CaptionedColumn(ModelOptions, ABC):
         """
         if self.provenance_field:
             entries_of(sample, self.provenance_field)
-        if sample.get(self.output_key) is not None and not self.overwrite_output:
+        if value_of(sample, self.output_key) is not None and not self.overwrite_output:
             raise SampleError("OUTPUT_EXISTS", f"column {self.output_key!r} holds something: set overwrite_output: true")
 
     def written(self) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from juicecap.nested import is_among, names_in
 from juicecap.ops import schema
 from juicecap.recipe.problems import Problem, suggestion
 from juicecap.recipe.types import Recipe, Step
@@ -19,10 +20,10 @@ def missing_columns(recipe: Recipe, columns: Iterable[str]) -> list[Problem]:
     problems = []
     for step in _unbroken(recipe):
         for parameter, column in step.op.columns_required():
-            if column not in present:
+            if not is_among(column, present):
                 message, hint = _lacks(step, parameter, column, present), suggestion(column, present)
                 problems.append(problem_of(recipe, step, parameter, message, hint))
-        present.update(dict.fromkeys(step.op.columns_written()))
+        present.update(dict.fromkeys(names_in(step.op.columns_written(), lambda spec: spec == "json")))
     return problems
 
 
@@ -36,7 +37,7 @@ def taken_columns(recipe: Recipe, columns: Iterable[str]) -> list[Problem]:
                 message = f"there is a column {column!r} already, which {parameter} names"
                 hint = f"name another one, or set overwrite_output: true  (juicecap ops {step.name})"
                 problems.append(problem_of(recipe, step, parameter, message, hint))
-        present.update(step.op.columns_written())
+        present.update(names_in(step.op.columns_written()))
     return problems
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from juicecap.data import source
-from juicecap.data.record import Record
+from juicecap.data.record import NAMES, Record
 from juicecap.data.source import folder, metadata, mixture, several
 from juicecap.data.source.options import SourceOptions
 from juicecap.data.source.shards import webdataset
@@ -20,6 +20,7 @@ from juicecap.data.source.tables.peek import INSIDE, FirstRows
 from juicecap.data.source.text import csv_table, file_list, json_list, jsonl
 from juicecap.errors import SampleError
 from juicecap.naming import missing, unnameable
+from juicecap.nested import names_in
 from juicecap.recipe.types import Recipe, Step
 from juicecap.sample import ORIGIN, display_path, is_remote, media_paths
 
@@ -118,7 +119,7 @@ def scan_dataset(recipe: Recipe, format_: str, budget: float) -> DatasetScan:
         if record.broken:
             scan.broken.count(f"{record.where}: {record.broken}")
             continue
-        scan.columns.update(dict.fromkeys(record.values))
+        scan.columns.update(dict.fromkeys(itertools.islice(names_in(record.values), NAMES)))
         sample = {**record.values, ORIGIN: {"id": record.id, "folder": record.folder, "missing": []}}
         for media in scan.media.values() if record.folder else ():  # those of shards are not unpacked for a scan
             _count(sample, record.where, media, deadline)
