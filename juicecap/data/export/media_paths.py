@@ -11,8 +11,9 @@ import json
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from juicecap.data.exact_json import encode_batch, exact
 from juicecap.data.table import CHUNK, build_once, cached_file, fingerprint_of, write_arrow
@@ -25,11 +26,14 @@ if TYPE_CHECKING:
 
 ExportPaths = Literal["auto", "absolute", "relative", "as_written"]
 
-_Change = Callable[[Any, Callable[[str], str]], Any]
-"""What becomes of a column's value, given what becomes of a path."""
-
 PARTS = ("image", "image_url", "video", "video_url", "audio", "audio_url", "url", "path")
 """Keys of a part of a conversation that hold paths."""
+
+
+class _Change(Protocol):
+    """What becomes of a column's value, given what becomes of a path."""
+
+    def __call__(self, value: Any, rule: Callable[[str], str]) -> Any: ...
 
 
 def with_paths(
@@ -43,7 +47,7 @@ def with_paths(
     """
     from datasets import Dataset, DatasetInfo, Features, concatenate_datasets
 
-    changed = dict.fromkeys(sorted(columns), _value) | dict.fromkeys(sorted(conversations), _conversation)
+    changed: dict[str, _Change] = {**dict.fromkeys(columns, _value), **dict.fromkeys(conversations, _conversation)}
     held = {name: split_name(name, dataset.column_names)[0] for name in changed}
     names = [name for name in dataset.column_names if name in held.values() and name not in HIDDEN]
     if how == "as_written" or not names or ORIGIN not in dataset.column_names:
@@ -89,7 +93,7 @@ def _batches(
 
 def _rewritten(row: Sample, changed: Mapping[str, _Change], rule: Callable[[str], str]) -> Sample:
     for name, change in changed.items():
-        row = with_replaced(row, name, lambda value, change=change: change(value, rule))
+        row = with_replaced(row, name, partial(change, rule=rule))
     return row
 
 
