@@ -81,7 +81,7 @@ def test_they_are_read_and_written_and_keep_their_shape(data: Path, make: Callab
     assert f"{data}/clips/none.mp4 does not exist" in rejected["message"]
 
 
-@pytest.mark.parametrize("make", [as_jsonl, as_json, as_parquet])
+@pytest.mark.parametrize("make", [as_jsonl, as_json, as_parquet, as_saved])
 def test_check_knows_them_and_their_near_names(data: Path, make: Callable[[Path], Path]) -> None:
     report = check(load_recipe(written(data, make(data), PROCESS)))
     assert report.problems == ()
