@@ -498,6 +498,16 @@ def test_columns_in_objects_are_known_beyond_the_first_rows(load: Load, save: Ca
     assert "did you mean 'media.video'?" in problems
 
 
+def test_it_looks_into_metadata_in_parquet(load: Load) -> None:
+    Path("data").mkdir()
+    Path("data/a.mp4").touch()
+    Dataset.from_dict({"clip": ["a.mp4", "b.mp4"]}).to_parquet("data/metadata.parquet")
+    report = check(load(recipe_text(data="data")))
+    assert (report.problems, report.unseen, report.looked_at_rows, report.all_rows_looked_at) == ((), (), 2, True)
+    assert f"data/metadata.parquet:2: {Path.cwd()}/data/b.mp4 does not exist" in report.warnings[0].message
+    assert "it has clip, videos" in problems_of(load(recipe_text(data="data", ops=OPS + "      prompt_key: prompt\n")))
+
+
 def test_it_looks_into_parquet(load: Load) -> None:
     Path("a.mp4").touch()
     rows = {"videos": [["a.mp4"], ["b.mp4"]], "score": [float("nan"), 1.0]}

@@ -151,7 +151,7 @@ class _RecordReader:
             **READERS,
             "files": partial(file_list.records, options=self.options),
             "folder": partial(folder.records, options=self.options, passed=self.passed),
-            "metadata": partial(metadata.all_records, options=self.options),
+            "metadata": partial(metadata.all_records, options=self.options, first_rows=self.first_rows),
             "parquet": self.first_rows.records,
             "saved": self.first_rows.saved_records,
             "several": self._of_several,
