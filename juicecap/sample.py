@@ -17,6 +17,7 @@ from urllib.parse import unquote
 
 from juicecap.errors import SampleError
 from juicecap.nested import value_of
+from juicecap.printable import escaped
 
 Sample = dict[str, Any]
 Batch = dict[str, list[Any]]
@@ -108,8 +109,7 @@ def display_path(path: str) -> str:
     """A path for a message: without unprintable characters and secrets of an address; a long one is shortened in the middle."""
     if is_remote(path):
         path = _SECRETS.sub("…", path)
-    if not path.isprintable():
-        path = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in path)
+    path = escaped(path)
     half = _SHOWN_PATH // 2
     return path if len(path) <= _SHOWN_PATH else f"{path[:half]}…{path[-half:]}"
 

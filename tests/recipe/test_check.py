@@ -76,7 +76,7 @@ recipe.yaml:1:15: dataset_path: more.jsonl does not exist. Give a dataset file, 
         (
             '"a\\0b"',
             """\
-recipe.yaml:1:15: dataset_path: a\ufffdb does not exist. Give a dataset file, a folder, or a Hub name such as org/name.
+recipe.yaml:1:15: dataset_path: a\\x00b cannot be a path: it holds a null character.
     1 | dataset_path: "a\\0b"
       |               ^^^^^^""",
         ),
@@ -299,7 +299,7 @@ def test_a_dataset_without_rows_is_a_problem(load: Load) -> None:
 @pytest.mark.parametrize(
     ("export", "message"),
     [
-        ('"a\\0b.jsonl"', "export_path cannot be looked at: embedded null byte"),
+        ('"a\\0b.jsonl"', "export_path: a\\x00b.jsonl cannot be a path: it holds a null character."),
         ("a" * 300 + ".jsonl", "export_path cannot be looked at: File name too long"),
         (".", "export_path: . cannot be written: the suffix '' is unknown. Use one of: csv, json, jsonl, parquet."),
     ],
