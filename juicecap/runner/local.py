@@ -19,6 +19,7 @@ from typing import Any
 from loguru import logger
 
 import juicecap
+from juicecap.data.columns import column_names
 from juicecap.data.export import export_target, write_export
 from juicecap.data.export.media_paths import with_paths
 from juicecap.data.export.shards import check_folder
@@ -39,7 +40,6 @@ from juicecap.runner.result import RunResult, StepResult, rejections_allowed
 from juicecap.runner.run_folder.folder import RunFolder
 from juicecap.runner.run_folder.log import logging_to
 from juicecap.runner.steps import StepInput, StepOutput, run_step
-from juicecap.sample import HIDDEN
 from juicecap.secrecy import TOKENS, keep
 from juicecap.vlm.backends.openai.options import DEFAULT_KEY_NAME
 from juicecap.vlm.base import digest_of
@@ -90,7 +90,7 @@ def run_local(
             say_once(notice)
         loaded = load(recipe, folder.steps, limit, folder.media)
         # Again, and for every format: a run from Python was not checked, and `check` does not read all files.
-        columns = [name for name in loaded.dataset.column_names if name not in HIDDEN]
+        columns = column_names(loaded.dataset.features)
         if wrong := [*missing_columns(recipe, columns), *taken_columns(recipe, columns)]:
             raise failure(wrong, recipe.source.text)
         with _journal(recipe, fresh=fresh, retry_rejected=retry_rejected) as journal:

@@ -17,6 +17,7 @@ from juicecap.data.writing.atomic import sync_folder, write_error
 from juicecap.data.writing.checksum import append_checksum
 from juicecap.errors import BugError
 from juicecap.media.access.picture_folder import medium_state
+from juicecap.nested import split_name
 from juicecap.ops.apply.fate import Fate
 from juicecap.ops.apply.table import Failed, Fates, Rows, fates_of, kept, step_table
 from juicecap.ops.registry import source_of
@@ -214,11 +215,12 @@ def _fingerprint(step: Step, stage: StepInput, *, keep_failed: bool) -> str:
 
 
 def _media_state(op: Op, dataset: Dataset) -> str:
-    columns = [name for name in (*op.media_sources(), ORIGIN) if name in dataset.column_names]
+    there = dataset.column_names
+    columns = dict.fromkeys(key for name in (*op.media_sources(), ORIGIN) if (key := split_name(name, there)[0]) in there)
     if not op.media_columns() or not columns:
         return ""
     state = hashlib.blake2b(digest_size=16)
-    for sample in dataset.select_columns(columns):
+    for sample in dataset.select_columns(list(columns)):
         for path in op.media_of(sample):
             state.update(f"{path}\0{_file_state(path)}\0".encode("utf-8", "surrogateescape"))
     return state.hexdigest()

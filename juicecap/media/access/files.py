@@ -79,12 +79,9 @@ def lies_inside(path: str, rules: MediaLimits) -> bool:
 
 def _unfit(path: str) -> str:
     """Why the system knows no file by this name, whatever there is; empty if it may."""
-    try:
-        if "\0" not in path:
-            return _TOO_LONG if len(path) >= LONGEST_PATH or len(os.fsencode(path)) >= LONGEST_PATH else ""
-    except UnicodeEncodeError:  # half of a surrogate pair
-        pass
-    return "does not exist"
+    if why := unnameable(path):
+        return why.rstrip(".")
+    return _TOO_LONG if len(path) >= LONGEST_PATH or len(os.fsencode(path)) >= LONGEST_PATH else ""
 
 
 def _check_kind(path: str, status: os.stat_result, rules: MediaLimits) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from juicecap.data.source.tables.embedded import media_as_files
 from juicecap.data.writing.lines import write_lines
 from juicecap.errors import EnvironmentFailure, SampleError
+from juicecap.nested import placed, split_name
 from juicecap.ops.apply.fate import Fate, Usage
 from juicecap.ops.apply.request_stream import Forecast, describe, forecast, stream_outcomes
 from juicecap.ops.apply.table import fates_of, kept, rejections, step_table
@@ -68,6 +69,8 @@ class Applied:
     def plan_requests(self: Op, sample: Sample) -> Sequence[Request] | SampleError:
         """The requests of a sample, or the error that prevents them, which includes anything that a user's code raises."""
         try:
+            written = self.columns_written()
+            placed({**sample, **dict.fromkeys(written)}, written, sample)  # what has no place is rejected before any request
             plan = tuple(self.requests(sample))
             hash(plan)
         except SampleError as error:
@@ -99,7 +102,7 @@ class Applied:
             raise self._failure_of_foreign_code(error) from error
         if outputs is not None and not all(isinstance(output, dict) for output in outputs):
             raise SampleError("OP_FAILED", f"{self.name} gave {short_repr(outputs)}, not a list of samples")
-        return outputs
+        return outputs and [placed(output, self.columns_written(), sample) for output in outputs]
 
     def _failure_of_foreign_code(self: Op, error: Exception) -> SampleError:
         """A user's op may raise anything, which rejects only this sample; an exception of a built-in op is a bug.
@@ -120,7 +123,7 @@ class Applied:
         for fate in fates:
             self._raise_failure(fate)
         outputs = itertools.chain.from_iterable(fate.outputs for fate in fates)
-        return batch_of(outputs, [*batch, *self.columns_written()])
+        return batch_of(outputs, [*batch, *(split_name(name, batch)[0] for name in self.columns_written())])
 
     def __call__(self: Op, batch: Batch) -> Batch:
         """The same as `process_batched`."""

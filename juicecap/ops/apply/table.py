@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 from juicecap.data.columns import features_of, with_columns
 from juicecap.data.exact_json import encode_batch
 from juicecap.errors import BugError
+from juicecap.nested import value_of
 from juicecap.ops.apply.fate import FAILURES, FAILURES_COLUMN, FATE_COLUMN, Fate, rejection, rows_of
 from juicecap.sample import FATE, Batch, Sample, batch_of, samples_of
 from juicecap.vlm.journal import Journal
@@ -169,11 +170,8 @@ def _written(declared: Mapping[str, Any], dataset: Dataset) -> dict[str, Any]:
     A column that exists with the same type stays as it is; its objects may have their keys in another order.
     """
     types = features_of(declared)
-    return {
-        name: "json" if name in dataset.features else spec
-        for name, spec in declared.items()
-        if name not in dataset.features or dataset.features[name] != types[name]
-    }
+    before = {name: value_of(dataset.features, name) for name in declared}
+    return {name: spec if before[name] is None else "json" for name, spec in declared.items() if before[name] != types[name]}
 
 
 def fates_of(table: Dataset) -> Fates:

@@ -13,6 +13,7 @@ from typing_extensions import override
 
 from juicecap.errors import SampleError
 from juicecap.media.sampling import FrameSampling
+from juicecap.nested import value_of
 from juicecap.ops.captioning.conversation import Conversation, Kind, Medium
 from juicecap.ops.captioning.part_frames import bad_frames
 from juicecap.ops.captioning.provenance import PROVENANCE, entries_of, provenance, with_provenance
@@ -82,7 +83,7 @@ class CaptionedColumn(ModelOptions, ABC):
         """
         if self.provenance_field:
             entries_of(sample, self.provenance_field)
-        if sample.get(self.output_key) is not None and not self.overwrite_output:
+        if value_of(sample, self.output_key) is not None and not self.overwrite_output:
             raise SampleError("OUTPUT_EXISTS", f"column {self.output_key!r} holds something: set overwrite_output: true")
 
     def written(self) -> dict[str, Any]:

@@ -93,7 +93,7 @@ def read_conversation(value: object, column: str) -> Conversation:
 
 def turns_spec(column: str) -> list[Any]:
     """The type of a conversation that is written into a new column."""
-    return MESSAGES if column == "messages" else TURNS
+    return MESSAGES if column.rpartition(".")[2] == "messages" else TURNS
 
 
 def without_tokens(text: str) -> str:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from typing_extensions import override
 
+from juicecap.nested import value_of
 from juicecap.ops.base import Mapper
 from juicecap.ops.captioning.caption_output import CaptionedColumn, media_parts, messages
 from juicecap.ops.captioning.conversation import Conversation, read_conversation, turns_spec, without_tokens
@@ -96,7 +97,7 @@ class VideoToCaptionGenerator(CaptionedColumn, Mapper):
 
     def _conversation(self, sample: Sample) -> Conversation | None:
         column = self.input_conversation_key
-        return None if self.conversation_mode == "ignore" else read_conversation(sample.get(column), column)
+        return None if self.conversation_mode == "ignore" else read_conversation(value_of(sample, column), column)
 
     def _asks_its_own(self, conversation: Conversation) -> bool:
         return self.conversation_mode == "fill_empty" and bool(conversation.text)

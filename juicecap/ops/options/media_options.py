@@ -19,7 +19,7 @@ from juicecap.vlm.base import LATER
 def root_problems(settings: object) -> list[tuple[str, str]]:
     """What is wrong with the `media_root` of settings that have one, as (parameter, sentence) pairs."""
     root = getattr(settings, "media_root", None) or ""
-    why = "cannot be a path: it holds a null character" if "\0" in root else unnameable(root)
+    why = unnameable(root)
     return [("media_root", f"media_root: {display_path(root)} {why}")] if why else []
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from juicecap.data.columns import column_names
 from juicecap.errors import MediaError
 from juicecap.media.rules import MediaLimits
 from juicecap.media.video.probe import VideoInfo
@@ -16,7 +17,6 @@ from juicecap.media.workers.pool import DecodePool
 from juicecap.recipe import Recipe, missing_columns, taken_columns
 from juicecap.recipe.problems import failure
 from juicecap.runner.loading import load
-from juicecap.sample import HIDDEN
 from juicecap.vlm.base import Part, Request
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def open_dataset(recipe: Recipe, cache: Path | None = None) -> Dataset:
         DataError: it cannot be read.
     """
     dataset = load(recipe, cache, None).dataset
-    columns = [name for name in dataset.column_names if name not in HIDDEN]
+    columns = column_names(dataset.features)
     if wrong := [*missing_columns(recipe, columns), *taken_columns(recipe, columns)]:
         raise failure(wrong, recipe.source.text)
     return dataset

@@ -296,6 +296,22 @@ class TestTemplates:
         assert processed(op, sample, outcome("A cat."))["conversation"][0]["value"] == "A <b> of 1999. {x}"
         assert op.columns_required() == (("prompt_template", "title"), ("prompt_template", "year"))
 
+    def test_columns_inside_of_objects(self, outcome):
+        op = generator(
+            input_video_key="clip.video",
+            input_conversation_key="clip.messages",
+            prompt_template="What does {clip.title} show?",
+            output_key="clip.caption",
+        )
+        sample = {"clip": {"video": "a.mp4", "title": "'A'", "messages": [{"role": "user", "content": "old"}]}}
+        assert asked(op, sample)[1] == ("user", ["a.mp4", "What does 'A' show?"])
+        assert rejected(op, {"clip": {**sample["clip"], "caption": "old"}})[0] == "OUTPUT_EXISTS"
+        assert rejected(op, {"clip": {"title": "A"}})[0] == "NO_MEDIA"
+        assert rejected(op, {"clip": {"video": "a.mp4"}}) == (
+            "NO_VALUE",
+            "the prompt names the column 'clip.title', which is null here",
+        )
+
     def test_a_value_that_is_missing(self):
         assert rejected(generator(prompt_template="A {title}"), {"video": "a.mp4"})[0] == "NO_VALUE"
 
