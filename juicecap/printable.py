@@ -21,6 +21,11 @@ def printable_line(text: str) -> str:
     return printable(text).replace("\n", "\ufffd")
 
 
+def escaped(text: str) -> str:
+    """The text with each character that shows nothing as Python escapes it."""
+    return text if text.isprintable() else "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
+
+
 def folded(text: str) -> str:
     """The text on one line, each stretch of white space as one space."""
     return printable(" ".join(text.split()))

@@ -16,6 +16,8 @@ from typing import Any
 from urllib.parse import unquote
 
 from juicecap.errors import SampleError
+from juicecap.nested import value_of
+from juicecap.printable import escaped
 
 Sample = dict[str, Any]
 Batch = dict[str, list[Any]]
@@ -70,7 +72,7 @@ def sample_name(sample: Sample, media_keys: Sequence[str] = ("videos", "images")
     if origin:
         return str(origin["id"])
     for key in media_keys:
-        value = sample.get(key)
+        value = value_of(sample, key)
         first = value[0] if isinstance(value, list | tuple) and value else value
         if first:
             return first if isinstance(first, str) else short_repr(first)
@@ -107,8 +109,7 @@ def display_path(path: str) -> str:
     """A path for a message: without unprintable characters and secrets of an address; a long one is shortened in the middle."""
     if is_remote(path):
         path = _SECRETS.sub("…", path)
-    if not path.isprintable():
-        path = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in path)
+    path = escaped(path)
     half = _SHOWN_PATH // 2
     return path if len(path) <= _SHOWN_PATH else f"{path[:half]}…{path[-half:]}"
 
@@ -167,13 +168,14 @@ def media_paths(sample: Sample, key: str) -> list[str]:
 
     An address of a file on this machine (`file:///…`) is its path.
 
-    The column may be missing, null, one path, a list of paths, or a JSON list in a string (as a CSV cell holds it). A path may
-    also stand in a dict, as `datasets` has it of media that it does not decode: {"path": "a.png", "bytes": null}.
+    The column may be inside of an object (`media.video`), and it may be missing, null, one path, a list of paths, or a JSON list
+    in a string (as a CSV cell holds it). A path may also stand in a dict, as `datasets` has it of media that it does not decode:
+    {"path": "a.png", "bytes": null}.
 
     Raises:
         SampleError: `BAD_MEDIA_COLUMN` if an entry is not a path.
     """
-    value = sample.get(key)
+    value = value_of(sample, key)
     if value is None or value == "":
         return []
     if isinstance(value, os.PathLike) or _is_medium(value):
@@ -187,9 +189,12 @@ def media_paths(sample: Sample, key: str) -> list[str]:
     for each in value:
         entry = each["path"] if _is_medium(each) else each
         if _is_medium(each) and each["bytes"] is not None:
-            raise SampleError(
-                "BAD_MEDIA_COLUMN", f"column {key!r} holds bytes, which juicecap.load_dataset and an op's run write to files"
+            theirs = (
+                "juicecap.load_dataset and an op's run write to files"
+                if key in sample
+                else "are read in a column of their own only"
             )
+            raise SampleError("BAD_MEDIA_COLUMN", f"column {key!r} holds bytes, which {theirs}")
         if not isinstance(entry, str | os.PathLike) or not entry:
             raise SampleError("BAD_MEDIA_COLUMN", f"column {key!r} holds {short_repr(each)} where a path should be")
         try:

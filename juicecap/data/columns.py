@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from juicecap.data.exact_json import exact, exact_json
 from juicecap.errors import DataError
-from juicecap.sample import ORIGIN
+from juicecap.nested import names_in, split_name
+from juicecap.sample import HIDDEN, ORIGIN
 
 if TYPE_CHECKING:
     from datasets import Features
@@ -51,14 +52,35 @@ def features_of(declared: Mapping[str, Spec]) -> Features:
 def with_columns(features: Features, declared: Mapping[str, Spec]) -> Features:
     """`features` and the declared columns: a column of the same name keeps its place and gets the declared type.
 
+    One inside of an object (`media.caption`) becomes a field of it; what is no object becomes JSON, which may be one.
+
     JSON columns are exact in the result, whatever they were. Call `encode_batch` on what goes into such columns by `map`.
     """
-    return exact({**features, **features_of(declared)})
+    columns: dict[str, Any] = dict(features)
+    for name, feature in features_of(declared).items():
+        columns = _with_column(columns, name, feature)
+    return exact(columns)
+
+
+def column_names(features: Features) -> list[str]:
+    """The names of the user's columns, with those inside of objects (`nested.names_in`)."""
+    from datasets import Json
+
+    visible = {name: feature for name, feature in features.items() if name not in HIDDEN}
+    return list(names_in(visible, lambda feature: isinstance(feature, Json)))
 
 
 def origin_features() -> Features:
     """The `Features` of a table that holds the hidden column `sample.ORIGIN` alone."""
     return features_of({ORIGIN: ORIGIN_FEATURE})
+
+
+def _with_column(columns: Mapping[str, Any], name: str, feature: Any) -> dict[str, Any]:
+    key, rest = split_name(name, columns)
+    if rest:
+        holder = columns[key]
+        feature = _with_column(holder, rest, feature) if isinstance(holder, dict) else exact_json()
+    return {**columns, key: feature}
 
 
 def _feature(spec: Spec, name: str) -> Any:

@@ -113,7 +113,14 @@ def lines(path: Path) -> Iterator[tuple[int, bytes]]:
                 refuse_wide(line, path)
             if len(line) > LONGEST:
                 _pass_over(stream, line)
-            yield number, line.removeprefix(_MARK) if number == 1 else line
+            yield number, without_mark(line) if number == 1 else line
+
+
+def without_mark(line: bytes) -> bytes:
+    """The line without the byte order marks that it begins with, as the first line of each file that was joined to others may."""
+    while line.startswith(_MARK):
+        line = line.removeprefix(_MARK)
+    return line
 
 
 def refuse_wide(start: bytes, path: Path) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from juicecap.errors import DataError
+from juicecap.naming import unseen
 from juicecap.sample import HIDDEN, MOST_NESTED, nested_too_deeply, short_repr
 
 JSON_SPACE = " \t\r\n"
@@ -183,7 +184,9 @@ def _whole(text: str, where: str, decode: Callable[[str, int, str], tuple[Any, i
         if rest := text[end:].lstrip(JSON_SPACE):
             raise json.JSONDecodeError("Extra data", text, len(text) - len(rest))  # noqa: TRY301  (caught here on purpose)
     except json.JSONDecodeError as error:
-        raise BrokenRecord(where, not_json(f"{error.msg} at column {error.pos + 1}")) from None
+        told = unseen(text[error.pos : error.pos + 1])
+        reason = f"{error.msg} at column {error.pos + 1}{f' ({told})' if told else ''}"
+        raise BrokenRecord(where, not_json(reason)) from None
     return value
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
+from pathlib import Path
 
 from juicecap.errors import MediaError
 from juicecap.media.access.files import open_file
+from juicecap.media.access.picture_folder import is_folder, pictures_in
 from juicecap.media.rules import DEFAULT_RULES, MediaLimits
 from juicecap.sample import display_path
 
@@ -14,6 +16,21 @@ WHOLE_UP_TO = 64 * 2**20
 """Files up to this many bytes are hashed whole; larger ones by size, modification time and sampled blocks."""
 
 _BLOCK, _BLOCKS = 2**20, 32
+
+
+def medium_digest(kind: str, path: str, rules: MediaLimits = DEFAULT_RULES) -> str:
+    """The `content_digest` of a file; of a video that is a folder one over the names and contents of its pictures, in order.
+
+    Raises:
+        MediaError: as `content_digest` and `pictures_in`.
+        EnvironmentFailure: as `open_file`.
+    """
+    if kind != "video" or not is_folder(path):
+        return content_digest(path, rules)
+    state = hashlib.blake2b(digest_size=16)
+    for picture in pictures_in(path, rules):
+        state.update(f"{Path(picture).name}\0{content_digest(picture, rules)}\0".encode("utf-8", "surrogateescape"))
+    return state.hexdigest()
 
 
 def content_digest(path: str, rules: MediaLimits = DEFAULT_RULES) -> str:

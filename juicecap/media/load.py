@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from juicecap.errors import MediaError
 from juicecap.media.access.files import open_file
-from juicecap.media.animation import Animation, animation_of, decode_animation
+from juicecap.media.access.picture_folder import is_folder, pictures_in
+from juicecap.media.films.animation import Animation, animation_of, decode_animation
+from juicecap.media.films.pictures import PictureFilm, decode_pictures, film_of
 from juicecap.media.image import read_image
 from juicecap.media.picture import MediaFrames
 from juicecap.media.rules import DEFAULT_RULES, MediaLimits
-from juicecap.media.sampling import FrameSampling
+from juicecap.media.sampling import PICTURE_FPS, FrameSampling
 from juicecap.media.sizes import FrameSizes
 from juicecap.media.video.decode import Allocate, decode_frames, in_memory
 from juicecap.media.video.probe import VideoInfo, probe
@@ -22,10 +26,13 @@ def load_frames(
     sampling: FrameSampling,
     sizes: FrameSizes,
     *,
+    pictures: Sequence[str] = (),
     rules: MediaLimits = DEFAULT_RULES,
     allocate: Allocate = in_memory,
 ) -> MediaFrames:
     """Decode a video's sampled frames (`kind` is `video`), or an image, into what `allocate` gives (see `decode_frames`).
+
+    A video is a film of the `pictures`, if there are any.
 
     Raises:
         MediaError: the medium cannot be used.
@@ -43,7 +50,9 @@ def load_frames(
         pixels = allocate(1, *image.shape[:2])
         pixels[0] = image
         return MediaFrames(pixels=pixels, stored_size=stored)
-    if animation := _animation(path, rules):
+    if film := _picture_film(path, pictures, sampling.picture_fps, rules):
+        frames = decode_pictures(film, sampling, wanted, rules=rules, allocate=allocate)
+    elif animation := _animation(path, rules):
         frames = decode_animation(path, animation, sampling, wanted, rules=rules, allocate=allocate)
     else:
         frames = decode_frames(path, sampling, wanted, rules=rules, allocate=allocate)
@@ -58,14 +67,25 @@ def load_frames(
     )
 
 
-def video_info(path: str, rules: MediaLimits = DEFAULT_RULES) -> VideoInfo:
-    """The facts about a video, an animated picture included.
+def video_info(
+    path: str, rules: MediaLimits = DEFAULT_RULES, *, pictures: Sequence[str] = (), picture_fps: float = PICTURE_FPS
+) -> VideoInfo:
+    """The facts about a video, an animated picture and a film of pictures (see `load_frames`) included.
 
     Raises:
         MediaError: as `probe`; `NO_VIDEO_STREAM`: it is a HEIC picture.
     """
+    if film := _picture_film(path, pictures, picture_fps, rules):
+        return film.info
     animation = _animation(path, rules)
     return animation.info if animation else probe(path, rules)
+
+
+def _picture_film(path: str, pictures: Sequence[str], rate: float, rules: MediaLimits) -> PictureFilm | None:
+    """The film that `pictures`, or those of a folder, are; None of other films."""
+    if not pictures and is_folder(path):
+        pictures = pictures_in(path, rules)
+    return film_of(pictures, rate, rules) if pictures else None
 
 
 def _animation(path: str, rules: MediaLimits) -> Animation | None:

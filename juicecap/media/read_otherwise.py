@@ -14,6 +14,7 @@ import struct
 from collections.abc import Iterator
 
 from juicecap.media.access.files import open_file
+from juicecap.media.access.picture_folder import is_folder, pictures_in
 from juicecap.media.rules import DEFAULT_RULES, MediaLimits
 from juicecap.media.video.mp4_boxes import Box, boxes
 
@@ -49,9 +50,13 @@ _STORED = re.compile(rb"(?<!\x54)(\xb0|\xba)([\x81-\x84])")
 def reading_of(path: str, rules: MediaLimits = DEFAULT_RULES) -> str:
     """`READING_VERSION`, with a `+` for a file that is read otherwise since it; empty for one that cannot be read.
 
+    A folder of pictures is read otherwise if one of them is.
+
     Raises:
         MediaError, EnvironmentFailure: as `open_file`.
     """
+    if is_folder(path):
+        return max(reading_of(each, rules) for each in pictures_in(path, rules))
     with open_file(path, rules) as fd:
         try:
             return f"{READING_VERSION}{'+' if is_read_otherwise(fd) else ''}"

@@ -12,11 +12,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 TIME_TOLERANCE = 1e-4
 """Seconds by which a timestamp may lie after an instant and still count as on screen (rounding of container time bases)."""
+
+
+PICTURE_FPS = 2.0
+"""Pictures in a second of a film of single pictures, unless a recipe or a row says otherwise: that of Qwen's `qwen_vl_utils`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +36,8 @@ class FrameSampling:
     min_pixels: int | None = None
     max_pixels: int | Literal["none"] | None = None
     """`none`: pictures keep their size, also where the rules of the model's processor are not known."""
+    picture_fps: float = field(default=PICTURE_FPS, metadata={"later": True})  # see `LATER` of `vlm.base`
+    """Pictures in a second of a film of single pictures."""
 
     def problems(self) -> list[tuple[str, str]]:
         """What contradicts itself, as (parameter, sentence) pairs."""

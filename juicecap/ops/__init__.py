@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from juicecap.ops.filter.text_length_filter import TextLengthFilter
     from juicecap.ops.filter.video_duration_filter import VideoDurationFilter
     from juicecap.ops.filter.video_resolution_filter import VideoResolutionFilter
+    from juicecap.ops.mapper.caption_cleaning_mapper import CaptionCleaningMapper
     from juicecap.ops.mapper.image_caption_generator import ImageCaptionGenerator
     from juicecap.ops.mapper.video_captioning_from_vlm_mapper import VideoCaptioningFromVLMMapper
     from juicecap.ops.mapper.video_to_caption_generator import VideoToCaptionGenerator
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 _CLASSES = {reference.partition(":")[2]: name for name, reference in BUILTIN.items()}
 
 __all__ = [  # the catalog's classes (checked by a test) and the lookup by name
+    "CaptionCleaningMapper",
     "ImageCaptionGenerator",
     "TextLengthFilter",
     "VideoCaptioningFromVLMMapper",

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from juicecap.ops.base import Op
 
 BUILTIN: dict[str, str] = {
+    "caption_cleaning_mapper": "juicecap.ops.mapper.caption_cleaning_mapper:CaptionCleaningMapper",
     "image_caption_generator": "juicecap.ops.mapper.image_caption_generator:ImageCaptionGenerator",
     "text_length_filter": "juicecap.ops.filter.text_length_filter:TextLengthFilter",
     "video_captioning_from_vlm_mapper": "juicecap.ops.mapper.video_captioning_from_vlm_mapper:VideoCaptioningFromVLMMapper",

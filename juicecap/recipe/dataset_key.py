@@ -45,6 +45,34 @@ def dataset_of(source: Source, problems: list[Problem]) -> tuple[str, int | None
     return written(named), most
 
 
+def schema(variable: Mapping[str, Any]) -> dict[str, Any]:
+    """What may stand there, as JSON Schema; a `variable` may stand for a number or a choice."""
+    config = {
+        "type": "object",
+        "properties": {
+            "type": {"anyOf": [{"enum": ["local", "remote"]}, variable]},
+            "source": {},
+            "path": {"type": "string", "minLength": 1},
+            "weight": {"anyOf": [{"type": "number", "exclusiveMinimum": 0}, variable]},
+        },
+        "required": ["path"],
+        "additionalProperties": False,
+        "if": {"properties": {"type": {"const": "remote"}}, "required": ["type"]},
+        "then": {"properties": {"source": {"anyOf": [{"const": "huggingface"}, variable]}}, "required": ["source"]},
+    }
+    return {
+        "type": ["object", "array", "null", "string"],
+        "properties": {
+            "configs": {"type": "array", "items": config, "minItems": 1},
+            "max_sample_num": {"anyOf": [{"type": "integer", "minimum": 1}, {"type": "null"}, variable]},
+        },
+        "additionalProperties": False,
+        "anyOf": [{"required": ["configs"]}, {"maxProperties": 0}],
+        "maxItems": 0,
+        "pattern": variable["pattern"],
+    }
+
+
 def is_empty(value: Any) -> bool:
     """Whether the key names no dataset: Data-Juicer's recipes write its default out, which is an empty list."""
     return value in (None, [], {})

@@ -61,7 +61,7 @@ def _text(preview: Preview) -> Iterator[str]:
 
 def _question_text(seen: StepPreview, question: RequestPreview) -> Iterator[str]:
     for part, picture in question.seen:
-        yield f"    saw     {part.value}: {_facts(picture)}"
+        yield f"    saw     {part.label}: {_facts(picture)}"
     yield f"    asked   {_prompt_facts(question)}"
     yield from (f"            {line}" for line in question.prompt.splitlines())
     if question.outcome.failure:
@@ -100,7 +100,7 @@ def _page(preview: Preview) -> Iterator[str]:
 
 def _question_page(seen: StepPreview, question: RequestPreview) -> Iterator[str]:
     for part, picture in question.seen:
-        yield f'<p class="note">{escape(part.value)}: {escape(_facts(picture))}</p><div>'
+        yield f'<p class="note">{escape(part.label)}: {escape(_facts(picture))}</p><div>'
         if isinstance(picture, MediaFrames):
             yield from _tiles(part, picture)
         yield "</div>"

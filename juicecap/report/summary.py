@@ -18,7 +18,7 @@ MOST_STEPS, MOST_REASONS, MOST_TIMES = 5, 3, 3
 TOLD_FROM = 0.1
 """Share of the run's time from which an op's time is shown."""
 
-_ODD = {"empty": "empty", "looping": "in a loop", "refused": "refused"}
+_ODD = {"empty": "empty", "looping": "in a loop", "refused": "refused", "mixed": "of mixed scripts"}
 
 _INDENT = " " * 10
 

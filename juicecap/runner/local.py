@@ -18,6 +18,7 @@ from typing import Any
 from loguru import logger
 
 import juicecap
+from juicecap.data.columns import column_names
 from juicecap.data.export import export_target, write_export
 from juicecap.data.export.media_paths import with_paths
 from juicecap.data.export.shards import check_folder
@@ -40,7 +41,6 @@ from juicecap.runner.run_folder.log import logging_to
 from juicecap.runner.segment import Segment, segment_end
 from juicecap.runner.step_at_work import RunContext
 from juicecap.runner.steps import StepInput, StepOutput, media_state
-from juicecap.sample import HIDDEN
 from juicecap.secrecy import TOKENS, keep
 from juicecap.vlm.backends.openai.options import DEFAULT_KEY_NAME
 from juicecap.vlm.base import digest_of
@@ -48,8 +48,8 @@ from juicecap.vlm.journal import Journal
 from juicecap.vlm.pipeline import core
 
 TOTALS = (
-    "filtered", "rejected", "failed", "damaged", "captions", "truncated", "empty", "looping", "refused", "prompt_tokens",
-    "completion_tokens",
+    "filtered", "rejected", "failed", "damaged", "captions", "truncated", "empty", "looping", "refused", "mixed",
+    "prompt_tokens", "completion_tokens",
 )  # fmt: skip
 """Counts that the manifest also has for the whole run."""
 
@@ -91,7 +91,7 @@ def run_local(
             say_once(notice)
         loaded = load(recipe, folder.steps, limit, folder.media)
         # Again, and for every format: a run from Python was not checked, and `check` does not read all files.
-        columns = [name for name in loaded.dataset.column_names if name not in HIDDEN]
+        columns = column_names(loaded.dataset.features)
         if wrong := [*missing_columns(recipe, columns), *taken_columns(recipe, columns)]:
             raise failure(wrong, recipe.source.text)
         with _journal(recipe, fresh=fresh, retry_rejected=retry_rejected) as journal:

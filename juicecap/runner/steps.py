@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +13,8 @@ from juicecap.data.table import open_arrow
 from juicecap.data.writing.atomic import sync_folder, write_error
 from juicecap.data.writing.checksum import append_checksum
 from juicecap.errors import BugError
-from juicecap.file_state import file_state
+from juicecap.media.access.picture_folder import medium_state
+from juicecap.nested import split_name
 from juicecap.ops.apply.table import Fates, kept
 from juicecap.ops.registry import source_of
 from juicecap.runner.result import StepResult
@@ -63,20 +64,23 @@ class MediaState:
             for path in self._op.media_of(sample):
                 self._hash.update(f"{path}\0{_file_state(path)}\0".encode("utf-8", "surrogateescape"))
 
-    def digest(self, columns: Iterable[str]) -> str:
-        """The hash; empty if the op reads no media, or the samples have none of its `columns`."""
-        has_any = any(name in columns for name in (*self._op.media_sources(), ORIGIN))
-        return self._hash.hexdigest() if self._reads and has_any else ""
+    def digest(self, there: Sequence[str]) -> str:
+        """The hash; empty if the op reads no media, or the samples, whose columns are `there`, have none of its columns."""
+        return self._hash.hexdigest() if self._reads and columns_read(self._op, there) else ""
 
 
 def media_state(op: Op, dataset: Dataset) -> str:
     """The `MediaState` of a whole dataset."""
-    state = MediaState(op)
-    columns = [name for name in (*op.media_sources(), ORIGIN) if name in dataset.column_names]
-    if op.media_columns() and columns:
+    state, there = MediaState(op), dataset.column_names
+    if op.media_columns() and (columns := columns_read(op, there)):
         for sample in dataset.select_columns(columns):
             state.add(sample)
-    return state.digest(dataset.column_names)
+    return state.digest(there)
+
+
+def columns_read(op: Op, there: Sequence[str]) -> list[str]:
+    """The columns of samples that tell which media an op reads, among those that are there."""
+    return list(dict.fromkeys(key for name in (*op.media_sources(), ORIGIN) if (key := split_name(name, there)[0]) in there))
 
 
 def step_fingerprint(step: Step, input_: str, media: str, *, keep_failed: bool) -> str:
@@ -119,5 +123,5 @@ def seal(unfinished: Path, file: Path, fingerprint: str) -> Dataset:
 
 
 def _file_state(path: str) -> str:
-    state = file_state(path)
+    state = medium_state(path)
     return f"{tuple(state)} {os.access(path, os.R_OK)}" if state else "absent"

@@ -38,6 +38,31 @@ class Part:
 
     kind: Literal["text", "video", "image"]
     value: str
+    pictures: tuple[str, ...] = ()
+    """The pictures that a video consists of, in order; then its path is that of the first. Empty: it is what lies at its path."""
+    frames: FrameSampling | None = None
+    """How this medium's frames are sampled; None: as those of the request."""
+
+    @property
+    def label(self) -> str:
+        """What it is called in a message to people."""
+        others = len(self.pictures) - 1
+        return f"{self.value} and {others} more {'picture' if others == 1 else 'pictures'}" if others > 0 else self.value
+
+    def files(self) -> list[Part]:
+        """The files of a medium, each as a part of its own: of a film of pictures all of them."""
+        return [Part("image", each) for each in self.pictures] or [Part(self.kind, self.value)]
+
+    def at(self, paths: Mapping[str, str]) -> Part:
+        """The same medium at other places."""
+        if self.kind == "text":
+            return self
+        pictures = tuple(paths.get(each, each) for each in self.pictures)
+        return replace(self, value=paths.get(self.value, self.value), pictures=pictures)
+
+    def content(self, digests: Mapping[str, str]) -> str | list[str]:
+        """What a medium holds, by the digests of its files: that of the file, or those of all pictures of a film."""
+        return [digests[each] for each in self.pictures] or digests[self.value]
 
 
 @dataclass(frozen=True)
@@ -103,17 +128,17 @@ class Request:
         """The videos and images, in the order in which the model meets them."""
         return [part for message in self.messages for part in message.parts if part.kind != "text"]
 
+    def files(self) -> list[Part]:
+        """The files of its media (`Part.files`)."""
+        return [file for part in self.media() for file in part.files()]
+
+    def frames_of(self, part: Part) -> FrameSampling:
+        """How the frames of one of its media are sampled."""
+        return part.frames or self.frames
+
     def with_media(self, paths: Mapping[str, str]) -> Request:
         """The same question about media at other places."""
-        messages = tuple(
-            Message(
-                message.role,
-                tuple(
-                    part if part.kind == "text" else Part(part.kind, paths.get(part.value, part.value)) for part in message.parts
-                ),
-            )
-            for message in self.messages
-        )
+        messages = tuple(Message(message.role, tuple(part.at(paths) for part in message.parts)) for message in self.messages)
         return replace(self, messages=messages)
 
     def key(self, media_digests: Mapping[str, str], identity: str) -> str:
@@ -125,13 +150,19 @@ class Request:
         facts = {
             "identity": identity,
             "messages": [
-                [message.role, [[p.kind, p.value if p.kind == "text" else media_digests[p.value]] for p in message.parts]]
-                for message in self.messages
+                [message.role, [self._hashed(part, media_digests) for part in message.parts]] for message in self.messages
             ],
             "frames": hashed(self.frames),
             "sampling": hashed(self.sampling),
         }
         return digest_of(facts)
+
+    def _hashed(self, part: Part, digests: Mapping[str, str]) -> list[Any]:
+        """A part as it stands in the key, with its frames where they are sampled in a way of their own."""
+        if part.kind == "text":
+            return [part.kind, part.value]
+        frames = self.frames_of(part)
+        return [part.kind, part.content(digests), *([hashed(frames)] if frames != self.frames else [])]
 
     def entry_key(self, key: str, model_state: str, unsent: Sequence[str] = (), *, reading: int = 0) -> str:
         """The journal's key of the answers: the key, the seed if tokens are drawn, the state of a local model's files.

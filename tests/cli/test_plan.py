@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from juicecap.cli import main
 from juicecap.media.video.probe import probe
@@ -114,6 +115,29 @@ def test_ops_that_read_headers_or_text_are_applied(here: Path) -> None:
     plan = make_plan(load_recipe("recipe.yaml"))
     assert [each.sample for each in plan.steps[0].asked] == long
     assert plan.not_applied == []
+
+
+def test_a_folder_of_pictures_is_a_film_for_filters_and_plans(here: Path) -> None:
+    Path("clips/film").mkdir()
+    for number in range(8):
+        Image.new("RGB", (64, 48), (number, 0, 0)).save(f"clips/film/{number}.png")
+    rows("film", "clip_00.mp4")
+    filters = "  - video_duration_filter:\n      max_duration: 2.0\n  - video_resolution_filter:\n      max_height: 48\n"
+    write(filters + CAPTION, data="clips/own.jsonl", more="picture_fps: 4.0\n")
+    (step,) = make_plan(load_recipe("recipe.yaml")).steps
+    assert [(each.sample, each.frames) for each in step.asked] == [("own.jsonl:1", 4)]
+    assert step.video_seconds == [2.0]
+    write(filters + CAPTION, data="clips/own.jsonl")
+    assert make_plan(load_recipe("recipe.yaml")).steps[0].asked == []
+
+
+def test_a_part_of_a_message_is_planned_with_its_own_frames(here: Path) -> None:
+    content = [{"type": "video", "video": "clip_00.mp4", "nframes": 2}, {"type": "video", "video": "clip_01.mp4", "nframes": 3}]
+    Path("clips/own.jsonl").write_text(json.dumps({"messages": [{"role": "user", "content": content}]}) + "\n")
+    ops = "  - video_to_caption_generator:\n      hf_model: juicecap-demo-vlm\n      input_conversation_key: messages\n"
+    write(ops, data="clips/own.jsonl")
+    (step,) = make_plan(load_recipe("recipe.yaml")).steps
+    assert (step.asked[0].frames, step.refused) == (5, [])
 
 
 def test_what_comes_after_an_answer_is_counted_with_made_up_ones(here: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 from scripted import Script
 
 from juicecap.cli import main
@@ -36,6 +37,25 @@ def write(*params: str, data: str = "clips/clips.jsonl", more: str = "") -> None
     Path("recipe.yaml").write_text(
         f"dataset_path: {data}\nexport_path: out/captions.jsonl\nprocess:\n  - video_captioning_from_vlm_mapper:\n{block}{more}"
     )
+
+
+def test_films_of_pictures_are_shown_as_the_model_sees_them(here: Path, model: Script) -> None:
+    Path("clips/film").mkdir()
+    for number in range(8):
+        Image.new("RGB", (64, 64), (number, 0, 0)).save(f"clips/film/{number}.png")
+    listed = [f"film/{number}.png" for number in (3, 1)]
+    parts = [{"type": "video", "video": "film", "nframes": 3}, {"type": "video", "video": listed}]
+    Path("clips/own.jsonl").write_text(json.dumps({"messages": [{"role": "user", "content": parts}]}) + "\n")
+    Path("recipe.yaml").write_text(
+        "dataset_path: clips/own.jsonl\nexport_path: out/captions.jsonl\nprocess:\n  - video_to_caption_generator:\n"
+        f"      hf_model: {model.model}\n      input_conversation_key: messages\n"
+    )
+    text = preview_text(run_preview(load_recipe("recipe.yaml"), 1))
+    folder = Path.cwd() / "clips"
+    assert f"saw     {folder}/film: 3 frames of 64x64 at 0.00 2.00 3.50 s" in text
+    assert f"saw     {folder}/film/3.png and 1 more picture: 2 frames of 64x64 at 0.00 0.50 s" in text
+    (film, few) = model.batches[0][0].pictures
+    assert [frame[0, 0, 0] for frame in (*film.pixels, *few.pixels)] == [0, 4, 7, 3, 1]
 
 
 def test_the_demo_model_sees_three_clips(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

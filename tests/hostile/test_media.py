@@ -63,15 +63,17 @@ REFUSED: dict[str, tuple[str, Maker, str]] = {
         "video", made.index_bomb, "TOO_LARGE: {} has 2000000000 frames, more than 10000000 (media_max_frames)",
     ),
     "two days": ("video", made.endless, "TOO_LARGE: {} lasts 200000 seconds, more than 86400 (media_max_seconds)"),
-    "folder": ("video", made.folder_named_mp4, "NOT_A_FILE: {} is a folder, not a file"),
+    "folder": (
+        "video", made.folder_named_mp4, "NOT_A_FILE: {} is a folder, not a file, and no film either: it holds no pictures",
+    ),
     "pipe": ("video", made.pipe, "NOT_A_FILE: {} is a named pipe, not a file"),
     "link to a pipe": ("video", made.link_to_a_pipe, "NOT_A_FILE: {} is a named pipe, not a file"),
     "socket": ("video", made.socket_file, "NOT_A_FILE: {} is a socket, not a file"),
     "device": ("video", lambda _: Path("/dev/zero"), "NOT_A_FILE: {} is a device, not a file"),
     "links in a circle": ("video", made.circle, "FILE_NOT_FOUND: {} is a symbolic link that leads in a circle"),
     "link to nothing": ("video", made.dangling, GONE),
-    "line breaks and escapes in a name": ("video", lambda folder: folder / "a\nb\x1b[2J\u202egp4", GONE),
-    "NUL in a name": ("video", lambda folder: folder / "a\0b", GONE),
+    "line breaks and escapes in a name": ("video", lambda folder: folder / "a\nb\x1b[2J\u202egp4", f"{GONE}: the name of the file holds an invisible character U+000A"),
+    "NUL in a name": ("video", lambda folder: folder / "a\0b", "FILE_NOT_FOUND: {} cannot be a path: it holds a null character"),
     "name of 4,000 characters": ("video", lambda folder: folder / ("x" * 4000), TOO_LONG),
     "address": ("video", lambda _: "https://me:secret@a.test/v.mp4?sig=key", ADDRESS),
     "address of a bucket": ("image", lambda _: "s3://a/b.png", ADDRESS),
@@ -415,8 +417,8 @@ def test_paths_that_no_file_can_have_among_good_ones(tmp_path: Path, script: Any
     """Through the whole of a run: digests, a journal, decoding."""
     good = str(write_clip(tmp_path / "clip.mp4", 3))
     odd = {
-        "\ud800.mp4": "does not exist",
-        "a\0b.mp4": "does not exist",
+        "\ud800.mp4": "cannot be a path: it holds half of a surrogate pair, which stands for no character",
+        "a\0b.mp4": "cannot be a path: it holds a null character",
         "a/" * 100_000: "is longer than a path can be",
         "~/a.mp4": "does not exist",
         "": "BAD",

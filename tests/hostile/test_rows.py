@@ -75,7 +75,10 @@ def job(tmp_path: Path) -> Job:
 
 BROKEN_LINES: dict[str, tuple[bytes, str]] = {
     "cut": (b'{"text": "x', "not valid JSON: Unterminated string starting at at column 10. Mend the record or remove it."),
-    "zeros": (b"\0" * 4096, "not valid JSON: Expecting value at column 1. Mend the record or remove it."),
+    "zeros": (
+        b"\0" * 4096,
+        "not valid JSON: Expecting value at column 1 (an invisible character U+0000). Mend the record or remove it.",
+    ),
     "not UTF-8": (b'{"text": "\xe9"}', "not valid UTF-8 (byte 0xe9: invalid continuation byte). Save the file as UTF-8."),
     "a list": (b'[{"text": "x"}]', 'holds a list, not an object. A record looks like {"videos": ["a.mp4"]}.'),
     "null": (b"null", 'holds null, not an object. A record looks like {"videos": ["a.mp4"]}.'),

@@ -34,6 +34,7 @@ from juicecap.sample import (
 )
 from juicecap.vlm.backends.openai.control_tokens import neutralised
 from juicecap.vlm.base import Answer, Outcome
+from juicecap.vlm.scripts import mixes_scripts
 
 WORDS = [
     "from", "value", "role", "content", "human", "user", "system", "gpt", "type", "text", "image", "image_url", "video", "url",
@@ -69,6 +70,7 @@ COLUMNS = ("videos", "images", "text", "image", "video", "caption", "output", "c
 SAMPLES = st.fixed_dictionaries({}, optional={**dict.fromkeys(COLUMNS, CELLS), "conversation": CONVERSATIONS})
 
 SETTINGS: dict[str, list[dict[str, Any]]] = {
+    "caption_cleaning_mapper": [{}, {"text_key": "caption", "openers": True, "fences": "all", "newlines": "keep"}],
     "image_caption_generator": [{"system_prompt": "s", "provenance_field": "caption_provenance"}],
     "text_length_filter": [{}],
     "video_captioning_from_vlm_mapper": [
@@ -257,6 +259,10 @@ def test_tokens_inside_of_tokens_go_as_they_went_round_by_round(pieces: list[str
     assert TOKENS.stripped(text) == by_rounds.strip()
 
 
+def cleaned(text: str) -> object:
+    return catalog.find("caption_cleaning_mapper")()({"text": [text]})
+
+
 LONG = 300_000
 SLOW: dict[str, tuple[Callable[[str], object], str]] = {
     "tokens inside of tokens": (TOKENS.stripped, "<__dj__" * LONG + "video>" * LONG),
@@ -272,6 +278,11 @@ SLOW: dict[str, tuple[Callable[[str], object], str]] = {
     "control tokens": (neutralised, "<|" * LONG),
     "control tokens with digits": (neutralised, "<row_" + "1" * LONG),
     "control tokens in capitals": (neutralised, "<" + "A" * LONG + "<" + "A" * LONG),
+    "spaces of captions": (cleaned, " \n" * LONG + "x"),
+    "marks around captions": (cleaned, "\"'*" * LONG),
+    "preambles": (cleaned, "Sure! Here is " * LONG),
+    "closings": (cleaned, "I hope this helps! " * LONG),
+    "scripts": (mixes_scripts, "\u201c(「é一" * LONG),
     "words": (lambda text: most_similar(text, [text, text]), "a " * 20_000),
 }
 

@@ -64,6 +64,7 @@ def received(channel: socket.socket) -> tuple[dict[str, Any], list[int]]:
 def job(path: object, *, seconds: float = 60.0, **sampling: float) -> dict[str, Any]:
     return {
         "do": "picture",
+        "pictures": [],
         "kind": "video",
         "path": str(path),
         "folder": None,

@@ -64,6 +64,13 @@ def test_what_decides_about_samples_is_part_of_the_fingerprint() -> None:
     assert VideoDurationFilter(remote_seconds=9.0).fingerprint() == plain
 
 
+def test_the_rate_of_pictures_is_part_of_the_fingerprint_where_it_is_set() -> None:
+    plain = VideoDurationFilter()
+    assert VideoDurationFilter(picture_fps=2.0).fingerprint() == plain.fingerprint()
+    assert VideoDurationFilter(picture_fps=24.0).fingerprint() != plain.fingerprint()
+    assert VideoCaptioningFromVLMMapper(picture_fps=24.0).frame_sampling().picture_fps == 24.0
+
+
 def test_a_recipe_sets_them_for_the_ops_that_read_media(tmp_path: Path) -> None:
     path = tmp_path / "recipe.yaml"
     path.write_text(

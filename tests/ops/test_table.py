@@ -8,6 +8,7 @@ import pytest
 from datasets import Dataset, Features, List, Value
 
 from juicecap.data.columns import features_of
+from juicecap.data.exact_json import exact_json
 from juicecap.errors import SampleError
 from juicecap.ops.apply.fate import FATE_COLUMN, Fate, Usage, rejection, rows_of, visible
 from juicecap.ops.apply.table import Counts, fates_of, step_table
@@ -18,7 +19,7 @@ from juicecap.runner.retry import merged
 from juicecap.sample import FATE, ORIGIN
 from juicecap.vlm.base import Failure, Outcome
 
-NEW = ("empty", "looping", "refused")
+NEW = ("empty", "looping", "refused", "mixed")
 """Counts that tables of before do not have."""
 
 
@@ -33,6 +34,21 @@ class HalveMapper(Mapper):
         if sample["n"] % 2:
             raise SampleError("ODD", f"{sample['n']} is odd")
         return [sample, {**sample, "half": sample["n"] // 2}] if sample["n"] else []
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaptionMapper(Mapper):
+    """Writes a caption into a column, which may be inside of an object; rejects 0."""
+
+    output_key: str = "media.caption"
+
+    def columns_written(self):
+        return {self.output_key: "text"}
+
+    def process(self, sample, outcomes):
+        if not sample["n"]:
+            raise SampleError("ODD", "no caption")
+        return [{**sample, self.output_key: f"caption {sample['n']}"}]
 
 
 def kept(table):
@@ -140,14 +156,15 @@ def test_usage_is_counted_once_for_each_sample():
 def test_answers_that_look_wrong_are_counted(outcome):
     loop = "The man walks to the door. " * 4
     outcomes = [
-        outcome("A ball.", loop, "I'm sorry, but I can't describe this video.", ""),
+        outcome("A ball.", loop, "I'm sorry, but I can't describe this video.", "", "A ball rolls 在草地上 slowly."),
         Outcome(failure=Failure(code="EMPTY_ANSWER", message="it thought, and said nothing")),
         Outcome(failure=Failure(code="REFUSED", message="the model refuses")),
     ]
     usage = Usage.of(outcomes)
-    assert (usage.captions, usage.empty, usage.looping, usage.refused) == (4, 2, 1, 2)
+    assert (usage.captions, usage.empty, usage.looping, usage.refused, usage.mixed) == (5, 2, 1, 2, 1)
     table = Dataset.from_list(rows_of([Fate(kind="kept", sample={"n": 1}, outputs=({"n": 1},), usage=usage)], ["n"]))
-    assert (counts(table).empty, counts(table).looping, counts(table).refused) == (2, 1, 2)
+    found = counts(table)
+    assert (found.empty, found.looping, found.refused, found.mixed) == (2, 1, 2, 1)
 
 
 def test_a_table_of_before_has_no_such_counts_and_keeps_its_fates_when_samples_are_tried_again():
@@ -244,3 +261,42 @@ def test_a_rejection_holds_enough_to_try_again():
 def test_only_a_rejected_sample_has_a_failure_to_name():
     with pytest.raises(ValueError, match="not rejected"):
         Fate(kind="kept", sample={}).named_failure(())
+
+
+class TestColumnsInObjects:
+    def written(self, rows):
+        failed = []
+        return CaptionMapper().run(Dataset.from_list(rows), rejected=failed), failed
+
+    def test_the_object_gets_a_field(self):
+        result, failed = self.written([{"n": n, "media": {"video": f"{n}.mp4"}} for n in range(3)])
+        assert result["media"] == [{"video": f"{n}.mp4", "caption": f"caption {n}"} for n in (1, 2)]
+        assert result.features["media"] == {"video": Value("string"), "caption": Value("string")}
+        assert [each["sample"]["media"] for each in failed] == [{"video": "0.mp4", "caption": None}]
+
+    def test_a_field_of_the_same_type_stays_and_one_of_another_may_hold_both(self):
+        (result, _), (mixed, _) = (
+            self.written([{"n": 1, "media": {"caption": before, "id": 1}}, {"n": 2, "media": None}]) for before in ("old", 7)
+        )
+        assert result["media"] == [{"caption": "caption 1", "id": 1}, {"caption": "caption 2", "id": None}]
+        assert mixed["media"] == result["media"]
+        assert result.features["media"]["caption"] == Value("string")
+        assert mixed.features["media"]["caption"] == exact_json()
+
+    def test_without_such_an_object_the_column_has_that_very_name(self):
+        result, _ = self.written([{"n": 1, "video": "a.mp4"}])
+        assert result[0] == {"n": 1, "video": "a.mp4", "media.caption": "caption 1"}
+
+    def test_what_is_no_object_rejects_the_sample(self):
+        result, failed = self.written([{"n": 1, "media": "a.mp4"}])
+        assert len(result) == 0
+        assert [(each["code"], each["message"], each["sample"]["media"]) for each in failed] == [
+            ("BAD_OBJECT", "'media.caption' cannot be written, since 'media' holds no object", "a.mp4")
+        ]
+
+    def test_in_a_batch(self):
+        batch = {"n": [1, 2], "media": [{"video": "a.mp4"}, None]}
+        assert CaptionMapper()(batch) == {
+            "n": [1, 2],
+            "media": [{"video": "a.mp4", "caption": "caption 1"}, {"caption": "caption 2"}],
+        }

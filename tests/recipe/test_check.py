@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from datasets import Dataset
 
+from juicecap import load_dataset
+from juicecap.data.source.tables.peek import ROWS
 from juicecap.recipe import Recipe, check, load_recipe
 from juicecap.recipe.problems import render
 
@@ -74,7 +76,7 @@ recipe.yaml:1:15: dataset_path: more.jsonl does not exist. Give a dataset file, 
         (
             '"a\\0b"',
             """\
-recipe.yaml:1:15: dataset_path: a\ufffdb does not exist. Give a dataset file, a folder, or a Hub name such as org/name.
+recipe.yaml:1:15: dataset_path: a\\x00b cannot be a path: it holds a null character.
     1 | dataset_path: "a\\0b"
       |               ^^^^^^""",
         ),
@@ -251,9 +253,21 @@ def test_missing_media_are_a_warning(load: Load) -> None:
     assert report.problems == ()
     assert [str(each) for each in report.warnings] == [
         "3 of 5 entries looked at in column 'videos' cannot be used; "
-        f"clips.jsonl:1: {Path.cwd()}/b.mp4 does not exist; clips.jsonl:2: {Path.cwd()}/folder.mp4 is not a file; "
+        f"clips.jsonl:1: {Path.cwd()}/b.mp4 does not exist; clips.jsonl:2: {Path.cwd()}/folder.mp4 is a folder, not a file, "
+        "and no film either: it holds no pictures; "
         "clips.jsonl:3: column 'videos' holds 7, not a path or a list of paths. A run rejects such samples."
     ]
+
+
+def test_a_folder_of_numbered_pictures_is_a_film_and_no_picture(load: Load) -> None:
+    Path("film").mkdir()
+    for number in range(3):
+        Path(f"film/{number}.png").touch()
+    write_rows("clips.jsonl", {"videos": ["film"]})
+    assert check(load(recipe_text())).warnings == ()
+    write_rows("clips.jsonl", {"image": ["film"]})
+    ops = "  - image_caption_generator:\n      system_prompt: S\n"
+    assert f"clips.jsonl:1: {Path.cwd()}/film is not a file" in problems_of(load(recipe_text(ops=ops)))
 
 
 def test_of_many_missing_media_the_first_are_told(load: Load) -> None:
@@ -297,7 +311,7 @@ def test_a_dataset_without_rows_is_a_problem(load: Load) -> None:
 @pytest.mark.parametrize(
     ("export", "message"),
     [
-        ('"a\\0b.jsonl"', "export_path cannot be looked at: embedded null byte"),
+        ('"a\\0b.jsonl"', "export_path: a\\x00b.jsonl cannot be a path: it holds a null character."),
         ("a" * 300 + ".jsonl", "export_path cannot be looked at: File name too long"),
         (".", "export_path: . cannot be written: the suffix '' is unknown. Use one of: csv, json, jsonl, parquet."),
     ],
@@ -348,10 +362,20 @@ def test_the_budget_is_kept(load: Load) -> None:
 
 
 def test_what_is_not_looked_into_is_said(load: Load) -> None:
-    Dataset.from_dict({"videos": ["a.mp4"]}).save_to_disk("saved")
-    assert check(load(recipe_text(data="saved"))).unseen == ("the rows of saved were not looked at, since it is a saved dataset",)
     assert check(load(recipe_text(data="org/name"))).unseen == (
         "org/name was not looked at: no such path is here, so it is taken for a dataset on the Hub",
+    )
+
+
+@pytest.mark.usefixtures("clips")
+def test_of_a_mixture_what_is_here_is_looked_into(load: Load) -> None:
+    recipe = load(recipe_text(data="0.5 clips.jsonl 0.5 org/name", ops=OPS + "      prompt_key: prompt\n"))
+    report = check(recipe)
+    assert report.unseen == ("org/name was not looked at: no such path is here, so it is taken for a dataset on the Hub",)
+    assert (report.looked_at_rows, report.all_rows_looked_at, report.problems) == (2, False, ())
+    assert report.warnings[0].message == (
+        "video_captioning_from_vlm_mapper: the data has no column 'prompt', which prompt_key names; it has videos, text, "
+        "caption, going by the first 2 rows"
     )
 
 
@@ -447,6 +471,53 @@ def test_a_key_that_is_not_here_is_a_warning(load: Load, monkeypatch: pytest.Mon
     ]
     monkeypatch.setenv("MY_KEY", "sk-1")
     assert check(load(recipe_text(ops=ops))).warnings == ()
+
+
+def test_it_looks_into_saved_datasets(load: Load) -> None:
+    Path("a.mp4").touch()
+    Dataset.from_dict({"videos": ["a.mp4", "b.mp4"], "text": ["x", None]}).save_to_disk("saved")
+    report = check(load(recipe_text(data="saved")))
+    assert (report.problems, report.unseen, report.looked_at_rows, report.all_rows_looked_at) == ((), (), 2, True)
+    assert [each.message for each in report.warnings] == [
+        f"1 of 2 entries looked at in column 'videos' cannot be used; saved:2: {Path.cwd()}/b.mp4 does not exist. "
+        "A run rejects such samples."
+    ]
+    Dataset.from_dict({"video": ["b.mp4", "c.mp4"]}).save_to_disk("other")
+    assert "the data has no column 'videos', which video_key names; it has video" in problems_of(load(recipe_text(data="other")))
+    assert "all 2 entries in column 'video' cannot be used; other:1: " in problems_of(
+        load(recipe_text(data="other", ops=OPS + "      video_key: video\n"))
+    )
+    next(Path("saved").glob("*.arrow")).write_bytes(b"x")
+    assert "saved is damaged" in problems_of(load(recipe_text(data="saved")))
+
+
+def test_saved_rows_are_looked_for_where_they_came_from(load: Load) -> None:
+    Path("data").mkdir()
+    Path("data/a.mp4").touch()
+    write_rows("data/clips.jsonl", {"videos": ["a.mp4"], "n": 1}, {"videos": ["a.mp4"], "n": {"x": 2}})
+    load_dataset("data/clips.jsonl", cache_folder=Path("cache")).save_to_disk("far/saved")
+    report = check(load(recipe_text(data="far/saved", ops=OPS + "      prompt_key: n.x\n")))
+    assert (report.problems, report.warnings, report.looked_at_rows) == ((), (), 2)
+
+
+@pytest.mark.parametrize("save", [Dataset.save_to_disk, Dataset.to_parquet])
+def test_columns_in_objects_are_known_beyond_the_first_rows(load: Load, save: Callable[[Dataset, str], object]) -> None:
+    rows = [{"media": None}] * ROWS + [{"media": {"video": "a.mp4"}}]
+    save(Dataset.from_list(rows[::-1]).select(range(ROWS, -1, -1)), "clips.parquet")
+    report = check(load(recipe_text(data="clips.parquet", ops=OPS + "      video_key: media.video\n")))
+    assert (report.problems, report.looked_at_rows, report.all_rows_looked_at) == ((), ROWS, False)
+    problems = problems_of(load(recipe_text(data="clips.parquet", ops=OPS + "      video_key: media.vide\n")))
+    assert "did you mean 'media.video'?" in problems
+
+
+def test_it_looks_into_metadata_in_parquet(load: Load) -> None:
+    Path("data").mkdir()
+    Path("data/a.mp4").touch()
+    Dataset.from_dict({"clip": ["a.mp4", "b.mp4"]}).to_parquet("data/metadata.parquet")
+    report = check(load(recipe_text(data="data")))
+    assert (report.problems, report.unseen, report.looked_at_rows, report.all_rows_looked_at) == ((), (), 2, True)
+    assert f"data/metadata.parquet:2: {Path.cwd()}/data/b.mp4 does not exist" in report.warnings[0].message
+    assert "it has clip, videos" in problems_of(load(recipe_text(data="data", ops=OPS + "      prompt_key: prompt\n")))
 
 
 def test_it_looks_into_parquet(load: Load) -> None:

@@ -139,6 +139,44 @@ def test_what_is_allowed_is_not_told(text: str, validator: jsonschema.Draft20201
     assert told(validator, text) == []
 
 
+@pytest.mark.parametrize(
+    ("value", "fits"),
+    [
+        ("null", True),
+        ("[]", True),
+        ("{}", True),
+        ("{configs: [{path: a.jsonl}]}", True),
+        ("{configs: [{type: local, path: a.jsonl, weight: 0.5}], max_sample_num: 3}", True),
+        ("{configs: [{type: remote, source: huggingface, path: org/name}], max_sample_num: null}", True),
+        ("[a.jsonl]", False),
+        ("a.jsonl", False),
+        ("{configs: []}", False),
+        ("{configs: null}", False),
+        ("{configs: a.jsonl}", False),
+        ("{max_sample_num: 3}", False),
+        ("{configs: [{path: a.jsonl}], max_sample_num: 0}", False),
+        ("{configs: [{path: a.jsonl}], seed: 1}", False),
+        ("{configs: [{path: ''}]}", False),
+        ("{configs: [{type: local}]}", False),
+        ("{configs: [{type: null, path: a.jsonl}]}", False),
+        ("{configs: [{type: remote, path: org/name}]}", False),
+        ("{configs: [{path: a.jsonl, weight: 0}]}", False),
+        ("{configs: [{path: a.jsonl, weight: true}]}", False),
+        ("{configs: [{path: a.jsonl, wieght: 1}]}", False),
+    ],
+)
+def test_of_the_key_dataset_it_knows_what_load_knows(
+    value: str, fits: bool, validator: jsonschema.Draft202012Validator, load: Load
+) -> None:
+    text = f"dataset: {value}\n{LENGTH}\n"
+    assert (told(validator, text) == []) == fits
+    if fits:
+        load(text)
+    else:
+        with pytest.raises(RecipeError, match="dataset"):
+            load(text)
+
+
 @pytest.mark.parametrize("name", catalog.BUILTIN)
 def test_an_ops_schema_knows_what_check_knows(name: str) -> None:
     kind = catalog.find(name)

@@ -77,9 +77,9 @@ def test_the_summary_tells_of_damaged_media() -> None:
 def test_the_summary_tells_answers_that_look_wrong() -> None:
     made = result()
     captioned = made.steps[1]
-    odd = replace(captioned, counts=replace(captioned.counts, truncated=0, empty=2, looping=3, refused=1))
+    odd = replace(captioned, counts=replace(captioned.counts, truncated=0, empty=2, looping=3, refused=1, mixed=4))
     text = summary(replace(made, steps=(made.steps[0], odd, made.steps[2])))
-    assert "captions  9, 2 empty, 3 in a loop, 1 refused; 900 prompt tokens, 90 completion\n" in text
+    assert "captions  9, 2 empty, 3 in a loop, 1 refused, 4 of mixed scripts; 900 prompt\n" in text
 
 
 def test_the_summary() -> None:

@@ -43,6 +43,7 @@ def asked(video: str = "a.mp4", text: str = "P", system: str = "brief", kind: st
                 {"end": 1.0},
                 {"min_pixels": 5},
                 {"max_pixels": 5},
+                {"picture_fps": 5.0},
             )
         ),
         *(
@@ -62,6 +63,33 @@ def asked(video: str = "a.mp4", text: str = "P", system: str = "brief", kind: st
 )
 def test_whatever_changes_the_answer_changes_the_key(other):
     assert other.key(DIGESTS, "engine") != REQUEST.key(DIGESTS, "engine")
+
+
+def test_a_medium_with_frames_of_its_own_has_another_key():
+    part = Part("video", "a.mp4", frames=FrameSampling(fps=1.0))
+    own = replace(REQUEST, messages=(REQUEST.messages[0], Message("user", (part, Part("text", "P")))))
+    assert own.key(DIGESTS, "engine") != REQUEST.key(DIGESTS, "engine")
+    assert own.key(DIGESTS, "engine") != replace(REQUEST, frames=part.frames).key(DIGESTS, "engine")
+    as_the_op = replace(part, frames=REQUEST.frames)
+    same = replace(REQUEST, messages=(REQUEST.messages[0], Message("user", (as_the_op, Part("text", "P")))))
+    assert same.key(DIGESTS, "engine") == REQUEST.key(DIGESTS, "engine")
+
+
+def test_a_film_of_pictures_is_what_its_pictures_are_in_order():
+    def film(*pictures: str) -> Request:
+        part = Part("video", pictures[0], pictures=pictures)
+        return replace(REQUEST, messages=(Message("user", (part, Part("text", "P"))),))
+
+    digests = {"1.png": "d1", "2.png": "d2", "copy.png": "d1"}
+    key = film("1.png", "2.png").key(digests, "engine")
+    assert film("copy.png", "2.png").key(digests, "engine") == key
+    alone = replace(REQUEST, messages=(Message("user", (Part("video", "1.png"), Part("text", "P"))),))
+    others = [film("2.png", "1.png"), film("1.png"), alone]
+    assert len({key, *(each.key(digests, "engine") for each in others)}) == 4
+    moved = film("1.png", "2.png").with_media({"2.png": "/tmp/x", "P": "Q"}).messages[0].parts
+    assert moved == (Part("video", "1.png", pictures=("1.png", "/tmp/x")), Part("text", "P"))
+    assert [file.value for file in film("1.png", "2.png").files()] == ["1.png", "2.png"]
+    assert [film(*digests).media()[0].label, film("1.png").media()[0].label] == ["1.png and 2 more pictures", "1.png"]
 
 
 def test_another_engine_or_another_content_is_another_key():

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import av
 import pytest
+from PIL import Image
 from scripted import Script, counted_decoding, prompt_of
 from streams import stream_outcomes
 from waiting import until
@@ -346,6 +347,36 @@ class TestFailures:
 
 
 class TestDigests:
+    def test_a_folder_is_read_again_where_a_picture_of_it_was_touched(self, ask, request_for, tmp_path, settled, monkeypatch):
+        film = tmp_path / "film"
+        film.mkdir()
+        for number in range(3):
+            Image.new("RGB", (16, 16), (number, 0, 0)).save(film / f"{number}.png")
+        time.sleep(0.01)
+        read = counted(monkeypatch)
+        assert [ask(request_for(str(film)))[1] for _ in range(2)] == [["P"], []]
+        assert read == [str(film)]
+        Image.new("RGB", (16, 16), "white").save(film / "1.png")
+        time.sleep(0.01)
+        assert [ask(request_for(str(film)))[1] for _ in range(2)] == [["P"], []]
+        assert read == [str(film)] * 2
+
+    def test_the_pictures_of_a_list_are_known_one_by_one(self, ask, request_for, tmp_path, settled, monkeypatch, script):
+        names = [str(tmp_path / f"{number}.png") for number in range(3)]
+        for number, name in enumerate(names):
+            Image.new("RGB", (16, 16), (number, 0, 0)).save(name)
+        time.sleep(0.01)
+        read = counted(monkeypatch)
+
+        def film(*pictures: str) -> Request:
+            part = Part("video", pictures[0], pictures=pictures)
+            return replace(request_for(""), messages=(Message("user", (part, Part("text", "P"))),))
+
+        assert [ask(film(*names))[1], ask(film(*names))[1], ask(film(*names[::-1]))[1]] == [["P"], [], ["P"]]
+        (picture,) = script.batches[0][0].pictures
+        assert [frame.mean(axis=(0, 1)).tolist() for frame in picture.pixels] == [[2, 0, 0], [0, 0, 0]]
+        assert sorted(read) == names
+
     def test_clips_that_nobody_touched_are_not_read_again(self, ask, request_for, old, settled, monkeypatch):
         read = counted(monkeypatch)
         requests = [request_for(path) for path in old]
@@ -398,13 +429,13 @@ class TestDigests:
 
 def counted(monkeypatch) -> list[str]:
     read: list[str] = []
-    real = digests.content_digest
+    real = digests.medium_digest
 
-    def digest(path: str, *rest: object) -> str:
+    def digest(kind: str, path: str, *rest: object) -> str:
         read.append(path)
-        return real(path, *rest)
+        return real(kind, path, *rest)
 
-    monkeypatch.setattr(digests, "content_digest", digest)
+    monkeypatch.setattr(digests, "medium_digest", digest)
     return read
 
 

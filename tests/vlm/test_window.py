@@ -251,16 +251,16 @@ def test_a_file_that_changes_while_it_is_read_is_asked_another_day(script, plan,
     path.write_bytes(content.ljust(size, b"\0"))
     os.utime(path, ns=(10**18, 10**18))
     time.sleep(0.02)  # the clock of a file system ticks slowly
-    real = digests.content_digest
+    real = digests.medium_digest
 
-    def changed(name: str, rules: object) -> str:
-        digest = real(name, rules)
+    def changed(kind: str, name: str, rules: object) -> str:
+        digest = real(kind, name, rules)
         path.write_bytes(other.ljust(size, b"\0"))
         if hidden:
             os.utime(path, ns=(10**18, 10**18))
         return digest
 
-    monkeypatch.setattr(digests, "content_digest", changed)
+    monkeypatch.setattr(digests, "medium_digest", changed)
     ((_, (outcome,)),) = stream_outcomes([{"text": "a", "videos": [str(path)]}], plan, Limits())
     assert outcome.failure == Failure(code="MEDIA_CHANGED", message=f"{path} was changed while it was read", retryable=True)
 

@@ -12,6 +12,7 @@ from juicecap.data.export.counted import Format, write_counted
 from juicecap.data.export.shards import write_shards
 from juicecap.data.writing.atomic import replacing
 from juicecap.errors import DataError
+from juicecap.naming import quoted
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -70,6 +71,6 @@ def format_of(path: Path, format: str | None = None) -> str:
     """
     name = format or path.suffix.lower().removeprefix(".")
     if name not in FORMATS:
-        what = f"the format {name!r}" if format else f"the suffix {path.suffix!r}"
+        what = f"the format {name!r}" if format else f"the suffix {quoted(path.suffix)}"
         raise DataError(f"{path} cannot be written: {what} is unknown. Use one of: {', '.join(FORMATS)}.")
     return name

@@ -59,8 +59,9 @@ def _write(dataset: Dataset, stream: BinaryIO, kept: Callable[[str], str]) -> No
     columns = visible_columns(dataset)
     text = io.TextIOWrapper(stream, encoding="utf-8", newline="")
     try:
+        has_mark = bool(columns) and columns[0].startswith("\ufeff")  # which is a part of the name only in quotes
+        csv.writer(text, quoting=csv.QUOTE_ALL if has_mark else csv.QUOTE_MINIMAL).writerow(map(kept, columns))
         writer = csv.writer(text)
-        writer.writerow(map(kept, columns))
         for sample in samples(dataset):
             writer.writerow([_cell(sample[name], sample, kept) for name in columns])
     finally:

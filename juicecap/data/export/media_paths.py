@@ -11,12 +11,14 @@ import json
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from juicecap.data.exact_json import encode_batch, exact
 from juicecap.data.table import CHUNK, build_once, cached_file, fingerprint_of, write_arrow
-from juicecap.sample import HIDDEN, ORIGIN, is_remote, json_in_cell, local_path
+from juicecap.nested import split_name, with_replaced
+from juicecap.sample import HIDDEN, ORIGIN, Sample, batch_of, is_remote, json_in_cell, local_path, samples_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -28,28 +30,37 @@ PARTS = ("image", "image_url", "video", "video_url", "audio", "audio_url", "url"
 """Keys of a part of a conversation that hold paths."""
 
 
+class _Change(Protocol):
+    """What becomes of a column's value, given what becomes of a path."""
+
+    def __call__(self, value: Any, rule: Callable[[str], str]) -> Any: ...
+
+
 def with_paths(
     dataset: Dataset, columns: Collection[str], conversations: Collection[str], folder: Path, how: ExportPaths, cache: Path
 ) -> Dataset:
     """The dataset with the paths in its columns as an export into `folder` has them; itself if they stay as they are.
 
-    `columns` hold paths, and in `conversations` parts of turns name them.
+    `columns` hold paths, and in `conversations` parts of turns name them; either may be inside of objects.
 
     The changed columns are kept in the folder `cache`.
     """
     from datasets import Dataset, DatasetInfo, Features, concatenate_datasets
 
-    names = [name for name in dataset.column_names if name in (*columns, *conversations) and name not in HIDDEN]
+    changed: dict[str, _Change] = {**dict.fromkeys(columns, _value), **dict.fromkeys(conversations, _conversation)}
+    held = {name: split_name(name, dataset.column_names)[0] for name in changed}
+    names = [name for name in dataset.column_names if name in held.values() and name not in HIDDEN]
     if how == "as_written" or not names or ORIGIN not in dataset.column_names:
         return dataset
     if how == "auto" and _folders(dataset) <= {os.path.abspath(folder)}:
         return dataset
     whole = Dataset(dataset.data, info=DatasetInfo(features=dataset.features))
-    fingerprint = fingerprint_of("export paths", dataset._fingerprint, names, how, str(folder))  # noqa: SLF001  (there is no public name for it)
+    inside = sorted(name for name, key in held.items() if key in names and key != name)
+    fingerprint = fingerprint_of("export paths", dataset._fingerprint, [*names, *inside], how, str(folder))  # noqa: SLF001  (there is no public name for it)
     file = cached_file(cache, fingerprint)
     features = Features({name: dataset.features[name] for name in names})
     made = build_once(
-        file, fingerprint, lambda: write_arrow(file, features.arrow_schema, _batches(whole, features, conversations, folder, how))
+        file, fingerprint, lambda: write_arrow(file, features.arrow_schema, _batches(whole, features, changed, folder, how))
     )
     joined = concatenate_datasets([whole.remove_columns(names), made], axis=1).select_columns(dataset.column_names)
     info = DatasetInfo(features=exact({name: dataset.features[name] for name in dataset.column_names}))
@@ -67,7 +78,7 @@ def _folders(dataset: Dataset) -> set[str]:
 
 
 def _batches(
-    whole: Dataset, features: Mapping[str, Any], conversations: Collection[str], folder: Path, how: ExportPaths
+    whole: Dataset, features: Mapping[str, Any], changed: Mapping[str, _Change], folder: Path, how: ExportPaths
 ) -> Iterator[pa.RecordBatch]:
     import pyarrow as pa
 
@@ -75,12 +86,15 @@ def _batches(
     base = os.path.realpath(folder)
     for batch in whole.select_columns([*features, ORIGIN]).iter(CHUNK):
         rules = [_rule((origin or {}).get("folder") or "", base, how) for origin in batch.pop(ORIGIN)]
-        rewritten = {}
-        for name, values in batch.items():
-            of = _conversation if name in conversations else _value
-            rewritten[name] = [of(value, rule) for value, rule in zip(values, rules, strict=True)]
-        encoded = encode_batch(rewritten, features)
+        rows = [_rewritten(row, changed, rule) for row, rule in zip(samples_of(batch), rules, strict=True)]
+        encoded = encode_batch(batch_of(rows, features), features)
         yield pa.RecordBatch.from_arrays([pa.array(encoded[field.name], field.type) for field in schema], schema=schema)
+
+
+def _rewritten(row: Sample, changed: Mapping[str, _Change], rule: Callable[[str], str]) -> Sample:
+    for name, change in changed.items():
+        row = with_replaced(row, name, partial(change, rule=rule))
+    return row
 
 
 def _rule(folder: str, base: str, how: ExportPaths) -> Callable[[str], str]:

@@ -23,7 +23,7 @@ from juicecap.data.source.shards import webdataset
 from juicecap.data.source.text import file_list
 from juicecap.data.surroundings import check_devices
 from juicecap.errors import DataError
-from juicecap.naming import HUB_NAME, unwritable
+from juicecap.naming import HUB_NAME, missing, quoted, unwritable
 from juicecap.sample import display_path
 
 if TYPE_CHECKING:
@@ -157,8 +157,8 @@ def _format_of_one(path: str, options: SourceOptions) -> str:
         if known:
             return _format_of_file(location, SUFFIXES[suffix], options)
         raise DataError(
-            f"{path} cannot be read: the suffix {location.suffix.lower()!r} is unknown. Known are {', '.join(SUFFIXES)} (text "
-            f"also packed, with {' or '.join(PACKED)} behind it), and videos: "
+            f"{path} cannot be read: the suffix {quoted(location.suffix.lower())} is unknown. Known are {', '.join(SUFFIXES)} "
+            f"(text also packed, with {' or '.join(PACKED)} behind it), and videos: "
             f"{', '.join(options.video_suffixes)}."
         )
     if webdataset.is_pattern(path):
@@ -167,7 +167,7 @@ def _format_of_one(path: str, options: SourceOptions) -> str:
         several.files_of(path, options)
         return "several"
     if location.exists() or known or options.is_video(location.name) or not HUB_NAME.fullmatch(path):
-        problem = "is neither a file nor a folder" if location.exists() else "does not exist"
+        problem = "is neither a file nor a folder" if location.exists() else missing(path)
         raise DataError(f"{path} {problem}. Give a dataset file, a folder, or a Hub name such as org/name.")
     return "hub"
 

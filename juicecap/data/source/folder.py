@@ -24,6 +24,7 @@ from juicecap.data.table import absolute, dataset_of_records, fingerprint_of
 from juicecap.errors import DataError
 from juicecap.naming import unwritable
 from juicecap.notice import say_once
+from juicecap.printable import escaped
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -76,7 +77,7 @@ class PassedOver(Counter[str]):
             self["sounds"] += 1
         else:
             suffix = PurePath(lower).suffix
-            self[f"suffix {suffix}" if suffix and len(self) < _KINDS else "other kinds"] += 1
+            self[f"suffix {escaped(suffix)}" if suffix and len(self) < _KINDS else "other kinds"] += 1
 
     def sentence(self, location: Path) -> str:
         """The sentence; empty if all files were taken."""
@@ -184,6 +185,6 @@ def is_of_the_system(real: str) -> bool:
 
 def _nothing(location: Path, options: SourceOptions) -> str:
     return (
-        f"{location} has no videos ({', '.join(options.video_suffixes)}) and no pictures. "
+        f"{location} has no videos ({escaped(', '.join(options.video_suffixes))}) and no pictures. "
         "Give a folder that has some, or the path of a dataset file."
     )

@@ -6,7 +6,7 @@ types differ is one of JSON values. Rows are not copied: only columns that chang
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +31,20 @@ def joined(parts: Sequence[Dataset], key: object, cache: Path | None) -> Dataset
     whole = concatenate_datasets(fitted).select_columns(list(names)) if len(fitted) > 1 else fitted[0]
     info = DatasetInfo(features=exact(whole.features))
     return Dataset(whole.data, info=info, indices_table=whole._indices, fingerprint=fingerprint)  # noqa: SLF001  (as above)
+
+
+def first_parts(parts: Iterable[Dataset], limit: int | None) -> list[Dataset]:
+    """The parts that have the first `limit` rows, the last one cut; no more are opened."""
+    found: list[Dataset] = []
+    left = limit
+    for part in parts:
+        if left is not None:
+            part = part.select(range(min(left, len(part))))  # noqa: PLW2901  (the part, cut)
+            left -= len(part)
+        found.append(part)
+        if left == 0:
+            break
+    return found
 
 
 def _types_differ(parts: Sequence[Dataset], name: str) -> bool:

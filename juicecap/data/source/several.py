@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from juicecap.data.compressed import inner_suffix
 from juicecap.data.record import Record
 from juicecap.data.source import folder
-from juicecap.data.source.joined import joined
+from juicecap.data.source.joined import first_parts, joined
 from juicecap.data.source.options import SourceOptions
 from juicecap.data.source.shards import webdataset
 from juicecap.data.source.tables import parquet
@@ -45,15 +45,7 @@ def open_dataset(path: str, options: SourceOptions) -> Dataset:
     files, kind = files_of(path, options)
     if kind != "parquet":
         return dataset_of_files(path, files, reader_of(kind, files, options), options)
-    parts = []
-    left = options.limit
-    for file in files:
-        if left is not None and left < 1:
-            break
-        part = parquet.open_dataset(str(file), options)
-        part = part if left is None else part.select(range(min(left, len(part))))
-        left = None if left is None else left - len(part)
-        parts.append(part)
+    parts = first_parts((parquet.open_dataset(str(file), options) for file in files), options.limit)
     return joined(parts, [path, options.limit, *map(file_key, files)], options.cache_folder)
 
 

@@ -57,16 +57,16 @@ def open_file(path: str, rules: MediaLimits = DEFAULT_RULES) -> Iterator[int]:
     if why := _unfit(path):
         raise MediaError("FILE_NOT_FOUND", f"{display_path(path)} {why}")
     if not lies_inside(path, rules):
-        raise _outside(path, rules)
+        raise outside(path, rules)
     try:
         _check_kind(path, os.stat(path), rules)
         fd = os.open(path, os.O_RDONLY | FLAGS)
     except OSError as error:
-        raise _refusal(path, error) from error
+        raise refusal(path, error) from error
     try:
         _check_kind(path, os.fstat(fd), rules)
         if rules.root and not _is_inside(fd, path, rules.root):
-            raise _outside(path, rules)
+            raise outside(path, rules)
         yield fd
     finally:
         os.close(fd)
@@ -79,12 +79,9 @@ def lies_inside(path: str, rules: MediaLimits) -> bool:
 
 def _unfit(path: str) -> str:
     """Why the system knows no file by this name, whatever there is; empty if it may."""
-    try:
-        if "\0" not in path:
-            return _TOO_LONG if len(path) >= LONGEST_PATH or len(os.fsencode(path)) >= LONGEST_PATH else ""
-    except UnicodeEncodeError:  # half of a surrogate pair
-        pass
-    return "does not exist"
+    if why := unnameable(path):
+        return why.rstrip(".")
+    return _TOO_LONG if len(path) >= LONGEST_PATH or len(os.fsencode(path)) >= LONGEST_PATH else ""
 
 
 def _check_kind(path: str, status: os.stat_result, rules: MediaLimits) -> None:
@@ -97,7 +94,8 @@ def _check_kind(path: str, status: os.stat_result, rules: MediaLimits) -> None:
         raise MediaError("TOO_LARGE", f"{display_path(path)} has {sizes} (media_max_mb)")
 
 
-def _outside(path: str, rules: MediaLimits) -> MediaError:
+def outside(path: str, rules: MediaLimits) -> MediaError:
+    """The error of a path that leads out of `root`."""
     return MediaError("OUTSIDE_MEDIA_ROOT", f"{display_path(path)} lies outside of media_root ({display_path(rules.root)})")
 
 
@@ -130,10 +128,11 @@ def _is_inside(fd: int, path: str, root: str) -> bool:
     except OSError as error:
         if error.errno in _LED_ELSEWHERE:
             return False
-        raise _refusal(path, error) from error
+        raise refusal(path, error) from error
 
 
-def _refusal(path: str, error: OSError) -> MediaError | EnvironmentFailure:
+def refusal(path: str, error: OSError) -> MediaError | EnvironmentFailure:
+    """What the system's error about a path means."""
     name, number = display_path(path), error.errno
     if number in _NO_ROOM:
         return EnvironmentFailure(f"{name} cannot be opened now ({error.strerror}); running again resumes")

@@ -14,6 +14,7 @@ import asyncio
 import os
 import signal
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from loguru import logger
 from juicecap.errors import EnvironmentFailure, MediaError
 from juicecap.media.picture import MediaFrames
 from juicecap.media.rules import DEFAULT_RULES, MediaLimits
-from juicecap.media.sampling import FrameSampling
+from juicecap.media.sampling import PICTURE_FPS, FrameSampling
 from juicecap.media.sizes import FrameSizes
 from juicecap.media.video.probe import VideoInfo
 from juicecap.media.workers.shared_frames import mapped
@@ -63,7 +64,13 @@ class DecodePool:
         self._closed = False
 
     async def picture(
-        self, kind: str, path: str, sampling: FrameSampling, sizes: FrameSizes, rules: MediaLimits = DEFAULT_RULES
+        self,
+        kind: str,
+        path: str,
+        sampling: FrameSampling,
+        sizes: FrameSizes,
+        rules: MediaLimits = DEFAULT_RULES,
+        pictures: Sequence[str] = (),
     ) -> MediaFrames:
         """As `load_frames`; the pixels are writable and this process's own.
 
@@ -71,7 +78,7 @@ class DecodePool:
             MediaError: as `load_frames`; `DECODE_TIMEOUT`, `DECODER_CRASHED`, or `TOO_LARGE` for want of memory.
             EnvironmentFailure: no worker can be started, something that the system has run out of, or a closed pool.
         """
-        job = {"do": "picture", "kind": kind, "sampling": asdict(sampling), "sizes": asdict(sizes)}
+        job = {"do": "picture", "kind": kind, "sampling": asdict(sampling), "sizes": asdict(sizes), "pictures": pictures}
         reply, fd = await self._answer(job, path, rules)
         facts = reply["picture"]
         try:
@@ -85,9 +92,16 @@ class DecodePool:
                 os.close(fd)
         return MediaFrames(pixels=pixels, **{name: _fact(value) for name, value in facts.items()})
 
-    async def probe(self, path: str, rules: MediaLimits = DEFAULT_RULES) -> VideoInfo:
+    async def probe(
+        self,
+        path: str,
+        rules: MediaLimits = DEFAULT_RULES,
+        *,
+        pictures: Sequence[str] = (),
+        picture_fps: float = PICTURE_FPS,
+    ) -> VideoInfo:
         """As `juicecap.media.load.video_info`, with the errors of `picture`."""
-        reply, _ = await self._answer({"do": "probe"}, path, rules)
+        reply, _ = await self._answer({"do": "probe", "pictures": pictures, "picture_fps": picture_fps}, path, rules)
         return VideoInfo(**reply["info"])
 
     async def size(self, path: str, rules: MediaLimits = DEFAULT_RULES) -> tuple[int, int]:
@@ -108,7 +122,7 @@ class DecodePool:
             await asyncio.sleep(0.005)
 
     async def _answer(self, job: dict[str, Any], path: str, rules: MediaLimits) -> tuple[dict[str, Any], int | None]:
-        folder = None if Path(path).is_absolute() else str(Path.cwd())
+        folder = None if all(Path(each).is_absolute() for each in (path, *job.get("pictures", ()))) else str(Path.cwd())
         limits = {"cpu_seconds": self._cpu_seconds, "memory": self._memory}
         job |= {"path": path, "folder": folder, "rules": asdict(rules), **limits}
         async with self._turns:

@@ -4,7 +4,7 @@ Jobs and replies are lines of JSON on a socket; pixels travel as a file descript
 process ends when the socket does, also in the middle of a job, so it does not outlive its pool.
 
     {"do": "picture", "kind": "video", "path": "a.mp4", "folder": "/data", "rules": {...}, "sampling": {...}, "sizes": {...},
-     "cpu_seconds": 300, "memory": 4294967296}
+     "pictures": [], "cpu_seconds": 300, "memory": 4294967296}
     {"picture": {"shape": [8, 360, 640, 3], "times": [0.0, ...], "duration": 4.0, "unreadable": 0,
                   "damage": "", "tone_mapped": false, "stored_size": [1280, 720]}}
 
@@ -89,9 +89,10 @@ def answer(job: Message, frames: SharedFrames) -> Message:
         if job["do"] == "size":
             return {"size": image_size(path, rules=rules)}
         if job["do"] == "probe":
-            return {"info": asdict(video_info(path, rules))}
+            return {"info": asdict(video_info(path, rules, pictures=job["pictures"], picture_fps=job["picture_fps"]))}
         sampling, sizes = FrameSampling(**job["sampling"]), FrameSizes.from_plain(job["sizes"])
-        picture = load_frames(job["kind"], path, sampling, sizes, rules=rules, allocate=frames.allocate)
+        named = job["pictures"]
+        picture = load_frames(job["kind"], path, sampling, sizes, pictures=named, rules=rules, allocate=frames.allocate)
     except Exception as error:  # noqa: BLE001  # the door to the pool, which raises it again
         return _failure(error, path, job["memory"])
     names = ("times", "duration", "unreadable", "damage", "tone_mapped", "stored_size")

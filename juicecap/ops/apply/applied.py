@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from juicecap.data.source.tables.embedded import media_as_files
 from juicecap.data.writing.lines import write_lines
 from juicecap.errors import SampleError
+from juicecap.nested import split_name
 from juicecap.ops.apply.fate import Fate
 from juicecap.ops.apply.forecast import Forecast, describe, forecast
 from juicecap.ops.apply.rounds import Rounds
@@ -75,7 +76,7 @@ class Applied:
         for fate in fates:
             self._raise_failure(fate)
         outputs = itertools.chain.from_iterable(fate.outputs for fate in fates)
-        return batch_of(outputs, [*batch, *self.columns_written()])
+        return batch_of(outputs, [*batch, *(split_name(name, batch)[0] for name in self.columns_written())])
 
     def __call__(self: Op, batch: Batch) -> Batch:
         """The same as `process_batched`."""

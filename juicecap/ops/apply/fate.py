@@ -19,6 +19,7 @@ from juicecap.sample import FATE, HIDDEN, ORIGIN, Sample, sample_name, source_po
 from juicecap.text import valid
 from juicecap.vlm.base import Outcome
 from juicecap.vlm.oddities import loops, refuses
+from juicecap.vlm.scripts import mixes_scripts
 
 FATE_COLUMN = {
     "kind": "text",
@@ -36,6 +37,7 @@ FATE_COLUMN = {
     "looping": "int",
     "refused": "int",
     "further": "int",
+    "mixed": "int",
 }
 """Type of the hidden column `FATE`. `first` marks the first row of each input sample; the numbers stand there alone.
 A kept sample with a code is one that failed and stayed; one without a code may have a message about damaged media."""
@@ -63,6 +65,8 @@ class Usage:
     """Answers that refuse, in prose or by a word of the service."""
     further: int = 0
     """Answers of rounds after the first, which are not counted as captions."""
+    mixed: int = 0
+    """Answers that mix scripts."""
 
     @classmethod
     def of(cls, outcomes: Sequence[Outcome], *, further: bool = False) -> Usage:
@@ -79,6 +83,7 @@ class Usage:
             empty=sum(not answer.text for answer in answers) + codes.count("EMPTY_ANSWER"),
             looping=sum(loops(answer.text) for answer in answers),
             refused=sum(refuses(answer.text) for answer in answers) + codes.count("REFUSED"),
+            mixed=sum(mixes_scripts(answer.text) for answer in answers),
         )
 
     def plus(self, other: Usage) -> Usage:
@@ -173,6 +178,7 @@ def _entry(fate: Fate, *, first: bool) -> dict[str, Any]:
         "looping": usage.looping,
         "refused": usage.refused,
         "further": usage.further,
+        "mixed": usage.mixed,
     }
 
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from juicecap.errors import EnvironmentFailure, SampleError
+from juicecap.nested import placed
 from juicecap.ops.apply.fate import Fate, Usage
 from juicecap.sample import Sample, short_repr
 from juicecap.secrecy import hidden
@@ -59,6 +60,10 @@ class Rounds:
         return self._advance(lambda: conversation.send(outcomes))
 
     def _started(self) -> Sequence[Request]:
+        written = self._op.columns_written()
+        placed(
+            {**self.sample, **dict.fromkeys(written)}, written, self.sample
+        )  # what has no place is rejected before any request
         self._conversation = self._op.converse(self.sample)
         return next(self._conversation)
 
@@ -101,7 +106,12 @@ class Rounds:
             return self._rejected(SampleError("OP_FAILED", wrong))
         if not outputs:
             return Fate(kind="filtered", sample=self.sample, usage=self._usage)
-        return Fate(kind="kept", sample=self.sample, outputs=tuple(outputs), usage=self._usage)
+        try:
+            written = self._op.columns_written()
+            placed_outputs = tuple(placed(output, written, self.sample) for output in outputs)
+        except SampleError as error:
+            return self._rejected(error)
+        return Fate(kind="kept", sample=self.sample, outputs=placed_outputs, usage=self._usage)
 
     def _rejected(self, failure: SampleError) -> Fate:
         return Fate(kind="rejected", sample=self.sample, failure=failure, usage=self._usage)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 from juicecap.data.columns import features_of, with_columns
 from juicecap.data.exact_json import encode_batch
 from juicecap.errors import BugError
+from juicecap.nested import value_of
 from juicecap.ops.apply.fate import FAILURES, FAILURES_COLUMN, FATE_COLUMN, Fate, rejection, rows_of
 from juicecap.sample import FATE, Batch, Sample, batch_of, samples_of
 from juicecap.vlm.journal import Journal
@@ -43,7 +44,7 @@ class BatchOp(Protocol):
         """The fate of each sample, in order."""
 
 
-_LATER = ("empty", "looping", "refused", "further")
+_LATER = ("empty", "looping", "refused", "mixed", "further")
 """Counts that tables of before do not have."""
 
 _USAGE = ("captions", "truncated", "prompt_tokens", "completion_tokens", *_LATER)
@@ -79,6 +80,7 @@ class Counts:
     empty: int = 0
     looping: int = 0
     refused: int = 0
+    mixed: int = 0
     further: int = 0
     """Answers of rounds after the first."""
 
@@ -171,11 +173,8 @@ def table_features(op: BatchOp, before: Features, *, keep_failed: bool) -> Featu
     """
     declared = {**op.columns_written(), **({FAILURES: FAILURES_COLUMN} if keep_failed else {})}
     types = features_of(declared)
-    written = {
-        name: "json" if name in before else spec
-        for name, spec in declared.items()
-        if name not in before or before[name] != types[name]
-    }
+    there = {name: value_of(before, name) for name in declared}
+    written = {name: spec if there[name] is None else "json" for name, spec in declared.items() if there[name] != types[name]}
     return with_columns(before, {**written, FATE: FATE_COLUMN})
 
 

@@ -5,13 +5,17 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import zip_longest
 from typing import Any, ClassVar
 
 from typing_extensions import override
 
 from juicecap.errors import SampleError
+from juicecap.media.sampling import FrameSampling
+from juicecap.nested import value_of
 from juicecap.ops.captioning.conversation import Conversation, Kind, Medium
+from juicecap.ops.captioning.part_frames import bad_frames
 from juicecap.ops.captioning.provenance import PROVENANCE, entries_of, provenance, with_provenance
 from juicecap.ops.options.groups import OUTPUT
 from juicecap.ops.options.model_options import ModelOptions
@@ -59,7 +63,7 @@ class CaptionedColumn(ModelOptions, ABC):
     def media_of(self, sample: Sample) -> list[str]:
         """The paths of the media that the model is shown."""
         try:
-            return [part.value for part in self.shown(sample)]
+            return [file.value for part in self.shown(sample) for file in part.files()]
         except SampleError:
             return []
 
@@ -79,7 +83,7 @@ class CaptionedColumn(ModelOptions, ABC):
         """
         if self.provenance_field:
             entries_of(sample, self.provenance_field)
-        if sample.get(self.output_key) is not None and not self.overwrite_output:
+        if value_of(sample, self.output_key) is not None and not self.overwrite_output:
             raise SampleError("OUTPUT_EXISTS", f"column {self.output_key!r} holds something: set overwrite_output: true")
 
     def written(self) -> dict[str, Any]:
@@ -103,10 +107,13 @@ class CaptionedColumn(ModelOptions, ABC):
         return new
 
 
-def media_parts(sample: Sample, keys: Mapping[str, str], conversation: Conversation | None) -> tuple[Part, ...]:
-    """The media of a sample: images, then videos. `keys` are the columns by kind.
+def media_parts(
+    sample: Sample, keys: Mapping[str, str], conversation: Conversation | None, frames: FrameSampling
+) -> tuple[Part, ...]:
+    """The media of a sample: images, then videos. `keys` are the columns by kind, `frames` is how the op samples them.
 
-    If the column of a kind is empty, its media come from the parts of the conversation that name a path.
+    If the column of a kind is empty, its media come from the parts of the conversation that name a path. Either way the first
+    part says how the first medium is sampled, and so on.
 
     Raises:
         SampleError: a column is malformed, there are no media or too many, or the conversation names more than there are.
@@ -117,12 +124,11 @@ def media_parts(sample: Sample, keys: Mapping[str, str], conversation: Conversat
         if kind not in keys:
             continue
         named = [each for each in media if each.kind == kind]
-        own = {"path": [each.path for each in named if each.path], ORIGIN: sample.get(ORIGIN)}
-        paths = media_paths(sample, keys[kind]) or media_paths(own, "path")
-        if len(named) > len(paths):
-            counts = f"{len(named)} of <{kind}>, and column {keys[kind]!r} holds {len(paths)}"
+        own = [Part(kind, path) for path in media_paths(sample, keys[kind])] or _named_parts(sample, named)
+        if len(named) > len(own):
+            counts = f"{len(named)} of <{kind}>, and column {keys[kind]!r} holds {len(own)}"
             raise SampleError("MORE_TOKENS_THAN_MEDIA", f"the conversation has {counts}")
-        parts += [Part(kind, path) for path in paths]
+        parts += [_sampled(part, medium, frames) for part, medium in zip_longest(own, named)]
     if len(parts) > MOST_MEDIA:
         raise SampleError("TOO_MANY_MEDIA", f"{len(parts):,} media cannot be captioned together, but {MOST_MEDIA:,} at most")
     if not parts:
@@ -131,6 +137,30 @@ def media_parts(sample: Sample, keys: Mapping[str, str], conversation: Conversat
         lacks = f"there is nothing to caption in {' and '.join(map(repr, keys.values()))}"
         raise SampleError("NO_MEDIA", f"{lacks}; the sample has {columns}" if columns else lacks)
     return tuple(parts)
+
+
+def _named_parts(sample: Sample, media: Sequence[Medium]) -> list[Part]:
+    """The media that parts of the conversation name."""
+    parts = []
+    for each in media:
+        paths = media_paths({"path": each.pictures or each.path, ORIGIN: sample.get(ORIGIN)}, "path")
+        if paths:
+            parts.append(Part(each.kind, paths[0], pictures=tuple(paths) if each.pictures else ()))
+    return parts
+
+
+def _sampled(part: Part, medium: Medium | None, frames: FrameSampling) -> Part:
+    """A part with the sampling that the conversation wants for it.
+
+    Raises:
+        SampleError: `BAD_FRAME_SETTINGS`.
+    """
+    if medium is None:
+        return part
+    own = medium.frames.applied(frames, listed=bool(part.pictures))
+    if problems := own.problems():
+        raise bad_frames([sentence for _, sentence in problems])
+    return part if own == frames else replace(part, frames=own)
 
 
 def _standing_for_videos(sample: Sample, keys: Mapping[str, str], media: Sequence[Medium]) -> Sequence[Medium]:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from juicecap.ops.options.common_options import ColumnsAndTokens
 from juicecap.text import any_of
 
 
@@ -21,9 +22,23 @@ class SpecialTokens:
     audio: str
     end_of_chunk: str
 
+    @classmethod
+    def of(cls, settings: ColumnsAndTokens) -> SpecialTokens:
+        """Those of an op."""
+        return cls(
+            settings.video_special_token,
+            settings.image_special_token,
+            settings.audio_special_token,
+            settings.eoc_special_token,
+        )
+
     def pattern(self) -> re.Pattern[str]:
         """Matches any of the tokens."""
         return any_of({self.video, self.image, self.audio, self.end_of_chunk})
+
+    def split(self, text: str) -> list[str]:
+        """The pieces of a text: what stands between the tokens, at even places, and the tokens, at odd ones."""
+        return re.split(f"({self.pattern().pattern})", text)
 
     def stripped(self, text: str) -> str:
         """The text without special tokens (nor any that its pieces would make when they close up) and the spaces around it."""

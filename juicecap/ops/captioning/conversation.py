@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from juicecap.errors import SampleError
-from juicecap.sample import json_in_cell, local_path, short_repr
+from juicecap.ops.captioning.part_frames import NO_SETTINGS, PartFrames, read_part_frames
+from juicecap.sample import is_remote, json_in_cell, local_path, short_repr
 
 Kind = Literal["image", "video"]
 
@@ -36,6 +37,10 @@ class Medium:
 
     kind: Kind
     path: str | None = None
+    pictures: tuple[str, ...] = ()
+    """The pictures of a film, in place of a path."""
+    frames: PartFrames = NO_SETTINGS
+    """What the part says of its frames."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +93,7 @@ def read_conversation(value: object, column: str) -> Conversation:
 
 def turns_spec(column: str) -> list[Any]:
     """The type of a conversation that is written into a new column."""
-    return MESSAGES if column == "messages" else TURNS
+    return MESSAGES if column.rpartition(".")[2] == "messages" else TURNS
 
 
 def without_tokens(text: str) -> str:
@@ -145,7 +150,7 @@ def _media(turn: Mapping[str, Any], column: str) -> list[Medium]:
         if _is_text(part):
             found += [Medium(_kind(token)) for token in _TOKEN.findall(part["text"])]
         elif isinstance(part, Mapping) and isinstance(part.get("type"), str) and part["type"] in _PARTS:
-            found.append(Medium(_PARTS[part["type"]], _path(part, column)))
+            found.append(_medium(part, column))
         else:
             raise SampleError("BAD_CONVERSATION", f"column {column!r} holds {short_repr(part)} where a part of a turn should be")
     return found
@@ -155,14 +160,26 @@ def _kind(token: str) -> Kind:
     return "image" if token == "image" else "video"
 
 
-def _path(part: Mapping[str, Any], column: str) -> str | None:
-    """The path that a part names: `{"type": "image", "image": PATH}` or `{"type": "image_url", "image_url": {"url": PATH}}`."""
-    named = part.get(part["type"])
+def _medium(part: Mapping[str, Any], column: str) -> Medium:
+    """What a part stands for: `{"type": "image", "image": PATH}` or `{"type": "image_url", "image_url": {"url": PATH}}`.
+
+    A video may be a list of pictures: `{"type": "video", "video": [PATH, PATH]}`.
+    """
+    kind, named = _PARTS[part["type"]], part.get(part["type"])
     if isinstance(named, Mapping):
         named = named.get("url")
-    if named is None or named == "":
-        return None
-    if not isinstance(named, str):
+    rows = list(named) if kind == "video" and isinstance(named, list | tuple) else []
+    frames = read_part_frames(part, kind, column, listed=bool(rows))
+    if rows:
+        pictures = tuple(_path(each, column) for each in rows)
+        if len({is_remote(each) for each in pictures}) > 1:
+            raise SampleError("BAD_CONVERSATION", f"column {column!r} has a film of files and addresses: name one kind of them")
+        return Medium(kind, pictures=pictures, frames=frames)
+    return Medium(kind, None if named in (None, "", []) else _path(named, column), frames=frames)
+
+
+def _path(named: object, column: str) -> str:
+    if not isinstance(named, str) or not named:
         raise SampleError("BAD_CONVERSATION", f"column {column!r} holds {short_repr(named)} where a path should be")
     if named.startswith("data:"):
         raise SampleError("BAD_CONVERSATION", f"column {column!r} holds {short_repr(named)}; write it to a file and name that")

@@ -7,6 +7,7 @@ from typing import Any
 
 from juicecap.data.writing.lines import json_text
 from juicecap.errors import SampleError
+from juicecap.nested import value_of
 from juicecap.sample import Sample, short_repr
 
 
@@ -38,9 +39,10 @@ def filled(template: str, sample: Sample) -> str:
     for text, name, _, _ in string.Formatter().parse(template):
         pieces.append(text)
         if name is not None:
-            if sample.get(name) is None:
+            value = value_of(sample, name)
+            if value is None:
                 raise SampleError("NO_VALUE", f"the prompt names the column {name!r}, which is null here")
-            pieces.append(_written(name, sample[name]))
+            pieces.append(_written(name, value))
     return "".join(pieces)
 
 

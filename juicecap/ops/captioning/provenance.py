@@ -9,6 +9,7 @@ from dataclasses import asdict
 from typing import Any
 
 from juicecap.errors import SampleError
+from juicecap.nested import value_of
 from juicecap.sample import Sample, json_in_cell, sample_name, short_repr
 from juicecap.vlm.base import Answer, Outcome
 
@@ -52,7 +53,7 @@ def entries_of(sample: Sample, column: str) -> list[Any]:
     Raises:
         SampleError: `BAD_PROVENANCE` if it holds something else, which would be lost.
     """
-    value = sample.get(column)
+    value = value_of(sample, column)
     if isinstance(value, str) and value.startswith("["):
         with suppress(ValueError):
             value = json_in_cell(value)

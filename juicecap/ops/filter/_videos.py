@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
-from juicecap.media.rules import MediaLimits
+from juicecap.ops.options.media_options import MediaOptions
 from juicecap.sample import Sample, media_paths
 from juicecap.vlm.base import Limits
 from juicecap.vlm.pipeline import core
@@ -17,15 +17,15 @@ AnyOrAll = Literal["any", "all"]
 
 
 def videos_pass(
-    sample: Sample, video_key: str, any_or_all: AnyOrAll, passes: Callable[[VideoInfo], bool], rules: MediaLimits
+    sample: Sample, video_key: str, any_or_all: AnyOrAll, passes: Callable[[VideoInfo], bool], media: MediaOptions
 ) -> bool:
     """Whether any, or all, of a sample's videos pass. A sample without videos passes.
 
     Raises:
         SampleError: a video cannot be probed.
     """
-    limits = Limits(media=rules)
-    verdicts = [passes(core.probe(path, limits)) for path in media_paths(sample, video_key)]
+    limits = Limits(media=media.media_rules())
+    verdicts = [passes(core.probe(path, limits, media.picture_fps)) for path in media_paths(sample, video_key)]
     if not verdicts:
         return True
     return any(verdicts) if any_or_all == "any" else all(verdicts)

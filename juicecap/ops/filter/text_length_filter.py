@@ -9,6 +9,7 @@ from jsonargparse.typing import NonNegativeInt
 from typing_extensions import override
 
 from juicecap.errors import SampleError
+from juicecap.nested import value_of
 from juicecap.ops.base import Filter
 from juicecap.ops.options.numbers import Length
 from juicecap.ops.options.range_options import RangeOptions
@@ -34,7 +35,7 @@ class TextLengthFilter(RangeOptions, Filter):
 
     def keep(self, sample: Sample) -> bool:
         """Whether the text's length is in the range."""
-        text = sample.get(self.text_key)
+        text = value_of(sample, self.text_key)
         if text is not None and not isinstance(text, str):
             raise SampleError("BAD_TEXT", f"column {self.text_key!r} holds {short_repr(text)}, not a text")
         return self.in_range(len(text or ""), self.min_len, self.max_len)

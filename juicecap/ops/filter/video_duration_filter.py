@@ -54,5 +54,5 @@ class VideoDurationFilter(RangeOptions, MediaOptions, Filter):
             self.video_key,
             self.any_or_all,
             lambda video: self.in_range(video.duration, self.min_duration, self.max_duration),
-            self.media_rules(),
+            self,
         )

@@ -64,7 +64,7 @@ class VideoResolutionFilter(RangeOptions, MediaOptions, Filter):
 
     def keep(self, sample: Sample) -> bool:
         """Whether the sample's videos pass."""
-        return videos_pass(sample, self.video_key, self.any_or_all, self._passes, self.media_rules())
+        return videos_pass(sample, self.video_key, self.any_or_all, self._passes, self)
 
     def _passes(self, video: VideoInfo) -> bool:
         width_passes = self.in_range(video.width, self.min_width, self.max_width)

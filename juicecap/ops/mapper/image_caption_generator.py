@@ -11,6 +11,7 @@ from typing import Any
 
 from typing_extensions import override
 
+from juicecap.nested import value_of
 from juicecap.ops.base import Mapper
 from juicecap.ops.captioning.caption_output import CaptionedColumn, media_parts, messages
 from juicecap.ops.captioning.conversation import Conversation, read_conversation
@@ -56,7 +57,7 @@ class ImageCaptionGenerator(CaptionedColumn, Mapper):
 
     @override
     def shown(self, sample: Sample) -> tuple[Part, ...]:
-        return media_parts(sample, {"image": self.input_modal_key}, self._conversation(sample))
+        return media_parts(sample, {"image": self.input_modal_key}, self._conversation(sample), self.frame_sampling())
 
     @override
     def columns_written(self) -> Mapping[str, Any]:
@@ -73,7 +74,7 @@ class ImageCaptionGenerator(CaptionedColumn, Mapper):
         return [self.captioned(self.name, sample, self.media_keys(), outcome)]
 
     def _conversation(self, sample: Sample) -> Conversation:
-        return read_conversation(sample.get(self.input_conversation_key), self.input_conversation_key)
+        return read_conversation(value_of(sample, self.input_conversation_key), self.input_conversation_key)
 
     def _request(self, sample: Sample) -> Request:
         conversation = self._conversation(sample)

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Literal, NamedTuple
 from typing_extensions import override
 
 from juicecap.errors import SampleError
+from juicecap.nested import value_of
 from juicecap.notice import say_once
 from juicecap.ops.base import Mapper
 from juicecap.ops.captioning.chunks import Chunk, SpecialTokens, one_chunk, split_chunks
@@ -151,10 +152,10 @@ class VideoCaptioningFromVLMMapper(ModelOptions, Mapper):
 
     @property
     def _tokens(self) -> SpecialTokens:
-        return SpecialTokens(self.video_special_token, self.image_special_token, self.audio_special_token, self.eoc_special_token)
+        return SpecialTokens.of(self)
 
     def _chunks(self, sample: Sample) -> list[Chunk]:
-        videos, text = media_paths(sample, self.video_key), sample.get(self.text_key)
+        videos, text = media_paths(sample, self.video_key), value_of(sample, self.text_key)
         if not videos:
             return []
         if text is not None and not isinstance(text, str):
@@ -181,7 +182,7 @@ class VideoCaptioningFromVLMMapper(ModelOptions, Mapper):
         return [*system, Message("user", parts)]
 
     def _prompt(self, sample: Sample) -> str:
-        own = sample.get(self.prompt_key) if self.prompt_key else None
+        own = value_of(sample, self.prompt_key) if self.prompt_key else None
         if self.prompt_key and self.prompt is not None:
             say_once(f"{self.name}: prompt_key and prompt are both set; prompt is used where {self.prompt_key!r} holds no text")
         if isinstance(own, str) and own:  # an empty cell of a CSV file is a missing value

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from typing_extensions import override
 
+from juicecap.nested import value_of
 from juicecap.ops.base import Mapper
 from juicecap.ops.captioning.caption_output import CaptionedColumn, media_parts, messages
 from juicecap.ops.captioning.conversation import Conversation, read_conversation, turns_spec, without_tokens
@@ -64,7 +65,8 @@ class VideoToCaptionGenerator(CaptionedColumn, Mapper):
 
     @override
     def shown(self, sample: Sample) -> tuple[Part, ...]:
-        return media_parts(sample, {"image": self.input_image_key, "video": self.input_video_key}, self._conversation(sample))
+        keys = {"image": self.input_image_key, "video": self.input_video_key}
+        return media_parts(sample, keys, self._conversation(sample), self.frame_sampling())
 
     @override
     def columns_required(self) -> tuple[tuple[str, str], ...]:
@@ -95,7 +97,7 @@ class VideoToCaptionGenerator(CaptionedColumn, Mapper):
 
     def _conversation(self, sample: Sample) -> Conversation | None:
         column = self.input_conversation_key
-        return None if self.conversation_mode == "ignore" else read_conversation(sample.get(column), column)
+        return None if self.conversation_mode == "ignore" else read_conversation(value_of(sample, column), column)
 
     def _asks_its_own(self, conversation: Conversation) -> bool:
         return self.conversation_mode == "fill_empty" and bool(conversation.text)

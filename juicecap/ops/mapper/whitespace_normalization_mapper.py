@@ -9,6 +9,7 @@ from typing import Any
 from typing_extensions import override
 
 from juicecap.errors import SampleError
+from juicecap.nested import value_of
 from juicecap.ops.base import Mapper
 from juicecap.sample import Sample, short_repr
 from juicecap.vlm.base import Outcome
@@ -33,7 +34,7 @@ class WhitespaceNormalizationMapper(Mapper):
     def process(self, sample: Sample, outcomes: Sequence[Outcome]) -> Sequence[Sample]:
         """The sample with its text normalised; a sample without text stays as it is."""
         del outcomes
-        text = sample.get(self.text_key)
+        text = value_of(sample, self.text_key)
         if text is None:
             return [sample]
         if not isinstance(text, str):

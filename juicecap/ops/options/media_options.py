@@ -6,9 +6,10 @@ import os
 from dataclasses import dataclass, field
 
 from juicecap.media.rules import DEFAULT_RULES, MediaLimits
+from juicecap.media.sampling import PICTURE_FPS
 from juicecap.naming import unnameable
 from juicecap.ops.options.groups import LIMITS
-from juicecap.ops.options.numbers import Amount, Megabytes, Pixels, Seconds, Share
+from juicecap.ops.options.numbers import Amount, FrameRate, Megabytes, Pixels, Seconds, Share
 from juicecap.ops.options.run_options import RUN_ONLY
 from juicecap.ops.options.types import NOT_EMPTY
 from juicecap.sample import display_path
@@ -18,7 +19,7 @@ from juicecap.vlm.base import LATER
 def root_problems(settings: object) -> list[tuple[str, str]]:
     """What is wrong with the `media_root` of settings that have one, as (parameter, sentence) pairs."""
     root = getattr(settings, "media_root", None) or ""
-    why = "cannot be a path: it holds a null character" if "\0" in root else unnameable(root)
+    why = unnameable(root)
     return [("media_root", f"media_root: {display_path(root)} {why}")] if why else []
 
 
@@ -40,6 +41,8 @@ class MediaOptions:
     """Pixels that a picture, or a frame of a video, may have."""
     media_max_mb: Megabytes = field(default=DEFAULT_RULES.max_bytes >> 20, metadata=LIMITS)
     """Megabytes that a file may have."""
+    picture_fps: FrameRate = field(default=PICTURE_FPS, metadata={**LIMITS, **LATER})
+    """Pictures per second of a video that is a folder of numbered pictures."""
     remote_max_mb: Megabytes = field(default=DEFAULT_RULES.remote_bytes >> 20, metadata=LIMITS)
     """Megabytes that a file that is fetched may have."""
     remote_seconds: Seconds = field(default=DEFAULT_RULES.remote_seconds, metadata={**RUN_ONLY, **LIMITS})

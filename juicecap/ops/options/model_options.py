@@ -172,6 +172,7 @@ class ModelOptions(MediaOptions):
             end=self.end,
             min_pixels=self.min_pixels,
             max_pixels=self.max_pixels,
+            picture_fps=float(self.picture_fps),
         )
 
     def token_sampling(self, candidates: int) -> Sampling:

@@ -139,7 +139,7 @@ def as_number(value: Any) -> Any:
 def _is_in_range(value: object, hint: Any) -> bool:
     try:
         hint(value)
-    except ValueError:
+    except (OverflowError, ValueError):
         return False
     return True
 

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import fields
 
+from juicecap.naming import quoted
+from juicecap.nested import is_among, names_in
 from juicecap.ops import schema
-from juicecap.recipe.problems import Problem, suggestion
+from juicecap.ops.base import Op
+from juicecap.printable import escaped
+from juicecap.recipe.problems import Problem
 from juicecap.recipe.types import Recipe, Step
 from juicecap.recipe.yaml.values import KeyPath
+from juicecap.text import near
 
 SHOWN_COLUMNS = 8
 """Columns that a message lists."""
@@ -19,10 +25,10 @@ def missing_columns(recipe: Recipe, columns: Iterable[str]) -> list[Problem]:
     problems = []
     for step in _unbroken(recipe):
         for parameter, column in step.op.columns_required():
-            if column not in present:
-                message, hint = _lacks(step, parameter, column, present), suggestion(column, present)
+            if not is_among(column, present):
+                message, hint = _lacks(step, parameter, column, present), _near(column, present)
                 problems.append(problem_of(recipe, step, parameter, message, hint))
-        present.update(dict.fromkeys(step.op.columns_written()))
+        present.update(dict.fromkeys(names_in(step.op.columns_written(), lambda spec: spec == "json")))
     return problems
 
 
@@ -36,8 +42,14 @@ def taken_columns(recipe: Recipe, columns: Iterable[str]) -> list[Problem]:
                 message = f"there is a column {column!r} already, which {parameter} names"
                 hint = f"name another one, or set overwrite_output: true  (juicecap ops {step.name})"
                 problems.append(problem_of(recipe, step, parameter, message, hint))
-        present.update(step.op.columns_written())
+        present.update(names_in(step.op.columns_written()))
     return problems
+
+
+def video_columns(op: Op) -> list[str]:
+    """Those of the columns whose media an op reads that hold videos."""
+    named = [getattr(op, each.name) for each in fields(op) if "video" in each.name]
+    return [column for column in op.media_columns() if column in named]
 
 
 def problem_of(recipe: Recipe, step: Step, parameter: str, message: str, hint: str = "") -> Problem:
@@ -60,7 +72,12 @@ def _unbroken(recipe: Recipe) -> Iterator[Step]:
         yield step
 
 
+def _near(column: str, present: dict[str, None]) -> str:
+    found = near(column, present)
+    return f"did you mean {quoted(found)}?" if found else ""
+
+
 def _lacks(step: Step, parameter: str, column: str, present: dict[str, None]) -> str:
-    have = ", ".join(list(present)[:SHOWN_COLUMNS]) + (", …" if len(present) > SHOWN_COLUMNS else "")
+    have = ", ".join(map(escaped, list(present)[:SHOWN_COLUMNS])) + (", …" if len(present) > SHOWN_COLUMNS else "")
     verb = "names" if getattr(step.op, parameter, column) == column else "needs"
-    return f"the data has no column {column!r}, which {parameter} {verb}; it has {have}"
+    return f"the data has no column {quoted(column)}, which {parameter} {verb}; it has {have}"

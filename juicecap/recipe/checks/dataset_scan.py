@@ -12,14 +12,17 @@ from pathlib import Path
 from typing import Any
 
 from juicecap.data import source
-from juicecap.data.record import Record
+from juicecap.data.record import NAMES, Record
 from juicecap.data.source import folder, metadata, mixture, several
 from juicecap.data.source.options import SourceOptions
 from juicecap.data.source.shards import webdataset
 from juicecap.data.source.tables.peek import INSIDE, FirstRows
 from juicecap.data.source.text import csv_table, file_list, json_list, jsonl
-from juicecap.errors import SampleError
+from juicecap.errors import MediaError, SampleError
+from juicecap.media.access.picture_folder import is_folder, pictures_in
 from juicecap.naming import missing, unnameable
+from juicecap.nested import names_in
+from juicecap.recipe.checks.columns import video_columns
 from juicecap.recipe.types import Recipe, Step
 from juicecap.sample import ORIGIN, display_path, is_remote, media_paths
 
@@ -48,6 +51,8 @@ class MediaCount:
     first: list[str] = field(default_factory=list)
     remote: bool = False
     """Whether addresses are downloaded."""
+    films: bool = False
+    """Whether a folder may be a film of pictures."""
     all_seen: bool = True
     """Whether there was time to check all media of the scanned rows."""
 
@@ -84,12 +89,17 @@ class DatasetScan:
     """Rows that cannot be read."""
     passed_over: str = ""
     """A sentence about the files of a folder that are skipped; empty if there are none."""
-    complete: bool = False
-    """Whether all rows were scanned."""
-    readable: bool = False
-    """Whether rows of this format are scanned at all."""
+    elsewhere: list[str] = field(default_factory=list)
+    """Datasets that are not here, and so not scanned."""
+    all_read: bool = False
+    """Whether all rows were scanned that are here."""
     fixed: bool = False
     """Whether every row has the columns of the first one, as in a table with a header."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether all rows were scanned."""
+        return self.all_read and not self.elsewhere
 
 
 def scan_dataset(recipe: Recipe, format_: str, budget: float) -> DatasetScan:
@@ -100,16 +110,20 @@ def scan_dataset(recipe: Recipe, format_: str, budget: float) -> DatasetScan:
     """
     deadline = time.monotonic() + budget
     reader = _RecordReader(recipe, deadline)
-    parts = [each.path for each in mixture.shares_of(recipe.dataset_path)] if format_ == "mixture" else [recipe.dataset_path]
-    formats = [source.format_of(part, reader.options) for part in parts] if format_ == "mixture" else [format_]
-    if not set(formats) <= reader.readers.keys():
-        return DatasetScan()
+    parts = {recipe.dataset_path: format_}
+    if format_ == "mixture":
+        parts = {part: source.format_of(part, reader.options) for part in mixture.paths_of(recipe.dataset_path)}
+    elsewhere = [part for part, kind in parts.items() if kind not in reader.readers]
+    local = {part: kind for part, kind in parts.items() if part not in elsewhere}
     columns = dict.fromkeys(column for step in recipe.steps for column in step.op.media_columns())
-    fixed = format_ in ("csv", "tsv", "folder", "parquet")
+    films = {column for step in recipe.steps for column in video_columns(step.op)}
+    fixed = format_ in ("csv", "tsv", "folder", "parquet", "saved")
     remote = any(getattr(step.op, "allow_remote", False) for step in recipe.steps)
-    scan = DatasetScan(readable=True, fixed=fixed, media={each: MediaCount(each, remote=remote) for each in columns})
+    scan = DatasetScan(
+        elsewhere=elsewhere, fixed=fixed, media={each: MediaCount(each, remote=remote, films=each in films) for each in columns}
+    )
     asked = _first_steps(recipe)
-    for record in itertools.chain.from_iterable(map(reader.records, parts, formats)):
+    for record in itertools.chain.from_iterable(itertools.starmap(reader.records, local.items())):
         if scan.rows and time.monotonic() > deadline:
             return scan
         if not scan.rows:
@@ -118,13 +132,14 @@ def scan_dataset(recipe: Recipe, format_: str, budget: float) -> DatasetScan:
         if record.broken:
             scan.broken.count(f"{record.where}: {record.broken}")
             continue
-        scan.columns.update(dict.fromkeys(record.values))
+        scan.columns.update(reader.first_rows.columns)
+        scan.columns.update(dict.fromkeys(itertools.islice(names_in(record.values), NAMES)))
         sample = {**record.values, ORIGIN: {"id": record.id, "folder": record.folder, "missing": []}}
         for media in scan.media.values() if record.folder else ():  # those of shards are not unpacked for a scan
             _count(sample, record.where, media, deadline)
         for index, step in asked:
             _warn(sample, record.where, index, step, scan)
-    scan.complete = reader.first_rows.were_all and not reader.cut
+    scan.all_read = reader.first_rows.were_all and not reader.cut
     scan.passed_over = reader.passed.sentence(Path(recipe.dataset_path))
     return scan
 
@@ -143,8 +158,9 @@ class _RecordReader:
             **READERS,
             "files": partial(file_list.records, options=self.options),
             "folder": partial(folder.records, options=self.options, passed=self.passed),
-            "metadata": partial(metadata.all_records, options=self.options),
+            "metadata": partial(metadata.all_records, options=self.options, first_rows=self.first_rows),
             "parquet": self.first_rows.records,
+            "saved": self.first_rows.saved_records,
             "several": self._of_several,
             "webdataset": self._of_shards,
         }
@@ -209,12 +225,23 @@ def _count(sample: dict[str, Any], where: str, media: MediaCount, deadline: floa
             media.all_seen = False
             return
         media.seen += 1
-        if path.endswith(INSIDE):
-            continue
-        if is_remote(path):
-            if not media.remote:
-                media.failed(f"{where}: {display_path(path)} is an address, and remote media are off (allow_remote)")
-        elif why := unnameable(path):
-            media.failed(f"{where}: {display_path(path)} {why}")
-        elif not os.path.isfile(path):
-            media.failed(f"{where}: {display_path(path)} {'is not a file' if os.path.exists(path) else missing(path)}")
+        if not path.endswith(INSIDE) and (why := _fault(path, media)):
+            media.failed(f"{where}: {why}")
+
+
+def _fault(path: str, media: MediaCount) -> str:
+    """Why a medium cannot be used; empty if nothing is known against it."""
+    name = display_path(path)
+    if is_remote(path):
+        return "" if media.remote else f"{name} is an address, and remote media are off (allow_remote)"
+    if why := unnameable(path):
+        return f"{name} {why}"
+    if media.films and is_folder(path):
+        try:
+            pictures_in(path)
+        except MediaError as error:
+            return error.message
+        return ""
+    if os.path.isfile(path):
+        return ""
+    return f"{name} {'is not a file' if os.path.exists(path) else missing(path)}"

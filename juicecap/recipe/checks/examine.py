@@ -1,8 +1,8 @@
 """Checks a recipe against its data and the disk, in about a quarter of a second and without opening a model or `datasets`.
 
 Problems would stop a run or make it overwrite something. Warnings do not stop a run: samples that it would reject, settings that
-do nothing. Rows are read from the start for `BUDGET` seconds; `unseen` lists what was not checked. Of a Parquet file the first
-rows are read, in a process of their own. Rows of Hub datasets and saved datasets are not read.
+do nothing. Rows are read from the start for `BUDGET` seconds; `unseen` lists what was not checked. Of Parquet files and saved
+datasets the first rows are read, in a process of their own. Rows of Hub datasets are not read.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def _compared(recipe: Recipe, budget: float) -> Report:
     unfit, doubtful = check_models(recipe)
     found.problems += unfit
     found.warnings += [*doubtful, *_literal_prompts(recipe), *_formulas(recipe)]
-    scan = DatasetScan(complete=False)
+    scan = DatasetScan()
     if format_ is not None:
         try:
             scan = scan_dataset(recipe, format_, budget)
@@ -107,7 +107,7 @@ def _compared(recipe: Recipe, budget: float) -> Report:
 
 
 def _judge(recipe: Recipe, format_: str, scan: DatasetScan, found: _Findings) -> None:
-    found.unseen.extend(_unseen(recipe, format_, scan))
+    found.unseen.extend(_unseen(recipe, scan))
     _columns(recipe, format_, scan, found)
     if scan.broken.rows:
         what = f"{scan.broken.rows:,} of {scan.rows:,} rows looked at cannot be read; the first: {scan.broken.first}"
@@ -131,14 +131,11 @@ def _columns_fit(step: Step, scan: DatasetScan) -> bool:
     return required and not any(column in scan.columns for _, column in step.op.columns_refused())
 
 
-def _unseen(recipe: Recipe, format_: str, scan: DatasetScan) -> Iterator[str]:
-    path = recipe.dataset_path
-    if format_ == "hub":
+def _unseen(recipe: Recipe, scan: DatasetScan) -> Iterator[str]:
+    for path in scan.elsewhere:
         yield f"{path} was not looked at: no such path is here, so it is taken for a dataset on the Hub"
-    elif not scan.readable:
-        yield f"the rows of {path} were not looked at, since it is a saved dataset"
-    elif not scan.complete:
-        yield f"only {_first(scan.rows)} of {path} could be looked at in the time there was"
+    if scan.rows and not scan.all_read:
+        yield f"only {_first(scan.rows)} of {recipe.dataset_path} could be looked at in the time there was"
     if scan.passed_over:
         yield scan.passed_over
     for media in scan.media.values():
@@ -148,7 +145,7 @@ def _unseen(recipe: Recipe, format_: str, scan: DatasetScan) -> Iterator[str]:
 
 def _columns(recipe: Recipe, format_: str, scan: DatasetScan, found: _Findings) -> None:
     """Columns that are missing; only a warning if rows that were not read may have them."""
-    if scan.readable and scan.complete and not scan.columns and not scan.broken.rows:
+    if scan.complete and not scan.columns and not scan.broken.rows:
         what = "has no videos and no pictures" if format_ == "folder" else "has no rows"
         found.problems.append(recipe.source.problem(("dataset_path",), f"dataset_path: {recipe.dataset_path} {what}"))
     if not scan.columns:

@@ -9,12 +9,11 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterator
 from contextlib import closing
-from dataclasses import fields, replace
+from dataclasses import replace
 
 from juicecap.errors import EnvironmentFailure, ModelError
-from juicecap.ops.base import Op
 from juicecap.ops.options.model_options import ModelOptions
-from juicecap.recipe.checks.columns import problem_of
+from juicecap.recipe.checks.columns import problem_of, video_columns
 from juicecap.recipe.problems import Problem
 from juicecap.recipe.types import Recipe, Step
 from juicecap.recipe.yaml.values import KeyPath
@@ -126,7 +125,7 @@ def _context(
     sampling, answer = options.frame_sampling(), options.token_sampling(1).max_tokens
     if answer >= context.tokens:
         return recipe.source.problem(_max_tokens(recipe, step), f"{step.name}: {context.no_room(answer)}"), None
-    if not _sees_videos(step.op) or not facts.is_qwen:
+    if not video_columns(step.op) or not facts.is_qwen:
         return None, None
     parameter = "num_frames" if sampling.num_frames else "max_frames"
     most = sampling.num_frames or sampling.max_frames
@@ -170,10 +169,6 @@ def _max_tokens(recipe: Recipe, step: Step) -> KeyPath:
     names = [("sampling_params", "max_tokens"), ("sampling_params", "max_new_tokens"), ("vllm_max_tokens",)]
     trails = [(*own, *name) for name in names]
     return next((each for each in trails if each in recipe.source.keys or each in recipe.source.overridden), own)
-
-
-def _sees_videos(op: Op) -> bool:
-    return any("video" in each.name and getattr(op, each.name) in op.media_columns() for each in fields(op))
 
 
 def _name(step: Step) -> str:

@@ -97,8 +97,6 @@ def _export(recipe: Recipe) -> Iterator[Problem]:
     if "://" in str(written):
         yield recipe.source.problem(trail, f"export_path: juicecap exports to local paths only, not to {written}")
         return
-    if "\0" in str(path):
-        raise ValueError("embedded null byte")
     try:
         export.format_of(path, recipe.export_type)
     except DataError as error:

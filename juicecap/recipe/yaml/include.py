@@ -131,7 +131,7 @@ class Included:
 
     def _text(self, path: Path, shown_path: str, above: Mapping[str, str]) -> str:
         """The text of the file."""
-        real = "" if "\0" in str(path) or unnameable(str(path)) else os.path.realpath(path)
+        real = "" if unnameable(str(path)) else os.path.realpath(path)
         if real in above:
             through = list(above.values())[list(above).index(real) + 1 :]
             way = f" through {', '.join(through)}" if through else ""

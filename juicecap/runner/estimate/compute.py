@@ -10,16 +10,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from juicecap.errors import JuicecapError, MediaError, SampleError
-from juicecap.media.sampling import most_frames, shown_times, target_times
+from juicecap.media.sampling import FrameSampling, most_frames, shown_times, target_times
 from juicecap.media.sizes import FrameSizes
 from juicecap.media.video.probe import VideoInfo
 from juicecap.ops.base import Op
 from juicecap.ops.whole_dataset import WholeDatasetOp
 from juicecap.recipe import Recipe, Step
-from juicecap.runner.estimate.dataset_sample import Header, Headers, open_dataset, spread
+from juicecap.runner.estimate.dataset_sample import Header, Headers, Medium, media_of, open_dataset, spread
 from juicecap.runner.estimate.model import SHORTEST_ANSWER, Plan, RequestEstimate, StepPlan
 from juicecap.sample import Sample, sample_name
-from juicecap.vlm.base import Answer, Outcome, Part, Request
+from juicecap.vlm.base import Answer, Outcome, Request
 from juicecap.vlm.catalog import spec_of
 from juicecap.vlm.journal import Journal
 from juicecap.vlm.journal.file_signature import is_journal
@@ -80,8 +80,7 @@ def _asking(step: Step, samples: Sequence[Sample], headers: Headers, counters: P
     if models:
         planned.model = next(iter(models))
         planned.facts = counters.of(planned.model).facts
-    parts = (part for _, requests in wanted for request in requests for part in request.media())
-    known = headers.read(parts, step.op.limits().media)
+    known = headers.read(media_of(request for _, requests in wanted for request in requests), step.op.limits().media)
     counted: list[tuple[Sample, Sequence[Request], list[RequestEstimate]]] = []
     for sample, requests in wanted:
         name = sample_name(sample, step.op.media_keys())
@@ -100,14 +99,15 @@ def _asking(step: Step, samples: Sequence[Sample], headers: Headers, counters: P
         planned.asked += asked
         if planned.known is not None:
             planned.known += [len(outcome.answers) for outcome in mine]
-        shown = [known[part] for request in requests for part in request.media()]
+        shown = [known[medium] for medium in media_of(requests)]
         planned.video_seconds += [header.duration for header in shown if isinstance(header, VideoInfo)]
         outputs += _made_up(step.op, sample, requests)
     return outputs
 
 
-def _asked(name: str, request: Request, counters: PromptCounters, known: Mapping[Part, Header]) -> RequestEstimate:
-    media = [_shown(part, request, counters.of(request.model).facts, known) for part in request.media()]
+def _asked(name: str, request: Request, counters: PromptCounters, known: Mapping[Medium, Header]) -> RequestEstimate:
+    facts = counters.of(request.model).facts
+    media = [_shown(known[medium], request.frames_of(medium[0]), facts) for medium in media_of([request])]
     counted = counters.count(request, media)
     is_local = not spec_of(request.model).is_remote  # how a server scales pictures and what it adds to a prompt is not known here
     return RequestEstimate(
@@ -123,13 +123,13 @@ def _asked(name: str, request: Request, counters: PromptCounters, known: Mapping
     )
 
 
-def _shown(part: Part, request: Request, facts: ModelFacts | None, known: Mapping[Part, Header]) -> Shown:
+def _shown(header: Header, sampling: FrameSampling, facts: ModelFacts | None) -> Shown:
     """A medium as it will be decoded.
 
     Raises:
         MediaError: it cannot be used.
     """
-    header, sampling, sizes = known[part], request.frames, facts.sizes if facts else FrameSizes()
+    sizes = facts.sizes if facts else FrameSizes()
     if isinstance(header, MediaError):
         raise header
     if isinstance(header, tuple):

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from juicecap.data.columns import column_names
 from juicecap.errors import MediaError
 from juicecap.media.rules import MediaLimits
 from juicecap.media.video.probe import VideoInfo
@@ -16,14 +17,16 @@ from juicecap.media.workers.pool import DecodePool
 from juicecap.recipe import Recipe, missing_columns, taken_columns
 from juicecap.recipe.problems import failure
 from juicecap.runner.loading import load
-from juicecap.sample import HIDDEN
-from juicecap.vlm.base import Part
+from juicecap.vlm.base import Part, Request
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
 Header = VideoInfo | tuple[int, int] | MediaError
 """The header of a video, of an image (width and height), or why there is none."""
+
+Medium = tuple[Part, float]
+"""A medium of a request, and the pictures in a second if it is a film of such."""
 
 
 def open_dataset(recipe: Recipe, cache: Path | None = None) -> Dataset:
@@ -34,7 +37,7 @@ def open_dataset(recipe: Recipe, cache: Path | None = None) -> Dataset:
         DataError: it cannot be read.
     """
     dataset = load(recipe, cache, None).dataset
-    columns = [name for name in dataset.column_names if name not in HIDDEN]
+    columns = column_names(dataset.features)
     if wrong := [*missing_columns(recipe, columns), *taken_columns(recipe, columns)]:
         raise failure(wrong, recipe.source.text)
     return dataset
@@ -52,31 +55,39 @@ def spread(total: int, wanted: int) -> list[int]:
     return [draw.randrange(low, high) for low, high in itertools.pairwise(edges)]
 
 
+def media_of(requests: Iterable[Request]) -> list[Medium]:
+    """The media of requests, in order."""
+    return [(part, request.frames_of(part).picture_fps) for request in requests for part in request.media()]
+
+
 class Headers:
     """What the headers of media say; each file is read once, in worker processes (see `media.workers.pool`)."""
 
     def __init__(self) -> None:
-        self.known: dict[tuple[Part, MediaLimits], Header] = {}
+        self.known: dict[tuple[Medium, MediaLimits], Header] = {}
 
-    def read(self, media: Iterable[Part], rules: MediaLimits) -> dict[Part, Header]:
+    def read(self, media: Iterable[Medium], rules: MediaLimits) -> dict[Medium, Header]:
         """What these media say, which are read if they have not been read within these rules."""
-        parts = list(dict.fromkeys(media))
-        if new := [part for part in parts if (part, rules) not in self.known]:
+        wanted = list(dict.fromkeys(media))
+        if new := [each for each in wanted if (each, rules) not in self.known]:
             found = asyncio.run(_looked_at(new, rules))
-            self.known |= {(part, rules): header for part, header in zip(new, found, strict=True)}
-        return {part: self.known[part, rules] for part in parts}
+            self.known |= {(each, rules): header for each, header in zip(new, found, strict=True)}
+        return {each: self.known[each, rules] for each in wanted}
 
 
-async def _looked_at(parts: list[Part], rules: MediaLimits) -> list[Header]:
+async def _looked_at(media: list[Medium], rules: MediaLimits) -> list[Header]:
     pool = DecodePool()
 
-    async def header(part: Part) -> Header:
+    async def header(medium: Medium) -> Header:
+        part, rate = medium
         try:
-            return await (pool.size if part.kind == "image" else pool.probe)(part.value, rules)
+            if part.kind == "image":
+                return await pool.size(part.value, rules)
+            return await pool.probe(part.value, rules, pictures=part.pictures, picture_fps=rate)
         except MediaError as error:
             return error
 
     try:
-        return list(await asyncio.gather(*map(header, parts)))
+        return list(await asyncio.gather(*map(header, media)))
     finally:
         await pool.close()

@@ -174,8 +174,9 @@ async def _pictures(requests: Sequence[Request], rules: MediaLimits) -> dict[tup
 
     async def decoded(part: Part, request: Request) -> MediaFrames | MediaError:
         facts = model_facts(request.model) if not spec_of(request.model).is_remote else None
+        sizes = facts.sizes if facts else FrameSizes()
         try:
-            return await pool.picture(part.kind, part.value, request.frames, facts.sizes if facts else FrameSizes(), rules)
+            return await pool.picture(part.kind, part.value, request.frames_of(part), sizes, rules, part.pictures)
         except MediaError as error:
             return error
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakSet
 
 from juicecap.errors import EnvironmentFailure
+from juicecap.media.sampling import PICTURE_FPS
 from juicecap.vlm.base import Capabilities, Limits, ModelSettings, Outcome, Request
 from juicecap.vlm.journal import Journal
 from juicecap.vlm.pipeline.lookup import cache_lookup
@@ -91,8 +92,10 @@ def known_outcomes(requests: Sequence[Request], journal: Journal, limits: Limits
     return core.do(cache_lookup.known_outcomes(requests, journal, limits, core.resources))
 
 
-def probe(path: str, limits: Limits = DEFAULT_LIMITS) -> VideoInfo:
+def probe(path: str, limits: Limits = DEFAULT_LIMITS, picture_fps: float = PICTURE_FPS) -> VideoInfo:
     """The header of a video, read by a decoding worker: if the worker hangs or crashes, only this video is affected.
+
+    A folder of pictures is a film with `picture_fps` of them in a second.
 
     Raises:
         MediaError: it cannot be used.
@@ -100,7 +103,7 @@ def probe(path: str, limits: Limits = DEFAULT_LIMITS) -> VideoInfo:
     """
     with _lock:
         core = _core()
-    return core.do(core.resources.probe(path, limits))
+    return core.do(core.resources.probe(path, limits, picture_fps))
 
 
 def close() -> None:

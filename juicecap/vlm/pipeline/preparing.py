@@ -26,8 +26,8 @@ AT_ONCE = 16
 """Media of one request that are decoded at once."""
 
 OF_THE_CONTENT = {
-    "DAMAGED", "DECODER_CRASHED", "DECODE_TIMEOUT", "ENCRYPTED", "NO_VIDEO_STREAM", "TOO_LARGE", "TOO_NARROW", "UNDECODABLE",
-    "UNREADABLE",
+    "DAMAGED", "DECODER_CRASHED", "DECODE_TIMEOUT", "ENCRYPTED", "NO_VIDEO_STREAM", "SIZES_DIFFER", "TOO_LARGE", "TOO_NARROW",
+    "UNDECODABLE", "UNREADABLE",
 }  # fmt: skip
 """Codes of media that cannot be used because of their content, so permanently."""
 
@@ -83,15 +83,17 @@ async def _picture(
     part: Part, request: Request, capabilities: Capabilities, resources: QueueResources, hold: Lease
 ) -> MediaFrames:
     pool, rules = resources.common.pool(resources.limits), rules_of(part.value, resources.limits.media)
+    frames, sizes = request.frames_of(part), capabilities.sizes
     try:
         if capabilities.takes_files and part.kind == "video":
-            info = await hold.get(("probe", part.value, rules), partial(pool.probe, part.value, rules))
+            probe = partial(pool.probe, part.value, rules, pictures=part.pictures, picture_fps=frames.picture_fps)
+            info = await hold.get(("probe", part, frames.picture_fps, rules), probe)
             return without_frames(info.duration)
-        key = part, request.frames, capabilities.sizes, rules
-        picture = await hold.get(key, partial(pool.picture, part.kind, part.value, request.frames, capabilities.sizes, rules))
+        work = partial(pool.picture, part.kind, part.value, frames, sizes, rules, part.pictures)
+        picture = await hold.get((part, frames, sizes, rules), work)
     except MediaError as error:
         raise _Unusable(part, error) from error
-    if capabilities.sizes.reduces_unasked(part.kind, request.frames):
+    if sizes.reduces_unasked(part.kind, frames):
         _say_reduced(part.value, picture)
     return picture
 

@@ -133,7 +133,9 @@ class TestMetadata:
 
     def test_metadata_of_another_kind(self, tmp_path):
         (tmp_path / "metadata.csv").write_text("name\nx\n")
-        assert format_of(str(tmp_path)) == "several"  # a table among tables
+        assert format_of(str(tmp_path)) == "several"
+        (tmp_path / "a.mp4").touch()
+        assert format_of(str(tmp_path)) == "folder"
         assert format_of(str(tmp_path / "metadata.csv")) == "csv"
 
     def test_clips_with_metadata_are_captioned(self, tmp_path, clips):

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from juicecap.errors import SampleError, SettingsError
+from juicecap.media.sampling import FrameSampling
 from juicecap.ops import VideoToCaptionGenerator
+from juicecap.sample import ORIGIN
 from juicecap.vlm.base import Message, Part, Request
 from juicecap.vlm.pipeline import core
 
@@ -150,6 +152,67 @@ class TestMedia:
         assert asked(op, {**sample, "video": "/b.mp4"})[1] == ("user", ["/c.png", "/b.mp4", PROMPT])
 
 
+class TestFramesOfParts:
+    def parts(self, *content: Any, column: Any = None, **settings: Any) -> list[Part]:
+        sample = {"messages": [{"role": "user", "content": list(content)}], "video": column, ORIGIN: {"folder": "/data"}}
+        (request,) = generator(input_conversation_key="messages", **settings).requests(sample)
+        return request.media()
+
+    def test_they_hold_for_this_medium_alone(self):
+        first = {"type": "video", "video": "a.mp4", "fps": 1.0, "video_end": 4.0}
+        second = {"type": "video", "video": "b.mp4", "fps": None}
+        own = FrameSampling(fps=1.0, end=4.0, max_frames=20)
+        assert self.parts(first, second, max_frames=20, num_frames=8) == [
+            Part("video", "/data/a.mp4", frames=own),
+            Part("video", "/data/b.mp4"),
+        ]
+
+    def test_what_the_op_says_anyway_changes_nothing(self):
+        assert self.parts({"type": "video", "video": "a.mp4", "fps": 2}) == [Part("video", "/data/a.mp4")]
+
+    def test_parts_stand_for_the_media_of_the_columns_in_order(self):
+        content = [{"type": "video"}, {"type": "video", "nframes": 3}]
+        assert self.parts(*content, column=["/c.mp4", "/d.mp4", "/e.mp4"]) == [
+            Part("video", "/c.mp4"),
+            Part("video", "/d.mp4", frames=FrameSampling(num_frames=3)),
+            Part("video", "/e.mp4"),
+        ]
+
+    def test_a_list_of_pictures_is_a_film(self):
+        (film,) = self.parts({"type": "video", "video": ["2.png", "file:///f/1.png"], "sample_fps": 8})
+        rate = FrameSampling(fps=8.0, picture_fps=8.0)
+        assert film == Part("video", "/data/2.png", pictures=("/data/2.png", "/f/1.png"), frames=rate)
+        (film,) = self.parts({"type": "video", "video": ["1.png"]}, picture_fps=4.0, fps=1.0)
+        assert film.frames == FrameSampling(fps=4.0, picture_fps=4.0)
+
+    def test_the_pictures_of_a_list_are_media_of_the_sample(self):
+        content = [{"type": "video", "video": ["/1.png", "/2.png"]}]
+        sample = {"messages": [{"role": "user", "content": content}]}
+        assert generator(input_conversation_key="messages").media_of(sample) == ["/1.png", "/2.png"]
+
+    @pytest.mark.parametrize(
+        ("part", "code", "told"),
+        [
+            ({"video": "a.mp4", "fps": "2"}, "BAD_FRAME_SETTINGS", "fps must be float > 0 or null, not '2'"),
+            (
+                {"video": "a.mp4", "video_start": 2, "video_end": 1},
+                "BAD_FRAME_SETTINGS",
+                "end (1.0) is not later than start (2.0)",
+            ),
+            ({"video": ["1.png", 7]}, "BAD_CONVERSATION", "holds 7 where a path should be"),
+            ({"video": ["1.png", ""]}, "BAD_CONVERSATION", "holds '' where a path should be"),
+            ({"video": ["1.png", "https://a.test/2.png"]}, "BAD_CONVERSATION", "a film of files and addresses"),
+            ({"video": []}, "MORE_TOKENS_THAN_MEDIA", "the conversation has 1 of <video>"),
+        ],
+    )
+    def test_what_cannot_be_followed(self, part, code, told):
+        op = generator(input_conversation_key="messages")
+        sample = {"messages": [{"role": "user", "content": [{"type": "video", **part}]}]}
+        found = rejected(op, sample)
+        assert (found[0], told in found[1]) == (code, True), found
+        assert op.media_of(sample) == []
+
+
 class TestConversations:
     def asked_and_left(self, outcome, turns: Any, **settings: Any) -> tuple[str, Any]:
         op, sample = generator(**settings), {"video": "a.mp4", "conversation": turns}
@@ -232,6 +295,22 @@ class TestTemplates:
         assert asked(op, sample)[1][1] == ["a.mp4", "A <b> of 1999. {x}"]
         assert processed(op, sample, outcome("A cat."))["conversation"][0]["value"] == "A <b> of 1999. {x}"
         assert op.columns_required() == (("prompt_template", "title"), ("prompt_template", "year"))
+
+    def test_columns_inside_of_objects(self, outcome):
+        op = generator(
+            input_video_key="clip.video",
+            input_conversation_key="clip.messages",
+            prompt_template="What does {clip.title} show?",
+            output_key="clip.caption",
+        )
+        sample = {"clip": {"video": "a.mp4", "title": "'A'", "messages": [{"role": "user", "content": "old"}]}}
+        assert asked(op, sample)[1] == ("user", ["a.mp4", "What does 'A' show?"])
+        assert rejected(op, {"clip": {**sample["clip"], "caption": "old"}})[0] == "OUTPUT_EXISTS"
+        assert rejected(op, {"clip": {"title": "A"}})[0] == "NO_MEDIA"
+        assert rejected(op, {"clip": {"video": "a.mp4"}}) == (
+            "NO_VALUE",
+            "the prompt names the column 'clip.title', which is null here",
+        )
 
     def test_a_value_that_is_missing(self):
         assert rejected(generator(prompt_template="A {title}"), {"video": "a.mp4"})[0] == "NO_VALUE"

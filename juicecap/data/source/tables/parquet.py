@@ -58,7 +58,7 @@ def open_dataset(path: str, options: SourceOptions) -> Dataset:
     media = media_folder(options.media_home or options.cache_folder, fingerprint)
 
     def make() -> None:
-        refuse = _refusal(path)
+        refuse = refusal(path)
         with in_child(refuse, size=file.stat().st_size, cached=cached, beside=media) as call:
             files = {"path": path, "file": str(file.absolute()), "cached": str(cached), "media": str(media)}
             found = call(f"{__name__}:look", files)
@@ -140,7 +140,8 @@ def _opened(path: str, refuse: Refusal) -> ParquetFile:
         return ParquetFile(path, memory_map=True)
 
 
-def _refusal(path: str) -> Refusal:
+def refusal(path: str | Path) -> Refusal:
+    """Makes the error about a file that is damaged."""
     return Refusal(f"{path} cannot be read as Parquet: ", ". Write the file again.")
 
 

@@ -31,7 +31,8 @@ class RowCheck:
         self._schema, self._refuse = schema, refuse
         self._texts = [field.name for field in schema if not _holds(field.type, _is_bytes)]
         self._times = [field.name for field in schema if _holds(field.type, pa.types.is_temporal)]
-        self._keeps_origin = ORIGIN in schema.names and schema.field(ORIGIN).type == _origin_type()
+        self.keeps_origin = ORIGIN in schema.names and schema.field(ORIGIN).type == _origin_type()
+        """Whether the rows say where they come from (`sample.ORIGIN`)."""
         self._row = 0
 
     def check(self, batch: pa.RecordBatch) -> None:
@@ -59,7 +60,7 @@ class RowCheck:
         for field, column in zip(self._schema, batch.columns, strict=True):
             if not _has_shape(field, column):
                 raise self._refuse(f"the column {short_repr(field.name)} holds an array that does not have the shape of all")
-        if self._keeps_origin:
+        if self.keeps_origin:
             self._check_origin(batch.column(ORIGIN))
         self._row += len(batch)
 

@@ -30,9 +30,9 @@ def open_dataset(path: str, options: SourceOptions) -> Dataset:
         DataError: the folder is damaged.
     """
     folder = absolute(path)
-    refuse = Refusal(f"{path} is damaged: ", ". Save the dataset again.")
+    refuse = refusal(path)
     key = [file_key(file) for file in sorted(folder.iterdir()) if file.is_file()]
-    files = _files(folder, refuse)
+    files = files_of(folder, refuse)
     if not files:
         raise DataError(f"{path} has no records. Give a dataset with at least one.")
     info = _read(folder / "dataset_info.json", refuse)
@@ -41,6 +41,11 @@ def open_dataset(path: str, options: SourceOptions) -> Dataset:
     )
     size = sum(file.stat().st_size for file in files)
     return with_origin(dataset, folder.name, str(folder.parent), key, size, options)
+
+
+def refusal(path: str | Path) -> Refusal:
+    """Makes the error about a folder that is damaged."""
+    return Refusal(f"{path} is damaged: ", ". Save the dataset again.")
 
 
 def _read(file: Path, refuse: Refusal) -> dict[str, Any]:
@@ -53,8 +58,12 @@ def _read(file: Path, refuse: Refusal) -> dict[str, Any]:
         raise refuse(f"{file.name} cannot be read ({error.strerror})") from error
 
 
-def _files(folder: Path, refuse: Refusal) -> list[Path]:
-    """The Arrow files that `state.json` names, which lie in the folder."""
+def files_of(folder: Path, refuse: Refusal) -> list[Path]:
+    """The Arrow files that `state.json` names, which lie in the folder.
+
+    Raises:
+        DataError: it names no files, or others.
+    """
     listed = _read(folder / "state.json", refuse).get("_data_files")
     if not isinstance(listed, list):
         raise refuse("state.json does not name its files")

@@ -1,5 +1,7 @@
 """CSV and TSV with a header line. Every cell is text, as it stands: nothing is taken for a number, a null or a date.
 
+Where a file was joined to another one, a byte order mark and the header may stand between rows: such a line is no row.
+
 A row that is too short lacks its last cells; a row that is too long is broken, since it is not known what its last cells
 are. Quotes must be closed and nothing may follow them in a cell: else it is not known where the next row begins, and the
 table as a whole cannot be read.
@@ -13,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from juicecap.data.compressed import inner_suffix, lines
+from juicecap.data.compressed import inner_suffix, lines, without_mark
 from juicecap.data.record import LONGEST, NAMES, VALUES, BrokenRecord, Record, decoded, misnamed, record
 from juicecap.data.source.options import SourceOptions
 from juicecap.data.source.text.text_file import dataset_of_file
@@ -106,6 +108,7 @@ class _Texts:
     def __init__(self, path: Path, separator: bytes) -> None:
         self._path, self._separator = path, separator
         self._bytes = self._cells = 0
+        self._header = b""
 
     def begin_row(self) -> None:
         """The next line begins a row."""
@@ -113,6 +116,11 @@ class _Texts:
 
     def __iter__(self) -> Iterator[str]:
         for number, line in lines(self._path):
+            if number == 1:
+                self._header = line.strip()
+            elif not self._bytes and line != (unmarked := without_mark(line)) and unmarked.strip() == self._header:
+                yield "\n"
+                continue
             self._bytes += len(line)
             self._cells += line.count(self._separator)
             if self._bytes > LONGEST or self._cells > VALUES:

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from juicecap.data.compressed import inner_suffix, lines, unpacked
+from juicecap.data.compressed import inner_suffix, lines, unpacked, without_mark
 from juicecap.data.record import BrokenRecord, Record, decoded, parse_value, record
 from juicecap.data.source.options import SourceOptions
 from juicecap.data.source.text import json_list
@@ -34,7 +34,7 @@ def lists_texts(path: Path) -> bool:
     """Whether a `.json` or `.jsonl` file holds texts in place of objects."""
     try:
         with unpacked(path) as stream:
-            start = stream.read(_START).removeprefix(b"\xef\xbb\xbf").lstrip()
+            start = without_mark(stream.read(_START)).lstrip()
     except DataError:
         return False
     if inner_suffix(path) == ".json":
@@ -64,8 +64,9 @@ def _values(read: Callable[[str], Any], where: str, options: SourceOptions) -> d
 def _lines(path: Path) -> Iterator[tuple[int, Callable[[str], Any]]]:
     is_json = inner_suffix(path) == ".jsonl"
     for number, line in lines(path):
-        if line.strip():
-            yield number, partial(_line, line.strip(), is_json)
+        text = without_mark(line).strip()
+        if text:
+            yield number, partial(_line, text, is_json)
 
 
 def _line(line: bytes, is_json: bool, where: str) -> Any:  # noqa: FBT001  (given by `partial`)

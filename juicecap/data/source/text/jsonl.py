@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from juicecap.data.compressed import lines
+from juicecap.data.compressed import lines, without_mark
 from juicecap.data.record import JSON_SPACE, Record, decoded, parse_object, record
 from juicecap.data.source.options import SourceOptions
 from juicecap.data.source.text.text_file import dataset_of_file
@@ -30,9 +30,10 @@ def records(path: Path) -> Iterator[Record]:
         DataError: the file cannot be read.
     """
     for number, line in lines(path):
-        if line.strip(_SPACE):
+        text = without_mark(line)
+        if text.strip(_SPACE):
             where = f"{path}:{number}"
-            yield record(f"{path.name}:{number}", where, partial(_values, line, where))
+            yield record(f"{path.name}:{number}", where, partial(_values, text, where))
 
 
 def _values(line: bytes, where: str) -> dict[str, Any]:

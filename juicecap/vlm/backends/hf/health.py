@@ -42,7 +42,7 @@ class Health:
         if self._failure:
             return
         request, others = members[0].prepared.request, len(members) - 1
-        what = next((display_path(part.value) for part in request.media()), "a text") + (f" and {others} more" if others else "")
+        what = next((display_path(part.label) for part in request.media()), "a text") + (f" and {others} more" if others else "")
         hint = "batch_size: 1 finds the sample" if others else "leave that sample out"
         self._failure = (
             f"{request.model.model} answers nothing any more; it began with {what}: {type(error).__name__}: {first_line(error)}. "

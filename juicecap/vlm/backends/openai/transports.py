@@ -20,6 +20,7 @@ import numpy as np
 
 from juicecap.errors import MediaError
 from juicecap.media.access.files import open_file
+from juicecap.media.access.picture_folder import is_folder
 from juicecap.media.access.remote import rules_of
 from juicecap.media.encode import LONGEST_SIDE, jpeg
 from juicecap.media.picture import MediaFrames
@@ -80,7 +81,18 @@ def _medium(
         return [_part("image_url", "image/jpeg", encode(pixels)) for pixels in picture.pixels]
     if transport == "frames":
         return [_part("video_url", "video/jpeg", ",".join(map(encode, at_least_two(picture).pixels)))]
+    _check_sent_whole(part)
     return [_part("video_url", *_file(part.value, rules_of(part.value, rules)))]
+
+
+def _check_sent_whole(part: Part) -> None:
+    """Refuse a video that is more than its file, of which the server would choose the frames."""
+    way = "take transport frames or images"
+    if part.frames:
+        told = "with transport file the server chooses the frames, so what the conversation says of them cannot be kept"
+        raise MediaError("NOT_SENT_AS_FILE", f"{display_path(part.value)}: {told}: leave it out, or {way}")
+    if part.pictures or is_folder(part.value):
+        raise MediaError("NOT_SENT_AS_FILE", f"{display_path(part.label)}: a film of pictures is not one file: {way}")
 
 
 def _part(kind: str, content_type: str, data: str) -> Json:

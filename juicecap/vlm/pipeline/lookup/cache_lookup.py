@@ -112,7 +112,7 @@ class LookupStage:
     async def _brought(self, asked: QueuedRequest, hold: Lease) -> QueuedRequest:
         """The request with its remote media downloaded; they are kept until it has its outcome."""
         rules = self._resources.limits.media
-        addresses = [part.value for part in asked.request.media() if rules.allow_remote and is_remote(part.value)]
+        addresses = [file.value for file in asked.request.files() if rules.allow_remote and is_remote(file.value)]
         if not addresses:
             return asked
         brought = [await hold.get(("brought", each, rules), partial(fetch, each, rules)) for each in addresses]
@@ -167,7 +167,7 @@ async def known_outcomes(requests: Sequence[Request], journal: Journal, limits: 
 
 
 def _covers(digests: Mapping[str, Digest], request: Request) -> bool:
-    return all(part.value in digests for part in request.media())
+    return all(file.value in digests for file in request.files())
 
 
 def _told(settle: Callable[[Outcome], None], brought: Iterable[Fetched], outcome: Outcome) -> None:

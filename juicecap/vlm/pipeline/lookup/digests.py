@@ -15,13 +15,13 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from juicecap.errors import MediaError
-from juicecap.file_state import FileState, file_state
-from juicecap.media.access.files import lies_inside
+from juicecap.file_state import FileState
+from juicecap.media.access.picture_folder import medium_state
 from juicecap.media.access.remote import rules_of
-from juicecap.media.digest import content_digest
+from juicecap.media.digest import medium_digest
 from juicecap.media.read_otherwise import is_known, reading_of
 from juicecap.media.rules import MediaLimits
-from juicecap.vlm.base import Request
+from juicecap.vlm.base import Part, Request
 from juicecap.vlm.journal import Journal
 from juicecap.vlm.journal.store import FileDigest
 from juicecap.vlm.pipeline.resources.ref_counted_cache import Lease
@@ -53,9 +53,9 @@ class DigestThreads:
         """The states of these files; None for a file outside the limits."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, _states, paths, rules)
 
-    async def digest(self, path: str, rules: MediaLimits) -> Digest:
-        """The `content_digest` of a file, with the state of the file that it belongs to."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads, _digest, path, rules)
+    async def digest(self, file: Part, rules: MediaLimits) -> Digest:
+        """The `medium_digest` of a file, with the state of the file that it belongs to."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, _digest, file, rules)
 
     async def reading(self, path: str, rules: MediaLimits) -> str:
         """The `reading_of` a file."""
@@ -63,7 +63,7 @@ class DigestThreads:
 
     async def unchanged(self, path: str, state: FileState) -> bool:
         """Whether the file is still in this state."""
-        return state == await asyncio.get_running_loop().run_in_executor(self._threads, file_state, path)
+        return state == await asyncio.get_running_loop().run_in_executor(self._threads, medium_state, path)
 
     def close(self) -> None:
         """Read no more."""
@@ -82,7 +82,8 @@ class Digests:
 
         With `reread`, files whose record cannot be trusted are read.
         """
-        paths = {part.value for request in requests for part in request.media()}
+        files = {file.value: file for request in requests for file in request.files()}
+        paths = files.keys()
         states = await self._readers.states(paths, self._rules)
         seen = {path: self._remembered[path] for path in paths if path in self._remembered}
         if self._journal:
@@ -96,7 +97,7 @@ class Digests:
         await asyncio.gather(*(self._look_at(path, seen[path], digests) for path in digests if not is_known(seen[path].reading)))
         if reread:
             doubtful = [path for path in seen if path not in digests]
-            read = await asyncio.gather(*map(self._read, doubtful), return_exceptions=True)
+            read = await asyncio.gather(*(self._read(files[path]) for path in doubtful), return_exceptions=True)
             digests |= {path: each for path, each in zip(doubtful, read, strict=True) if isinstance(each, Digest)}
         return digests
 
@@ -107,14 +108,14 @@ class Digests:
             MediaError: one of them cannot be read.
         """
         digests = dict(recalled)
-        for part in request.media():
-            if part.value not in digests:
-                digests[part.value] = await hold.get(("digest", part.value, self._rules), partial(self._read, part.value))
+        for file in request.files():
+            if file.value not in digests:
+                digests[file.value] = await hold.get(("digest", file, self._rules), partial(self._read, file))
         return digests
 
-    async def _read(self, path: str) -> Digest:
-        seen = time.time_ns()
-        digest = await self._readers.digest(path, rules_of(path, self._rules))
+    async def _read(self, file: Part) -> Digest:
+        seen, path = time.time_ns(), file.value
+        digest = await self._readers.digest(file, rules_of(path, self._rules))
         self._keep(path, FileDigest(_name(path), *digest.state, seen, digest.digest, digest.reading))
         return digest
 
@@ -137,13 +138,13 @@ class Digests:
 
 
 def _states(paths: Collection[str], rules: MediaLimits) -> dict[str, FileState | None]:
-    return {path: file_state(path) if lies_inside(path, rules) else None for path in paths}
+    return {path: medium_state(path, rules) for path in paths}
 
 
-def _digest(path: str, rules: MediaLimits) -> Digest:
-    state = file_state(path)
+def _digest(file: Part, rules: MediaLimits) -> Digest:
+    state = medium_state(file.value, rules)
     # Without a state there is no digest.
-    return Digest(content_digest(path, rules), state or FileState(0, 0, 0, 0), reading_of(path, rules))
+    return Digest(medium_digest(file.kind, file.value, rules), state or FileState(0, 0, 0, 0), reading_of(file.value, rules))
 
 
 def _name(path: str) -> bytes:

@@ -105,8 +105,9 @@ class RequestKeys:
 
     def key(self, request: Request, digests: Mapping[str, Digest]) -> KeyedRequest:
         """The request with its keys."""
-        own = {part.value: digests[part.value] for part in request.media()}
-        key = request.key({path: each.digest for path, each in own.items()}, self._engine.backend.identity)
+        own = {file.value: digests[file.value] for file in request.files()}
+        contents = {path: each.digest for path, each in own.items()}
+        key = request.key(contents, self._engine.backend.identity)
         reading = READING_VERSION if any(is_otherwise(each.reading) for each in own.values()) else 0
         unsent = self._engine.backend.lessons.unsent(request)
         return KeyedRequest(
@@ -115,7 +116,7 @@ class RequestKeys:
             reading=reading,
             entry=request.entry_key(key, self._engine.model_state, reading=reading),
             sent=request.entry_key(key, self._engine.model_state, unsent, reading=reading),
-            media={part: self._medium_key(part, request, own[part.value].digest) for part in request.media()},
+            media={part: self._medium_key(part, request, contents) for part in request.media()},
             seed=request.derived_seed(key),
             states={path: each.state for path, each in own.items()},
         )
@@ -128,6 +129,7 @@ class RequestKeys:
         """The same with what is known by now of what is sent."""
         return replace(keyed, sent=self.sent_key(keyed, self._engine.backend.lessons.unsent(keyed.request)))
 
-    def _medium_key(self, part: Part, request: Request, digest: str) -> str:
+    def _medium_key(self, part: Part, request: Request, digests: Mapping[str, str]) -> str:
         """The key of everything that decides whether a medium can be used: its content, and how it is read."""
-        return digest_of(["medium", JOURNAL_VERSION, READING_VERSION, part.kind, digest, hashed(request.frames), self._reading])
+        content, frames = part.content(digests), hashed(request.frames_of(part))
+        return digest_of(["medium", JOURNAL_VERSION, READING_VERSION, part.kind, content, frames, self._reading])

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from juicecap.errors import MediaError
 from juicecap.media.access.remote import fetch, rules_of
 from juicecap.media.rules import MediaLimits
+from juicecap.media.sampling import PICTURE_FPS
 from juicecap.sample import is_remote
 from juicecap.vlm.base import Limits, ModelSettings
 from juicecap.vlm.journal import HeldFailures, Journal
@@ -46,10 +47,10 @@ class Resources:
         """The room for frames, of all windows with this limit together."""
         return self._memories.setdefault(limits.frame_bytes, FrameBudget(limits.frame_bytes))
 
-    async def probe(self, path: str, limits: Limits) -> VideoInfo:
+    async def probe(self, path: str, limits: Limits, picture_fps: float = PICTURE_FPS) -> VideoInfo:
         """The facts in the header of a video, read by a decoding worker."""
         if not (limits.media.allow_remote and is_remote(path)):
-            return await self.pool(limits).probe(path, limits.media)
+            return await self.pool(limits).probe(path, limits.media, picture_fps=picture_fps)
         brought = await fetch(path, limits.media)
         try:
             return await self.pool(limits).probe(brought.path, rules_of(brought.path, limits.media))

@@ -129,6 +129,24 @@ class TestFile:
         with pytest.raises(MediaError, match=r"^NOT_A_FILE: .* is a named pipe, not a file$"):
             compose(asked, "file")
 
+    def test_what_one_file_does_not_say_is_not_sent(self, server, tmp_path):
+        path = tmp_path / "a.mp4"
+        path.write_bytes(b"film")
+        parts = [
+            Part("video", str(path), frames=FrameSampling(fps=1.0)),
+            Part("video", "1.png", pictures=("1.png", "2.png")),
+            Part("video", str(tmp_path)),
+        ]
+        requests = [prepared(pictures=[WHOLE], parts=[part, Part("text", "What?")]) for part in parts]
+        outcomes = server.answers(obliging, *requests, transport="file")
+        way = "take transport frames or images"
+        kept = "with transport file the server chooses the frames, so what the conversation says of them cannot be kept"
+        assert [(each.failure.code, each.failure.message) for each in outcomes if each.failure] == [
+            ("NOT_SENT_AS_FILE", f"{path}: {kept}: leave it out, or {way}"),
+            ("NOT_SENT_AS_FILE", f"1.png and 1 more picture: a film of pictures is not one file: {way}"),
+            ("NOT_SENT_AS_FILE", f"{tmp_path}: a film of pictures is not one file: {way}"),
+        ]
+
     def test_a_file_that_is_too_large_or_gone_fails_alone(self, server, tmp_path, monkeypatch):
         monkeypatch.setattr(transports, "LARGEST_FILE", 2**20)
         large, good = tmp_path / "large.mp4", tmp_path / "good.mp4"

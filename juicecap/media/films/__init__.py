@@ -1,0 +1,1 @@
+"""Films that no video decoder reads: animated pictures, and rows of single pictures."""
