@@ -44,6 +44,8 @@ NOT_READ = "UNREADABLE: {} is of a kind that is not read: %s"
 GIANT = "TOO_LARGE: {} has frames of %s, more than 64000000 pixels (media_max_pixels)"
 ADDRESS = "REMOTE_NOT_ALLOWED: {} is an address, and remote media are off (allow_remote)"
 GONE = "FILE_NOT_FOUND: {} does not exist"
+INVISIBLE = f"{GONE}: the name of the file holds an invisible character U+000A"
+NO_PATH = "FILE_NOT_FOUND: {} cannot be a path: it holds a null character"
 TOO_LONG = "FILE_NOT_FOUND: {} is longer than a path can be"
 BOMB = "TOO_LARGE: {} has more than 128000000 pixels (media_max_pixels)"
 
@@ -72,8 +74,8 @@ REFUSED: dict[str, tuple[str, Maker, str]] = {
     "device": ("video", lambda _: Path("/dev/zero"), "NOT_A_FILE: {} is a device, not a file"),
     "links in a circle": ("video", made.circle, "FILE_NOT_FOUND: {} is a symbolic link that leads in a circle"),
     "link to nothing": ("video", made.dangling, GONE),
-    "line breaks and escapes in a name": ("video", lambda folder: folder / "a\nb\x1b[2J\u202egp4", f"{GONE}: the name of the file holds an invisible character U+000A"),
-    "NUL in a name": ("video", lambda folder: folder / "a\0b", "FILE_NOT_FOUND: {} cannot be a path: it holds a null character"),
+    "line breaks and escapes in a name": ("video", lambda folder: folder / "a\nb\x1b[2J\u202egp4", INVISIBLE),
+    "NUL in a name": ("video", lambda folder: folder / "a\0b", NO_PATH),
     "name of 4,000 characters": ("video", lambda folder: folder / ("x" * 4000), TOO_LONG),
     "address": ("video", lambda _: "https://me:secret@a.test/v.mp4?sig=key", ADDRESS),
     "address of a bucket": ("image", lambda _: "s3://a/b.png", ADDRESS),
