@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -12,7 +12,6 @@ from juicecap.ops.apply.fate import Fate
 from juicecap.ops.base import Op
 from juicecap.ops.options.groups import KEPT
 from juicecap.sample import Sample
-from juicecap.vlm.base import Outcome
 from juicecap.vlm.journal import Journal
 
 Selection = bool | SampleError
@@ -43,11 +42,6 @@ class WholeDatasetOp(Op):
             if selection is None:
                 raise BugError(f"{self.name} chose among fewer samples than the dataset has")
             yield _fate(sample, selection)
-
-    def finish(self, sample: Sample, outcomes: Sequence[Outcome]) -> Sequence[Sample] | None:
-        """One sample alone is always selected; see `stream`."""
-        del outcomes
-        return [sample]
 
 
 def _fate(sample: Sample, selection: Selection) -> Fate:

@@ -62,6 +62,8 @@ class Script:
     takes_files: bool = False
     sizes: FrameSizes = field(default_factory=lambda: FrameSizes(video=SIXTEEN, image=SIXTEEN))
     gates: dict[str, threading.Event] = field(default_factory=dict)
+    delay: Callable[[], float] | None = None
+    """Seconds that the next call takes."""
     under_way: int = 0
     most_under_way: int = 0
 
@@ -113,6 +115,8 @@ def describe_of(known: Script) -> Describe:
             try:
                 for gate in [known.gates[text] for text in map(prompt_of, batch) if text in known.gates]:
                     assert await asyncio.to_thread(gate.wait, 30)
+                if known.delay:
+                    await asyncio.sleep(known.delay())
                 return [known.answer(each) for each in batch]
             finally:
                 known.under_way -= 1

@@ -5,11 +5,18 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+from types import SimpleNamespace
 
 import pytest
 
+from juicecap.media.sizes import FrameSizes
+from juicecap.vlm.base import Capabilities, Limits, ModelSettings
+from juicecap.vlm.pipeline.dispatcher import Dispatcher
+from juicecap.vlm.pipeline.engines import Engines
+from juicecap.vlm.pipeline.lookup.single_flight import SingleFlight
 from juicecap.vlm.pipeline.resources import frame_budget
 from juicecap.vlm.pipeline.resources.frame_budget import DECAY, PART_OF_MACHINE, FrameBudget, machine_memory
+from juicecap.vlm.pipeline.tasks import Tasks
 
 
 async def soon(work) -> bool:
@@ -155,3 +162,20 @@ def test_the_default_is_a_part_of_the_machines_memory(tmp_path):
     whole = machine_memory(group)
     assert whole == machine_memory(tmp_path / "none") > 2**28
     assert FrameBudget().limit == pytest.approx(machine_memory() / PART_OF_MACHINE, abs=1)
+
+
+def test_a_batch_that_is_given_up_before_it_began_keeps_no_memory():
+    async def work():
+        memory, tasks = FrameBudget(100), Tasks(fail=print)
+        engine = SimpleNamespace(max_concurrent_calls=1)
+        keys = SimpleNamespace(capabilities=Capabilities(sizes=FrameSizes()))
+        common = SimpleNamespace(engines=Engines())
+        resources = SimpleNamespace(limits=Limits(), memory=memory, stats=None, common=common)
+        dispatcher = Dispatcher(ModelSettings(model="m"), keys, engine, 1, SingleFlight(), resources, tasks)
+        await dispatcher.enter([None])
+        assert memory.held
+        tasks.stop()
+        await asyncio.sleep(0.01)
+        assert memory.held == 0
+
+    asyncio.run(work())

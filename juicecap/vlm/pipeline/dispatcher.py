@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from functools import partial
 
 from juicecap.vlm.base import Engine, ModelSettings, Outcome, Prepared
 from juicecap.vlm.journal.entries import entries_of, joined
@@ -47,11 +48,11 @@ class Dispatcher:
         await self._under_way.acquire()
         share = await self._memory.share(len(batch))
         served = self._tasks.start(self._serve(batch, share))
-        served.add_done_callback(lambda _: self._under_way.release())
+        served.add_done_callback(partial(self._left, share))
 
     async def _serve(self, batch: list[CacheMiss], share: Reservation) -> None:
         """From requests to outcomes."""
-        with share, self._resources.shared.hold() as hold:
+        with self._resources.shared.hold() as hold:
             prepared = await all_of(prepare(wanted, self._capabilities, self._resources, hold) for wanted in batch)
             ready: list[tuple[CacheMiss, Prepared]] = []
             for wanted, each in zip(batch, prepared, strict=True):
@@ -67,6 +68,11 @@ class Dispatcher:
                     outcomes = await self._engine.generate([each for _, each in ready])
             self._stats.answered(outcomes)
             self._answered(ready, outcomes)
+
+    def _left(self, share: Reservation, _: object) -> None:
+        """A batch is done, or was given up, perhaps before its task had begun."""
+        share.free()
+        self._under_way.release()
 
     def _answered(self, ready: list[tuple[CacheMiss, Prepared]], outcomes: Sequence[Outcome]) -> None:
         """Write the outcomes of one call to the journal together, and pass them on."""

@@ -90,11 +90,15 @@ class Reservation:
         self.size = sum(sizes)
         self._memory.settled(sizes)
 
+    def free(self) -> None:
+        """Free the memory."""
+        self._memory.left(self)
+
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._memory.left(self)
+        self.free()
 
 
 def machine_memory(group: Path = Path("/sys/fs/cgroup/memory.max")) -> int:
