@@ -18,6 +18,7 @@ from juicecap.data.source.options import SourceOptions
 from juicecap.data.source.text import csv_table, jsonl
 from juicecap.data.source.text.text_file import dataset_of_files
 from juicecap.errors import DataError
+from juicecap.fragment import without_fragment
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -79,7 +80,7 @@ def _with_paths(record: Record, column: str | None, options: SourceOptions) -> R
     paths = [named] if isinstance(named, str) else named
     if not (paths and _are_texts(paths)):
         return record
-    kind = options.media_column(paths[0]) or options.video_key
+    kind = options.media_column(without_fragment(paths[0])) or options.video_key
     return record if kind in record.values else record._replace(values={**record.values, kind: paths})
 
 
@@ -101,7 +102,7 @@ def _column(path: Path, options: SourceOptions) -> str | None:
 
 def _names_media(value: Any, options: SourceOptions) -> bool:
     texts = [value] if isinstance(value, str) else value
-    return bool(texts) and _are_texts(texts) and all(options.media_column(each) for each in texts)
+    return bool(texts) and _are_texts(texts) and all(options.media_column(without_fragment(each)) for each in texts)
 
 
 def _are_texts(value: Any) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from typing_extensions import override
 
@@ -37,6 +37,11 @@ class ImageCaptionGenerator(CaptionedColumn, Mapper):
     output_key: str = "output"
     """Column that receives the caption."""
 
+    ignored_parameters: ClassVar[Mapping[str, str]] = {
+        **CaptionedColumn.ignored_parameters,
+        **dict.fromkeys(("start_key", "end_key"), "pictures have no parts in time"),
+    }
+
     @override
     def problems(self) -> list[tuple[str, str]]:
         names = ("input_modal_key", "input_conversation_key")
@@ -56,7 +61,7 @@ class ImageCaptionGenerator(CaptionedColumn, Mapper):
 
     @override
     def shown(self, sample: Sample) -> tuple[Part, ...]:
-        return media_parts(sample, {"image": self.input_modal_key}, self._conversation(sample), self.frame_sampling())
+        return media_parts(sample, {"image": self.input_modal_key}, self._conversation(sample), self)
 
     @override
     def columns_written(self) -> Mapping[str, Any]:
