@@ -91,7 +91,7 @@ def _picture_film(path: str, pictures: Sequence[str], rate: float, rules: MediaL
     """The film that `pictures`, or those of a folder, are; None of other films."""
     if not pictures and is_folder(path):
         pictures = pictures_in(path, rules)
-    return film_of(pictures, rate, rules, span) if pictures else None
+    return film_of(path, pictures, rate, rules, span) if pictures else None
 
 
 def _animation(path: str, rules: MediaLimits, span: Span) -> Animation | None:

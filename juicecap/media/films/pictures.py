@@ -24,11 +24,15 @@ from juicecap.sample import display_path
 class PictureFilm:
     """What is known of a film of pictures before they are decoded."""
 
+    path: str
+    """What a message calls it."""
     info: VideoInfo
     pictures: Sequence[str]
 
 
-def film_of(pictures: Sequence[str], rate: float, rules: MediaLimits = DEFAULT_RULES, span: Span = WHOLE) -> PictureFilm:
+def film_of(
+    path: str, pictures: Sequence[str], rate: float, rules: MediaLimits = DEFAULT_RULES, span: Span = WHOLE
+) -> PictureFilm:
     """The film that these files are, `rate` pictures in a second; `span` as in `probe`.
 
     Raises:
@@ -38,7 +42,7 @@ def film_of(pictures: Sequence[str], rate: float, rules: MediaLimits = DEFAULT_R
     count = len(pictures)
     info = VideoInfo(duration=count / rate, fps=rate, width=width, height=height, frames=count, codec="pictures", rotation=0)
     check_facts(pictures[0], info, rules, span)
-    return PictureFilm(info=info, pictures=pictures)
+    return PictureFilm(path=path, info=info, pictures=pictures)
 
 
 def decode_pictures(
@@ -55,7 +59,7 @@ def decode_pictures(
     Raises:
         MediaError: as `read_image` and `part_of`; `SIZES_DIFFER`.
     """
-    info = part_of(film.pictures[0], film.info, span)
+    info = part_of(film.path, film.info, span)
     stamps = [number / info.fps for number in range(len(film.pictures))]
     times = target_times(sampling, duration=info.duration)
     numbers = list(dict.fromkeys(frames_at([film_time(time, span) for time in times], stamps)))

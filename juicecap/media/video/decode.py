@@ -66,8 +66,8 @@ def decode_frames(
 ) -> Frames:
     """Decode the frames of `path` that `sampling` asks for, scaled to `size`, into what `allocate` gives.
 
-    Of the film the `span` counts, as if it were a file. A frame that is on screen at several of the sampled instants is returned once. The frames are the first ones of the room
-    that was allocated last; there may be less of them than room.
+    Of the film the `span` counts, as if it were a file. A frame that is on screen at several of the sampled instants is returned
+    once. The frames are the first ones of the room that was allocated last; there may be less of them than room.
 
     Raises:
         MediaError: as `probe` and `part_of`; `UNDECODABLE` if not one frame could be read; `DAMAGED` or `ENCRYPTED` if more could
