@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any
 
 from typing_extensions import override
 
@@ -36,11 +36,6 @@ class ImageCaptionGenerator(CaptionedColumn, Mapper):
     """Column that holds the conversation, whose first human turn is asked. It is not changed."""
     output_key: str = "output"
     """Column that receives the caption."""
-
-    ignored_parameters: ClassVar[Mapping[str, str]] = {
-        **CaptionedColumn.ignored_parameters,
-        **dict.fromkeys(("start_key", "end_key"), "pictures have no parts in time"),
-    }
 
     @override
     def problems(self) -> list[tuple[str, str]]:

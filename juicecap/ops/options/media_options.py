@@ -36,9 +36,9 @@ class MediaOptions:
     media_root: str | None = field(default=None, metadata={**LIMITS, **NOT_EMPTY})
     """Folder that local media must lie in, links followed; null: anywhere."""
     start_key: str | None = field(default=None, metadata={**LIMITS, **LATER, **NOT_EMPTY})
-    """Column that says where the part of each video begins, in seconds or as hh:mm:ss.ms; null: each begins at its beginning."""
+    """Column with the start of the part of each video that is used, in seconds or as hh:mm:ss.ms; null: its beginning."""
     end_key: str | None = field(default=None, metadata={**LIMITS, **LATER, **NOT_EMPTY})
-    """Column that says where it ends; null: each goes to its end."""
+    """Column with the end of that part; null: the video's end."""
     media_max_seconds: Seconds = field(default=DEFAULT_RULES.max_seconds, metadata=LIMITS)
     """Seconds that a video may last; .inf: thirty years."""
     media_max_frames: Amount = field(default=DEFAULT_RULES.max_frames, metadata=LIMITS)
