@@ -37,7 +37,8 @@ class Span:
 
     def seconds(self, duration: float) -> float:
         """How long the part of a film that lasts `duration` is; not above 0 if it lies behind its end."""
-        return min(duration, inf if self.end is None else self.end) - self.start
+        end = min(duration, inf if self.end is None else self.end)
+        return round(end - self.start, _DECIMALS) if self.start else end  # 9.3 - 8.1 is 1.2
 
     def __str__(self) -> str:
         """Its fragment, spelled in one way only."""

@@ -72,6 +72,13 @@ def test_names_of_spans_are_short() -> None:
     assert span_of("t=0") == WHOLE
 
 
+def test_the_seconds_of_a_part() -> None:
+    assert [span_of(each).seconds(9.5) for each in ("t=8.1,9.3", "t=9", "t=,3", "t=9,20", "t=9.5", "t=12,20")] == [
+        1.2, 0.5, 3.0, 0.5, 0.0, -2.5,
+    ]  # fmt: skip
+    assert WHOLE.seconds(1 / 3) == 1 / 3
+
+
 @pytest.mark.parametrize("path", ["a.mp4", "a#1.mp4", "a.mp4#t", "#t=1,2", "a#t=1/film.mp4", "a.mp4#t=1#x", "a.mp4#track=1"])
 def test_paths_without_a_fragment(path: str) -> None:
     assert located(path) == (path, WHOLE)
