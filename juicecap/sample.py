@@ -166,6 +166,7 @@ def json_in_cell(text: str) -> Any:
 def media_paths(sample: Sample, key: str) -> list[str]:
     """The paths in a media column, relative ones resolved against the sample's source folder, and addresses as they are.
 
+    Fragments stay (`film.mp4#t=12.5,20`, see `juicecap.fragment`).
     An address of a file on this machine (`file:///…`) is its path.
 
     The column may be inside of an object (`media.video`), and it may be missing, null, one path, a list of paths, or a JSON list

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from juicecap.errors import MediaError
+from juicecap.fragment import WHOLE, Span
 from juicecap.media.access.files import open_file
 from juicecap.media.access.picture_folder import is_folder, pictures_in
 from juicecap.media.films.animation import Animation, animation_of, decode_animation
@@ -15,6 +16,7 @@ from juicecap.media.rules import DEFAULT_RULES, MediaLimits
 from juicecap.media.sampling import PICTURE_FPS, FrameSampling
 from juicecap.media.sizes import FrameSizes
 from juicecap.media.video.decode import Allocate, decode_frames, in_memory
+from juicecap.media.video.part import part_of
 from juicecap.media.video.probe import VideoInfo, probe
 from juicecap.sample import display_path
 from juicecap.signatures import HEAD, is_still
@@ -27,12 +29,13 @@ def load_frames(
     sizes: FrameSizes,
     *,
     pictures: Sequence[str] = (),
+    span: Span = WHOLE,
     rules: MediaLimits = DEFAULT_RULES,
     allocate: Allocate = in_memory,
 ) -> MediaFrames:
     """Decode a video's sampled frames (`kind` is `video`), or an image, into what `allocate` gives (see `decode_frames`).
 
-    A video is a film of the `pictures`, if there are any.
+    A video is a film of the `pictures`, if there are any; of any film the `span` counts, as if it were one.
 
     Raises:
         MediaError: the medium cannot be used.
@@ -50,12 +53,12 @@ def load_frames(
         pixels = allocate(1, *image.shape[:2])
         pixels[0] = image
         return MediaFrames(pixels=pixels, stored_size=stored)
-    if film := _picture_film(path, pictures, sampling.picture_fps, rules):
-        frames = decode_pictures(film, sampling, wanted, rules=rules, allocate=allocate)
-    elif animation := _animation(path, rules):
-        frames = decode_animation(path, animation, sampling, wanted, rules=rules, allocate=allocate)
+    if film := _picture_film(path, pictures, sampling.picture_fps, rules, span):
+        frames = decode_pictures(film, sampling, wanted, span=span, rules=rules, allocate=allocate)
+    elif animation := _animation(path, rules, span):
+        frames = decode_animation(path, animation, sampling, wanted, span=span, rules=rules, allocate=allocate)
     else:
-        frames = decode_frames(path, sampling, wanted, rules=rules, allocate=allocate)
+        frames = decode_frames(path, sampling, wanted, span=span, rules=rules, allocate=allocate)
     return MediaFrames(
         pixels=frames.pixels,
         times=frames.times,
@@ -68,27 +71,30 @@ def load_frames(
 
 
 def video_info(
-    path: str, rules: MediaLimits = DEFAULT_RULES, *, pictures: Sequence[str] = (), picture_fps: float = PICTURE_FPS
+    path: str,
+    rules: MediaLimits = DEFAULT_RULES,
+    *,
+    pictures: Sequence[str] = (),
+    picture_fps: float = PICTURE_FPS,
+    span: Span = WHOLE,
 ) -> VideoInfo:
-    """The facts about a video, an animated picture and a film of pictures (see `load_frames`) included.
+    """The facts about a video, an animated picture and a film of pictures (see `load_frames`) included; about its `span`.
 
     Raises:
-        MediaError: as `probe`; `NO_VIDEO_STREAM`: it is a HEIC picture.
+        MediaError: as `probe` and `part_of`; `NO_VIDEO_STREAM`: it is a HEIC picture.
     """
-    if film := _picture_film(path, pictures, picture_fps, rules):
-        return film.info
-    animation = _animation(path, rules)
-    return animation.info if animation else probe(path, rules)
+    film = _picture_film(path, pictures, picture_fps, rules, span) or _animation(path, rules, span)
+    return part_of(path, film.info if film else probe(path, rules, span), span)
 
 
-def _picture_film(path: str, pictures: Sequence[str], rate: float, rules: MediaLimits) -> PictureFilm | None:
+def _picture_film(path: str, pictures: Sequence[str], rate: float, rules: MediaLimits, span: Span) -> PictureFilm | None:
     """The film that `pictures`, or those of a folder, are; None of other films."""
     if not pictures and is_folder(path):
         pictures = pictures_in(path, rules)
-    return film_of(pictures, rate, rules) if pictures else None
+    return film_of(path, pictures, rate, rules, span) if pictures else None
 
 
-def _animation(path: str, rules: MediaLimits) -> Animation | None:
+def _animation(path: str, rules: MediaLimits, span: Span) -> Animation | None:
     """The facts about an animated picture; None of other films. A HEIC picture is none: FFmpeg would open one of its tiles.
 
     Raises:
@@ -101,4 +107,4 @@ def _animation(path: str, rules: MediaLimits) -> Animation | None:
             raise MediaError("UNREADABLE", f"{display_path(path)} cannot be read ({error.strerror})", retryable=True) from error
     if is_still(head):
         raise MediaError("NO_VIDEO_STREAM", f"{display_path(path)} is a HEIC picture, not a video")
-    return animation_of(path, head, rules)
+    return animation_of(path, head, rules, span)

@@ -15,6 +15,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from juicecap.fragment import Span
+
 TIME_TOLERANCE = 1e-4
 """Seconds by which a timestamp may lie after an instant and still count as on screen (rounding of container time bases)."""
 
@@ -77,6 +79,11 @@ def target_times(sampling: FrameSampling, *, duration: float) -> list[float]:
         return [begin]
     step = (finish - begin) / (count - 1)
     return [begin + step * index for index in range(count - 1)] + [finish]
+
+
+def film_time(time: float, span: Span) -> float:
+    """When an instant of a part is in its film. What begins where the part ends does not belong to it any more."""
+    return min(span.start + time, math.inf if span.end is None else span.end - 2 * TIME_TOLERANCE)
 
 
 def most_frames(instants: int, *, duration: float, fps: float, frames: int | None) -> int:

@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 from typing_extensions import override
 
 from juicecap.errors import SampleError, SettingsError
+from juicecap.fragment import without_fragment
 from juicecap.ops.apply.applied import Applied
 from juicecap.ops.apply.rounds import Conversation
 from juicecap.ops.options.common_options import ColumnsAndTokens
@@ -155,11 +156,11 @@ class Op(ColumnsAndTokens, Applied, ABC):
         return (self.video_key, self.image_key)
 
     def media_of(self, sample: Sample) -> list[str]:
-        """The resolved paths of all media that the op reads from the sample; none where a column is malformed."""
+        """The resolved paths of the files of all media that the op reads; none where a column is malformed."""
         paths: list[str] = []
         for column in self.media_columns():
             try:
-                paths.extend(media_paths(sample, column))
+                paths.extend(map(without_fragment, media_paths(sample, column)))
             except SampleError:
                 continue
         return paths

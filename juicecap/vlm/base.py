@@ -14,10 +14,12 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal, Protocol
 
 from juicecap.errors import SampleError
+from juicecap.fragment import WHOLE, Span, located, without_fragment
 from juicecap.media.picture import MediaFrames
 from juicecap.media.rules import DEFAULT_RULES, MediaLimits
 from juicecap.media.sampling import FrameSampling
 from juicecap.media.sizes import FrameSizes
+from juicecap.sample import display_path
 from juicecap.vlm.context import ContextLength
 from juicecap.vlm.lessons import Lessons
 from juicecap.vlm.seeds import candidate_seeds, first_seed
@@ -42,12 +44,31 @@ class Part:
     """The pictures that a video consists of, in order; then its path is that of the first. Empty: it is what lies at its path."""
     frames: FrameSampling | None = None
     """How this medium's frames are sampled; None: as those of the request."""
+    span: Span = WHOLE
+    """What of a video it is, as if it were a file of its own."""
 
     @property
     def label(self) -> str:
         """What it is called in a message to people."""
         others = len(self.pictures) - 1
-        return f"{self.value} and {others} more {'picture' if others == 1 else 'pictures'}" if others > 0 else self.value
+        name = f"{self.value} and {others} more {'picture' if others == 1 else 'pictures'}" if others > 0 else self.value
+        return name if self.span == WHOLE else f"{name}#{self.span}"
+
+    def located(self) -> Part:
+        """The same medium with the fragment of its path, if it has one (`film.mp4#t=12.5,20`), as its `span`.
+
+        Raises:
+            SampleError: `BAD_FRAGMENT`; `PART_OF_PICTURE`: the fragment is that of a picture.
+        """
+        if self.kind == "image" or self.pictures:
+            for each in self.pictures or (self.value,):
+                if without_fragment(each) != each:
+                    raise SampleError("PART_OF_PICTURE", f"{display_path(each)} is a picture, which has no part in time")
+            return self
+        if self.kind == "text" or self.span != WHOLE:
+            return self
+        path, span = located(self.value)
+        return self if path == self.value else replace(self, value=path, span=span)
 
     def files(self) -> list[Part]:
         """The files of a medium, each as a part of its own: of a film of pictures all of them."""
@@ -60,9 +81,10 @@ class Part:
         pictures = tuple(paths.get(each, each) for each in self.pictures)
         return replace(self, value=paths.get(self.value, self.value), pictures=pictures)
 
-    def content(self, digests: Mapping[str, str]) -> str | list[str]:
-        """What a medium holds, by the digests of its files: that of the file, or those of all pictures of a film."""
-        return [digests[each] for each in self.pictures] or digests[self.value]
+    def content(self, digests: Mapping[str, str]) -> str | list[Any]:
+        """What a medium holds, by the digests of its files (that of the file, or of each picture of a film), and its span."""
+        whole: str | list[Any] = [digests[each] for each in self.pictures] or digests[self.value]
+        return whole if self.span == WHOLE else [whole, {"span": str(self.span)}]
 
 
 @dataclass(frozen=True)

@@ -131,6 +131,15 @@ def test_a_folder_of_pictures_is_a_film_for_filters_and_plans(here: Path) -> Non
     assert make_plan(load_recipe("recipe.yaml")).steps[0].asked == []
 
 
+def test_parts_of_films_are_planned_and_filtered_as_files(here: Path) -> None:
+    rows("clip_00.mp4#t=0.5,1", "clip_01.mp4#t=1,2", "clip_02.mp4", "clip_03.mp4#t=7")
+    filters = "  - video_duration_filter:\n      max_duration: 1.0\n"
+    write(filters + CAPTION.replace("frame_memory", "num_frames: 3\n      frame_memory"), data="clips/own.jsonl")
+    (step,) = make_plan(load_recipe("recipe.yaml")).steps
+    assert [(each.sample, each.frames) for each in step.asked] == [("own.jsonl:1", 3), ("own.jsonl:2", 3)]
+    assert step.video_seconds == [0.5, 1.0]
+
+
 def test_a_part_of_a_message_is_planned_with_its_own_frames(here: Path) -> None:
     content = [{"type": "video", "video": "clip_00.mp4", "nframes": 2}, {"type": "video", "video": "clip_01.mp4", "nframes": 3}]
     Path("clips/own.jsonl").write_text(json.dumps({"messages": [{"role": "user", "content": content}]}) + "\n")

@@ -58,6 +58,18 @@ def test_films_of_pictures_are_shown_as_the_model_sees_them(here: Path, model: S
     assert [frame[0, 0, 0] for frame in (*film.pixels, *few.pixels)] == [0, 4, 7, 3, 1]
 
 
+def test_a_part_of_a_film_is_shown_alone(here: Path, model: Script) -> None:
+    Path("clips/own.jsonl").write_text('{"videos": ["clip_00.mp4#t=npt:0:00.5,1"]}\n')
+    write(f"hf_model: {model.model}", "num_frames: 3", data="clips/own.jsonl")
+    preview = run_preview(load_recipe("recipe.yaml"), 1)
+    folder = Path.cwd() / "clips"
+    (seen,) = [line for line in preview_text(preview).splitlines() if "saw" in line]
+    assert seen == f"    saw     {folder}/clip_00.mp4#t=0.5,1: 3 frames of 320x180 at 0.00 0.23 0.43 s"
+    ((result,),) = preview.results.values()
+    assert result["caption_provenance"][0]["source"] == "own.jsonl:1#t=0.5,1"
+    assert model.batches[0][0].pictures[0].duration == 0.5
+
+
 def test_the_demo_model_sees_three_clips(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(DEMO, "sampling_params: {max_tokens: 64}")
     assert main(["preview", "recipe.yaml"]) == 0

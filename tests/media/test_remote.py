@@ -339,6 +339,32 @@ def test_a_model_is_asked_about_an_address(server: Server, tmp_path: Path, scrip
     assert left == ["lock"]
 
 
+def test_the_parts_of_a_film_are_fetched_together(server: Server, tmp_path: Path, script: object) -> None:
+    server.answers["/a.mp4"] = [(200, {}, write_clip(tmp_path / "a.mp4", 40).read_bytes())]
+    parts = [Part("video", server.url(f"/a.mp4#t={each}")).located() for each in ("1,2", "3,4", "9")]
+    requests = [
+        Request(model=ModelSettings(model=script.model), messages=(Message("user", (part, Part("text", "what"))),))
+        for part in parts
+    ]
+    outcomes = core.ask(requests, Limits(media=MediaLimits(allow_remote=True)))
+    assert [len(each.answers) for each in outcomes] == [1, 1, 0]
+    assert (outcomes[2].failure.code, outcomes[2].failure.message) == (
+        "BEHIND_THE_END",
+        f"{server.url('/a.mp4')} lasts 4.00 seconds, and the part #t=9 begins behind its end",
+    )
+    shown = [number_in(prepared.pictures[0].pixels[0]) for batch in script.batches for prepared in batch]
+    assert sorted(shown) == [10, 30]
+    assert [path for path, _ in server.asked] == ["/a.mp4"]
+
+
+def test_a_filter_looks_at_a_part_of_an_address(server: Server, tmp_path: Path) -> None:
+    server.answers["/a.mp4"] = [(200, {}, write_clip(tmp_path / "a.mp4", 40).read_bytes())]
+    batch = {"videos": [[server.url("/a.mp4#t=1,1.5")], [server.url("/a.mp4#t=1")]]}
+    kept = VideoDurationFilter(min_duration=1.0, allow_remote=True)(batch)
+    assert kept == {"videos": [[server.url("/a.mp4#t=1")]]}
+    assert {path for path, _ in server.asked} == {"/a.mp4"}
+
+
 def test_a_filter_looks_at_an_address(server: Server, tmp_path: Path) -> None:
     server.answers["/a.mp4"] = [(200, {}, write_clip(tmp_path / "a.mp4", 12).read_bytes())]
     batch = {"videos": [[server.url("/a.mp4")]]}

@@ -65,6 +65,7 @@ def job(path: object, *, seconds: float = 60.0, **sampling: float) -> dict[str, 
     return {
         "do": "picture",
         "pictures": [],
+        "span": {"start": 0.0, "end": None},
         "kind": "video",
         "path": str(path),
         "folder": None,

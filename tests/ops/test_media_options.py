@@ -10,7 +10,7 @@ from make_clips import write_clip
 
 from juicecap.errors import SampleError, SettingsError
 from juicecap.media.rules import DEFAULT_RULES, MediaLimits
-from juicecap.ops import VideoCaptioningFromVLMMapper, VideoDurationFilter, VideoResolutionFilter
+from juicecap.ops import VideoCaptioningFromVLMMapper, VideoDurationFilter, VideoResolutionFilter, VideoToCaptionGenerator
 from juicecap.recipe import load_recipe
 
 OPS = [VideoCaptioningFromVLMMapper, VideoDurationFilter, VideoResolutionFilter]
@@ -69,6 +69,54 @@ def test_the_rate_of_pictures_is_part_of_the_fingerprint_where_it_is_set() -> No
     assert VideoDurationFilter(picture_fps=2.0).fingerprint() == plain.fingerprint()
     assert VideoDurationFilter(picture_fps=24.0).fingerprint() != plain.fingerprint()
     assert VideoCaptioningFromVLMMapper(picture_fps=24.0).frame_sampling().picture_fps == 24.0
+
+
+def test_the_columns_of_parts_are_part_of_the_fingerprint_where_they_are_named() -> None:
+    plain = VideoDurationFilter()
+    assert VideoDurationFilter(start_key=None, end_key=None).fingerprint() == plain.fingerprint()
+    assert (
+        len({plain.fingerprint(), *(VideoDurationFilter(**{key: "at"}).fingerprint() for key in ("start_key", "end_key"))}) == 3
+    )
+
+
+@pytest.mark.parametrize(
+    ("videos", "start", "end", "paths"),
+    [
+        (["a.mp4"], 1, 2.5, ["a.mp4#t=1,2.5"]),
+        ("a.mp4", "0:01:00", None, ["a.mp4#t=60"]),
+        (["a.mp4", "b.mp4"], [1.5, None], [2, 0.25], ["a.mp4#t=1.5,2", "b.mp4#t=,0.25"]),
+        ('["a.mp4", "b.mp4"]', "[1, 2]", "[]", "column 'stop' has 0 times for 2 videos"),
+        ('["a.mp4", "b.mp4"]', '[1, "2"]', "", ["a.mp4#t=1", "b.mp4#t=2"]),
+        (["a.mp4", "b.mp4"], 3, float("nan"), ["a.mp4#t=3", "b.mp4#t=3"]),
+        (["a.mp4#t=1,2"], None, "", ["a.mp4#t=1,2"]),
+        (["a.mp4#t=1,2"], 1, None, "a.mp4#t=1,2 is a part already, of which start_key and end_key name another"),
+        ([], [], 3, []),
+        (["a.mp4"], [1, 2], None, "column 'from' has 2 times for 1 video"),
+        (["a.mp4"], True, None, "column 'from' has True where a time should be"),
+        (["a.mp4"], {"at": 1}, None, "column 'from' has {'at': 1} where a time should be"),
+        (["a.mp4"], -1, None, "column 'from' has the time -1, and times are from 0 to 1,000,000,000 seconds"),
+        (["a.mp4"], None, float("inf"), "column 'stop' has the time inf, and times are from 0 to 1,000,000,000 seconds"),
+        (
+            ["a.mp4"],
+            "soon",
+            None,
+            "column 'from' has 'soon' where a time should be: write seconds (12.5) or hh:mm:ss.ms (0:00:12.5)",
+        ),
+    ],
+)
+def test_columns_name_parts(videos: object, start: object, end: object, paths: list[str] | str) -> None:
+    op, sample = VideoDurationFilter(start_key="from", end_key="stop"), {"videos": videos, "from": start, "stop": end}
+    if isinstance(paths, list):
+        assert op.video_paths(sample, "videos") == paths
+        return
+    with pytest.raises(SampleError) as caught:
+        op.video_paths(sample, "videos")
+    assert str(caught.value) == f"BAD_FRAGMENT: {paths}"
+
+
+@pytest.mark.parametrize("op", [*OPS, VideoToCaptionGenerator])
+def test_columns_of_parts_must_be_there(op: type) -> None:
+    assert {("start_key", "a"), ("end_key", "b")} <= set(op(start_key="a", end_key="b").columns_required())
 
 
 def test_a_recipe_sets_them_for_the_ops_that_read_media(tmp_path: Path) -> None:

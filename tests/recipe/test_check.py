@@ -270,6 +270,18 @@ def test_a_folder_of_numbered_pictures_is_a_film_and_no_picture(load: Load) -> N
     assert f"clips.jsonl:1: {Path.cwd()}/film is not a file" in problems_of(load(recipe_text(ops=ops)))
 
 
+def test_a_part_of_a_film_is_no_missing_file(load: Load) -> None:
+    Path("a.mp4").touch()
+    write_rows("clips.jsonl", *({"videos": [each]} for each in ("a.mp4#t=1,2", "b.mp4#t=1,2", "a.mp4#t=2,1")))
+    where = f"{Path.cwd()}/a.mp4#t=2,1"
+    assert [each.message for each in check(load(recipe_text())).warnings] == [
+        f"1 of 3 entries looked at in column 'videos' cannot be used; clips.jsonl:2: {Path.cwd()}/b.mp4 does not exist. "
+        "A run rejects such samples.",
+        "video_captioning_from_vlm_mapper: 1 of 3 rows looked at would be rejected; the first: clips.jsonl:3: "
+        f"BAD_FRAGMENT: {where} ends before it begins: the second time is not later than the first one",
+    ]
+
+
 def test_of_many_missing_media_the_first_are_told(load: Load) -> None:
     Path("a.mp4").touch()
     write_rows("clips.jsonl", {"videos": ["a.mp4"]}, *({"videos": [f"{number}.mp4"]} for number in range(50)))

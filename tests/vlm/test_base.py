@@ -75,6 +75,38 @@ def test_a_medium_with_frames_of_its_own_has_another_key():
     assert same.key(DIGESTS, "engine") == REQUEST.key(DIGESTS, "engine")
 
 
+def of(part: Part) -> Request:
+    return replace(REQUEST, messages=(REQUEST.messages[0], Message("user", (part, Part("text", "P")))))
+
+
+def test_a_part_of_a_film_has_one_key_however_it_is_spelled():
+    spellings = ["a.mp4#t=12.5,20", "a.mp4#t=npt:12.5,20", "copy.mp4#t=0:00:12.5,0:00:20.0"]
+    parts = [Part("video", each).located() for each in spellings]
+    assert [part.value for part in parts] == ["a.mp4", "a.mp4", "copy.mp4"]
+    assert {part.label for part in parts[:2]} == {"a.mp4#t=12.5,20"}
+    assert parts[0].files() == [Part("video", "a.mp4")]
+    assert parts[0].at({"a.mp4": "b.mp4"}).label == "b.mp4#t=12.5,20"
+    (key,) = {of(part).key(DIGESTS, "engine") for part in parts}
+    others = [Part("video", each).located() for each in ("a.mp4#t=12.5,21", "a.mp4#t=12.5", "b.mp4#t=12.5,20", "a.mp4")]
+    assert len({key, *(of(part).key(DIGESTS, "engine") for part in others)}) == 5
+
+
+def test_a_part_that_is_all_of_its_film_has_the_key_of_the_film():
+    assert Part("video", "a.mp4#t=0").located() == Part("video", "a.mp4")
+    assert of(Part("video", "a.mp4#t=0:00").located()).key(DIGESTS, "engine") == REQUEST.key(DIGESTS, "engine")
+
+
+@pytest.mark.parametrize("part", [Part("image", "a.png#t=1,2"), Part("video", "b.png", pictures=("b.png", "a.png#t=1,2"))])
+def test_a_picture_has_no_part(part):
+    with pytest.raises(SampleError) as caught:
+        part.located()
+    assert str(caught.value) == "PART_OF_PICTURE: a.png#t=1,2 is a picture, which has no part in time"
+
+
+def test_a_text_is_no_path():
+    assert Part("text", "see film.mp4#t=9,1").located() == Part("text", "see film.mp4#t=9,1")
+
+
 def test_a_film_of_pictures_is_what_its_pictures_are_in_order():
     def film(*pictures: str) -> Request:
         part = Part("video", pictures[0], pictures=pictures)

@@ -417,6 +417,30 @@ class TestDigests:
         ask(*(request_for(old[0], str(number)) for number in range(300)))
         assert read == [old[0]]
 
+    def test_parts_of_a_film_are_digested_once_and_known_however_they_are_spelled(
+        self, ask, request_for, old, settled, monkeypatch, script
+    ):
+        def of(*fragments: str) -> list[Request]:
+            parts = [Part("video", f"{old[0]}#t={each}").located() for each in fragments]
+            return [replace(request_for(""), messages=(Message("user", (part, Part("text", "P"))),)) for part in parts]
+
+        script.together = 1
+        read = counted(monkeypatch)
+        assert ask(*of("0.5,1", "1,1.5", "1.5,9"))[1] == ["P"] * 3
+        shown = sorted(prepared.pictures[0].duration for batch in script.batches for prepared in batch)
+        assert (read, shown) == ([old[0]], [0.5, 0.5, 0.5])
+        assert ask(*of("npt:1,1.5", "0:01,0:01.50", "0.50,0:00:01", "1.5,8"))[1] == ["P"]
+        assert read == [old[0]]
+
+    def test_a_part_behind_the_end_is_not_decoded_again(self, ask, request_for, old, settled, monkeypatch):
+        part = Part("video", f"{old[0]}#t=7").located()
+        request = replace(request_for(""), messages=(Message("user", (part, Part("text", "P"))),))
+        decoded = counted_decoding(monkeypatch)
+        failures = [ask(request)[0][0].failure for _ in range(2)]
+        assert [each.code for each in failures] == ["BEHIND_THE_END"] * 2
+        assert failures[1].message == f"{old[0]} lasts 2.00 seconds, and the part #t=7 begins behind its end"
+        assert len(decoded) == 1
+
     def test_paths_that_are_no_text(self, ask, request_for, clips, tmp_path, settled, monkeypatch):
         path = os.fsdecode(os.fsencode(tmp_path) + b"/\xff.mp4")
         shutil.copy(clips.paths[0], path)

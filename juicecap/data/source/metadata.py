@@ -25,6 +25,7 @@ from juicecap.data.source.text.text_file import dataset_of_files
 from juicecap.data.table import CHUNK, build_once, cached_file, file_key, fingerprint_of, write_arrow
 from juicecap.errors import DataError
 from juicecap.file_state import FileState
+from juicecap.fragment import without_fragment
 from juicecap.sample import ORIGIN
 
 if TYPE_CHECKING:
@@ -131,7 +132,7 @@ def _with_paths(record: Record, column: str | None, options: SourceOptions) -> R
     paths = [named] if isinstance(named, str) else named
     if not (paths and _are_texts(paths)):
         return record
-    kind = options.media_column(paths[0]) or options.video_key
+    kind = options.media_column(without_fragment(paths[0])) or options.video_key
     return record if kind in record.values else record._replace(values={**record.values, kind: paths})
 
 
@@ -168,7 +169,7 @@ def _column_of(path: Path, options: SourceOptions) -> str | None:
 
 def _names_media(value: Any, options: SourceOptions) -> bool:
     texts = [value] if isinstance(value, str) else value
-    return bool(texts) and _are_texts(texts) and all(options.media_column(each) for each in texts)
+    return bool(texts) and _are_texts(texts) and all(options.media_column(without_fragment(each)) for each in texts)
 
 
 def _are_texts(value: Any) -> bool:

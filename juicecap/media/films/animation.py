@@ -19,14 +19,16 @@ import numpy as np
 from PIL import AvifImagePlugin, Image, WebPImagePlugin
 
 from juicecap.errors import MediaError
+from juicecap.fragment import WHOLE, Span
 from juicecap.media.access.files import open_file
 from juicecap.media.image.colours import on_white
 from juicecap.media.image.orientation import upright, upright_size
 from juicecap.media.rules import DEFAULT_RULES, MediaLimits
-from juicecap.media.sampling import FrameSampling, frames_at, most_frames, target_times
+from juicecap.media.sampling import FrameSampling, film_time, frames_at, most_frames, target_times
 from juicecap.media.video.damage import Sampled, damage_of, refusal
 from juicecap.media.video.decode import Allocate, Frames, SizeRule, in_memory
 from juicecap.media.video.packets import packets
+from juicecap.media.video.part import part_of, part_times
 from juicecap.media.video.probe import VideoInfo, check_facts, check_size, open_video, probe
 from juicecap.sample import display_path
 
@@ -47,16 +49,16 @@ class Animation:
     stamps: Sequence[float]
 
 
-def animation_of(path: str, head: bytes, rules: MediaLimits = DEFAULT_RULES) -> Animation | None:
-    """The facts about an animated WebP or an AVIF; None of other files, as the `head` of the file says.
+def animation_of(path: str, head: bytes, rules: MediaLimits = DEFAULT_RULES, span: Span = WHOLE) -> Animation | None:
+    """The facts about an animated WebP or an AVIF; None of other files, as the `head` of the file says. `span` as in `probe`.
 
     Raises:
         MediaError: as `probe`, if it is one.
     """
     if head[:4] == b"RIFF" and head[8:16] == b"WEBPVP8X" and int.from_bytes(head[20:21], "big") & _ANIMATED:
-        return _webp(path, head, rules)
+        return _webp(path, head, rules, span)
     if head[4:8] == b"ftyp" and head[8:12] in _AVIF:
-        return _avif(path, rules)
+        return _avif(path, rules, span)
     return None
 
 
@@ -66,13 +68,14 @@ def decode_animation(
     sampling: FrameSampling,
     size: SizeRule,
     *,
+    span: Span = WHOLE,
     rules: MediaLimits = DEFAULT_RULES,
     allocate: Allocate = in_memory,
 ) -> Frames:
     """As `decode_frames`, of an animation."""
-    info, stamps = animation.info, animation.stamps
+    info, stamps = part_of(path, animation.info, span), animation.stamps
     times = target_times(sampling, duration=info.duration)
-    chosen = frames_at(times, stamps)
+    chosen = frames_at([film_time(time, span) for time in times], stamps)
     numbers = list(dict.fromkeys(chosen))
     wanted = size(most_frames(len(times), duration=info.duration, fps=info.fps, frames=info.frames), info.width, info.height)
     pixels = allocate(len(numbers), *wanted[::-1])
@@ -87,8 +90,8 @@ def decode_animation(
     lost = stamps[numbers[count] :] if count < len(numbers) else ()
     sampled = Sampled(
         times=times,
-        on_screen=[stamps[min(number, numbers[count - 1])] for number in chosen],
-        lost=lost,
+        on_screen=[stamps[min(number, numbers[count - 1])] - span.start for number in chosen],
+        lost=[stamp - span.start for stamp in lost],
         encrypted=0,
         unreadable=1 if lost else 0,
         ended=False,
@@ -98,14 +101,14 @@ def decode_animation(
         raise error
     return Frames(
         pixels=pixels[:count],
-        times=tuple(stamps[number] for number in numbers[:count]),
+        times=part_times([stamps[number] for number in numbers[:count]], span),
         info=info,
         unreadable=sampled.unreadable,
         damage=damage.words,
     )
 
 
-def _webp(path: str, head: bytes, rules: MediaLimits) -> Animation:
+def _webp(path: str, head: bytes, rules: MediaLimits, span: Span) -> Animation:
     width, height = (1 + int.from_bytes(head[at : at + 3], "little") for at in (24, 27))
     stamps, now = [], 0
     with open_file(path, rules) as fd:
@@ -127,7 +130,7 @@ def _webp(path: str, head: bytes, rules: MediaLimits) -> Animation:
         codec="webp",
         rotation=0,
     )
-    check_facts(path, info, rules)
+    check_facts(path, info, rules, span)
     return Animation(info=info, stamps=stamps)
 
 
@@ -141,8 +144,8 @@ def _chunks(fd: int) -> Iterator[tuple[bytes, bytes]]:
         place += 8 + size + size % 2
 
 
-def _avif(path: str, rules: MediaLimits) -> Animation:
-    info = probe(path, rules)
+def _avif(path: str, rules: MediaLimits, span: Span) -> Animation:
+    info = probe(path, rules, span)
     with open_video(path, rules) as (container, stream):
         shown = sorted(packet.pts for packet in packets(container, stream) if packet.size and packet.pts is not None)
         stamps = [float((each - shown[0]) * (stream.time_base or 0)) for each in shown] or [0.0]
@@ -150,7 +153,7 @@ def _avif(path: str, rules: MediaLimits) -> Animation:
         width, height = upright_size(picture)
         stamps = stamps[: getattr(picture, "n_frames", 1)]
     info = replace(info, width=width, height=height, frames=len(stamps), rotation=0, mirrored=False)
-    check_facts(path, info, rules)
+    check_facts(path, info, rules, span)
     return Animation(info=info, stamps=stamps)
 
 

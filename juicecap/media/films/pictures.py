@@ -10,10 +10,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from juicecap.errors import MediaError
+from juicecap.fragment import WHOLE, Span
 from juicecap.media.image import image_size, read_image
 from juicecap.media.rules import DEFAULT_RULES, MediaLimits
-from juicecap.media.sampling import FrameSampling, frames_at, most_frames, target_times
+from juicecap.media.sampling import FrameSampling, film_time, frames_at, most_frames, target_times
 from juicecap.media.video.decode import Allocate, Frames, SizeRule, in_memory
+from juicecap.media.video.part import part_of, part_times
 from juicecap.media.video.probe import VideoInfo, check_facts
 from juicecap.sample import display_path
 
@@ -22,12 +24,16 @@ from juicecap.sample import display_path
 class PictureFilm:
     """What is known of a film of pictures before they are decoded."""
 
+    path: str
+    """What a message calls it."""
     info: VideoInfo
     pictures: Sequence[str]
 
 
-def film_of(pictures: Sequence[str], rate: float, rules: MediaLimits = DEFAULT_RULES) -> PictureFilm:
-    """The film that these files are, `rate` pictures in a second.
+def film_of(
+    path: str, pictures: Sequence[str], rate: float, rules: MediaLimits = DEFAULT_RULES, span: Span = WHOLE
+) -> PictureFilm:
+    """The film that these files are, `rate` pictures in a second; `span` as in `probe`.
 
     Raises:
         MediaError: as `image_size` of the first one; `TOO_LARGE`.
@@ -35,8 +41,8 @@ def film_of(pictures: Sequence[str], rate: float, rules: MediaLimits = DEFAULT_R
     width, height = image_size(pictures[0], rules=rules)
     count = len(pictures)
     info = VideoInfo(duration=count / rate, fps=rate, width=width, height=height, frames=count, codec="pictures", rotation=0)
-    check_facts(pictures[0], info, rules)
-    return PictureFilm(info=info, pictures=pictures)
+    check_facts(pictures[0], info, rules, span)
+    return PictureFilm(path=path, info=info, pictures=pictures)
 
 
 def decode_pictures(
@@ -44,24 +50,25 @@ def decode_pictures(
     sampling: FrameSampling,
     size: SizeRule,
     *,
+    span: Span = WHOLE,
     rules: MediaLimits = DEFAULT_RULES,
     allocate: Allocate = in_memory,
 ) -> Frames:
     """As `decode_frames`, of a film of pictures; only those are opened that are taken.
 
     Raises:
-        MediaError: as `read_image`; `SIZES_DIFFER`.
+        MediaError: as `read_image` and `part_of`; `SIZES_DIFFER`.
     """
-    info = film.info
+    info = part_of(film.path, film.info, span)
     stamps = [number / info.fps for number in range(len(film.pictures))]
     times = target_times(sampling, duration=info.duration)
-    numbers = list(dict.fromkeys(frames_at(times, stamps)))
+    numbers = list(dict.fromkeys(frames_at([film_time(time, span) for time in times], stamps)))
     wanted = size(most_frames(len(times), duration=info.duration, fps=info.fps, frames=info.frames), info.width, info.height)
     pixels = allocate(len(numbers), *wanted[::-1])
     for place, number in enumerate(numbers):
         path = film.pictures[number]
         pixels[place] = read_image(path, _same_size(path, film, wanted), rules=rules)
-    return Frames(pixels=pixels, times=tuple(stamps[number] for number in numbers), info=info, unreadable=0)
+    return Frames(pixels=pixels, times=part_times([stamps[number] for number in numbers], span), info=info, unreadable=0)
 
 
 def _same_size(path: str, film: PictureFilm, wanted: tuple[int, int]) -> Callable[[int, int], tuple[int, int]]:

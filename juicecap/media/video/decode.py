@@ -7,6 +7,7 @@ leaves this module. So memory depends on the number of frames taken, never on th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -14,9 +15,11 @@ import numpy as np
 from av import VideoFrame
 
 from juicecap.errors import MediaError
+from juicecap.fragment import WHOLE, Span
 from juicecap.media.rules import DEFAULT_RULES, MediaLimits
-from juicecap.media.sampling import FrameSampling, most_frames, target_times
+from juicecap.media.sampling import FrameSampling, film_time, most_frames, target_times
 from juicecap.media.video.damage import Sampled, damage_of, frames_end, refusal
+from juicecap.media.video.part import behind_the_end, part_of, part_times
 from juicecap.media.video.probe import VideoInfo, evidence_in, info_of, measured_seconds, open_video, oversize, refused_size
 from juicecap.media.video.reader import FrameReader, SeekFailed
 from juicecap.media.video.seek_planner import SeekPlanner
@@ -39,8 +42,9 @@ def in_memory(count: int, height: int, width: int) -> np.ndarray:
 class Frames:
     """Frames in order: `pixels` (n, height, width, 3) uint8 upright RGB, `times` seconds from the first frame of the video.
 
-    `unreadable` counts damaged packets that were passed over on the way (see `reader`); `damage` says in words what is wrong with
-    the file, and is empty where nothing is; `tone_mapped`: they are HDR that was made SDR.
+    Of a part of a film `times` count from where it begins, and `info` is about it. `unreadable` counts damaged packets that were
+    passed over on the way (see `reader`); `damage` says in words what is wrong with the file, and is empty where nothing is;
+    `tone_mapped`: they are HDR that was made SDR.
     """
 
     pixels: np.ndarray
@@ -52,16 +56,22 @@ class Frames:
 
 
 def decode_frames(
-    path: str, sampling: FrameSampling, size: SizeRule, *, rules: MediaLimits = DEFAULT_RULES, allocate: Allocate = in_memory
+    path: str,
+    sampling: FrameSampling,
+    size: SizeRule,
+    *,
+    span: Span = WHOLE,
+    rules: MediaLimits = DEFAULT_RULES,
+    allocate: Allocate = in_memory,
 ) -> Frames:
     """Decode the frames of `path` that `sampling` asks for, scaled to `size`, into what `allocate` gives.
 
-    A frame that is on screen at several of the sampled instants is returned once. The frames are the first ones of the room
-    that was allocated last; there may be less of them than room.
+    Of the film the `span` counts, as if it were a file. A frame that is on screen at several of the sampled instants is returned
+    once. The frames are the first ones of the room that was allocated last; there may be less of them than room.
 
     Raises:
-        MediaError: as `probe`; `UNDECODABLE` if not one frame could be read; `DAMAGED` or `ENCRYPTED` if more could not than the
-            rules allow; whatever `size` raises.
+        MediaError: as `probe` and `part_of`; `UNDECODABLE` if not one frame could be read; `DAMAGED` or `ENCRYPTED` if more could
+            not than the rules allow; whatever `size` raises.
     """
 
     def keep_to(frame: VideoFrame) -> None:  # what follows may be larger than what the header tells
@@ -70,9 +80,9 @@ def decode_frames(
 
     def read(*, sparing: bool, seconds: float | None = None) -> tuple[Frames | None, Sampled]:
         try:
-            return _read(path, sampling, size, rules, allocate, keep_to, sparing=sparing, seconds=seconds)
+            return _read(path, span, sampling, size, rules, allocate, keep_to, sparing=sparing, seconds=seconds)
         except SeekFailed:
-            return _read(path, sampling, size, rules, allocate, keep_to, sparing=sparing, seconds=seconds, seeks=False)
+            return _read(path, span, sampling, size, rules, allocate, keep_to, sparing=sparing, seconds=seconds, seeks=False)
 
     frames, sampled = read(sparing=True)
     if frames is None or frames.unreadable:  # which frames a decoder can do without, it tells reliably of whole files only
@@ -85,15 +95,23 @@ def decode_frames(
     if error := refusal(path, damage, rules, in_secret=in_secret):
         raise error
     if (end := frames_end(sampled, frames.info)) is not None:
-        found = measured_seconds(path, rules)
-        end = found if not sampled.lost else min(end, found)
+        end = _measured_end(path, span, end if sampled.lost else math.inf, rules)
         if end < frames.info.duration - 1 / frames.info.fps:
             frames = read(sparing=not frames.unreadable, seconds=end)[0] or frames
     return replace(frames, damage=damage.words)
 
 
+def _measured_end(path: str, span: Span, end: float, rules: MediaLimits) -> float:
+    """Where a film's packets end, or its frames if that is before, in seconds from where the part begins."""
+    end = min(end, measured_seconds(path, rules) - span.start)
+    if end <= 0 < span.start:
+        raise behind_the_end(path, span.start + end, span)
+    return end
+
+
 def _read(
     path: str,
+    span: Span,
     sampling: FrameSampling,
     size: SizeRule,
     rules: MediaLimits,
@@ -108,18 +126,19 @@ def _read(
     with open_video(path, rules) as (container, stream):
         evidence = evidence_in(path, container, rules)
         reader = FrameReader(container, stream, sparing=sparing, encrypted=evidence.encrypted)
-        info = info_of(path, (container, stream), reader, evidence, rules)
+        info = part_of(path, info_of(path, (container, stream), reader, evidence, rules, span), span)
         if seconds is not None:
             info = replace(info, duration=seconds, frames=None)
         if info.jumps:
             reader.follow_jumps()
         reader.can_seek = reader.can_seek and seeks
-        return _taken(reader, info, sampling, size, allocate, keep_to)
+        return _taken(reader, info, span, sampling, size, allocate, keep_to)
 
 
 def _taken(
     reader: FrameReader,
     info: VideoInfo,
+    span: Span,
     sampling: FrameSampling,
     size: SizeRule,
     allocate: Allocate,
@@ -133,8 +152,8 @@ def _taken(
     on_screen: list[float | None] = []
     planner = SeekPlanner(reader)
     for instant in times:
-        time, frame = planner.frame_at(instant) or (None, None)
-        on_screen.append(time)
+        time, frame = planner.frame_at(film_time(instant, span)) or (None, None)
+        on_screen.append(None if time is None else time - span.start)
         if time is None or frame is None or (shown and time == shown[-1]):
             continue
         keep_to(frame)
@@ -146,7 +165,7 @@ def _taken(
     sampled = Sampled(
         times=times,
         on_screen=on_screen,
-        lost=reader.lost,
+        lost=[time - span.start for time in reader.lost],
         encrypted=reader.encrypted,
         unreadable=reader.unreadable,
         ended=reader.upcoming is None,
@@ -155,7 +174,7 @@ def _taken(
         return None, sampled
     frames = Frames(
         pixels=pixels[: len(shown)],
-        times=tuple(shown),
+        times=part_times(shown, span),
         info=info,
         unreadable=reader.unreadable,
         tone_mapped=scaler.tone_mapped,

@@ -18,6 +18,7 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from juicecap.errors import EnvironmentFailure, MediaError
+from juicecap.fragment import WHOLE, Span
 from juicecap.media.access.files import open_file
 from juicecap.media.rules import DEFAULT_RULES, MediaLimits
 from juicecap.media.video.extent import Evidence, Measure, evidence_of, extent_of, measured
@@ -79,8 +80,8 @@ class VideoInfo:
         return Orientation(rotation=self.rotation, mirrored=self.mirrored)
 
 
-def probe(path: str, rules: MediaLimits = DEFAULT_RULES) -> VideoInfo:
-    """Read a video's header.
+def probe(path: str, rules: MediaLimits = DEFAULT_RULES, span: Span = WHOLE) -> VideoInfo:
+    """Read a video's header. Of the film only the `span` must be as short as the rules want.
 
     Raises:
         MediaError: as `open_file`; `UNREADABLE`, `NO_VIDEO_STREAM`, or `TOO_LARGE`.
@@ -90,7 +91,7 @@ def probe(path: str, rules: MediaLimits = DEFAULT_RULES) -> VideoInfo:
     with open_video(path, rules) as (container, stream):
         evidence = evidence_in(path, container, rules)
         reader = FrameReader(container, stream, encrypted=evidence.encrypted)
-        return info_of(path, (container, stream), reader, evidence, rules)
+        return info_of(path, (container, stream), reader, evidence, rules, span)
 
 
 def evidence_in(path: str, container: InputContainer, rules: MediaLimits) -> Evidence:
@@ -122,9 +123,14 @@ def open_video(path: str, rules: MediaLimits = DEFAULT_RULES) -> Iterator[tuple[
 
 
 def info_of(
-    path: str, video: tuple[InputContainer, VideoStream], reader: FrameReader, evidence: Evidence, rules: MediaLimits
+    path: str,
+    video: tuple[InputContainer, VideoStream],
+    reader: FrameReader,
+    evidence: Evidence,
+    rules: MediaLimits,
+    span: Span = WHOLE,
 ) -> VideoInfo:
-    """The facts about an open video from which `reader` has not taken a frame yet.
+    """The facts about an open video from which `reader` has not taken a frame yet; `span` as in `probe`.
 
     Raises:
         MediaError: `TOO_LARGE`: its first picture is too large, or it lasts too long; `UNREADABLE`; `ENCRYPTED`.
@@ -142,7 +148,7 @@ def info_of(
         container, stream, evidence, origin=reader.origin, fps=reader.fps, measure=lambda since: _measured(path, rules, since)
     )
     duration = max(extent.seconds, 1 / reader.fps)
-    _check_duration(path, duration, rules)
+    _check_duration(path, span.seconds(duration), rules)
     return VideoInfo(
         duration=duration,
         fps=rate_of(container, stream, header=reader.fps, duration=duration, read=lambda: _packets_of(path, rules)),
@@ -207,8 +213,8 @@ def _most(rules: MediaLimits) -> dict[str, str]:
     return {"max_pixels": str(min(2 * rules.max_pixels + 2**20, _MOST_PIXELS))}
 
 
-def check_facts(path: str, info: VideoInfo, rules: MediaLimits) -> None:
-    """Refuse a film that is too large in any way.
+def check_facts(path: str, info: VideoInfo, rules: MediaLimits, span: Span = WHOLE) -> None:
+    """Refuse a film that is too large in any way; `span` as in `probe`.
 
     Raises:
         MediaError: `TOO_LARGE`.
@@ -216,7 +222,7 @@ def check_facts(path: str, info: VideoInfo, rules: MediaLimits) -> None:
     check_size(path, info.width, info.height, rules)
     if info.frames is not None and info.frames > rules.max_frames:
         raise _too_many_frames(path, info.frames, rules)
-    _check_duration(path, info.duration, rules)
+    _check_duration(path, span.seconds(info.duration), rules)
 
 
 def check_size(path: str, width: int, height: int, rules: MediaLimits) -> None:

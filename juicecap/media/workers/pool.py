@@ -22,6 +22,7 @@ from typing import Any
 from loguru import logger
 
 from juicecap.errors import EnvironmentFailure, MediaError
+from juicecap.fragment import WHOLE, Span
 from juicecap.media.picture import MediaFrames
 from juicecap.media.rules import DEFAULT_RULES, MediaLimits
 from juicecap.media.sampling import PICTURE_FPS, FrameSampling
@@ -71,6 +72,7 @@ class DecodePool:
         sizes: FrameSizes,
         rules: MediaLimits = DEFAULT_RULES,
         pictures: Sequence[str] = (),
+        span: Span = WHOLE,
     ) -> MediaFrames:
         """As `load_frames`; the pixels are writable and this process's own.
 
@@ -78,7 +80,8 @@ class DecodePool:
             MediaError: as `load_frames`; `DECODE_TIMEOUT`, `DECODER_CRASHED`, or `TOO_LARGE` for want of memory.
             EnvironmentFailure: no worker can be started, something that the system has run out of, or a closed pool.
         """
-        job = {"do": "picture", "kind": kind, "sampling": asdict(sampling), "sizes": asdict(sizes), "pictures": pictures}
+        film = {"pictures": pictures, "span": asdict(span)}
+        job = {"do": "picture", "kind": kind, "sampling": asdict(sampling), "sizes": asdict(sizes), **film}
         reply, fd = await self._answer(job, path, rules)
         facts = reply["picture"]
         try:
@@ -99,9 +102,11 @@ class DecodePool:
         *,
         pictures: Sequence[str] = (),
         picture_fps: float = PICTURE_FPS,
+        span: Span = WHOLE,
     ) -> VideoInfo:
         """As `juicecap.media.load.video_info`, with the errors of `picture`."""
-        reply, _ = await self._answer({"do": "probe", "pictures": pictures, "picture_fps": picture_fps}, path, rules)
+        job = {"do": "probe", "pictures": pictures, "picture_fps": picture_fps, "span": asdict(span)}
+        reply, _ = await self._answer(job, path, rules)
         return VideoInfo(**reply["info"])
 
     async def size(self, path: str, rules: MediaLimits = DEFAULT_RULES) -> tuple[int, int]:

@@ -30,6 +30,7 @@ from typing import Any
 import av.subtitles.stream  # noqa: F401  (PyAV imports it with the first file, when memory is limited already)
 
 from juicecap.errors import EnvironmentFailure, MediaError, causes
+from juicecap.fragment import Span
 from juicecap.isolated.limits import limit_cpu, limit_memory, own_memory, settle_signals
 from juicecap.isolated.messages import READY, line_of
 from juicecap.media.image import image_size
@@ -88,11 +89,11 @@ def answer(job: Message, frames: SharedFrames) -> Message:
             os.chdir(job["folder"])
         if job["do"] == "size":
             return {"size": image_size(path, rules=rules)}
+        film: Message = {"pictures": job["pictures"], "span": Span(**job["span"])}
         if job["do"] == "probe":
-            return {"info": asdict(video_info(path, rules, pictures=job["pictures"], picture_fps=job["picture_fps"]))}
+            return {"info": asdict(video_info(path, rules, picture_fps=job["picture_fps"], **film))}
         sampling, sizes = FrameSampling(**job["sampling"]), FrameSizes.from_plain(job["sizes"])
-        named = job["pictures"]
-        picture = load_frames(job["kind"], path, sampling, sizes, pictures=named, rules=rules, allocate=frames.allocate)
+        picture = load_frames(job["kind"], path, sampling, sizes, **film, rules=rules, allocate=frames.allocate)
     except Exception as error:  # noqa: BLE001  # the door to the pool, which raises it again
         return _failure(error, path, job["memory"])
     names = ("times", "duration", "unreadable", "damage", "tone_mapped", "stored_size")

@@ -108,27 +108,30 @@ class CaptionedColumn(ModelOptions, ABC):
 
 
 def media_parts(
-    sample: Sample, keys: Mapping[str, str], conversation: Conversation | None, frames: FrameSampling
+    sample: Sample, keys: Mapping[str, str], conversation: Conversation | None, options: ModelOptions
 ) -> tuple[Part, ...]:
-    """The media of a sample: images, then videos. `keys` are the columns by kind, `frames` is how the op samples them.
+    """The media of a sample: images, then videos. `keys` are the columns by kind, `options` the op's.
 
     If the column of a kind is empty, its media come from the parts of the conversation that name a path. Either way the first
     part says how the first medium is sampled, and so on.
 
     Raises:
-        SampleError: a column is malformed, there are no media or too many, or the conversation names more than there are.
+        SampleError: a column is malformed, there are no media or too many, the conversation names more than there are, or as
+            `Part.located`.
     """
     parts: list[Part] = []
+    frames = options.frame_sampling()
     media = _standing_for_videos(sample, keys, conversation.media) if conversation else ()
     for kind in KINDS:
         if kind not in keys:
             continue
         named = [each for each in media if each.kind == kind]
-        own = [Part(kind, path) for path in media_paths(sample, keys[kind])] or _named_parts(sample, named)
+        paths = options.video_paths(sample, keys[kind]) if kind == "video" else media_paths(sample, keys[kind])
+        own = [Part(kind, path) for path in paths] or _named_parts(sample, named)
         if len(named) > len(own):
             counts = f"{len(named)} of <{kind}>, and column {keys[kind]!r} holds {len(own)}"
             raise SampleError("MORE_TOKENS_THAN_MEDIA", f"the conversation has {counts}")
-        parts += [_sampled(part, medium, frames) for part, medium in zip_longest(own, named)]
+        parts += [_sampled(part.located(), medium, frames) for part, medium in zip_longest(own, named)]
     if len(parts) > MOST_MEDIA:
         raise SampleError("TOO_MANY_MEDIA", f"{len(parts):,} media cannot be captioned together, but {MOST_MEDIA:,} at most")
     if not parts:

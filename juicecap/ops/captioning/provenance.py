@@ -9,9 +9,10 @@ from dataclasses import asdict
 from typing import Any
 
 from juicecap.errors import SampleError
+from juicecap.fragment import WHOLE, without_fragment
 from juicecap.nested import value_of
-from juicecap.sample import Sample, json_in_cell, sample_name, short_repr
-from juicecap.vlm.base import Answer, Outcome
+from juicecap.sample import ORIGIN, Sample, json_in_cell, sample_name, short_repr
+from juicecap.vlm.base import Answer, Outcome, Request
 
 PROVENANCE = [
     {
@@ -35,7 +36,7 @@ PROVENANCE = [
 ]
 """One entry per caption. `sampling` is JSON, `frame_times` are seconds, `unreadable` counts packets that could not be read,
 `damage` says what is wrong with the media (null: nothing), `tone_mapped` whether HDR was made SDR, `source` names the input
-sample."""
+sample, with the parts of videos that were shown (`clips.jsonl:3#t=12.5,20`)."""
 
 
 def with_provenance(sample: Sample, column: str, entries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -89,5 +90,13 @@ def provenance(
         "unreadable": outcome.unreadable,
         "damage": outcome.damage or None,
         "tone_mapped": outcome.tone_mapped,
-        "source": sample_name(sample, media_keys),
+        "source": _source(sample, media_keys, request),
     }
+
+
+def _source(sample: Sample, media_keys: Sequence[str], request: Request) -> str:
+    """The name of the sample, with the parts of videos that were shown."""
+    name = sample_name(sample, media_keys)
+    if not sample.get(ORIGIN):  # its first medium
+        name = without_fragment(name)
+    return name + "".join(f"#{part.span}" for part in request.media() if part.span != WHOLE)

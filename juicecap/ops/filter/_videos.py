@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
 from juicecap.ops.options.media_options import MediaOptions
-from juicecap.sample import Sample, media_paths
+from juicecap.sample import Sample
 from juicecap.vlm.base import Limits
 from juicecap.vlm.pipeline import core
 
@@ -22,10 +22,10 @@ def videos_pass(
     """Whether any, or all, of a sample's videos pass. A sample without videos passes.
 
     Raises:
-        SampleError: a video cannot be probed.
+        SampleError: a video cannot be probed; `BAD_FRAGMENT`.
     """
     limits = Limits(media=media.media_rules())
-    verdicts = [passes(core.probe(path, limits, media.picture_fps)) for path in media_paths(sample, video_key)]
+    verdicts = [passes(core.probe(path, limits, media.picture_fps)) for path in media.video_paths(sample, video_key)]
     if not verdicts:
         return True
     return any(verdicts) if any_or_all == "any" else all(verdicts)

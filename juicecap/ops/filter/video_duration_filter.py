@@ -45,7 +45,7 @@ class VideoDurationFilter(RangeOptions, MediaOptions, Filter):
 
     @override
     def columns_required(self) -> tuple[tuple[str, str], ...]:
-        return (("video_key", self.video_key),)
+        return (("video_key", self.video_key), *self.part_columns())
 
     def keep(self, sample: Sample) -> bool:
         """Whether the sample's videos pass."""

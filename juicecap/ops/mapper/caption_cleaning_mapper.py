@@ -12,6 +12,7 @@ from typing import Literal
 from typing_extensions import override
 
 from juicecap.errors import SampleError
+from juicecap.nested import value_of, with_value
 from juicecap.ops.base import Mapper
 from juicecap.ops.captioning.chunks import SpecialTokens
 from juicecap.ops.captioning.cleaning.characters import respaced, without_invisible
@@ -54,14 +55,14 @@ class CaptionCleaningMapper(Mapper):
     def process(self, sample: Sample, outcomes: Sequence[Outcome]) -> Sequence[Sample]:
         """The sample with its text, or each text of its list, cleaned; a sample without text stays as it is."""
         del outcomes
-        value = sample.get(self.text_key)
+        value = value_of(sample, self.text_key)
         if value is None:
             return [sample]
         texts = value if isinstance(value, list) else [value]
         if not all(text is None or isinstance(text, str) for text in texts):
             raise SampleError("BAD_TEXT", f"column {self.text_key!r} holds {short_repr(value)}, not a text or a list of texts")
         cleaned = [text and self._cleaned(text) for text in texts]
-        return [{**sample, self.text_key: cleaned if isinstance(value, list) else cleaned[0]}]
+        return [with_value(sample, self.text_key, cleaned if isinstance(value, list) else cleaned[0])]
 
     def _cleaned(self, text: str) -> str:
         """The text with what stands between its special tokens cleaned."""

@@ -57,7 +57,7 @@ class ImageCaptionGenerator(CaptionedColumn, Mapper):
 
     @override
     def shown(self, sample: Sample) -> tuple[Part, ...]:
-        return media_parts(sample, {"image": self.input_modal_key}, self._conversation(sample), self.frame_sampling())
+        return media_parts(sample, {"image": self.input_modal_key}, self._conversation(sample), self)
 
     @override
     def columns_written(self) -> Mapping[str, Any]:

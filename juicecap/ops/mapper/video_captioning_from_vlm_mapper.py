@@ -24,7 +24,7 @@ from juicecap.ops.options.groups import CANDIDATES, OUTPUT, QUESTION
 from juicecap.ops.options.model_options import ModelOptions
 from juicecap.ops.options.numbers import Candidates
 from juicecap.ops.options.types import NOT_EMPTY
-from juicecap.sample import LONGEST_TEXT, Sample, media_paths, short_repr
+from juicecap.sample import LONGEST_TEXT, Sample, short_repr
 from juicecap.vlm.base import Answer, Message, Outcome, Part, Request
 
 DEFAULT_PROMPT = "\nDescribe the input video in 1-2 sentences.\n"
@@ -85,7 +85,8 @@ class VideoCaptioningFromVLMMapper(ModelOptions, Mapper):
             found.append(
                 ("text_update_strategy", "text_update_strategy: keep_origin would throw the captions away: set caption_field")
             )
-        return found + column_clashes(self, ("video_key", "prompt_key", "text_key"), ("caption_field", "provenance_field"))
+        read = ("video_key", "start_key", "end_key", "prompt_key", "text_key")
+        return found + column_clashes(self, read, ("caption_field", "provenance_field"))
 
     @override
     def media_columns(self) -> tuple[str, ...]:
@@ -93,7 +94,8 @@ class VideoCaptioningFromVLMMapper(ModelOptions, Mapper):
 
     @override
     def columns_required(self) -> tuple[tuple[str, str], ...]:
-        return (("video_key", self.video_key), *((("prompt_key", self.prompt_key),) if self.prompt_key else ()))
+        prompt = (("prompt_key", self.prompt_key),) if self.prompt_key else ()
+        return (("video_key", self.video_key), *self.part_columns(), *prompt)
 
     @override
     def columns_written(self) -> Mapping[str, Any]:
@@ -155,7 +157,7 @@ class VideoCaptioningFromVLMMapper(ModelOptions, Mapper):
         return SpecialTokens.of(self)
 
     def _chunks(self, sample: Sample) -> list[Chunk]:
-        videos, text = media_paths(sample, self.video_key), value_of(sample, self.text_key)
+        videos, text = self.video_paths(sample, self.video_key), value_of(sample, self.text_key)
         if not videos:
             return []
         if text is not None and not isinstance(text, str):

@@ -48,7 +48,7 @@ class VideoToCaptionGenerator(CaptionedColumn, Mapper):
             template_columns(self._template)
         except ValueError as error:
             found.append(("prompt_template", f"prompt_template: {error}"))
-        names = ("input_image_key", "input_video_key", "input_conversation_key")
+        names = ("input_image_key", "input_video_key", "start_key", "end_key", "input_conversation_key")
         return found + column_clashes(self, names, ("output_key", "provenance_field"))
 
     @override
@@ -66,11 +66,12 @@ class VideoToCaptionGenerator(CaptionedColumn, Mapper):
     @override
     def shown(self, sample: Sample) -> tuple[Part, ...]:
         keys = {"image": self.input_image_key, "video": self.input_video_key}
-        return media_parts(sample, keys, self._conversation(sample), self.frame_sampling())
+        return media_parts(sample, keys, self._conversation(sample), self)
 
     @override
     def columns_required(self) -> tuple[tuple[str, str], ...]:
-        return tuple(("prompt_template", column) for column in template_columns(self._template))
+        filled_in = tuple(("prompt_template", column) for column in template_columns(self._template))
+        return (*filled_in, *self.part_columns())
 
     @override
     def columns_written(self) -> Mapping[str, Any]:

@@ -183,9 +183,9 @@ class ModelOptions(MediaOptions):
         """A request with these parameters.
 
         Raises:
-            SampleError: `BAD_TEXT` if a text cannot be written down, `TOO_LONG` if no model could hold it.
+            SampleError: `BAD_TEXT` if a text cannot be written down, `TOO_LONG` if no model could hold it; as `Part.located`.
         """
-        messages = tuple(messages)
+        messages = tuple(Message(message.role, tuple(part.located() for part in message.parts)) for message in messages)
         for part in (part for message in messages for part in message.parts if part.kind == "text"):
             if len(part.value) > LONGEST_TEXT:
                 raise SampleError("TOO_LONG", f"the prompt has {len(part.value):,} characters, more than {LONGEST_TEXT:,}")

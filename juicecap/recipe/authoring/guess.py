@@ -11,6 +11,7 @@ from typing import Any
 from juicecap.data.source import format_of, open_source
 from juicecap.data.source.options import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from juicecap.errors import DataError, EnvironmentFailure, SampleError
+from juicecap.fragment import without_fragment
 from juicecap.sample import HIDDEN, ORIGIN, media_paths
 
 ROWS = 200
@@ -87,7 +88,8 @@ def _share(rows: Sequence[Mapping[str, Any]], column: str, suffixes: tuple[str, 
         except SampleError:
             return 0.0
         entries += len(paths)
-        hits += sum(path.lower().endswith(suffixes) and "://" not in path and "\n" not in path for path in paths)
+        names = [without_fragment(path) for path in paths if "://" not in path and "\n" not in path]
+        hits += sum(name.lower().endswith(suffixes) for name in names)
     return hits / entries if entries else 0.0
 
 

@@ -19,6 +19,7 @@ from juicecap.data.source.shards import webdataset
 from juicecap.data.source.tables.peek import INSIDE, FirstRows
 from juicecap.data.source.text import csv_table, file_list, json_list, jsonl
 from juicecap.errors import MediaError, SampleError
+from juicecap.fragment import without_fragment
 from juicecap.media.access.picture_folder import is_folder, pictures_in
 from juicecap.naming import missing, unnameable
 from juicecap.nested import names_in
@@ -231,6 +232,7 @@ def _count(sample: dict[str, Any], where: str, media: MediaCount, deadline: floa
 
 def _fault(path: str, media: MediaCount) -> str:
     """Why a medium cannot be used; empty if nothing is known against it."""
+    path = without_fragment(path)
     name = display_path(path)
     if is_remote(path):
         return "" if media.remote else f"{name} is an address, and remote media are off (allow_remote)"

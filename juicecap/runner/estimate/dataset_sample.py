@@ -83,7 +83,7 @@ async def _looked_at(media: list[Medium], rules: MediaLimits) -> list[Header]:
         try:
             if part.kind == "image":
                 return await pool.size(part.value, rules)
-            return await pool.probe(part.value, rules, pictures=part.pictures, picture_fps=rate)
+            return await pool.probe(part.value, rules, pictures=part.pictures, picture_fps=rate, span=part.span)
         except MediaError as error:
             return error
 

@@ -176,7 +176,7 @@ async def _pictures(requests: Sequence[Request], rules: MediaLimits) -> dict[tup
         facts = model_facts(request.model) if not spec_of(request.model).is_remote else None
         sizes = facts.sizes if facts else FrameSizes()
         try:
-            return await pool.picture(part.kind, part.value, request.frames_of(part), sizes, rules, part.pictures)
+            return await pool.picture(part.kind, part.value, request.frames_of(part), sizes, rules, part.pictures, part.span)
         except MediaError as error:
             return error
 

@@ -95,10 +95,12 @@ def known_outcomes(requests: Sequence[Request], journal: Journal, limits: Limits
 def probe(path: str, limits: Limits = DEFAULT_LIMITS, picture_fps: float = PICTURE_FPS) -> VideoInfo:
     """The header of a video, read by a decoding worker: if the worker hangs or crashes, only this video is affected.
 
-    A folder of pictures is a film with `picture_fps` of them in a second.
+    A folder of pictures is a film with `picture_fps` of them in a second. A path with a fragment (`film.mp4#t=12.5,20`) is that
+    of a part, and the duration is the part's.
 
     Raises:
         MediaError: it cannot be used.
+        SampleError: `BAD_FRAGMENT`.
         EnvironmentFailure: no process can be started to read it.
     """
     with _lock:

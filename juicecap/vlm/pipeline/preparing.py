@@ -26,8 +26,8 @@ AT_ONCE = 16
 """Media of one request that are decoded at once."""
 
 OF_THE_CONTENT = {
-    "DAMAGED", "DECODER_CRASHED", "DECODE_TIMEOUT", "ENCRYPTED", "NO_VIDEO_STREAM", "SIZES_DIFFER", "TOO_LARGE", "TOO_NARROW",
-    "UNDECODABLE", "UNREADABLE",
+    "BEHIND_THE_END", "DAMAGED", "DECODER_CRASHED", "DECODE_TIMEOUT", "ENCRYPTED", "NO_VIDEO_STREAM", "SIZES_DIFFER", "TOO_LARGE",
+    "TOO_NARROW", "UNDECODABLE", "UNREADABLE",
 }  # fmt: skip
 """Codes of media that cannot be used because of their content, so permanently."""
 
@@ -86,10 +86,10 @@ async def _picture(
     frames, sizes = request.frames_of(part), capabilities.sizes
     try:
         if capabilities.takes_files and part.kind == "video":
-            probe = partial(pool.probe, part.value, rules, pictures=part.pictures, picture_fps=frames.picture_fps)
+            probe = partial(pool.probe, part.value, rules, pictures=part.pictures, picture_fps=frames.picture_fps, span=part.span)
             info = await hold.get(("probe", part, frames.picture_fps, rules), probe)
             return without_frames(info.duration)
-        work = partial(pool.picture, part.kind, part.value, frames, sizes, rules, part.pictures)
+        work = partial(pool.picture, part.kind, part.value, frames, sizes, rules, part.pictures, part.span)
         picture = await hold.get((part, frames, sizes, rules), work)
     except MediaError as error:
         raise _Unusable(part, error) from error

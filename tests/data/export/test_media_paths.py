@@ -85,3 +85,13 @@ def test_rows_that_were_chosen_keep_their_own_paths(data: Path) -> None:
     dataset = open_source(str(data), cache_folder=cache).select([2, 0], keep_in_memory=True)
     chosen = with_paths(dataset, {"videos", "image"}, (), data.parents[1], "auto", cache)
     assert [row["image"] for row in chosen] == ["data/clips/f.png", "file:///far/d.png"]
+
+
+def test_fragments_stay(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    data = tmp_path / "data/rows.jsonl"
+    data.write_text(
+        json.dumps({"videos": ["clips/a.mp4#t=1,2", "file:///far/b.mp4#t=,3"], "image": None, "messages": None}) + "\n"
+    )
+    (row,) = written(data, tmp_path / "out", "auto")
+    assert row["videos"] == ["../data/clips/a.mp4#t=1,2", "file:///far/b.mp4#t=,3"]

@@ -48,6 +48,13 @@ class TestLists:
             {"v": None, "i": None, "a": ["c.wav"]},
         ]
 
+    def test_parts_of_films_are_told_by_the_suffix_of_the_film(self, tmp_path):
+        (tmp_path / "files.txt").write_text("a.mp4#t=1,2\nb.wav#t=3\n")
+        assert rows(tmp_path / "files.txt", tmp_path, audio_key="a") == [
+            {"videos": ["a.mp4#t=1,2"], "a": None},
+            {"videos": None, "a": ["b.wav#t=3"]},
+        ]
+
     def test_kinds_of_pictures_are_no_videos(self, tmp_path):
         names = ["a.heic", "b.HEIF", "c.avif", "d.jfif", "e.jp2", "f.ico"]
         (tmp_path / "files.txt").write_text("\n".join(names))

@@ -76,3 +76,28 @@ def test_settings_that_cannot_work(settings, problem):
     with pytest.raises(SettingsError) as caught:
         VideoDurationFilter(**settings)
     assert caught.value.problems == [problem]
+
+
+def test_the_duration_is_that_of_the_part(two):
+    parts = [[f"{two}#t=0.5,1"], [f"{two}#t=0.5"], [two]]
+    assert kept(parts, max_duration=0.5) == parts[:1]
+    assert kept(parts, min_duration=1.0) == parts[1:]
+    assert VideoDurationFilter().media_of({"videos": [two, f"{two}#t=1"]}) == [two, two]
+
+
+def test_columns_name_the_part(two):
+    rows = {"videos": [[two], [two], [two, two]], "from": [0.5, None, [0, "0:01"]], "to": ["1", None, [1.5, None]]}
+    op = VideoDurationFilter(start_key="from", end_key="to", max_duration=1.0)
+    assert op(rows) == {"videos": [[two], [two, two]], "from": [0.5, [0, "0:01"]], "to": ["1", [1.5, None]]}
+
+
+@pytest.mark.parametrize(
+    ("fragment", "told"),
+    [
+        ("t=2,1", "BAD_FRAGMENT: {}#t=2,1 ends before it begins: the second time is not later than the first one"),
+        ("t=3,9", "BEHIND_THE_END: {} lasts 2.00 seconds, and the part #t=3,9 begins behind its end"),
+    ],
+)
+def test_what_is_no_part_is_rejected_alone(two, fragment, told):
+    lost, stays = VideoDurationFilter().fates({"videos": [[f"{two}#{fragment}"], [two]]})
+    assert (str(lost.failure), stays.kind) == (told.format(two), "kept")

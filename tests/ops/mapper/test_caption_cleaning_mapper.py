@@ -265,3 +265,9 @@ def test_a_value_that_is_no_text(value, told):
         CaptionCleaningMapper()({"text": [value]})
     sentence = f"a sample without media: column 'text' holds {told}, not a text or a list of texts"
     assert (caught.value.code, caught.value.message) == ("BAD_TEXT", sentence)
+
+
+def test_a_text_inside_of_an_object() -> None:
+    sample = {"media": {"caption": "Sure! Here is a caption:\n\nA red ball rolls.", "id": 7}}
+    (cleaned,) = CaptionCleaningMapper(text_key="media.caption").process(sample, [])
+    assert cleaned == {"media": {"caption": "A red ball rolls.", "id": 7}}

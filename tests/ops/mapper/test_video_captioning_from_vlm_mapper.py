@@ -15,8 +15,10 @@ from make_clips import packets_of, write_clip
 
 from juicecap.errors import SampleError, SettingsError
 from juicecap.ops import VideoCaptioningFromVLMMapper
+from juicecap.ops.captioning.provenance import provenance
 from juicecap.ops.mapper.video_captioning_from_vlm_mapper import DEFAULT_PROMPT
-from juicecap.vlm.base import Failure, Part
+from juicecap.sample import ORIGIN
+from juicecap.vlm.base import Answer, Failure, Outcome, Part
 from juicecap.vlm.pipeline import core
 
 pytestmark = pytest.mark.model
@@ -470,6 +472,19 @@ class TestProvenance:
         assert (first["frame_times"][0], first["frame_times"][-1]) == (0.0, pytest.approx(23 / 12, abs=0.001))
         assert (second["candidate"], second["seed"]) == (1, first["seed"] + 1)
         assert list(first) == list(op.columns_written()["caption_provenance"][0])
+
+    def test_it_names_the_parts_and_times_count_from_their_start(self, clips):
+        path = clips.paths[0]
+        op = mapper(keep_original_sample=False, start_key="from", end_key="to", num_frames=4)
+        out = op({"videos": [[path], [f"{path}#t=0:01"]], "from": [0.5, None], "to": ["0:01", None]})
+        first, second = (entries[0] for entries in out["caption_provenance"])
+        assert (first["source"], second["source"]) == (f"{path}#t=0.5,1", f"{path}#t=1")
+        assert first["frame_times"] == [0.0, 0.167, 0.333, 0.417]
+        assert second["frame_times"] == [0.0, 0.333, 0.667, 0.917]
+        request = op.requests({"videos": [path], "from": 0.5, ORIGIN: {"id": "a.jsonl:1", "folder": ""}})[0]
+        sample = {"videos": [path], "from": 0.5, ORIGIN: {"id": "a.jsonl:1", "folder": ""}}
+        answer = Answer(text="a", finish_reason="stop", tokens=1, seed=0)
+        assert provenance("op", sample, ("videos",), Outcome(request=request), answer)["source"] == "a.jsonl:1#t=0.5"
 
     def test_a_file_cut_in_half_is_captioned_and_told_or_refused(self, tmp_path):
         path = write_clip(tmp_path / "half.mp4", 100, gop=1, muxing={"movflags": "faststart"})

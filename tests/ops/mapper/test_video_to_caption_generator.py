@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from juicecap.errors import SampleError, SettingsError
+from juicecap.fragment import Span
 from juicecap.media.sampling import FrameSampling
 from juicecap.ops import VideoToCaptionGenerator
 from juicecap.sample import ORIGIN
@@ -185,6 +186,17 @@ class TestFramesOfParts:
         (film,) = self.parts({"type": "video", "video": ["1.png"]}, picture_fps=4.0, fps=1.0)
         assert film.frames == FrameSampling(fps=4.0, picture_fps=4.0)
 
+    def test_parts_of_films_are_named_in_columns_and_conversations(self):
+        cut = {"type": "video", "video": "a.mp4#t=npt:10,20", "video_start": 2.0}
+        (part,) = self.parts(cut)
+        assert part == Part("video", "/data/a.mp4", frames=FrameSampling(start=2.0), span=Span(start=10.0, end=20.0))
+        sample = {"video": ["/a.mp4#t=1,2", "/b.mp4"], "image": "/c.png"}
+        op = generator()
+        assert [part.label for part in op.requests(sample)[0].media()] == ["/c.png", "/a.mp4#t=1,2", "/b.mp4"]
+        assert op.media_of(sample) == ["/c.png", "/a.mp4", "/b.mp4"]
+        op = generator(start_key="from")
+        assert [part.label for part in op.requests({"video": "/a.mp4", "from": 3})[0].media()] == ["/a.mp4#t=3"]
+
     def test_the_pictures_of_a_list_are_media_of_the_sample(self):
         content = [{"type": "video", "video": ["/1.png", "/2.png"]}]
         sample = {"messages": [{"role": "user", "content": content}]}
@@ -202,6 +214,8 @@ class TestFramesOfParts:
             ({"video": ["1.png", 7]}, "BAD_CONVERSATION", "holds 7 where a path should be"),
             ({"video": ["1.png", ""]}, "BAD_CONVERSATION", "holds '' where a path should be"),
             ({"video": ["1.png", "https://a.test/2.png"]}, "BAD_CONVERSATION", "a film of files and addresses"),
+            ({"video": "a.mp4#t=2,1"}, "BAD_FRAGMENT", "a.mp4#t=2,1 ends before it begins"),
+            ({"video": ["1.png#t=1,2"]}, "PART_OF_PICTURE", "1.png#t=1,2 is a picture, which has no part in time"),
             ({"video": []}, "MORE_TOKENS_THAN_MEDIA", "the conversation has 1 of <video>"),
         ],
     )

@@ -17,6 +17,7 @@ from juicecap.data.source.options import SourceOptions
 from juicecap.data.source.text import json_list
 from juicecap.data.source.text.text_file import dataset_of_file
 from juicecap.errors import DataError
+from juicecap.fragment import without_fragment
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -58,7 +59,7 @@ def _values(read: Callable[[str], Any], where: str, options: SourceOptions) -> d
     entry = read(where)
     if not isinstance(entry, str) or not entry:
         raise BrokenRecord(where, f"holds {json.dumps(entry)[:80]}, not a path. Write the paths as texts, or objects throughout.")
-    return {options.media_column(entry) or options.video_key: [entry]}
+    return {options.media_column(without_fragment(entry)) or options.video_key: [entry]}
 
 
 def _lines(path: Path) -> Iterator[tuple[int, Callable[[str], Any]]]:

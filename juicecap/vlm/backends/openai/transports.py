@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from juicecap.errors import MediaError
+from juicecap.fragment import WHOLE
 from juicecap.media.access.files import open_file
 from juicecap.media.access.picture_folder import is_folder
 from juicecap.media.access.remote import rules_of
@@ -91,6 +92,9 @@ def _check_sent_whole(part: Part) -> None:
     if part.frames:
         told = "with transport file the server chooses the frames, so what the conversation says of them cannot be kept"
         raise MediaError("NOT_SENT_AS_FILE", f"{display_path(part.value)}: {told}: leave it out, or {way}")
+    if part.span != WHOLE:
+        whole = "with transport file the server is sent the whole file, and this is a part of it"
+        raise MediaError("NOT_SENT_AS_FILE", f"{display_path(part.value)}#{part.span}: {whole}: {way}")
     if part.pictures or is_folder(part.value):
         raise MediaError("NOT_SENT_AS_FILE", f"{display_path(part.label)}: a film of pictures is not one file: {way}")
 

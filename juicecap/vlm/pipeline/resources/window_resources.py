@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from juicecap.errors import MediaError
+from juicecap.fragment import located
 from juicecap.media.access.remote import fetch, rules_of
 from juicecap.media.rules import MediaLimits
 from juicecap.media.sampling import PICTURE_FPS
@@ -48,12 +49,13 @@ class Resources:
         return self._memories.setdefault(limits.frame_bytes, FrameBudget(limits.frame_bytes))
 
     async def probe(self, path: str, limits: Limits, picture_fps: float = PICTURE_FPS) -> VideoInfo:
-        """The facts in the header of a video, read by a decoding worker."""
-        if not (limits.media.allow_remote and is_remote(path)):
-            return await self.pool(limits).probe(path, limits.media, picture_fps=picture_fps)
-        brought = await fetch(path, limits.media)
+        """The facts in the header of a video, or of the part that a path with a fragment names, read by a decoding worker."""
+        file, span = located(path)
+        if not (limits.media.allow_remote and is_remote(file)):
+            return await self.pool(limits).probe(file, limits.media, picture_fps=picture_fps, span=span)
+        brought = await fetch(file, limits.media)
         try:
-            return await self.pool(limits).probe(brought.path, rules_of(brought.path, limits.media))
+            return await self.pool(limits).probe(brought.path, rules_of(brought.path, limits.media), span=span)
         except MediaError as error:
             raise MediaError(error.code, brought.renamed(error.message), retryable=error.retryable) from error
 

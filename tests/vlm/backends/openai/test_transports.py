@@ -136,6 +136,7 @@ class TestFile:
             Part("video", str(path), frames=FrameSampling(fps=1.0)),
             Part("video", "1.png", pictures=("1.png", "2.png")),
             Part("video", str(tmp_path)),
+            Part("video", f"{path}#t=1,2").located(),
         ]
         requests = [prepared(pictures=[WHOLE], parts=[part, Part("text", "What?")]) for part in parts]
         outcomes = server.answers(obliging, *requests, transport="file")
@@ -145,6 +146,10 @@ class TestFile:
             ("NOT_SENT_AS_FILE", f"{path}: {kept}: leave it out, or {way}"),
             ("NOT_SENT_AS_FILE", f"1.png and 1 more picture: a film of pictures is not one file: {way}"),
             ("NOT_SENT_AS_FILE", f"{tmp_path}: a film of pictures is not one file: {way}"),
+            (
+                "NOT_SENT_AS_FILE",
+                f"{path}#t=1,2: with transport file the server is sent the whole file, and this is a part of it: {way}",
+            ),
         ]
 
     def test_a_file_that_is_too_large_or_gone_fails_alone(self, server, tmp_path, monkeypatch):
