@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from juicecap.data.exact_json import encode_batch
 from juicecap.data.table import CHUNK, HEAVY
 from juicecap.data.writing.atomic import write_error
-from juicecap.sample import FATE, Sample, batch_of, samples_of
+from juicecap.sample import FATE, HIDDEN, Sample, batch_of, samples_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -34,6 +34,7 @@ class TableWriter:
 
         self.path, self._features = path, features
         self._schema = features.arrow_schema
+        self._plain = {name for name, feature in features.items() if name in HIDDEN or _is_plain(feature)}
         self._formatter = get_formatter(None, features=without_fates(features))
         self._waiting: list[pa.RecordBatch] = []
         self._rows = self._bytes = 0
@@ -73,15 +74,22 @@ class TableWriter:
             raise write_error(self.path, error) from error
 
     def _encoded(self, rows: Sequence[Sample]) -> pa.Table:
-        """The rows as `Dataset.map` would write them."""
+        import pyarrow as pa
+
+        batch = encode_batch(batch_of(rows, list(self._features)), self._features)
+        return pa.Table.from_arrays([self._array(name, batch[name]) for name in self._features], schema=self._schema)
+
+    def _array(self, name: str, values: list[Any]) -> pa.Array:
+        """The values of a column as `Dataset.map` would write them, but fast where they are of the right types already."""
         import pyarrow as pa
         from datasets.arrow_writer import OptimizedTypedSequence
 
-        batch = encode_batch(batch_of(rows, list(self._features)), self._features)
-        arrays = [
-            pa.array(OptimizedTypedSequence(batch[name], type=feature, col=name)) for name, feature in self._features.items()
-        ]
-        return pa.Table.from_arrays(arrays, schema=self._schema)
+        if name in self._plain:
+            try:
+                return pa.array(values, self._schema.field(name).type)
+            except (pa.ArrowException, TypeError, OverflowError):  # numbers in a column of texts, say
+                pass
+        return pa.array(OptimizedTypedSequence(values, type=self._features[name], col=name))
 
     def _write(self) -> None:
         import pyarrow as pa
@@ -95,6 +103,13 @@ class TableWriter:
                 self._stream.write_batch(batch)
         except OSError as error:
             raise write_error(self.path, error) from error
+
+
+def _is_plain(feature: Any) -> bool:
+    """Whether values of this feature lose nothing where Arrow makes an array of them: others may be objects with unknown keys."""
+    from datasets import Json, List, Value
+
+    return isinstance(feature, Value | Json) or (isinstance(feature, List) and _is_plain(feature.feature))
 
 
 def without_fates(features: Features) -> Features:

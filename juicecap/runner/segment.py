@@ -79,7 +79,7 @@ class Segment:
             works = {work.stage: work for work in self._at_work}
             with Stream(list(works), rows, self._context.journal) as stream:
                 for stage, fates in stream:
-                    outputs = works[stage].take(fates)
+                    outputs = works[stage].take(fates, passed_on=stage is not stream.stages[-1])
                     while self._at_work and self._at_work[0].stage.over:
                         yield self._finish_first()
                     stream.pass_on(stage, outputs)

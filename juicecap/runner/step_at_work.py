@@ -139,15 +139,16 @@ class StepAtWork:
             for _, some in stream:
                 self.take(some)
 
-    def take(self, fates: Sequence[Fate]) -> list[Sample]:
-        """Write fates into the table, and count them; returns their output samples.
+    def take(self, fates: Sequence[Fate], *, passed_on: bool = False) -> list[Sample]:
+        """Write fates into the table, and count them; returns their output samples, if they are `passed_on`.
 
         Raises:
             DataError, EnvironmentFailure: the run ends early (`FailureGuard`), or the table cannot be written.
         """
         fates, ended = self._observed(fates)
         rows = rows_of(fates, list(self.output_features))
-        outputs = self._writer.add(rows, [number for number, row in enumerate(rows) if row[FATE]["kind"] == "kept"])
+        kept = [number for number, row in enumerate(rows) if row[FATE]["kind"] == "kept"] if passed_on else []
+        outputs = self._writer.add(rows, kept)
         for fate in fates:
             self._context.reporter.count(self.number, fate)
         if ended:

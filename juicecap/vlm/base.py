@@ -6,11 +6,12 @@ An op builds `Request`s, which name media by path and hold no pixels, and reads 
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from typing import Any, Literal, Protocol
 
 from juicecap.errors import SampleError
@@ -376,12 +377,32 @@ journals and steps stay valid."""
 def hashed(settings: Any) -> dict[str, Any]:
     """The fields of a dataclass that are part of its hash, as plain data."""
     unset = unset_later(settings)
-    return {name: value for name, value in asdict(settings).items() if name not in unset}
+    return {name: _plain(getattr(settings, name)) for name in _names(settings.__class__) if name not in unset}
 
 
 def unset_later(settings: Any) -> set[str]:
     """The names of the fields of a dataclass that were added `LATER` and are at their defaults."""
-    return {each.name for each in fields(settings) if each.metadata.get("later") and getattr(settings, each.name) == each.default}
+    return {name for name, default in _later(settings.__class__) if getattr(settings, name) == default}
+
+
+@functools.cache
+def _names(kind: type[Any]) -> tuple[str, ...]:
+    return tuple(each.name for each in fields(kind))
+
+
+@functools.cache
+def _later(kind: type[Any]) -> tuple[tuple[str, Any], ...]:
+    return tuple((each.name, each.default) for each in fields(kind) if each.metadata.get("later"))
+
+
+def _plain(value: Any) -> Any:
+    """A value without dataclasses in it."""
+    return asdict(_Held(value))["value"] if is_dataclass(value) or isinstance(value, list | tuple | dict) else value
+
+
+@dataclass(frozen=True)
+class _Held:
+    value: Any
 
 
 def digest_of(facts: object) -> str:

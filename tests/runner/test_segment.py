@@ -26,7 +26,8 @@ class ShapesMapper(Mapper):
     def process(self, sample, outcomes):
         n = sample["n"]
         facts = {"b": ["x"]} if n % 2 else {"a": n, "b": None}
-        return [{**sample, "weight": n, "pair": (n, n + 1), "facts": facts, "any": {"n": n, "t": "007"} if n % 3 else None}] * (1 + n % 2)
+        odd = {"n": n, "t": "007"} if n % 3 else None
+        return [{**sample, "weight": n, "pair": (n, n + 1), "facts": facts, "any": odd}] * (1 + n % 2)
 
 
 @register

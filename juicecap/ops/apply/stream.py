@@ -41,6 +41,9 @@ MOST_SAMPLES, MOST_BYTES = 4096, 2**26
 AT_ONCE, SECONDS_AT_ONCE = 64, 0.02
 """Samples that enter a stage, or leave it, one after the other, and how long that may take: the code of some ops is slow."""
 
+GATHERED_FOR = 0.002
+"""Seconds in which more answers may come after the first one: what leaves together is written together."""
+
 SampleHook = Callable[[Sample], None]
 FateHook = Callable[[Fate], Fate]
 
@@ -290,6 +293,7 @@ class Stream:
     def _wait(self) -> None:
         """Wait for answers. Where nothing is in progress, let the furthest requests go that wait for others."""
         if self._opened and self._opened.wait():
+            time.sleep(GATHERED_FOR)
             return
         queue = next(filter(None, (stage.waiting() for stage in reversed(self.stages))), None)
         if queue is None or not self._opened:

@@ -78,7 +78,8 @@ class Window:
         self._loop, self._resources = loop, resources
         self._queues: list[RequestQueue] = []
         self._changed = threading.Condition()
-        self._calls = 0  # to the loop, that it has not taken
+        self._calls: list[Callable[[], None]] = []  # for the loop, that it has not done
+        self._calling = False
         self._unanswered = 0
         self._answered: list[Ticket] = []
         self._at_rest = True
@@ -140,17 +141,27 @@ class Window:
         self._stop()
 
     def _call(self, work: Callable[..., None], *arguments: object) -> None:
-        """Run a function on the loop. If the loop has ended, so have all windows (`fail`)."""
+        """Run a function on the loop, after earlier ones. If the loop has ended, so have all windows (`fail`)."""
         with self._changed:
-            self._calls += 1
+            self._calls.append(partial(work, *arguments))
             self._at_rest = False
-        with suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self._called, work, *arguments)
+            calling, self._calling = self._calling, True
+        if not calling:
+            with suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._take_calls)
 
-    def _called(self, work: Callable[..., None], *arguments: object) -> None:
-        work(*arguments)
-        with self._changed:
-            self._calls -= 1
+    def _take_calls(self) -> None:
+        while True:
+            with self._changed:
+                calls, self._calls = self._calls, []
+                self._calling = bool(calls)
+            if not calls:
+                break
+            for call in calls:
+                try:
+                    call()
+                except Exception as error:  # noqa: BLE001  (a bug, for which nobody may wait for ever)
+                    self.fail(error)
         self._look_whether_at_rest()
 
     def _accept(self, queue: RequestQueue, ticket: Ticket, requests: Sequence[Request]) -> None:
@@ -176,7 +187,7 @@ class Window:
     def _look_whether_at_rest(self) -> None:
         """Note it if all requests without an answer wait for others to fill their batch. Called on the loop."""
         with self._changed:
-            if not self._calls and self._unanswered == sum(queue.waiting for queue in self._queues):
+            if not self._calling and self._unanswered == sum(queue.waiting for queue in self._queues):
                 self._at_rest = True
                 self._changed.notify_all()
 

@@ -46,7 +46,9 @@ class Resources:
 
     def memory(self, limits: Limits) -> FrameBudget:
         """The room for frames, of all windows with this limit together."""
-        return self._memories.setdefault(limits.frame_bytes, FrameBudget(limits.frame_bytes))
+        if limits.frame_bytes not in self._memories:
+            self._memories[limits.frame_bytes] = FrameBudget(limits.frame_bytes)
+        return self._memories[limits.frame_bytes]
 
     async def probe(self, path: str, limits: Limits, picture_fps: float = PICTURE_FPS) -> VideoInfo:
         """The facts in the header of a video, or of the part that a path with a fragment names, read by a decoding worker."""
@@ -83,7 +85,9 @@ class WindowResources:
 
     def digests(self, rules: MediaLimits) -> Digests:
         """The digests of media within these limits."""
-        return self._digests.setdefault(rules, Digests(self.common.readers, rules, self.journal))
+        if rules not in self._digests:
+            self._digests[rules] = Digests(self.common.readers, rules, self.journal)
+        return self._digests[rules]
 
 
 class QueueResources:
