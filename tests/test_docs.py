@@ -181,9 +181,9 @@ def test_the_op_of_the_contributing_guide_passes_its_test(workplace: Path, monke
 
 @pytest.mark.slow
 def test_the_backend_and_the_model_op_of_the_contributing_guide_run(tmp_path: Path) -> None:
-    op, backend = blocks(ROOT / "CONTRIBUTING.md", "python")[3:]
+    op, second_op, backend = blocks(ROOT / "CONTRIBUTING.md", "python")[3:]
     (entry_point,) = blocks(ROOT / "CONTRIBUTING.md", "toml")
-    (tmp_path / "shot_type.py").write_text(op, encoding="utf-8")
+    (tmp_path / "shot_type.py").write_text(f"{op}\n\n{second_op}", encoding="utf-8")
     packages = tmp_path / "packages"
     info = packages / "echo_backend-1.0.dist-info"
     info.mkdir(parents=True)
@@ -198,7 +198,10 @@ def test_the_backend_and_the_model_op_of_the_contributing_guide_run(tmp_path: Pa
         "export_path": "out.jsonl",
         "custom_operator_paths": "shot_type.py",
         "max_rejected": 1.0,
-        "process": [{"shot_type_mapper": {"backend": "echo", "hf_model": "any", "num_frames": 6}}],
+        "process": [
+            {"shot_type_mapper": {"backend": "echo", "hf_model": "any", "num_frames": 6}},
+            {"sure_shot_type_mapper": {"backend": "echo", "hf_model": "any", "output_key": "sure"}},
+        ],
     }
     (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(recipe))
     places = os.pathsep.join([str(packages), str(ROOT)])
@@ -210,6 +213,7 @@ def test_the_backend_and_the_model_op_of_the_contributing_guide_run(tmp_path: Pa
         assert done.returncode == 0, done.stderr
     (row,) = map(json.loads, (tmp_path / "out.jsonl").read_text().splitlines())
     assert row["shot_type"] == "6 frames: Is this a close-up, a medium shot or a long shot?"
+    assert row["sure"].startswith("0 frames: Which of close-up, medium shot, long shot is meant by this? 6 frames: Is this")
     (rejected,) = map(json.loads, (tmp_path / "out.run" / "rejected.jsonl").read_text().splitlines())
     assert (rejected["code"], rejected["message"]) == ("NO_VIDEO", "column 'videos' holds no video")
     wrong = yaml.safe_dump({**recipe, "process": [{"shot_type_mapper": {"backend": "ecko"}}]})

@@ -81,6 +81,9 @@ def _step(step: StepPlan) -> Iterator[str]:
         return
     requests, answers = len(asked) * step.factor, sum(each.candidates for each in asked) * step.factor
     yield _line("requests", f"{_about(requests)} about {_about(step.samples * step.factor)} samples, {_about(answers)} answers")
+    if step.further:
+        more = _about(step.further * step.factor)
+        yield _line("then", f"the op asks again once it has seen answers: {more} requests more, if made-up answers are any guide")
     yield _line("journal", _journal(step))
     frames = [each.frames for each in asked]
     yield _line("frames", f"{_about(sum(frames) * step.factor)}; {min(frames):,} to {max(frames):,} in a request")

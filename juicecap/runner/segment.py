@@ -12,9 +12,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from juicecap.ops.apply.applied import stands_alone
 from juicecap.ops.apply.stream import Stream
 from juicecap.ops.apply.table import Rows, fates_of
-from juicecap.runner.step_at_work import READ_AT_ONCE, RunContext, StepAtWork, stands_alone
+from juicecap.runner.step_at_work import READ_AT_ONCE, RunContext, StepAtWork
 from juicecap.runner.steps import StepInput, StepOutput, finished_step, seal, step_fingerprint
 from juicecap.vlm.base import ModelSettings
 from juicecap.vlm.catalog import spec_of

@@ -13,7 +13,7 @@ from loguru import logger
 from juicecap.data.table import chunks, open_arrow
 from juicecap.data.table_writer import TableWriter, without_fates
 from juicecap.errors import JuicecapError
-from juicecap.ops.apply.applied import Applied
+from juicecap.ops.apply.applied import stands_alone
 from juicecap.ops.apply.fate import Fate, rows_of
 from juicecap.ops.apply.stream import AT_ONCE, Stage, Stream
 from juicecap.ops.apply.table import Fates, Rows, fates_of, rejections, table_features
@@ -29,7 +29,6 @@ from juicecap.vlm.pipeline.resources.engine_stats import EngineStats
 if TYPE_CHECKING:
     from datasets import Dataset, Features
 
-    from juicecap.ops.base import Op
     from juicecap.recipe import Recipe, Step
     from juicecap.runner.run_folder.folder import RunFolder
 
@@ -68,11 +67,6 @@ class RunContext:
         if forecast := step.op.forecast(Rows(dataset, READ_AT_ONCE), self.journal, COUNTED_FOR):
             logger.info("{}: {} answers are in the journal, {} are to be asked", step.name, forecast.replayed, forecast.asked)
             self.reporter.forecast(forecast.replayed, forecast.asked, whole=forecast.whole)
-
-
-def stands_alone(op: Op) -> bool:
-    """Whether the op makes its fates in a way of its own, such as one that sees the whole dataset first."""
-    return type(op).stream is not Applied.stream
 
 
 class StepAtWork:

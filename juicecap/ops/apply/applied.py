@@ -113,3 +113,8 @@ class Applied:
     def _raise_failure(self: Op, fate: Fate) -> None:
         if fate.failure:
             raise fate.named_failure(self.media_keys()) from fate.failure
+
+
+def stands_alone(op: Op) -> bool:
+    """Whether the op makes its fates in a way of its own, such as one that sees the whole dataset first."""
+    return type(op).stream is not Applied.stream

@@ -13,6 +13,8 @@ from juicecap.errors import JuicecapError, MediaError, SampleError
 from juicecap.media.sampling import FrameSampling, most_frames, shown_times, target_times
 from juicecap.media.sizes import FrameSizes
 from juicecap.media.video.probe import VideoInfo
+from juicecap.ops.apply.fate import Fate
+from juicecap.ops.apply.rounds import Rounds
 from juicecap.ops.base import Op
 from juicecap.ops.whole_dataset import WholeDatasetOp
 from juicecap.recipe import Recipe, Step
@@ -101,7 +103,9 @@ def _asking(step: Step, samples: Sequence[Sample], headers: Headers, counters: P
             planned.known += [len(outcome.answers) for outcome in mine]
         shown = [known[medium] for medium in media_of(requests)]
         planned.video_seconds += [header.duration for header in shown if isinstance(header, VideoInfo)]
-        outputs += _made_up(step.op, sample, requests)
+        made_up, further = _made_up(step.op, sample)
+        outputs += made_up
+        planned.further += further
     return outputs
 
 
@@ -142,21 +146,24 @@ def _shown(header: Header, sampling: FrameSampling, facts: ModelFacts | None) ->
     return Shown(kind="video", width=width, height=height, times=tuple(times))
 
 
-def _made_up(op: Op, sample: Sample, requests: Sequence[Request]) -> Sequence[Sample]:
-    outcomes = [
-        Outcome(
-            answers=tuple(
-                Answer(text=MADE_UP, finish_reason="stop", tokens=SHORTEST_ANSWER, seed=number)
-                for number in range(request.candidates)
-            ),
-            request=request,
-        )
-        for request in requests
-    ]
+def _made_up(op: Op, sample: Sample) -> tuple[Sequence[Sample], int]:
+    """What a sample becomes with made-up answers, and how many requests of later rounds these lead to."""
+    rounds, further = Rounds(op, sample), 0
     try:
-        return op.finish(sample, outcomes) or []
+        met = rounds.begin()
+        while not isinstance(met, Fate):
+            further += len(met) if rounds.number > 1 else 0
+            met = rounds.go_on([_answered(request) for request in met])
     except Exception:  # noqa: BLE001  (an op may want answers of a form that made-up ones do not have)
-        return [sample]
+        return [sample], further
+    return (met.outputs if met.failure is None else [sample]), further
+
+
+def _answered(request: Request) -> Outcome:
+    answers = (
+        Answer(text=MADE_UP, finish_reason="stop", tokens=SHORTEST_ANSWER, seed=number) for number in range(request.candidates)
+    )
+    return Outcome(answers=tuple(answers))
 
 
 def _look_up(recipe: Recipe, planned: StepPlan, requests: Sequence[Request]) -> list[Outcome]:

@@ -74,6 +74,8 @@ class StepPlan:
     """Why requests of samples will be rejected: media that cannot be used, columns that are wrong, failures in the journal."""
     failed: int = 0
     """How many of these failed for good in an earlier run."""
+    further: int = 0
+    """Requests of later rounds, as made-up answers lead to them; what is really asked depends on the answers."""
     known: list[int] | None = None
     """Answers to each of `asked` that the journal has; None: there is no journal, or it cannot be looked into."""
     unknown_because: str = ""

@@ -14,12 +14,14 @@ from pathlib import Path
 
 from juicecap.data.surroundings import check_working_directory
 from juicecap.data.writing.lines import write_lines
-from juicecap.errors import MediaError, ModelError, SampleError
+from juicecap.errors import MediaError, ModelError
 from juicecap.media.picture import MediaFrames
 from juicecap.media.rules import MediaLimits
 from juicecap.media.sizes import FrameSizes
 from juicecap.media.workers.pool import DecodePool
+from juicecap.ops.apply.applied import stands_alone
 from juicecap.ops.apply.fate import Fate
+from juicecap.ops.apply.rounds import Rounds
 from juicecap.recipe import Recipe, Step
 from juicecap.recipe.work_dir import claim
 from juicecap.runner.estimate.dataset_sample import open_dataset, spread
@@ -102,14 +104,11 @@ def run_preview(recipe: Recipe, number: int) -> Preview:
             step.op.describe_engines(journal)
         for step in recipe.steps:
             began = time.monotonic()
-            questions = _asked(step, samples, journal)
-            fates = list(step.op.stream(samples, step.options.batch_size, journal))
+            seen = _stepped(step, samples, journal)
             preview.seconds.append((step.name, time.monotonic() - began))
-            for fate, asked in zip(fates, questions, strict=True):
-                preview.samples.setdefault(_name(fate.sample, recipe), []).append(
-                    StepPreview(step=step, fate=fate, questions=asked)
-                )
-            samples = [output for fate in fates for output in fate.outputs]
+            for each in seen:
+                preview.samples.setdefault(_name(each.fate.sample, recipe), []).append(each)
+            samples = [output for each in seen for output in each.fate.outputs]
             if not samples:
                 break
     core.close_engines()
@@ -125,21 +124,25 @@ def _name(sample: Sample, recipe: Recipe) -> str:
     return sample_name(sample, (recipe.video_key, recipe.image_key))
 
 
-def _asked(step: Step, samples: Sequence[Sample], journal: Journal) -> list[tuple[RequestPreview, ...]]:
-    """For each sample the op's requests with their outcomes, which are in the journal from then on."""
-    if not step.op.uses_model():
-        return [()] * len(samples)
-    wanted = [_requests(step, sample) for sample in samples]
-    requests = [request for each in wanted for request in each]
-    outcomes = iter(core.ask(requests, step.op.limits(step.options.batch_size), journal))
-    pictures = asyncio.run(_pictures(requests, step.op.limits().media))
+def _stepped(step: Step, samples: Sequence[Sample], journal: Journal) -> list[StepPreview]:
+    """What an op does to the samples, round by round; the outcomes are in the journal from then on."""
+    if stands_alone(step.op):
+        return [StepPreview(step=step, fate=fate) for fate in step.op.stream(samples, step.options.batch_size, journal)]
+    limits = step.op.limits(step.options.batch_size)
+    rounds = [Rounds(step.op, sample) for sample in samples]
+    met = [each.begin() for each in rounds]
+    heard: list[list[tuple[Request, Outcome]]] = [[] for _ in samples]
+    while asked := {number: each for number, each in enumerate(met) if not isinstance(each, Fate)}:
+        outcomes = iter(core.ask([request for requests in asked.values() for request in requests], limits, journal))
+        for number, requests in asked.items():
+            mine = [next(outcomes) for _ in requests]
+            heard[number] += zip(requests, mine, strict=True)
+            met[number] = rounds[number].go_on(mine)
+    pictures = asyncio.run(_pictures([request for each in heard for request, _ in each], limits.media))
     with PromptCounters() as counters:
-        return [tuple(_question(request, next(outcomes), pictures, counters) for request in each) for each in wanted]
-
-
-def _requests(step: Step, sample: Sample) -> Sequence[Request]:
-    requests = step.op.plan_requests(sample)
-    return () if isinstance(requests, SampleError) else requests  # the op's stream rejects the sample, with a reason
+        questions = [tuple(_question(*each, pictures, counters) for each in mine) for mine in heard]
+    fates = [each for each in met if isinstance(each, Fate)]
+    return [StepPreview(step=step, fate=fate, questions=mine) for fate, mine in zip(fates, questions, strict=True)]
 
 
 def _question(
