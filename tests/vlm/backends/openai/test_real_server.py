@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 from outcomes import texts
+from rounds import check_rounds
 
 from juicecap.errors import EnvironmentFailure, ModelError
 from juicecap.media.load import load_frames
@@ -269,6 +270,11 @@ class TestServerThatTrustsRequests:
             assert said == [truth["caption"] for truth in IMAGES.values()]
         finally:
             core.close()
+
+    def test_an_op_that_asks_twice(self, server, clips, tmp_path):
+        settings = {"hf_model": "demo", "backend": "openai", "api_base": server.base, "api_key_env": "TEST_SERVER_KEY"}
+        check_rounds(clips.paths[:7], tmp_path, exact=False, model_params={"transport": "frames"}, **settings)
+        core.close()
 
     def test_a_wrong_key(self, server, monkeypatch):
         monkeypatch.setenv("TEST_SERVER_KEY", "sk-another")
