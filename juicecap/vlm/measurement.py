@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from juicecap.media.tasks.catalog import HEADER
-from juicecap.media.tasks.task import Task
+from juicecap.media.tasks.task import Task, Work
 from juicecap.vlm.base import JOURNAL_VERSION, Part, Request, canonical_json, digest_of
 
 
@@ -39,10 +39,12 @@ class Measurement:
         """The files of its medium (`Part.files`)."""
         return self.medium.files()
 
-    def plain_params(self) -> dict[str, Any]:
-        """`params` as a fresh dict."""
-        params: dict[str, Any] = json.loads(self.params)
-        return params
+    def work(self) -> Work:
+        """The medium and the parameters as workers get them."""
+        medium = self.medium
+        return Work(
+            kind=medium.kind, path=medium.value, params=json.loads(self.params), pictures=medium.pictures, span=medium.span
+        )
 
     def digest(self, contents: Mapping[str, str]) -> str:
         """A hash of the medium, the task and its parameters; `contents` has what tells each file apart (`Task.known_by`).

@@ -16,7 +16,7 @@ from juicecap.errors import DataError, MediaError
 from juicecap.fragment import Span
 from juicecap.media.tasks import catalog
 from juicecap.media.tasks.catalog import HEADER, is_header, is_size
-from juicecap.media.tasks.task import Task, task_in_file
+from juicecap.media.tasks.task import Task, Work, task_in_file
 from juicecap.media.video.probe import VideoInfo, probe
 from juicecap.media.workers.pool import DecodePool
 
@@ -71,6 +71,10 @@ def task(tmp_path: Path) -> Callable[..., Task]:
     return found
 
 
+def work(path: str, params: dict[str, Any] | None = None, **film: Any) -> Work:
+    return Work(kind="video", path=path, params=params or {}, **film)
+
+
 def run(work: Callable[[DecodePool], Awaitable[Any]], **limits: float) -> Any:
     async def main() -> Any:
         pool = DecodePool(1, **limits)  # type: ignore[arg-type]
@@ -84,15 +88,15 @@ def run(work: Callable[[DecodePool], Awaitable[Any]], **limits: float) -> Any:
 
 def failure(task: Task, clip: str, params: dict[str, Any] | None = None, **limits: float) -> tuple[str, str, int]:
     with pytest.raises(MediaError) as caught:
-        run(lambda pool: pool.measure(task, "video", clip, params or {}), **limits)
+        run(lambda pool: pool.measure(task, work(clip, params)), **limits)
     return caught.value.code, caught.value.message, caught.value.attempts
 
 
 def test_the_header_is_that_of_a_probe(clip: str) -> None:
-    value = run(lambda pool: pool.measure(HEADER, "video", clip, {}))
+    value = run(lambda pool: pool.measure(HEADER, work(clip)))
     assert value == asdict(probe(clip))
     assert is_header(value)
-    part = run(lambda pool: pool.measure(HEADER, "video", clip, {}, span=Span(start=1.0, end=2.5)))
+    part = run(lambda pool: pool.measure(HEADER, work(clip, span=Span(start=1.0, end=2.5))))
     assert (part["duration"], part["frames"]) == (1.5, None)
 
 
@@ -109,7 +113,7 @@ def test_what_has_another_shape_is_no_header_and_no_size(clip: str) -> None:
 
 
 def test_a_task_of_a_user_gets_frames_and_parameters(clip: str, task: Callable[..., Task]) -> None:
-    value = run(lambda pool: pool.measure(task("brightness"), "video", clip, {"frames": 3}))
+    value = run(lambda pool: pool.measure(task("brightness"), work(clip, {"frames": 3})))
     assert 20 < value < 235
 
 
@@ -140,7 +144,7 @@ def test_one_that_hangs_is_stopped(clip: str, task: Callable[..., Task]) -> None
 def test_limits_grow_with_the_duration_and_the_cost(clip: str, task: Callable[..., Task]) -> None:
     assert failure(task("burns"), clip, cpu_seconds=0.3)[0] == "DECODE_TIMEOUT"
     costly = task("burns", cost=0.5)
-    assert run(lambda pool: pool.measure(costly, "video", clip, {}, seconds=4.0), cpu_seconds=0.3) == "done"
+    assert run(lambda pool: pool.measure(costly, work(clip), seconds=4.0), cpu_seconds=0.3) == "done"
 
 
 def test_an_edited_task_is_another_one(tmp_path: Path, task: Callable[..., Task]) -> None:
@@ -153,3 +157,23 @@ def test_an_edited_task_is_another_one(tmp_path: Path, task: Callable[..., Task]
 def test_a_file_that_is_not_there() -> None:
     with pytest.raises(DataError, match=r"^none\.py: the task measure cannot be read: No such file or directory$"):
         task_in_file("none.py", "measure")
+
+
+class TestSeveral:
+    def test_values_and_errors_come_in_order(self, clip: str, tmp_path: Path, task: Callable[..., Task]) -> None:
+        works = [work(clip), work(str(tmp_path / "gone.mp4")), work(clip, span=Span(start=1.0, end=2.0))]
+        first, gone, part = run(lambda pool: pool.measure_several(HEADER, works))
+        assert (first["duration"], gone.code, part["duration"]) == (4.0, "FILE_NOT_FOUND", 1.0)
+
+    def test_if_the_worker_does_not_survive_them_each_is_measured_alone(
+        self, clip: str, tmp_path: Path, task: Callable[..., Task]
+    ) -> None:
+        (tmp_path / "my_tasks.py").write_text(TASKS + "\ndef odd(medium, *, n):\n    return n if n != 1 else os.abort()\n")
+        works = [work(clip, {"n": n}) for n in range(3)]
+        first, crashed, last = run(lambda pool: pool.measure_several(task_in_file(tmp_path / "my_tasks.py", "odd"), works))
+        assert (first, last, crashed.code, crashed.attempts) == (0, 2, "DECODER_CRASHED", 2)
+
+    def test_relative_paths(self, clip: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.chdir(Path(clip).parent)
+        (value,) = run(lambda pool: pool.measure_several(HEADER, [work("clip.mp4")]))
+        assert value["duration"] == 4.0

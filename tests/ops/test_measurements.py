@@ -14,7 +14,7 @@ from typing_extensions import override
 from juicecap.errors import SampleError
 from juicecap.media.tasks.catalog import HEADER
 from juicecap.media.tasks.task import task_in_file
-from juicecap.media.workers.pool import DecodePool
+from juicecap.media.workers.worker_process import WorkerProcess
 from juicecap.ops import VideoDurationFilter, VideoResolutionFilter
 from juicecap.ops.apply.fate import Fate
 from juicecap.ops.apply.rounds import Conversation
@@ -63,13 +63,13 @@ def flow(ops: Sequence[Op], samples: Sequence[Sample]) -> list[list[Fate]]:
 def probed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The paths of media that are measured from now on."""
     paths: list[str] = []
-    real = DecodePool.measure
+    real = WorkerProcess.ask
 
-    async def measure(self: DecodePool, task, kind: str, path: str, *rest, **options):
-        paths.append(path)
-        return await real(self, task, kind, path, *rest, **options)
+    def ask(self: WorkerProcess, job):
+        paths.extend(each["path"] for each in job.get("jobs", [job]))
+        return real(self, job)
 
-    monkeypatch.setattr(DecodePool, "measure", measure)
+    monkeypatch.setattr(WorkerProcess, "ask", ask)
     return paths
 
 

@@ -18,6 +18,7 @@ from juicecap.media.rules import DEFAULT_RULES, MediaLimits
 from juicecap.media.tasks.catalog import CUT, HEADER
 from juicecap.media.tasks.task import Task, task_in_file
 from juicecap.media.workers.pool import DecodePool
+from juicecap.media.workers.worker_process import WorkerProcess
 from juicecap.vlm.base import Limits, Part
 from juicecap.vlm.journal import Journal
 from juicecap.vlm.measurement import Measurement
@@ -55,13 +56,14 @@ def task(tmp_path: Path) -> Callable[..., Task]:
 def made(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     """The tasks that workers do from now on, with their paths."""
     done: list[tuple[str, str]] = []
-    real = DecodePool.measure
+    real = WorkerProcess.ask
 
-    async def measure(self: DecodePool, task: Task, kind: str, path: str, *rest: Any, **options: Any) -> Any:
-        done.append((task.name, path))
-        return await real(self, task, kind, path, *rest, **options)
+    def ask(self: WorkerProcess, job: dict[str, Any]) -> Any:
+        every = job.get("every", {})
+        done.extend((({**every, **each})["function"].rpartition(":")[2], each["path"]) for each in job.get("jobs", [job]))
+        return real(self, job)
 
-    monkeypatch.setattr(DecodePool, "measure", measure)
+    monkeypatch.setattr(WorkerProcess, "ask", ask)
     return done
 
 
@@ -189,7 +191,7 @@ def test_the_limits_of_a_costly_task_grow_with_the_duration(
     (outcome,) = core.ask([Measurement.of(task("lasts", cost=0.5), Part("video", f"{clip}#t=1,3"))])
     assert outcome.value == 2.0
     assert made == [("header", clip), ("lasts", clip)]
-    assert given == [0.0, 1.0]
+    assert given == [1.0]
 
 
 class TestWritten:

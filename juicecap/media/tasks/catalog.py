@@ -48,10 +48,14 @@ CUT = Task(name="cut", function="juicecap.media.tasks.cut:cut", cost=2.0, long=T
 Parameter: `copy`, whether nothing is encoded anew if the part begins and ends with key frames.
 """
 
-HEADER = Task(name="header", function="juicecap.media.tasks.header:header", known_by="state", accepts=is_header)
+HEADER = Task(name="header", function="juicecap.media.tasks.header:header", known_by="state", brief=True, accepts=is_header)
 """The facts of a video's header (`VideoInfo`), or of a part of it. Parameter: `picture_fps`."""
 
 PICTURE_SIZE = Task(
-    name="picture_size", function="juicecap.media.tasks.picture_size:picture_size", known_by="state", accepts=is_size
+    name="picture_size",
+    function="juicecap.media.tasks.picture_size:picture_size",
+    known_by="state",
+    brief=True,
+    accepts=is_size,
 )
 """Width and height of an image."""

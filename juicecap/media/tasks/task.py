@@ -7,12 +7,13 @@ by the content of the medium, the task's version, and the parameters.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from juicecap.errors import DataError
+from juicecap.fragment import WHOLE, Span
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +31,8 @@ class Task:
     """What tells media apart: their content, or path, size and times of their files, where reading them would cost more."""
     cost: float = 0.0
     """CPU seconds that it may take for each second of a video, in addition to `decode_seconds`."""
+    brief: bool = False
+    """Whether it takes milliseconds: a worker gets several at once, so that none waits for a message."""
     long: bool = False
     """Whether it may take minutes: such tasks never hold all workers."""
     writes: str = ""
@@ -37,6 +40,17 @@ class Task:
     writes none."""
     accepts: Callable[[Any], bool] | None = None
     """Whether a value from a journal has the right shape; None: any JSON value does."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """A medium that a task measures, and the task's parameters."""
+
+    kind: str
+    path: str
+    params: Mapping[str, Any]
+    pictures: tuple[str, ...] = ()
+    span: Span = WHOLE
 
 
 def task_in_file(path: str | Path, function: str, *, version: int = 1, cost: float = 0.0, long: bool = False) -> Task:

@@ -8,8 +8,8 @@ process ends when the socket does, also in the middle of a job, so it does not o
     {"picture": {"shape": [8, 360, 640, 3], "times": [0.0, ...], "duration": 4.0, "unreadable": 0,
                   "damage": "", "tone_mapped": false, "stored_size": [1280, 720]}}
 
-Other replies: `value` (to `measure`: what a task returns), `error` (a `MediaError`, with a `traceback` if nobody expected it),
-`environment` (an `EnvironmentFailure`).
+Other replies: `value` (to `measure`: what a task returns), `replies` (to `several` of those), `error` (a `MediaError`, with a
+`traceback` if nobody expected it), `environment` (an `EnvironmentFailure`).
 """
 
 from __future__ import annotations
@@ -67,21 +67,34 @@ def main(fd: int) -> None:
     own = own_memory(_UNTOLD)
     while True:
         job = json.loads(jobs.get())
+        if job["do"] == "several":
+            replies = [_limited({**job["every"], **each}, own) for each in job["jobs"]]
+            _send(channel, line_of({"replies": replies}), [])
+            continue
+        if job["do"] == "measure":
+            _send(channel, line_of(_limited(job, own)), [])
+            continue
         try:
             frames = SharedFrames()
         except OSError as error:  # of which the medium knows nothing
             _send(channel, line_of(_no_room_now(display_path(job["path"]), error)), [])
             continue
         with closing(frames):
-            with suppress(OSError, ValueError):  # a system that cannot do that sets no limit, and no medium is refused for it
-                limit_memory(own + job["memory"])  # shared memory, in which the frames travel, does not count
-            limit_cpu(_timer(job["cpu_seconds"]))
-            reply = answer(job, frames)
-            limit_cpu(0)
+            reply = _limited(job, own, frames)
             _send(channel, line_of(reply), [frames.fd] if "picture" in reply else [])
 
 
-def answer(job: Message, frames: SharedFrames) -> Message:
+def _limited(job: Message, own: int, frames: SharedFrames | None = None) -> Message:
+    """Do a job within its limits; `own` are the bytes that this process has without one."""
+    with suppress(OSError, ValueError):  # a system that cannot do that sets no limit, and no medium is refused for it
+        limit_memory(own + job["memory"])  # shared memory, in which the frames travel, does not count
+    limit_cpu(_timer(job["cpu_seconds"]))
+    reply = answer(job, frames)
+    limit_cpu(0)
+    return reply
+
+
+def answer(job: Message, frames: SharedFrames | None = None) -> Message:
     """Do a job, with the pixels in `frames`, whatever may come of it."""
     path, rules = job["path"], MediaLimits(**job["rules"])
     try:
@@ -91,6 +104,7 @@ def answer(job: Message, frames: SharedFrames) -> Message:
         if job["do"] == "measure":
             return {"value": run_task(job["function"], Medium(kind=job["kind"], path=path, **film, rules=rules), job["params"])}
         sampling, sizes = FrameSampling(**job["sampling"]), FrameSizes.from_plain(job["sizes"])
+        assert frames
         picture = load_frames(job["kind"], path, sampling, sizes, **film, rules=rules, allocate=frames.allocate)
     except Exception as error:  # noqa: BLE001  # the door to the pool, which raises it again
         return _failure(error, path, job["memory"], job.get("foreign", ""))

@@ -23,6 +23,7 @@ from juicecap.media.access.remote import rules_of
 from juicecap.media.read_otherwise import READING_VERSION
 from juicecap.media.sampling import PICTURE_FPS
 from juicecap.media.tasks.catalog import HEADER
+from juicecap.media.tasks.task import Task
 from juicecap.sample import display_path
 from juicecap.vlm.base import Outcome, canonical_json, digest_of, hashed
 from juicecap.vlm.journal.entries import EntriesByKey, medium_entry
@@ -39,6 +40,9 @@ from juicecap.vlm.pipeline.tasks import Tasks
 
 LOOKED_UP_AT_ONCE = 64
 """Measurements."""
+
+MOST_IN_A_BUNDLE = 8
+"""Brief measurements that a worker gets at once."""
 
 PERMANENT = {*OF_THE_CONTENT, "BAD_MEASUREMENT", "TASK_FAILED"}
 """Codes of failures that equal content and an equal task lead to again."""
@@ -79,8 +83,7 @@ class MeasurementPipeline:
                     ready.append(self._keyed(asked, files, seen))
                 else:
                     self._tasks.start(self._read_and_measure(asked))
-            for missing in await self._missing(ready):
-                self._tasks.start(self._measure(missing))
+            self._start(await self._missing(ready))
 
     async def _states(self, measurements: Sequence[Measurement]) -> dict[str, Digest]:
         """What tells the files of these measurements apart that are there: their paths and states."""
@@ -143,14 +146,41 @@ class MeasurementPipeline:
         found = await asyncio.wrap_future(journal.get_entries(keys))
         return found  # noqa: RET504  (the future's own type is narrower)
 
+    def _start(self, missing: Sequence[KeyedMeasurement]) -> None:
+        """Start measurements; brief ones several at once, as many as leave no worker without any."""
+        brief: dict[Task, list[KeyedMeasurement]] = {}
+        for each in missing:
+            if each.asked.measurement.task.brief:
+                brief.setdefault(each.asked.measurement.task, []).append(each)
+            else:
+                self._tasks.start(self._measure(each))
+        workers = self._resources.common.pool(self._resources.limits).workers if brief else 1
+        for some in brief.values():
+            size = min(MOST_IN_A_BUNDLE, -(-len(some) // workers))
+            for start in range(0, len(some), size):
+                self._tasks.start(self._measure_briefly(some[start : start + size]))
+
+    async def _measure_briefly(self, bundle: Sequence[KeyedMeasurement]) -> None:
+        pool, rules = self._resources.common.pool(self._resources.limits), self._resources.limits.media
+        first, works = bundle[0].asked, [each.asked.measurement.work() for each in bundle]
+        values = await pool.measure_several(first.measurement.task, works, rules, need=first.need)
+        for each, value in zip(bundle, values, strict=True):
+            await self._end(each, value)
+
     async def _measure(self, keyed: KeyedMeasurement) -> None:
         try:
             value = await self._value(keyed)
         except SampleError as error:
-            outcome = Outcome(failure=failure_of(error))
-            if error.code in PERMANENT:
+            value = error
+        await self._end(keyed, value)
+
+    async def _end(self, keyed: KeyedMeasurement, value: Any) -> None:
+        """Write down a value, or the error in its place, and pass it on."""
+        if isinstance(value, SampleError):
+            outcome = Outcome(failure=failure_of(value))
+            if value.code in PERMANENT:
                 path = keyed.asked.measurement.medium.value
-                self._resources.record(medium_entry(keyed.failure_key, path, failure_of(error)))
+                self._resources.record(medium_entry(keyed.failure_key, path, failure_of(value)))
         else:
             outcome = keyed.outcome(value)
             self._resources.record([Entry(keyed.key, 0, {"value": value, "seen": keyed.seen})])
@@ -184,19 +214,10 @@ class MeasurementPipeline:
                 await self._check_unchanged(keyed.states)
 
     async def _work(self, asked: QueuedMeasurement, seconds: float, target: str = "") -> Any:
-        limits, medium = self._resources.limits, asked.measurement.medium
-        return await self._resources.common.pool(limits).measure(
-            asked.measurement.task,
-            medium.kind,
-            medium.value,
-            asked.measurement.plain_params(),
-            rules_of(medium.value, limits.media),
-            pictures=medium.pictures,
-            span=medium.span,
-            seconds=seconds,
-            target=target,
-            need=asked.need,
-        )
+        limits, measurement = self._resources.limits, asked.measurement
+        rules = rules_of(measurement.medium.value, limits.media)
+        pool = self._resources.common.pool(limits)
+        return await pool.measure(measurement.task, measurement.work(), rules, seconds=seconds, target=target, need=asked.need)
 
     async def _check_unchanged(self, states: Mapping[str, FileState]) -> None:
         for path, state in states.items():

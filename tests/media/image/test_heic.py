@@ -19,6 +19,7 @@ from juicecap.media.rules import MediaLimits
 from juicecap.media.sampling import FrameSampling
 from juicecap.media.sizes import FrameSizes
 from juicecap.media.tasks.catalog import PICTURE_SIZE
+from juicecap.media.tasks.task import Work
 from juicecap.media.workers.pool import DecodePool
 
 GREYS = [250, 170, 90, 10]
@@ -84,7 +85,10 @@ def test_it_is_no_video(tmp_path: Path) -> None:
         try:
             frames = pool.picture("video", path, FrameSampling(), FrameSizes())
             return await asyncio.gather(
-                frames, pool.probe(path), pool.measure(PICTURE_SIZE, "image", path, {}), return_exceptions=True
+                frames,
+                pool.probe(path),
+                pool.measure(PICTURE_SIZE, Work(kind="image", path=path, params={})),
+                return_exceptions=True,
             )
         finally:
             await pool.close()
