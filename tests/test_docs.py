@@ -37,6 +37,7 @@ from juicecap.runner import RunResult, StepResult
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 OP_PAGES = sorted(path for path in ROOT.glob("docs/ops/*.md") if path.name != "README.md")
+CONTRIBUTING = ROOT / "CONTRIBUTING.md"  # its examples are run in tests of their own
 NEEDS_A_MODEL = ("VideoCaptioningFromVLMMapper", 'run("recipes/video_caption.yaml"')
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
@@ -134,7 +135,7 @@ def test_an_ops_page_has_an_example_that_loads(page: Path, workplace: Path) -> N
         assert [step.name for step in load_recipe("recipe.yaml").steps] == [name for item in example for name in item]
 
 
-@pytest.mark.parametrize(("page", "body"), all_blocks("yaml", [page for page in PAGES if page not in OP_PAGES]))
+@pytest.mark.parametrize(("page", "body"), all_blocks("yaml", [page for page in PAGES if page not in (*OP_PAGES, CONTRIBUTING)]))
 def test_a_recipe_in_the_docs_loads(page: Path, body: str, workplace: Path) -> None:
     written = yaml.safe_load(body)
     assert "process" in written
@@ -151,13 +152,13 @@ def test_a_recipe_in_the_docs_loads(page: Path, body: str, workplace: Path) -> N
 @pytest.mark.parametrize(("page", "body"), all_blocks("python"))
 def test_python_in_the_docs_works(page: Path, body: str, workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     compile(body, named(page), "exec")
-    if page.name == "CONTRIBUTING.md" or any(words in body for words in NEEDS_A_MODEL):
+    if page == CONTRIBUTING or any(words in body for words in NEEDS_A_MODEL):
         return  # its op is tried below; tests of the op and of the runner use the model
     module_of(body, "snippet_of_the_docs", workplace / "snippet.py", monkeypatch)
 
 
 def test_the_op_of_the_contributing_guide_passes_its_test(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    source, line, test = blocks(ROOT / "CONTRIBUTING.md", "python")[:3]
+    source, line, test = blocks(CONTRIBUTING, "python")[:3]
     module_of(source, "juicecap.ops.mapper.single_line_mapper", workplace / "single_line_mapper.py", monkeypatch)
     added: dict[str, dict[str, str]] = {}
     exec(line, added)
@@ -181,8 +182,8 @@ def test_the_op_of_the_contributing_guide_passes_its_test(workplace: Path, monke
 
 @pytest.mark.slow
 def test_the_backend_and_the_model_op_of_the_contributing_guide_run(tmp_path: Path) -> None:
-    op, second_op, backend = blocks(ROOT / "CONTRIBUTING.md", "python")[3:]
-    (entry_point,) = blocks(ROOT / "CONTRIBUTING.md", "toml")
+    op, second_op, *_, backend = blocks(CONTRIBUTING, "python")[3:]
+    (entry_point,) = blocks(CONTRIBUTING, "toml")
     (tmp_path / "shot_type.py").write_text(f"{op}\n\n{second_op}", encoding="utf-8")
     packages = tmp_path / "packages"
     info = packages / "echo_backend-1.0.dist-info"
@@ -223,6 +224,40 @@ def test_the_backend_and_the_model_op_of_the_contributing_guide_run(tmp_path: Pa
         command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": places}, capture_output=True, text=True, check=False
     )
     assert "backend must be hf | vllm | openai | echo, not 'ecko'" in done.stderr
+
+
+@pytest.mark.process
+def test_the_filter_with_a_task_of_the_contributing_guide_runs(tmp_path: Path) -> None:
+    task, op, test = blocks(CONTRIBUTING, "python")[4:7]
+    (recipe,) = (body for body in blocks(CONTRIBUTING, "yaml") if "mean_brightness_filter" in body)
+    (tmp_path / "brightness.py").write_text(task, encoding="utf-8")
+    (tmp_path / "mean_brightness_filter.py").write_text(op, encoding="utf-8")
+    (tmp_path / "test_mean_brightness_filter.py").write_text(test, encoding="utf-8")
+    (tmp_path / "bright.yaml").write_text(recipe, encoding="utf-8")
+    (tmp_path / "recipes").symlink_to(ROOT / "recipes")
+    path = {**os.environ, "PYTHONPATH": str(ROOT)}
+    for command in (
+        ["pytest", "-q", "-p", "no:cacheprovider", "test_mean_brightness_filter.py"],
+        ["juicecap", "check", "bright.yaml"],
+        ["juicecap", "run", "bright.yaml"],
+        ["juicecap", "run", "bright.yaml"],
+    ):
+        done = subprocess.run(
+            [sys.executable, "-m", *command], cwd=tmp_path, env=path, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+    kept = (tmp_path / "out" / "bright" / "clips.jsonl").read_text().splitlines()
+    assert 0 < len(kept) < len((ROOT / "recipes" / "clips" / "clips.jsonl").read_text().splitlines())
+    manifest = json.loads((tmp_path / "out" / "bright" / "clips.run" / "manifest.json").read_text())
+    assert manifest["steps"][0]["finished_before"]
+    task = task.replace("return float(", "return 255 - float(")
+    (tmp_path / "brightness.py").write_text(task, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "juicecap", "run", "bright.yaml"],
+        cwd=tmp_path, env=path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out" / "bright" / "clips.jsonl").read_text().splitlines() != kept
 
 
 @pytest.mark.parametrize("page", PAGES, ids=named)

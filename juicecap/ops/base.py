@@ -18,6 +18,7 @@ from typing_extensions import override
 
 from juicecap.errors import SampleError, SettingsError
 from juicecap.fragment import without_fragment
+from juicecap.media.tasks.task import Task
 from juicecap.ops.apply.applied import Applied
 from juicecap.ops.apply.rounds import Conversation
 from juicecap.ops.options.common_options import ColumnsAndTokens
@@ -27,6 +28,7 @@ from juicecap.ops.options.run_options import IGNORED, is_run_only
 from juicecap.ops.options.types import NOT_EMPTY, type_problems
 from juicecap.sample import Sample, media_paths
 from juicecap.vlm.base import Limits, ModelSettings, Outcome, Request, digest_of, unset_later
+from juicecap.vlm.measurement import Ask
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +48,8 @@ class Op(ColumnsAndTokens, Applied, ABC):
     """Group of the parameters that name none (`options/groups.py`)."""
     headers_only: ClassVar[bool] = False
     """Whether the op reads only the headers of its media; then `juicecap plan` applies it."""
+    measures_only: ClassVar[bool] = False
+    """Whether the op asks for measurements alone, and no model."""
     ignored_parameters: ClassVar[Mapping[str, str]] = IGNORED
     """Parameters that a recipe may set and that have no effect, and why."""
 
@@ -104,8 +108,8 @@ class Op(ColumnsAndTokens, Applied, ABC):
         del sample
         return ()
 
-    def requests(self, sample: Sample) -> Sequence[Request]:
-        """The requests for this sample; none for an op that uses no model.
+    def requests(self, sample: Sample) -> Sequence[Ask]:
+        """The requests for this sample, and the measurements of its media; none for an op that asks nothing.
 
         Raises:
             SampleError: no request can be made for the sample.
@@ -115,13 +119,18 @@ class Op(ColumnsAndTokens, Applied, ABC):
 
     def uses_model(self) -> bool:
         """Whether the op uses a model."""
+        return self.asks() and not self.measures_only
+
+    def asks(self) -> bool:
+        """Whether the op asks anything: a model, or for measurements."""
         return type(self).requests is not Op.requests or type(self).converse is not Op.converse
 
     def converse(self, sample: Sample) -> Conversation:
         """A generator that yields requests, gets their outcomes in order, may yield more, and returns what `finish` returns.
 
-        For ops that ask again after they have seen an answer; the others override `requests` and `finish`. A request that fails
-        raises its `SampleError` at the `yield`. It must be deterministic: equal samples and outcomes lead to equal requests.
+        For ops that ask again after they have seen an answer; the others override `requests` and `finish`. Measurements may be
+        among the requests. One that fails raises its `SampleError` at the `yield`. It must be deterministic: equal samples and
+        outcomes lead to equal requests.
         """
         outcomes = yield self.requests(sample)
         return self.finish(sample, outcomes)
@@ -134,6 +143,10 @@ class Op(ColumnsAndTokens, Applied, ABC):
         """
         del outcomes
         return [sample]
+
+    def tasks(self) -> Sequence[Task]:
+        """The tasks that the op brings along, for its measurements: one that was edited makes the op run again."""
+        return ()
 
     def engines(self) -> Sequence[ModelSettings]:
         """The engines that the op uses, as far as its settings name them: a run keeps them open for it."""
@@ -189,15 +202,28 @@ class Filter(Op):
 
     default_group: ClassVar[str] = KEPT
 
-    @abstractmethod
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if cls.keep is Filter.keep and cls.keep_by is Filter.keep_by:
+            raise TypeError(f"{cls.__name__} defines neither keep nor keep_by")
+
     def keep(self, sample: Sample) -> bool:
-        """Whether the sample stays.
+        """Whether the sample stays; for filters that ask nothing.
 
         Raises:
             SampleError: that cannot be decided; the sample is rejected.
         """
+        raise NotImplementedError
+
+    def keep_by(self, sample: Sample, outcomes: Sequence[Outcome]) -> bool:
+        """Whether the sample stays, given the outcomes of its `requests`; for filters that ask something.
+
+        Raises:
+            SampleError: as `keep`.
+        """
+        del outcomes
+        return self.keep(sample)
 
     @override
     def finish(self, sample: Sample, outcomes: Sequence[Outcome]) -> Sequence[Sample] | None:
-        del outcomes
-        return [sample] if self.keep(sample) else None
+        return [sample] if self.keep_by(sample, outcomes) else None

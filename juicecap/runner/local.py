@@ -144,8 +144,8 @@ def _check(result: RunResult, rejected: int) -> None:
 
 
 def _journal(recipe: Recipe, *, fresh: bool, retry_rejected: bool) -> AbstractContextManager[Journal | None]:
-    """The recipe's journal, if any of its ops uses a model."""
-    if not any(step.op.uses_model() for step in recipe.steps):
+    """The recipe's journal, if any of its ops asks something that takes longer than to read a header again."""
+    if not any(step.op.asks() and not step.op.headers_only for step in recipe.steps):
         return nullcontext()
     return Journal(recipe.journal, fresh=fresh, retry_rejected=retry_rejected)
 
@@ -233,6 +233,8 @@ def _manifest(
                 "tried_again": step.tried_again,
                 "replayed": step.replayed,
                 "asked": step.asked,
+                "measured": step.measured,
+                "measured_before": step.measured_before,
                 "seconds": round(step.seconds, 3),
                 "engine_seconds": engine,
                 **asdict(step.counts),
@@ -271,7 +273,7 @@ def _log_start(recipe: Recipe, limit: int | None) -> None:
 
 def _log_step(step: StepResult) -> None:
     facts = {"op": step.op, "seconds": round(step.seconds, 3), "finished_before": step.finished_before}
-    tally = {"replayed": step.replayed, "asked": step.asked, "reasons": dict(step.reasons)}
+    tally = {"replayed": step.replayed, "asked": step.asked, "measured": step.measured, "reasons": dict(step.reasons)}
     counts = step.counts
     logger.bind(event="step", **facts, **tally, **asdict(counts)).info(
         "{}: {} taken, {} kept, {} filtered, {} rejected, {} given",

@@ -27,6 +27,10 @@ class StepResult:
     """Answers that came from the journal in this run."""
     asked: int = 0
     """Answers that an engine was asked for in this run."""
+    measured: int = 0
+    """Measurements that were made in this run."""
+    measured_before: int = 0
+    """Measurements that were known from the journal, or from another op."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -78,7 +78,7 @@ class Segment:
             self._at_work[0].take_all(rows)
         else:
             works = {work.stage: work for work in self._at_work}
-            with Stream(list(works), rows, self._context.journal) as stream:
+            with Stream(list(works), rows, self._context.journal, self._context.folder.media) as stream:
                 for stage, fates in stream:
                     outputs = works[stage].take(fates, passed_on=stage is not stream.stages[-1])
                     while self._at_work and self._at_work[0].stage.over:

@@ -129,7 +129,7 @@ class StepAtWork:
             for some in chunks(map(self._judged, fates), AT_ONCE):
                 self.take(some)
             return
-        with Stream([self.stage], rows, self._context.journal) as stream:
+        with Stream([self.stage], rows, self._context.journal, self._context.folder.media) as stream:
             for _, some in stream:
                 self.take(some)
 
@@ -190,4 +190,6 @@ class StepAtWork:
             tried_again=tried_again,
             replayed=answers.replayed,
             asked=answers.asked,
+            measured=answers.measured,
+            measured_before=answers.measured_before,
         )

@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from juicecap.data.table import open_arrow
 from juicecap.data.writing.atomic import sync_folder, write_error
@@ -84,9 +84,11 @@ def columns_read(op: Op, there: Sequence[str]) -> list[str]:
 
 
 def step_fingerprint(step: Step, input_: str, media: str, *, keep_failed: bool) -> str:
-    """What a step's table depends on: its input, the op, a user's source, model files, and the state of all media."""
+    """What a step's table depends on: its input, the op, a user's source and tasks, model files, and the state of all media."""
     op = step.op
-    facts = [input_, op.fingerprint(), source_of(type(op)), op.external_fingerprint(), media]
+    facts: list[Any] = [input_, op.fingerprint(), source_of(type(op)), op.external_fingerprint(), media]
+    if tasks := [[task.name, task.version, task.source] for task in op.tasks()]:
+        facts.append(tasks)
     return digest_of([TABLE_VERSION, keep_failed, *facts])
 
 

@@ -229,7 +229,7 @@ class Failure:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """The result of a request: answers, one per candidate and in order, or a failure.
+    """The result of what was asked: answers, one per candidate and in order, or a value that was measured; or a failure.
 
     `frame_times` are the seconds of the frames seen, one list per video of the request; `unreadable` counts damaged
     packets that were passed over, and `damage` says in words what is wrong with the media, if anything is; `tone_mapped`: some
@@ -251,6 +251,8 @@ class Outcome:
     """Whether the prompt ended in the middle of a thought, where that is known."""
     request: Request | None = None
     """The request, in outcomes that are passed to an op."""
+    value: Any = None
+    """What was measured, if this is the outcome of a `Measurement`: any JSON value."""
 
     def raise_failure(self) -> None:
         """Do nothing if there are answers.

@@ -8,8 +8,8 @@ process ends when the socket does, also in the middle of a job, so it does not o
     {"picture": {"shape": [8, 360, 640, 3], "times": [0.0, ...], "duration": 4.0, "unreadable": 0,
                   "damage": "", "tone_mapped": false, "stored_size": [1280, 720]}}
 
-Other replies: `info` (to `probe`), `size` (to `size`, of an image), `error` (a `MediaError`, with a `traceback` if nobody
-expected it), `environment` (an `EnvironmentFailure`).
+Other replies: `value` (to `measure`: what a task returns), `replies` (to `several` of those), `error` (a `MediaError`, with a
+`traceback` if nobody expected it), `environment` (an `EnvironmentFailure`).
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ import threading
 import traceback
 from collections.abc import Callable
 from contextlib import closing, suppress
-from dataclasses import asdict
 from typing import Any
 
 import av.subtitles.stream  # noqa: F401  (PyAV imports it with the first file, when memory is limited already)
@@ -33,11 +32,12 @@ from juicecap.errors import EnvironmentFailure, MediaError, causes
 from juicecap.fragment import Span
 from juicecap.isolated.limits import limit_cpu, limit_memory, own_memory, settle_signals
 from juicecap.isolated.messages import READY, line_of
-from juicecap.media.image import image_size
-from juicecap.media.load import load_frames, video_info
+from juicecap.media.load import load_frames
 from juicecap.media.rules import MediaLimits
 from juicecap.media.sampling import FrameSampling
 from juicecap.media.sizes import FrameSizes
+from juicecap.media.tasks.medium import Medium
+from juicecap.media.tasks.run import run_task
 from juicecap.media.workers.shared_frames import NoRoom, SharedFrames
 from juicecap.sample import display_path
 
@@ -67,41 +67,54 @@ def main(fd: int) -> None:
     own = own_memory(_UNTOLD)
     while True:
         job = json.loads(jobs.get())
+        if job["do"] == "several":
+            replies = [_limited({**job["every"], **each}, own) for each in job["jobs"]]
+            _send(channel, line_of({"replies": replies}), [])
+            continue
+        if job["do"] == "measure":
+            _send(channel, line_of(_limited(job, own)), [])
+            continue
         try:
             frames = SharedFrames()
         except OSError as error:  # of which the medium knows nothing
             _send(channel, line_of(_no_room_now(display_path(job["path"]), error)), [])
             continue
         with closing(frames):
-            with suppress(OSError, ValueError):  # a system that cannot do that sets no limit, and no medium is refused for it
-                limit_memory(own + job["memory"])  # shared memory, in which the frames travel, does not count
-            limit_cpu(_timer(job["cpu_seconds"]))
-            reply = answer(job, frames)
-            limit_cpu(0)
+            reply = _limited(job, own, frames)
             _send(channel, line_of(reply), [frames.fd] if "picture" in reply else [])
 
 
-def answer(job: Message, frames: SharedFrames) -> Message:
+def _limited(job: Message, own: int, frames: SharedFrames | None = None) -> Message:
+    """Do a job within its limits; `own` are the bytes that this process has without one."""
+    with suppress(OSError, ValueError):  # a system that cannot do that sets no limit, and no medium is refused for it
+        limit_memory(own + job["memory"])  # shared memory, in which the frames travel, does not count
+    limit_cpu(_timer(job["cpu_seconds"]))
+    reply = answer(job, frames)
+    limit_cpu(0)
+    return reply
+
+
+def answer(job: Message, frames: SharedFrames | None = None) -> Message:
     """Do a job, with the pixels in `frames`, whatever may come of it."""
     path, rules = job["path"], MediaLimits(**job["rules"])
     try:
         if job["folder"]:
             os.chdir(job["folder"])
-        if job["do"] == "size":
-            return {"size": image_size(path, rules=rules)}
-        film: Message = {"pictures": job["pictures"], "span": Span(**job["span"])}
-        if job["do"] == "probe":
-            return {"info": asdict(video_info(path, rules, picture_fps=job["picture_fps"], **film))}
+        film: Message = {"pictures": tuple(job["pictures"]), "span": Span(**job["span"])}
+        if job["do"] == "measure":
+            return {"value": run_task(job["function"], Medium(kind=job["kind"], path=path, **film, rules=rules), job["params"])}
         sampling, sizes = FrameSampling(**job["sampling"]), FrameSizes.from_plain(job["sizes"])
+        assert frames
         picture = load_frames(job["kind"], path, sampling, sizes, **film, rules=rules, allocate=frames.allocate)
     except Exception as error:  # noqa: BLE001  # the door to the pool, which raises it again
-        return _failure(error, path, job["memory"])
+        return _failure(error, path, job["memory"], job.get("foreign", ""))
     names = ("times", "duration", "unreadable", "damage", "tone_mapped", "stored_size")
     facts = {name: getattr(picture, name) for name in names}
     return {"picture": {"shape": picture.pixels.shape, **facts}}
 
 
-def _failure(error: Exception, path: str, memory: int) -> Message:
+def _failure(error: Exception, path: str, memory: int, foreign: str = "") -> Message:
+    """What went wrong; in the task of this name, if it is a user's."""
     name = display_path(path)
     if isinstance(error, MediaError):
         return {"error": {"code": error.code, "message": error.message, "retryable": error.retryable}}
@@ -114,8 +127,9 @@ def _failure(error: Exception, path: str, memory: int) -> Message:
         return {"error": {"code": "TOO_LARGE", "message": f"{name}: {need}", "retryable": True}}
     if isinstance(error, OSError) and error.errno in _NO_ROOM:
         return _no_room_now(name, error)
-    message = display_path(f"the decoder fails with {type(error).__name__}: {error}".partition("\n")[0])
-    failure = {"code": "DECODER_CRASHED", "message": f"{name}: {message}", "retryable": False}
+    code = "TASK_FAILED" if foreign else "DECODER_CRASHED"
+    message = display_path(f"{foreign or 'the decoder'} fails with {type(error).__name__}: {error}".partition("\n")[0])
+    failure = {"code": code, "message": f"{name}: {message}", "retryable": False}
     return {"error": failure, "traceback": "".join(traceback.format_exception(error))}
 
 

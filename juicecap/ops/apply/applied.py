@@ -60,10 +60,10 @@ class Applied:
         return forecast(samples, self.plan_requests, self.limits(), journal, seconds) if self.uses_model() else None
 
     def plan_requests(self: Op, sample: Sample) -> Sequence[Request] | SampleError:
-        """What a sample asks first, or the error that prevents it, which includes anything that a user's code raises."""
+        """What a sample asks a model first, or the error that prevents it, which includes anything that a user's code raises."""
         met = Rounds(self, sample).begin()
         if not isinstance(met, Fate):
-            return met
+            return [ask for ask in met if isinstance(ask, Request)]
         return met.failure or ()
 
     def process_batched(self: Op, batch: Batch) -> Batch:

@@ -6,6 +6,7 @@ Only this module turns a failed sample into a rejection, and only that sample.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
+from copy import deepcopy
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -15,14 +16,15 @@ from juicecap.ops.apply.fate import Fate, Usage
 from juicecap.sample import Sample, short_repr
 from juicecap.secrecy import hidden
 from juicecap.vlm.base import Outcome, Request
+from juicecap.vlm.measurement import Ask, Measurement
 
 if TYPE_CHECKING:
     from juicecap.ops.base import Op
 
-Asked = Sequence[Request]
+Asked = Sequence[Ask]
 """What a sample asks in one round; never empty."""
 
-Conversation = Generator[Sequence[Request], list[Outcome], Sequence[Sample] | None]
+Conversation = Generator[Sequence[Ask], list[Outcome], Sequence[Sample] | None]
 """What an op does with one sample (`Op.converse`)."""
 
 MOST_ROUNDS = 1000
@@ -39,6 +41,7 @@ class Rounds:
         self._op = op
         self._usage = Usage()
         self._asked: Asked = ()
+        self._has_requested = False
         self._conversation: Conversation | None = None
 
     def begin(self) -> Asked | Fate:
@@ -46,9 +49,10 @@ class Rounds:
         return self._advance(self._started)
 
     def go_on(self, outcomes: Sequence[Outcome]) -> Asked | Fate:
-        """What the sample asks next, given the outcomes of what it asked, or its fate. An op gets each with its request."""
-        outcomes = [replace(outcome, request=request) for request, outcome in zip(self._asked, outcomes, strict=True)]
-        self._usage = self._usage.plus(Usage.of(outcomes, further=self.number > 1))
+        """What the sample asks next, given the outcomes of what it asked, or its fate."""
+        outcomes = [_heard(ask, outcome) for ask, outcome in zip(self._asked, outcomes, strict=True)]
+        self._usage = self._usage.plus(Usage.of(outcomes, further=self._has_requested))
+        self._has_requested = self._has_requested or any(isinstance(ask, Request) for ask in self._asked)
         conversation = self._conversation
         assert conversation, "begin() comes first"
         try:
@@ -59,7 +63,7 @@ class Rounds:
             return self._advance(lambda: conversation.throw(failure))
         return self._advance(lambda: conversation.send(outcomes))
 
-    def _started(self) -> Sequence[Request]:
+    def _started(self) -> Sequence[Ask]:
         written = self._op.columns_written()
         placed(
             {**self.sample, **dict.fromkeys(written)}, written, self.sample
@@ -67,7 +71,7 @@ class Rounds:
         self._conversation = self._op.converse(self.sample)
         return next(self._conversation)
 
-    def _advance(self, step: Callable[[], Sequence[Request]]) -> Asked | Fate:
+    def _advance(self, step: Callable[[], Sequence[Ask]]) -> Asked | Fate:
         """Run the op's code up to the next question, or to the end."""
         for _ in range(MOST_ROUNDS):
             try:
@@ -88,17 +92,17 @@ class Rounds:
         self._close()
         return self._rejected(SampleError("TOO_MANY_ROUNDS", f"{self._op.name} asks again and again, {MOST_ROUNDS:,} times"))
 
-    def _answered_nothing(self) -> Sequence[Request]:
+    def _answered_nothing(self) -> Sequence[Ask]:
         assert self._conversation
         return self._conversation.send([])
 
-    def _checked(self, asked: Sequence[Request]) -> Asked:
-        requests = tuple(asked)
-        hash(requests)
-        if not all(isinstance(request, Request) for request in requests):
+    def _checked(self, asked: Sequence[Ask]) -> Asked:
+        asks = tuple(asked)
+        hash(asks)
+        if not all(isinstance(ask, Request | Measurement) for ask in asks):
             self._close()
-            raise SampleError("OP_FAILED", f"{self._op.name} asks {short_repr(requests)}, which are not requests")
-        return requests
+            raise SampleError("OP_FAILED", f"{self._op.name} asks {short_repr(asks)}, which are not requests")
+        return asks
 
     def _fate(self, outputs: Sequence[Sample] | None) -> Fate:
         if outputs is not None and not all(isinstance(output, dict) for output in outputs):
@@ -128,3 +132,8 @@ class Rounds:
     def _close(self) -> None:
         if self._conversation:
             self._conversation.close()
+
+
+def _heard(ask: Ask, outcome: Outcome) -> Outcome:
+    """An outcome as an op gets it: with its request, or with a value of its own, which others may have as well."""
+    return replace(outcome, request=ask) if isinstance(ask, Request) else replace(outcome, value=deepcopy(outcome.value))

@@ -5,7 +5,8 @@ when all samples before it have left; so the order of outputs does not depend on
 iterates. Of all that can be done, what is furthest downstream is done first.
 
 The requests of one round of one op are a queue of the window, in the order of samples: a sample that asks waits for its turn
-until it is known of each sample before it whether it asks in that round. A queue is flushed when nothing more can come, or when
+until it is known of each sample before it whether it asks in that round. Measurements have no turn: a worker takes them when one
+is free. A queue is flushed when nothing more can come, or when
 the stream is at rest. So the composition of batches depends on samples and room alone, never on timing.
 
 Room is counted in samples and in their bytes, for each stage apart: a stage that is full holds up the one before it.
@@ -19,6 +20,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -28,6 +30,7 @@ from juicecap.ops.apply.rounds import Asked, Rounds
 from juicecap.sample import Sample
 from juicecap.vlm.base import Limits, Outcome
 from juicecap.vlm.journal import HeldFailures, Journal
+from juicecap.vlm.measurement import Measurement
 from juicecap.vlm.pipeline import core
 from juicecap.vlm.pipeline.resources.engine_stats import EngineStats
 from juicecap.vlm.pipeline.window import RequestQueue, Ticket, Window
@@ -95,6 +98,8 @@ class Stage:
         self.op, self._limits, self._stats, self._held = op, limits, stats or EngineStats(), held
         self._hear_entered, self._hear_left = entered, left
         self.most_samples, self.most_bytes = MOST_SAMPLES, MOST_BYTES
+        self.place = 0
+        """Its place in a stream."""
         self.input_ended = False
         """Whether no more samples come."""
         self._samples: dict[int, _InProgress] = {}
@@ -103,6 +108,8 @@ class Stage:
         self._weights: deque[int] = deque()
         self._arrived: deque[Sample] = deque()
         self._rounds: list[_Round] = []
+        self._measuring: list[int] = []
+        """Samples that ask for measurements alone, which have no turn to wait for."""
         self._deepest = 0
 
     @property
@@ -140,18 +147,22 @@ class Stage:
         each = _InProgress(Rounds(self.op, sample), self._weights.popleft())
         self._samples[self._next] = each
         self._next += 1
-        self._note(each, each.rounds.begin())
+        self._note(self._next - 1, each.rounds.begin())
         return True
 
     def go_on(self, number: int, outcomes: Sequence[Outcome]) -> None:
         """Take the outcomes of what a sample asked."""
-        each = self._samples[number]
-        self._note(each, each.rounds.go_on(outcomes))
+        self._note(number, self._samples[number].rounds.go_on(outcomes))
 
     def submit(self, window: Callable[[], Window]) -> Iterator[tuple[Ticket, int]]:
         """Submit what has its turn: tickets, and the samples' numbers."""
         while len(self._rounds) < self._deepest:
-            self._rounds.append(_Round(window().queue(self._limits, self._stats, self._held)))
+            self._rounds.append(_Round(window().queue(self._limits, self._stats, self._held, self.place)))
+        for sample in self._measuring:
+            measures = self._samples[sample]
+            yield window().submit(self._rounds[measures.rounds.number - 1].queue, measures.asked), sample
+            measures.asked = ()
+        self._measuring.clear()
         before_ended = self.input_ended
         for number, round_ in enumerate(self._rounds, start=1):
             round_.known = max(round_.known, self._first)
@@ -186,11 +197,14 @@ class Stage:
         """The queue of the last round that has requests that wait for others. Steady while the window is at rest."""
         return next((each.queue for each in reversed(self._rounds) if each.queue.waiting), None)
 
-    def _note(self, each: _InProgress, met: Asked | Fate) -> None:
+    def _note(self, number: int, met: Asked | Fate) -> None:
+        each = self._samples[number]
         if isinstance(met, Fate):
             each.fate = met
         else:
             each.asked = met
+            if all(isinstance(ask, Measurement) for ask in met):
+                self._measuring.append(number)
             self._deepest = max(self._deepest, each.rounds.number)
 
 
@@ -205,15 +219,25 @@ class Stream:
     """
 
     def __init__(
-        self, stages: Sequence[Stage], samples: Iterable[Sample], journal: Journal | None = None, *, at_once: int = AT_ONCE
+        self,
+        stages: Sequence[Stage],
+        samples: Iterable[Sample],
+        journal: Journal | None = None,
+        media_folder: Path | None = None,
+        *,
+        at_once: int = AT_ONCE,
     ) -> None:
-        """At most `at_once` samples enter, or leave, before it is looked again for something further downstream."""
+        """At most `at_once` samples enter, or leave, before it is looked again for something further downstream.
+
+        Files that tasks write go into `media_folder`.
+        """
         self._at_once = at_once
         self.stages = list(stages)
-        for stage in self.stages:
+        for place, stage in enumerate(self.stages):
+            stage.place = place
             stage.most_samples, stage.most_bytes = MOST_SAMPLES // len(stages) or 1, MOST_BYTES // len(stages)
         self._following = dict(itertools.zip_longest(self.stages, self.stages[1:]))
-        self._samples, self._journal = iter(samples), journal
+        self._samples, self._journal, self._media_folder = iter(samples), journal, media_folder
         self._opened: Window | None = None
         self._tickets: dict[Ticket, tuple[Stage, int]] = {}
 
@@ -302,7 +326,7 @@ class Stream:
 
     def _window(self) -> Window:
         if self._opened is None:
-            self._opened = core.window(self._journal)
+            self._opened = core.window(self._journal, self._media_folder)
         return self._opened
 
 

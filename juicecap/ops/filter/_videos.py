@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
 
 from juicecap.ops.options.media_options import MediaOptions
 from juicecap.sample import Sample
-from juicecap.vlm.base import Limits
-from juicecap.vlm.pipeline import core
-
-if TYPE_CHECKING:
-    from juicecap.media.video.probe import VideoInfo
+from juicecap.vlm.base import Outcome
+from juicecap.vlm.measurement import Measurement
 
 AnyOrAll = Literal["any", "all"]
 
 
-def videos_pass(
-    sample: Sample, video_key: str, any_or_all: AnyOrAll, passes: Callable[[VideoInfo], bool], media: MediaOptions
-) -> bool:
-    """Whether any, or all, of a sample's videos pass. A sample without videos passes.
+def headers_of(sample: Sample, video_key: str, media: MediaOptions) -> list[Measurement]:
+    """The measurements of the headers of a sample's videos.
 
     Raises:
-        SampleError: a video cannot be probed; `BAD_FRAGMENT`.
+        SampleError: as `MediaOptions.video_paths`.
     """
-    limits = Limits(media=media.media_rules())
-    verdicts = [passes(core.probe(path, limits, media.picture_fps)) for path in media.video_paths(sample, video_key)]
+    return [Measurement.of_header(path, media.picture_fps) for path in media.video_paths(sample, video_key)]
+
+
+def videos_pass(outcomes: Sequence[Outcome], any_or_all: AnyOrAll, passes: Callable[[Mapping[str, Any]], bool]) -> bool:
+    """Whether any, or all, of a sample's videos pass by their headers. A sample without videos passes."""
+    verdicts = [passes(outcome.value) for outcome in outcomes]
     if not verdicts:
         return True
     return any(verdicts) if any_or_all == "any" else all(verdicts)

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from jsonargparse.typing import NonNegativeFloat
 from typing_extensions import override
 
 from juicecap.ops.base import Filter
-from juicecap.ops.filter._videos import AnyOrAll, videos_pass
+from juicecap.ops.filter._videos import AnyOrAll, headers_of, videos_pass
 from juicecap.ops.options.media_options import MediaOptions
 from juicecap.ops.options.numbers import Moment
 from juicecap.ops.options.range_options import RangeOptions
 from juicecap.sample import Sample
+from juicecap.vlm.base import Outcome
+from juicecap.vlm.measurement import Measurement
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +32,7 @@ class VideoDurationFilter(RangeOptions, MediaOptions, Filter):
 
     version: ClassVar[int] = 2
     headers_only: ClassVar[bool] = True
+    measures_only: ClassVar[bool] = True
     ignored_parameters: ClassVar[Mapping[str, str]] = {
         **RangeOptions.ignored_parameters,
         "video_backend": "durations are measured by juicecap's own reader",
@@ -47,12 +50,13 @@ class VideoDurationFilter(RangeOptions, MediaOptions, Filter):
     def columns_required(self) -> tuple[tuple[str, str], ...]:
         return (("video_key", self.video_key), *self.part_columns())
 
-    def keep(self, sample: Sample) -> bool:
-        """Whether the sample's videos pass."""
-        return videos_pass(
-            sample,
-            self.video_key,
-            self.any_or_all,
-            lambda video: self.in_range(video.duration, self.min_duration, self.max_duration),
-            self,
-        )
+    @override
+    def requests(self, sample: Sample) -> Sequence[Measurement]:
+        return headers_of(sample, self.video_key, self)
+
+    @override
+    def keep_by(self, sample: Sample, outcomes: Sequence[Outcome]) -> bool:
+        def passes(video: Mapping[str, Any]) -> bool:
+            return self.in_range(video["duration"], self.min_duration, self.max_duration)
+
+        return videos_pass(outcomes, self.any_or_all, passes)

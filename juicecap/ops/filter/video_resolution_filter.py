@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import Any, ClassVar
 
 from jsonargparse.typing import PositiveInt
 from typing_extensions import override
 
 from juicecap.ops.base import Filter
-from juicecap.ops.filter._videos import AnyOrAll, videos_pass
+from juicecap.ops.filter._videos import AnyOrAll, headers_of, videos_pass
 from juicecap.ops.options.media_options import MediaOptions
 from juicecap.ops.options.numbers import Side
 from juicecap.ops.options.range_options import RangeOptions
 from juicecap.sample import Sample
-
-if TYPE_CHECKING:
-    from juicecap.media.video.probe import VideoInfo
+from juicecap.vlm.base import Outcome
+from juicecap.vlm.measurement import Measurement
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +40,7 @@ class VideoResolutionFilter(RangeOptions, MediaOptions, Filter):
 
     version: ClassVar[int] = 2
     headers_only: ClassVar[bool] = True
+    measures_only: ClassVar[bool] = True
 
     @override
     def problems(self) -> list[tuple[str, str]]:
@@ -62,10 +63,14 @@ class VideoResolutionFilter(RangeOptions, MediaOptions, Filter):
     def columns_required(self) -> tuple[tuple[str, str], ...]:
         return (("video_key", self.video_key), *self.part_columns())
 
-    def keep(self, sample: Sample) -> bool:
-        """Whether the sample's videos pass."""
-        return videos_pass(sample, self.video_key, self.any_or_all, self._passes, self)
+    @override
+    def requests(self, sample: Sample) -> Sequence[Measurement]:
+        return headers_of(sample, self.video_key, self)
 
-    def _passes(self, video: VideoInfo) -> bool:
-        width_passes = self.in_range(video.width, self.min_width, self.max_width)
-        return width_passes and self.in_range(video.height, self.min_height, self.max_height)
+    @override
+    def keep_by(self, sample: Sample, outcomes: Sequence[Outcome]) -> bool:
+        return videos_pass(outcomes, self.any_or_all, self._passes)
+
+    def _passes(self, video: Mapping[str, Any]) -> bool:
+        width_passes = self.in_range(video["width"], self.min_width, self.max_width)
+        return width_passes and self.in_range(video["height"], self.min_height, self.max_height)

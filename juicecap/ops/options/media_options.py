@@ -18,7 +18,7 @@ from juicecap.ops.options.numbers import Amount, FrameRate, Megabytes, Pixels, S
 from juicecap.ops.options.run_options import RUN_ONLY
 from juicecap.ops.options.types import NOT_EMPTY
 from juicecap.sample import Sample, display_path, json_in_cell, media_paths, short_repr
-from juicecap.vlm.base import LATER
+from juicecap.vlm.base import LATER, Limits
 
 
 def root_problems(settings: object) -> list[tuple[str, str]]:
@@ -70,6 +70,10 @@ class MediaOptions:
             remote_bytes=self.remote_max_mb << 20,
             remote_seconds=self.remote_seconds,
         )
+
+    def limits(self, batch_size: int | None = None) -> Limits:
+        """The limits that these parameters set, for what an op asks."""
+        return Limits(batch_size=batch_size, media=self.media_rules())
 
     def part_columns(self) -> tuple[tuple[str, str], ...]:
         """(parameter, column) pairs of the columns that name parts, for `columns_required`."""

@@ -153,7 +153,7 @@ def _made_up(op: Op, sample: Sample) -> tuple[Sequence[Sample], int]:
         met = rounds.begin()
         while not isinstance(met, Fate):
             further += len(met) if rounds.number > 1 else 0
-            met = rounds.go_on([_answered(request) for request in met])
+            met = rounds.go_on([_answered(ask) if isinstance(ask, Request) else core.ask([ask], op.limits())[0] for ask in met])
     except Exception:  # noqa: BLE001  (an op may want answers of a form that made-up ones do not have)
         return [sample], further
     return (met.outputs if met.failure is None else [sample]), further

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import random
 from collections.abc import Iterable
@@ -12,12 +11,14 @@ from typing import TYPE_CHECKING
 from juicecap.data.columns import column_names
 from juicecap.errors import MediaError
 from juicecap.media.rules import MediaLimits
+from juicecap.media.tasks.catalog import HEADER, PICTURE_SIZE
 from juicecap.media.video.probe import VideoInfo
-from juicecap.media.workers.pool import DecodePool
 from juicecap.recipe import Recipe, missing_columns, taken_columns
 from juicecap.recipe.problems import failure
 from juicecap.runner.loading import load
-from juicecap.vlm.base import Part, Request
+from juicecap.vlm.base import Limits, Outcome, Part, Request
+from juicecap.vlm.measurement import Measurement
+from juicecap.vlm.pipeline import core
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -61,7 +62,7 @@ def media_of(requests: Iterable[Request]) -> list[Medium]:
 
 
 class Headers:
-    """What the headers of media say; each file is read once, in worker processes (see `media.workers.pool`)."""
+    """What the headers of media say; each file is read once, in worker processes."""
 
     def __init__(self) -> None:
         self.known: dict[tuple[Medium, MediaLimits], Header] = {}
@@ -69,25 +70,22 @@ class Headers:
     def read(self, media: Iterable[Medium], rules: MediaLimits) -> dict[Medium, Header]:
         """What these media say, which are read if they have not been read within these rules."""
         wanted = list(dict.fromkeys(media))
-        if new := [each for each in wanted if (each, rules) not in self.known]:
-            found = asyncio.run(_looked_at(new, rules))
-            self.known |= {(each, rules): header for each, header in zip(new, found, strict=True)}
+        new = [each for each in wanted if (each, rules) not in self.known]
+        outcomes = core.ask([_measurement(*medium) for medium in new], Limits(media=rules))
+        self.known |= {(each, rules): _header(outcome) for each, outcome in zip(new, outcomes, strict=True)}
         return {each: self.known[each, rules] for each in wanted}
 
 
-async def _looked_at(media: list[Medium], rules: MediaLimits) -> list[Header]:
-    pool = DecodePool()
+def _measurement(part: Part, picture_fps: float) -> Measurement:
+    if part.kind == "image":
+        return Measurement.of(PICTURE_SIZE, part)
+    return Measurement.of(HEADER, part, picture_fps=picture_fps)
 
-    async def header(medium: Medium) -> Header:
-        part, rate = medium
-        try:
-            if part.kind == "image":
-                return await pool.size(part.value, rules)
-            return await pool.probe(part.value, rules, pictures=part.pictures, picture_fps=rate, span=part.span)
-        except MediaError as error:
-            return error
 
-    try:
-        return list(await asyncio.gather(*map(header, media)))
-    finally:
-        await pool.close()
+def _header(outcome: Outcome) -> Header:
+    if failure := outcome.failure:
+        return MediaError(failure.code, failure.message, retryable=failure.retryable)
+    if isinstance(outcome.value, dict):
+        return VideoInfo(**outcome.value)
+    width, height = outcome.value
+    return width, height

@@ -136,7 +136,7 @@ def _stepped(step: Step, samples: Sequence[Sample], journal: Journal) -> list[St
         outcomes = iter(core.ask([request for requests in asked.values() for request in requests], limits, journal))
         for number, requests in asked.items():
             mine = [next(outcomes) for _ in requests]
-            heard[number] += zip(requests, mine, strict=True)
+            heard[number] += [(ask, each) for ask, each in zip(requests, mine, strict=True) if isinstance(ask, Request)]
             met[number] = rounds[number].go_on(mine)
     pictures = asyncio.run(_pictures([request for each in heard for request, _ in each], limits.media))
     with PromptCounters() as counters:

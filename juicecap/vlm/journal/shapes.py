@@ -5,7 +5,7 @@ A journal is a file that may come from anybody. An entry of another shape is ign
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 LARGEST = 2**53
@@ -20,6 +20,19 @@ def sound(found: Mapping[int, Any]) -> dict[int, Any]:
 def sound_medium(found: Mapping[int, Any]) -> dict[int, Any]:
     """The entries of a medium's key: that it cannot be used."""
     return {number: entry for number, entry in found.items() if _is_failure(entry) and isinstance(entry.get("path"), str)}
+
+
+def sound_measurement(found: Mapping[int, Any], accepts: Callable[[Any], bool] | None) -> dict[int, Any]:
+    """The entries of a measurement's key: a value that its task `accepts`, and when it was measured."""
+    return {number: entry for number, entry in found.items() if _is_measured(entry) and (not accepts or accepts(entry["value"]))}
+
+
+def _is_measured(entry: Any) -> bool:
+    return isinstance(entry, dict) and entry.keys() == {"value", "seen"} and _is_time(entry["seen"])
+
+
+def _is_time(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63
 
 
 def _is_of_request(entry: Any, *, first: bool) -> bool:

@@ -14,44 +14,50 @@ import atexit
 import os
 import threading
 from collections.abc import Collection, Coroutine, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from pathlib import Path
+from typing import Any, TypeVar
 from weakref import WeakSet
 
 from juicecap.errors import EnvironmentFailure
-from juicecap.media.sampling import PICTURE_FPS
 from juicecap.vlm.base import Capabilities, Limits, ModelSettings, Outcome, Request
 from juicecap.vlm.journal import Journal
+from juicecap.vlm.measurement import Ask
 from juicecap.vlm.pipeline.lookup import cache_lookup
 from juicecap.vlm.pipeline.lookup.keys import RequestKeys
 from juicecap.vlm.pipeline.resources.window_resources import Resources, WindowResources
 from juicecap.vlm.pipeline.window import Window
-
-if TYPE_CHECKING:
-    from juicecap.media.video.probe import VideoInfo
 
 T = TypeVar("T")
 
 DEFAULT_LIMITS = Limits()
 
 
-def window(journal: Journal | None = None) -> Window:
-    """A window for a stream of requests; a context manager, to be used by one thread. Answers in `journal` are reused."""
+def window(journal: Journal | None = None, media_folder: Path | None = None) -> Window:
+    """A window for a stream of requests; a context manager, to be used by one thread. Answers in `journal` are reused.
+
+    Files that tasks write go into `media_folder`.
+    """
     with _lock:
         core = _core()
-        opened = Window(core.loop, WindowResources(core.resources, journal))
+        opened = Window(core.loop, WindowResources(core.resources, journal, media_folder))
         core.windows.add(opened)
     return opened
 
 
-def ask(requests: Sequence[Request], limits: Limits = DEFAULT_LIMITS, journal: Journal | None = None) -> list[Outcome]:
-    """Answer requests, in order; a request that fails has an outcome that says so.
+def ask(
+    asks: Sequence[Ask],
+    limits: Limits = DEFAULT_LIMITS,
+    journal: Journal | None = None,
+    media_folder: Path | None = None,
+) -> list[Outcome]:
+    """Answer requests and make measurements, in order; what fails has an outcome that says so.
 
     Raises:
         JuicecapError: an engine cannot be opened, or died.
     """
-    with window(journal) as opened:
+    with window(journal, media_folder) as opened:
         queue = opened.queue(limits)
-        ticket = opened.submit(queue, requests)
+        ticket = opened.submit(queue, asks)
         opened.flush(queue)
         while not ticket.done:
             opened.wait()
@@ -90,22 +96,6 @@ def known_outcomes(requests: Sequence[Request], journal: Journal, limits: Limits
     with _lock:
         core = _core()
     return core.do(cache_lookup.known_outcomes(requests, journal, limits, core.resources))
-
-
-def probe(path: str, limits: Limits = DEFAULT_LIMITS, picture_fps: float = PICTURE_FPS) -> VideoInfo:
-    """The header of a video, read by a decoding worker: if the worker hangs or crashes, only this video is affected.
-
-    A folder of pictures is a film with `picture_fps` of them in a second. A path with a fragment (`film.mp4#t=12.5,20`) is that
-    of a part, and the duration is the part's.
-
-    Raises:
-        MediaError: it cannot be used.
-        SampleError: `BAD_FRAGMENT`.
-        EnvironmentFailure: no process can be started to read it.
-    """
-    with _lock:
-        core = _core()
-    return core.do(core.resources.probe(path, limits, picture_fps))
 
 
 def close() -> None:

@@ -29,8 +29,10 @@ from typing import Self
 
 from juicecap.vlm.base import Limits, ModelSettings, Outcome, Request
 from juicecap.vlm.journal import HeldFailures
+from juicecap.vlm.measurement import Ask
 from juicecap.vlm.pipeline.batching import QueuedRequest
 from juicecap.vlm.pipeline.engine_pipeline import EnginePipeline
+from juicecap.vlm.pipeline.measuring import MeasurementPipeline
 from juicecap.vlm.pipeline.resources.engine_stats import EngineStats
 from juicecap.vlm.pipeline.resources.window_resources import QueueResources, WindowResources
 
@@ -59,11 +61,15 @@ class Ticket:
 
 
 class RequestQueue:
-    """Requests in order, of which batches are cut; batches hold requests of one queue alone. `Window.queue` makes it."""
+    """Requests in order, of which batches are cut; batches hold requests of one queue alone. `Window.queue` makes it.
+
+    Measurements go the same way, but wait for nothing.
+    """
 
     def __init__(self, resources: QueueResources) -> None:
         self.resources = resources
         self.pipelines: dict[ModelSettings, EnginePipeline] = {}
+        self.measuring: MeasurementPipeline | None = None
 
     @property
     def waiting(self) -> int:
@@ -92,19 +98,24 @@ class Window:
         """Cancel what is still in progress."""
         self._call(self._stop)
 
-    def queue(self, limits: Limits, stats: EngineStats | None = None, held: HeldFailures | None = None) -> RequestQueue:
-        """A new queue, whose requests are within these limits. `stats` counts its answers, and `held` takes its failures."""
-        queue = RequestQueue(QueueResources(self._resources, limits, stats or EngineStats(), held))
+    def queue(
+        self, limits: Limits, stats: EngineStats | None = None, held: HeldFailures | None = None, place: int = 0
+    ) -> RequestQueue:
+        """A new queue, whose requests are within these limits. `stats` counts its answers, and `held` takes its failures.
+
+        `place` is as for `QueueResources`.
+        """
+        queue = RequestQueue(QueueResources(self._resources, limits, stats or EngineStats(), held, place))
         self._queues.append(queue)
         return queue
 
-    def submit(self, queue: RequestQueue, requests: Sequence[Request]) -> Ticket:
-        """Submit requests, after all earlier ones of the queue."""
-        ticket = Ticket(len(requests))
-        if requests:
+    def submit(self, queue: RequestQueue, asks: Sequence[Ask]) -> Ticket:
+        """Submit requests and measurements, after all earlier ones of the queue."""
+        ticket = Ticket(len(asks))
+        if asks:
             with self._changed:
-                self._unanswered += len(requests)
-            self._call(self._accept, queue, ticket, requests)
+                self._unanswered += len(asks)
+            self._call(self._accept, queue, ticket, asks)
         return ticket
 
     def flush(self, queue: RequestQueue) -> None:
@@ -164,16 +175,25 @@ class Window:
                     self.fail(error)
         self._look_whether_at_rest()
 
-    def _accept(self, queue: RequestQueue, ticket: Ticket, requests: Sequence[Request]) -> None:
+    def _accept(self, queue: RequestQueue, ticket: Ticket, asks: Sequence[Ask]) -> None:
         if self._failure:
             return
-        for index, request in enumerate(requests):
-            pipeline = queue.pipelines.get(request.model)
-            if pipeline is None:
-                self._resources.common.engines.expect(request)
-                pipeline = EnginePipeline(request.model, queue.resources, self.fail, self._look_whether_at_rest)
-                queue.pipelines[request.model] = pipeline
-            pipeline.add(QueuedRequest(request, partial(self._settled, ticket, index)))
+        for index, ask in enumerate(asks):
+            settle = partial(self._settled, ticket, index)
+            if isinstance(ask, Request):
+                self._engine_pipeline(queue, ask).add(QueuedRequest(ask, settle))
+                continue
+            if queue.measuring is None:
+                queue.measuring = MeasurementPipeline(queue.resources, self.fail)
+            queue.measuring.add(ask, settle)
+
+    def _engine_pipeline(self, queue: RequestQueue, request: Request) -> EnginePipeline:
+        pipeline = queue.pipelines.get(request.model)
+        if pipeline is None:
+            self._resources.common.engines.expect(request)
+            pipeline = EnginePipeline(request.model, queue.resources, self.fail, self._look_whether_at_rest)
+            queue.pipelines[request.model] = pipeline
+        return pipeline
 
     def _settled(self, ticket: Ticket, index: int, outcome: Outcome) -> None:
         with self._changed:
@@ -199,3 +219,5 @@ class Window:
         for queue in self._queues:
             for pipeline in queue.pipelines.values():
                 pipeline.stop()
+            if queue.measuring:
+                queue.measuring.stop()

@@ -18,6 +18,8 @@ from juicecap.media.image import image_size, read_image
 from juicecap.media.rules import MediaLimits
 from juicecap.media.sampling import FrameSampling
 from juicecap.media.sizes import FrameSizes
+from juicecap.media.tasks.catalog import PICTURE_SIZE
+from juicecap.media.tasks.task import Work
 from juicecap.media.workers.pool import DecodePool
 
 GREYS = [250, 170, 90, 10]
@@ -82,13 +84,18 @@ def test_it_is_no_video(tmp_path: Path) -> None:
         pool = DecodePool(1)
         try:
             frames = pool.picture("video", path, FrameSampling(), FrameSizes())
-            return await asyncio.gather(frames, pool.probe(path), pool.size(path), return_exceptions=True)
+            return await asyncio.gather(
+                frames,
+                pool.probe(path),
+                pool.measure(PICTURE_SIZE, Work(kind="image", path=path, params={})),
+                return_exceptions=True,
+            )
         finally:
             await pool.close()
 
     frames, header, size = asyncio.run(main())
     assert str(frames) == str(header) == f"NO_VIDEO_STREAM: {path} is a HEIC picture, not a video"
-    assert size == (128, 128)
+    assert size == [128, 128]
 
 
 def test_nothing_is_registered_with_pillow(tmp_path: Path) -> None:

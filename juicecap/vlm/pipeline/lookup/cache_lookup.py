@@ -15,13 +15,14 @@ from typing import NamedTuple
 
 from juicecap.errors import SampleError
 from juicecap.media.access.remote import Fetched, fetch
+from juicecap.media.rules import MediaLimits
 from juicecap.sample import is_remote
-from juicecap.vlm.base import Limits, Outcome, Request
+from juicecap.vlm.base import Limits, Outcome, Part, Request
 from juicecap.vlm.journal import Journal
 from juicecap.vlm.journal.entries import EntriesByKey
 from juicecap.vlm.outcomes import failure_of
 from juicecap.vlm.pipeline.batching import QueuedRequest
-from juicecap.vlm.pipeline.lookup.digests import Digest, Digests
+from juicecap.vlm.pipeline.lookup.digests import Digest, Digests, OfFiles
 from juicecap.vlm.pipeline.lookup.keys import KeyedRequest, RequestKeys
 from juicecap.vlm.pipeline.lookup.single_flight import SingleFlight
 from juicecap.vlm.pipeline.resources.ref_counted_cache import Lease
@@ -88,7 +89,7 @@ class LookupStage:
             cases = [[CacheLookup(asked) for asked in batch] for batch in waiting]
             recalled = await self._digests.recalled(asked.request for batch in waiting for asked in batch)
             for case in itertools.chain.from_iterable(cases):
-                if _covers(recalled, case.asked.request):
+                if covers(recalled, case.asked.request):
                     self._meet(case, recalled)
             await self._read_entries(case for case in itertools.chain.from_iterable(cases) if case.keyed)
             for batch in cases:
@@ -111,13 +112,11 @@ class LookupStage:
 
     async def _brought(self, asked: QueuedRequest, hold: Lease) -> QueuedRequest:
         """The request with its remote media downloaded; they are kept until it has its outcome."""
-        rules = self._resources.limits.media
-        addresses = [file.value for file in asked.request.files() if rules.allow_remote and is_remote(file.value)]
-        if not addresses:
+        brought = await brought_here(asked.request.files(), self._resources.limits.media, hold)
+        if not brought:
             return asked
-        brought = [await hold.get(("brought", each, rules), partial(fetch, each, rules)) for each in addresses]
         request = asked.request.with_media({each.url: each.path for each in brought})
-        return QueuedRequest(request, partial(_told, asked.settle, brought))
+        return QueuedRequest(request, partial(told, asked.settle, brought))
 
     def _meet(self, case: CacheLookup, digests: Mapping[str, Digest]) -> None:
         case.keyed = self._keys.key(case.asked.request, digests)
@@ -161,16 +160,27 @@ async def known_outcomes(requests: Sequence[Request], journal: Journal, limits: 
     models = dict.fromkeys(request.model for request in requests)
     keys = {model: await RequestKeys.of(resources.engines, model, limits, journal) for model in models}
     recalled = await Digests(resources.readers, limits.media, journal).recalled(requests, reread=True)
-    keyed = [keys[request.model].key(request, recalled) if _covers(recalled, request) else None for request in requests]
+    keyed = [keys[request.model].key(request, recalled) if covers(recalled, request) else None for request in requests]
     entries = await asyncio.wrap_future(journal.get_entries([key for each in keyed if each for key in each.journal_keys]))
     return [each.known(entries) if each else Outcome() for each in keyed]
 
 
-def _covers(digests: Mapping[str, Digest], request: Request) -> bool:
-    return all(file.value in digests for file in request.files())
+async def brought_here(files: Iterable[Part], rules: MediaLimits, hold: Lease) -> list[Fetched]:
+    """The remote ones among these files, downloaded; `hold` keeps them.
+
+    Raises:
+        MediaError, EnvironmentFailure: as `fetch`.
+    """
+    addresses = [file.value for file in files if rules.allow_remote and is_remote(file.value)]
+    return [await hold.get(("brought", each, rules), partial(fetch, each, rules)) for each in addresses]
 
 
-def _told(settle: Callable[[Outcome], None], brought: Iterable[Fetched], outcome: Outcome) -> None:
+def covers(digests: Mapping[str, Digest], asked: OfFiles) -> bool:
+    """Whether the digests of all files are there."""
+    return all(file.value in digests for file in asked.files())
+
+
+def told(settle: Callable[[Outcome], None], brought: Iterable[Fetched], outcome: Outcome) -> None:
     """Settle with a message about addresses instead of temporary files."""
     for each in brought:
         if outcome.failure:

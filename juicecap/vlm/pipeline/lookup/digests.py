@@ -13,15 +13,16 @@ from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Protocol
 
 from juicecap.errors import MediaError
-from juicecap.file_state import FileState
+from juicecap.file_state import TICK, FileState
 from juicecap.media.access.picture_folder import medium_state
 from juicecap.media.access.remote import rules_of
 from juicecap.media.digest import medium_digest
-from juicecap.media.read_otherwise import is_known, reading_of
+from juicecap.media.read_otherwise import READING_VERSION, is_known, reading_of
 from juicecap.media.rules import MediaLimits
-from juicecap.vlm.base import Part, Request
+from juicecap.vlm.base import Part
 from juicecap.vlm.journal import Journal
 from juicecap.vlm.journal.store import FileDigest
 from juicecap.vlm.pipeline.resources.ref_counted_cache import Lease
@@ -31,6 +32,13 @@ READERS = 8
 
 MOST_REMEMBERED = 4096
 """Digests that are kept in memory, for clips that many samples have."""
+
+
+class OfFiles(Protocol):
+    """What an op asks: a request or a measurement."""
+
+    def files(self) -> list[Part]:
+        """The files of its media."""
 
 
 @dataclass(frozen=True)
@@ -77,13 +85,15 @@ class Digests:
         self._readers, self._rules, self._journal = readers, rules, journal
         self._remembered: dict[str, FileDigest] = {}
 
-    async def recalled(self, requests: Iterable[Request], *, reread: bool = False) -> dict[str, Digest]:
-        """The known digests of these requests' media, without reading a file.
+    async def recalled(self, asked: Iterable[OfFiles], *, reread: bool = False) -> dict[str, Digest]:
+        """The known digests of the files that this is about, without reading a file.
 
         With `reread`, files whose record cannot be trusted are read.
         """
-        files = {file.value: file for request in requests for file in request.files()}
+        files = {file.value: file for each in asked for file in each.files()}
         paths = files.keys()
+        if not paths:
+            return {}
         states = await self._readers.states(paths, self._rules)
         seen = {path: self._remembered[path] for path in paths if path in self._remembered}
         if self._journal:
@@ -101,17 +111,23 @@ class Digests:
             digests |= {path: each for path, each in zip(doubtful, read, strict=True) if isinstance(each, Digest)}
         return digests
 
-    async def complete(self, request: Request, recalled: Mapping[str, Digest], hold: Lease) -> dict[str, Digest]:
-        """`recalled`, extended by the digests of the request's other media, which are read.
+    async def complete(self, asked: OfFiles, recalled: Mapping[str, Digest], hold: Lease) -> dict[str, Digest]:
+        """`recalled`, extended by the digests of its other files, which are read.
 
         Raises:
             MediaError: one of them cannot be read.
         """
         digests = dict(recalled)
-        for file in request.files():
+        for file in asked.files():
             if file.value not in digests:
                 digests[file.value] = await hold.get(("digest", file, self._rules), partial(self._read, file))
         return digests
+
+    async def declare(self, path: str, digest: str) -> None:
+        """Know the digest of a file that was written here: it says what the file was made of, and not which bytes came of it."""
+        if state := (await self._readers.states([path], self._rules))[path]:
+            seen = max(state.modified, state.changed) + TICK + 1  # nobody else has written it
+            self._keep(path, FileDigest(_name(path), *state, seen, digest, str(READING_VERSION)))
 
     async def _read(self, file: Part) -> Digest:
         seen, path = time.time_ns(), file.value

@@ -26,6 +26,10 @@ class StatsSnapshot:
     """Answers that engines were asked for, those that failed included."""
     replayed: int = 0
     """Answers from a journal."""
+    measured: int = 0
+    """Measurements that were made."""
+    measured_before: int = 0
+    """Measurements that were known."""
     prompt_tokens: int = 0
     completion_tokens: int = 0
     busy_seconds: float = 0.0
@@ -39,6 +43,7 @@ class EngineStats:
         self._lock = threading.Lock()
         self._in_flight = self._calls = 0
         self._answers = self._asked = self._replayed = self._prompt_tokens = self._completion_tokens = 0
+        self._measured = self._measured_before = 0
         self._busy = self._busy_since = 0.0
 
     @contextmanager
@@ -72,6 +77,12 @@ class EngineStats:
             self._replayed += replayed
             self._asked += asked
 
+    def count_measured(self, *, made: int = 0, known: int = 0) -> None:
+        """Count measurements that were made, and those that were known."""
+        with self._lock:
+            self._measured += made
+            self._measured_before += known
+
     def read(self) -> StatsSnapshot:
         """The statistics of this moment."""
         with self._lock:
@@ -81,6 +92,8 @@ class EngineStats:
                 answers=self._answers,
                 asked=self._asked,
                 replayed=self._replayed,
+                measured=self._measured,
+                measured_before=self._measured_before,
                 prompt_tokens=self._prompt_tokens,
                 completion_tokens=self._completion_tokens,
                 busy_seconds=self._busy + running,

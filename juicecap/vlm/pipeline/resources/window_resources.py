@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from juicecap.errors import MediaError
-from juicecap.fragment import located
-from juicecap.media.access.remote import fetch, rules_of
 from juicecap.media.rules import MediaLimits
-from juicecap.media.sampling import PICTURE_FPS
-from juicecap.sample import is_remote
+from juicecap.media.workers.turns import Need
 from juicecap.vlm.base import Limits, ModelSettings
 from juicecap.vlm.journal import HeldFailures, Journal
 from juicecap.vlm.journal.store import Record
 from juicecap.vlm.pipeline.engines import Engines
+from juicecap.vlm.pipeline.lookup.claims import Claims, RecentOutcomes
 from juicecap.vlm.pipeline.lookup.digests import Digests, DigestThreads
 from juicecap.vlm.pipeline.lookup.single_flight import SingleFlight
 from juicecap.vlm.pipeline.resources.engine_stats import EngineStats
@@ -22,7 +21,6 @@ from juicecap.vlm.pipeline.resources.frame_budget import FrameBudget
 from juicecap.vlm.pipeline.resources.ref_counted_cache import RefCountedCache
 
 if TYPE_CHECKING:
-    from juicecap.media.video.probe import VideoInfo
     from juicecap.media.workers.pool import DecodePool
 
 
@@ -32,6 +30,7 @@ class Resources:
     def __init__(self) -> None:
         self.engines = Engines()
         self.readers = DigestThreads()
+        self.recent = RecentOutcomes()
         self._pools: dict[tuple[int | None, float, int], DecodePool] = {}
         self._memories: dict[int | None, FrameBudget] = {}
 
@@ -50,17 +49,6 @@ class Resources:
             self._memories[limits.frame_bytes] = FrameBudget(limits.frame_bytes)
         return self._memories[limits.frame_bytes]
 
-    async def probe(self, path: str, limits: Limits, picture_fps: float = PICTURE_FPS) -> VideoInfo:
-        """The facts in the header of a video, or of the part that a path with a fragment names, read by a decoding worker."""
-        file, span = located(path)
-        if not (limits.media.allow_remote and is_remote(file)):
-            return await self.pool(limits).probe(file, limits.media, picture_fps=picture_fps, span=span)
-        brought = await fetch(file, limits.media)
-        try:
-            return await self.pool(limits).probe(brought.path, rules_of(brought.path, limits.media), span=span)
-        except MediaError as error:
-            raise MediaError(error.code, brought.renamed(error.message), retryable=error.retryable) from error
-
     async def close(self) -> list[BaseException]:
         """Close engines and processes; returns what went wrong with engines."""
         errors = await self.engines.close()
@@ -72,10 +60,15 @@ class Resources:
 class WindowResources:
     """What all queues of one window share."""
 
-    def __init__(self, common: Resources, journal: Journal | None) -> None:
-        self.common, self.journal = common, journal
+    def __init__(self, common: Resources, journal: Journal | None, media_folder: Path | None = None) -> None:
+        """Files that tasks write go into `media_folder`."""
+        self.common, self.journal, self.media_folder = common, journal, media_folder
         self.shared = RefCountedCache()
         """Media that several requests need."""
+        self.claims = Claims()
+        """Measurements that are being made."""
+        self.numbers = itertools.count()
+        """Numbers of measurements."""
         self._single_flights: dict[ModelSettings, SingleFlight] = {}
         self._digests: dict[MediaLimits, Digests] = {}
 
@@ -91,11 +84,17 @@ class WindowResources:
 
 
 class QueueResources:
-    """What the engine pipelines of one queue share. `held` keeps the failures of its requests from the journal for a time."""
+    """What the pipelines of one queue share. `held` keeps the failures of its requests from the journal for a time.
 
-    def __init__(self, window: WindowResources, limits: Limits, stats: EngineStats, held: HeldFailures | None) -> None:
-        self.limits, self.stats, self._held = limits, stats, held
-        self.common, self.journal = window.common, window.journal
+    `place` is that of the op in its stream: the further downstream, the more is what it asks needed.
+    """
+
+    def __init__(
+        self, window: WindowResources, limits: Limits, stats: EngineStats, held: HeldFailures | None, place: int = 0
+    ) -> None:
+        self.limits, self.stats, self._held, self._place = limits, stats, held, place
+        self.common, self.journal, self.media_folder = window.common, window.journal, window.media_folder
+        self.claims, self._numbers = window.claims, window.numbers
         self.shared, self.single_flight = window.shared, window.single_flight
         self.digests = window.digests(limits.media)
 
@@ -103,6 +102,10 @@ class QueueResources:
     def memory(self) -> FrameBudget:
         """The room for frames."""
         return self.common.memory(self.limits)
+
+    def next_need(self) -> Need:
+        """How much the next measurement is needed: after frames for an engine, those of later ops first, then the earlier one."""
+        return (1, -self._place, next(self._numbers))
 
     def record(self, records: Sequence[Record]) -> None:
         """Write records to the journal, if there is one."""
