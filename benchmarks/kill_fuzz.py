@@ -2,7 +2,7 @@
 
     python benchmarks/kill_fuzz.py [--kills N] [--hf-share X] [--by KILL|TERM|INT|FULL] [--seed N]
 
-A recipe of three ops, two of which ask a model for several candidates, runs as `juicecap run` in a session of its own. At a
+A recipe of five ops in one segment (a measurement, two that ask a model for several candidates, one that asks in rounds) runs as `juicecap run` in a session of its own. At a
 random moment its process group gets the signal (`FULL`: from then on no file of it may grow, as on a full disk), and the same
 command runs again, until it ends by itself; that is a round. A third of the moments is uniform over the time that an
 undisturbed run takes, a third comes after a random number of questions, and a third shortly after a random phase has begun, so

@@ -1,4 +1,4 @@
-"""What `kill_fuzz.py` runs and kills: a recipe on a scripted server, and one on the real demo model.
+"""What `kill_fuzz.py` runs and kills: a recipe of five ops in one segment, on a scripted server and on the real demo model.
 
 As a program this is `juicecap` with its arguments, in a process that notes what reaches the model.
 """
@@ -59,6 +59,7 @@ class Subject(ABC):
             "dataset_path": str(data),
             "export_path": "out/captions.jsonl",
             "max_rejected": 0.5,
+            "custom_operator_paths": str(ROOT / "benchmarks" / "kill_ops.py"),
             "process": self.process(),
         }
         (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe), encoding="utf-8")
@@ -90,11 +91,7 @@ class Served(Subject):
         }
         captions = {**common, "caption_num": 3, "prompt": "Describe it."}
         details = {**common, "caption_num": 2, "keep_candidate_mode": "all", "prompt": "Describe it in detail."}
-        return [
-            {"video_captioning_from_vlm_mapper": captions},
-            {"text_length_filter": {"min_len": 60}},
-            {"video_captioning_from_vlm_mapper": details},
-        ]
+        return _five_ops(captions, 60, details, {**_asking(common), "max_in_flight": 4})
 
     def command(self) -> list[str]:
         return [sys.executable, "-m", "juicecap", "run", "recipe.yaml"]
@@ -135,11 +132,7 @@ class Observed(Subject):
         }
         captions = {**common, "caption_num": 2, "prompt": "Describe the video in one sentence."}
         details = {**common, "caption_num": 2, "keep_candidate_mode": "all", "prompt": "Where is the object over time?"}
-        return [
-            {"video_captioning_from_vlm_mapper": captions},
-            {"text_length_filter": {"min_len": 20}},
-            {"video_captioning_from_vlm_mapper": details},
-        ]
+        return _five_ops(captions, 20, details, _asking(common))
 
     def command(self) -> list[str]:
         return [sys.executable, __file__, "run", "recipe.yaml"]
@@ -184,6 +177,22 @@ class Observed(Subject):
         RequestKeys.key, HFEngine.generate = noted_key, noted_generate
         sys.argv = ["juicecap", *arguments]
         entry()
+
+
+def _five_ops(captions: dict[str, Any], shortest: int, details: dict[str, Any], doubts: dict[str, Any]) -> list[dict[str, Any]]:
+    """One segment: a measurement, a model, a filter, the model again, and the model in rounds."""
+    return [
+        {"video_duration_filter": {"min_duration": 0.1}},
+        {"video_captioning_from_vlm_mapper": captions},
+        {"text_length_filter": {"min_len": shortest}},
+        {"video_captioning_from_vlm_mapper": details},
+        {"doubt_mapper": doubts},
+    ]
+
+
+def _asking(common: dict[str, Any]) -> dict[str, Any]:
+    """Those of the parameters that are about the model, and not about captions."""
+    return {name: value for name, value in common.items() if name not in ("num_frames", "decode_workers", "keep_original_sample")}
 
 
 def dataset(folder: Path, samples: int) -> Path:

@@ -152,7 +152,7 @@ def _made_up(op: Op, sample: Sample) -> tuple[Sequence[Sample], int]:
     try:
         met = rounds.begin()
         while not isinstance(met, Fate):
-            further += len(met) if rounds.number > 1 else 0
+            further += sum(isinstance(ask, Request) for ask in met) if rounds.number > 1 else 0
             met = rounds.go_on([_answered(ask) if isinstance(ask, Request) else core.ask([ask], op.limits())[0] for ask in met])
     except Exception:  # noqa: BLE001  (an op may want answers of a form that made-up ones do not have)
         return [sample], further
