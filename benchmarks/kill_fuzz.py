@@ -2,12 +2,12 @@
 
     python benchmarks/kill_fuzz.py [--kills N] [--hf-share X] [--by KILL|TERM|INT|FULL] [--seed N]
 
-A recipe of five ops in one segment (a measurement, two that ask a model for several candidates, one that asks in rounds) runs as `juicecap run` in a session of its own. At a
-random moment its process group gets the signal (`FULL`: from then on no file of it may grow, as on a full disk), and the same
-command runs again, until it ends by itself; that is a round. A third of the moments is uniform over the time that an
-undisturbed run takes, a third comes after a random number of questions, and a third shortly after a random phase has begun, so
-that those are hit as well that are short. Most rounds ask a scripted server over HTTP, which answers with a hash of what it is
-asked; a share of the kills falls on the real demo model on the backend `hf`.
+A recipe of five ops in one segment (a measurement, two ops that ask a model for several candidates, one that asks in rounds)
+runs as `juicecap run` in a session of its own. At a random moment its process group gets the signal (`FULL`: from then on no
+file of it may grow, as on a full disk), and the same command runs again, until it ends by itself; that is a round. A third of
+the moments is uniform over the time that an undisturbed run takes, a third comes after a random number of questions, and a
+third shortly after a random phase has begun, so that those are hit as well that are short. Most rounds ask a scripted server
+over HTTP, which answers with a hash of what it is asked; a share of the kills falls on the real demo model on the backend `hf`.
 
 `lost`, `duplicated`: samples that are missing from, or stand too often in, output and `rejected.jsonl` after a round.
 `identical`: the share of rounds after which both are those of the undisturbed run (the output byte for byte). `reasked`:
