@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-PHASES = ("starting", "in op 1", "in op 2", "in op 3", "exporting", "closing", "ending")
+PHASES = ("starting", "flowing", "an op sealed", "two ops sealed", "exporting", "closing", "ending")
 """How far a run has come, in order."""
 
 
