@@ -93,9 +93,9 @@ class Segment:
 
     def _finish_first(self) -> StepOutput:
         work = self._at_work[0]
-        unfinished = work.complete()
         if self._context.journal:
             self._context.journal.flush()
+        unfinished = work.complete()
         is_first = work.number == self._first
         media_state = self._media_state if is_first else work.state.digest(self._input.dataset.column_names)
         fingerprint = step_fingerprint(work.step, self._input.fingerprint, media_state, keep_failed=work.keeps_failed)
