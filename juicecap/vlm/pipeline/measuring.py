@@ -41,7 +41,7 @@ from juicecap.vlm.pipeline.tasks import Tasks
 LOOKED_UP_AT_ONCE = 64
 """Measurements."""
 
-MOST_IN_A_BUNDLE = 8
+MOST_IN_A_BUNDLE = 16
 """Brief measurements that a worker gets at once."""
 
 PERMANENT = {*OF_THE_CONTENT, "BAD_MEASUREMENT", "TASK_FAILED"}
@@ -55,7 +55,7 @@ class MeasurementPipeline:
         self._resources, self._claims, self._recent = resources, resources.claims, resources.common.recent
         limits = resources.limits
         self._reading = [READING_VERSION, hashed(limits.media)]
-        self._spent = [limits.decode_seconds, limits.decode_bytes]
+        self._spent = limits.decode_seconds, limits.decode_bytes
         self._asked: asyncio.Queue[QueuedMeasurement] = asyncio.Queue()
         self._tasks = Tasks(fail)
         self._tasks.start(self._run())
@@ -119,7 +119,7 @@ class MeasurementPipeline:
             digest=digest,
             key=key,
             file=folder / f"{digest}{writes}" if writes and folder else None,
-            failure_key=digest_of([key, self._spent]),
+            spent=self._spent,
             states={path: each.state for path, each in own.items()},
             seen=seen,
         )
@@ -129,7 +129,7 @@ class MeasurementPipeline:
         claimed = [each for each in keyed if self._claims.claim(each.key, each.asked.settle)]
         remembered = {each.key: self._recent.get(each.key, self._claims, each.stays_good) for each in claimed}
         unknown = [each for each in claimed if remembered[each.key] is None]
-        entries = await self._entries([key for each in unknown for key in (each.key, each.failure_key)])
+        entries = await self._entries(unknown)
         missing: list[KeyedMeasurement] = []
         for each in claimed:
             if outcome := remembered[each.key] or each.known(entries):
@@ -139,11 +139,11 @@ class MeasurementPipeline:
                 missing.append(each)
         return missing
 
-    async def _entries(self, keys: Sequence[str]) -> EntriesByKey:
+    async def _entries(self, keyed: Sequence[KeyedMeasurement]) -> EntriesByKey:
         journal = self._resources.journal
-        if journal is None or not keys:
+        if journal is None or not keyed:
             return {}
-        found = await asyncio.wrap_future(journal.get_entries(keys))
+        found = await asyncio.wrap_future(journal.get_entries([key for each in keyed for key in (each.key, each.failure_key)]))
         return found  # noqa: RET504  (the future's own type is narrower)
 
     def _start(self, missing: Sequence[KeyedMeasurement]) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from juicecap.file_state import FileState, file_state
 from juicecap.media.workers.turns import Need
 from juicecap.sample import is_remote
-from juicecap.vlm.base import Outcome
+from juicecap.vlm.base import Outcome, digest_of
 from juicecap.vlm.journal.entries import EntriesByKey, medium_failure
 from juicecap.vlm.journal.shapes import sound_measurement, sound_medium
 from juicecap.vlm.measurement import Measurement
@@ -33,18 +33,23 @@ class QueuedMeasurement:
 
 @dataclass(frozen=True, kw_only=True)
 class KeyedMeasurement:
-    """A measurement with the journal's keys of its value and of a failure, and its files' states, taken at `seen`.
+    """A measurement with the journal's key of its value, and its files' states, taken at `seen`.
 
-    `digest` is that of the measurement within whatever limits, and `file` what its task writes.
+    `digest` is that of the measurement within whatever limits, `file` what its task writes, and `spent` what it may take.
     """
 
     asked: QueuedMeasurement
     digest: str
     key: str
     file: Path | None
-    failure_key: str
+    spent: tuple[float, int]
     states: Mapping[str, FileState]
     seen: int
+
+    @property
+    def failure_key(self) -> str:
+        """The journal's key of a failure, which depends on what the task may take."""
+        return digest_of([self.key, self.spent])
 
     def known(self, entries: EntriesByKey) -> Outcome | None:
         """The outcome that is in the journal, if there is one."""
