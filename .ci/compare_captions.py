@@ -10,9 +10,10 @@ from pathlib import Path
 
 def main() -> int:
     truth = json.loads(Path("tests/demo_clips.json").read_text(encoding="utf-8"))
-    rows = [json.loads(line) for line in Path(sys.argv[1]).read_text(encoding="utf-8").splitlines()]
-    said = [(row["videos"][0], row["text"]) for row in rows]
-    wanted = [(name, f"<__dj__video> {facts['caption']} <|__dj__eoc|>") for name, facts in truth.items()]
+    export, clips = Path(sys.argv[1]), Path("recipes/clips").resolve()
+    rows = [json.loads(line) for line in export.read_text(encoding="utf-8").splitlines()]
+    said = [(str((export.parent / row["videos"][0]).resolve()), row["text"]) for row in rows]  # paths lead from the export
+    wanted = [(str(clips / name), f"<__dj__video> {facts['caption']} <|__dj__eoc|>") for name, facts in truth.items()]
     if said != wanted:
         print("the captions of the main command are not the true ones:")
         for entry in itertools.zip_longest(said, wanted):
