@@ -228,7 +228,7 @@ def test_the_backend_and_the_model_op_of_the_contributing_guide_run(tmp_path: Pa
 
 @pytest.mark.process
 def test_the_filter_with_a_task_of_the_contributing_guide_runs(tmp_path: Path) -> None:
-    task, op, test = blocks(CONTRIBUTING, "python")[4:7]
+    task, op, test = blocks(CONTRIBUTING, "python")[5:8]
     (recipe,) = (body for body in blocks(CONTRIBUTING, "yaml") if "mean_brightness_filter" in body)
     (tmp_path / "brightness.py").write_text(task, encoding="utf-8")
     (tmp_path / "mean_brightness_filter.py").write_text(op, encoding="utf-8")
