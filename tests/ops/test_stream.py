@@ -228,6 +228,18 @@ def test_what_is_full_holds_up_what_comes_before_it(script: Script, monkeypatch:
     assert len(fates[1]) == 100
 
 
+def test_at_rest_what_is_furthest_downstream_goes_first(script: Script, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No batch fills, since there is room for four samples in each op: two ops wait at once, and the second one goes."""
+    monkeypatch.setattr(stream, "MOST_SAMPLES", 8)
+    script.together = 100
+    flow([AskMapper(model=script.model, about="first"), AskMapper(model=script.model, about="last")], samples(12))
+    called = [f"{prompt_of(batch[0])} to {prompt_of(batch[-1])}" for batch in script.batches]
+    assert called == [
+        "first 0 to first 3", "last 0 to last 3", "first 4 to first 7",
+        "last 4 to last 7", "first 8 to first 11", "last 8 to last 11",
+    ]  # fmt: skip
+
+
 def test_heavy_samples_take_more_room(script: Script, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stream, "MOST_BYTES", 10_000)
     script.together = 100

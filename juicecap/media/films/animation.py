@@ -21,10 +21,11 @@ from PIL import AvifImagePlugin, Image, WebPImagePlugin
 from juicecap.errors import MediaError
 from juicecap.fragment import WHOLE, Span
 from juicecap.media.access.files import open_file
+from juicecap.media.films.chosen import chosen_frames
 from juicecap.media.image.colours import on_white
 from juicecap.media.image.orientation import upright, upright_size
 from juicecap.media.rules import DEFAULT_RULES, MediaLimits
-from juicecap.media.sampling import FrameSampling, film_time, frames_at, most_frames, target_times
+from juicecap.media.sampling import FrameSampling
 from juicecap.media.video.damage import Sampled, damage_of, refusal
 from juicecap.media.video.decode import Allocate, Frames, SizeRule, in_memory
 from juicecap.media.video.packets import packets
@@ -74,23 +75,21 @@ def decode_animation(
 ) -> Frames:
     """As `decode_frames`, of an animation."""
     info, stamps = part_of(path, animation.info, span), animation.stamps
-    times = target_times(sampling, duration=info.duration)
-    chosen = frames_at([film_time(time, span) for time in times], stamps)
-    numbers = list(dict.fromkeys(chosen))
-    wanted = size(most_frames(len(times), duration=info.duration, fps=info.fps, frames=info.frames), info.width, info.height)
-    pixels = allocate(len(numbers), *wanted[::-1])
+    chosen = chosen_frames(info, stamps, sampling, size, span)
+    numbers = chosen.numbers
+    pixels = allocate(len(numbers), *chosen.size[::-1])
     count = 0
     with _opened(path, rules) as picture:
         for number in numbers:
             frame = _frame(picture, number, needed=not count)
             if frame is None:
                 break
-            pixels[count] = np.asarray(frame.resize(wanted, Image.Resampling.BICUBIC))
+            pixels[count] = np.asarray(frame.resize(chosen.size, Image.Resampling.BICUBIC))
             count += 1
     lost = stamps[numbers[count] :] if count < len(numbers) else ()
     sampled = Sampled(
-        times=times,
-        on_screen=[stamps[min(number, numbers[count - 1])] - span.start for number in chosen],
+        times=chosen.times,
+        on_screen=[stamps[min(number, numbers[count - 1])] - span.start for number in chosen.on_screen],
         lost=[stamp - span.start for stamp in lost],
         encrypted=0,
         unreadable=1 if lost else 0,

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 
 from juicecap.errors import MediaError
 from juicecap.fragment import WHOLE, Span
+from juicecap.media.films.chosen import chosen_frames
 from juicecap.media.image import image_size, read_image
 from juicecap.media.rules import DEFAULT_RULES, MediaLimits
-from juicecap.media.sampling import FrameSampling, film_time, frames_at, most_frames, target_times
+from juicecap.media.sampling import FrameSampling
 from juicecap.media.video.decode import Allocate, Frames, SizeRule, in_memory
 from juicecap.media.video.part import part_of, part_times
 from juicecap.media.video.probe import VideoInfo, check_facts
@@ -61,14 +62,13 @@ def decode_pictures(
     """
     info = part_of(film.path, film.info, span)
     stamps = [number / info.fps for number in range(len(film.pictures))]
-    times = target_times(sampling, duration=info.duration)
-    numbers = list(dict.fromkeys(frames_at([film_time(time, span) for time in times], stamps)))
-    wanted = size(most_frames(len(times), duration=info.duration, fps=info.fps, frames=info.frames), info.width, info.height)
-    pixels = allocate(len(numbers), *wanted[::-1])
-    for place, number in enumerate(numbers):
+    chosen = chosen_frames(info, stamps, sampling, size, span)
+    pixels = allocate(len(chosen.numbers), *chosen.size[::-1])
+    for place, number in enumerate(chosen.numbers):
         path = film.pictures[number]
-        pixels[place] = read_image(path, _same_size(path, film, wanted), rules=rules)
-    return Frames(pixels=pixels, times=part_times([stamps[number] for number in numbers], span), info=info, unreadable=0)
+        pixels[place] = read_image(path, _same_size(path, film, chosen.size), rules=rules)
+    times = part_times([stamps[number] for number in chosen.numbers], span)
+    return Frames(pixels=pixels, times=times, info=info, unreadable=0)
 
 
 def _same_size(path: str, film: PictureFilm, wanted: tuple[int, int]) -> Callable[[int, int], tuple[int, int]]:

@@ -65,9 +65,8 @@ class Rounds:
 
     def _started(self) -> Sequence[Ask]:
         written = self._op.columns_written()
-        placed(
-            {**self.sample, **dict.fromkeys(written)}, written, self.sample
-        )  # what has no place is rejected before any request
+        if any("." in name for name in written):  # what has no place inside of an object is rejected before any request
+            placed({**self.sample, **dict.fromkeys(written)}, written, self.sample)
         self._conversation = self._op.converse(self.sample)
         return next(self._conversation)
 

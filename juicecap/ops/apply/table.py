@@ -116,15 +116,12 @@ def step_table(
     batch_size: int | None = None,
     watcher: Watcher | None = None,
     keep_failed: bool = False,
-    attempts: Sequence[int] = (),
-    journal: Journal | None = None,
     **map_options: Any,
 ) -> Dataset:
     """Apply `op`; returns the step's table: the dataset's and the op's columns, and `FATE`.
 
-    With `keep_failed` samples that fail are kept, with the reason in `FAILURES`. `attempts` is the number of earlier attempts at
-    each sample. Answers in `journal` are reused. `map_options` go to `Dataset.map` (a cache file, a fingerprint). Rows stand in
-    the order of the input.
+    With `keep_failed` samples that fail are kept, with the reason in `FAILURES`. `map_options` go to `Dataset.map` (a cache file,
+    a fingerprint). Rows stand in the order of the input.
     """
     dataset = dataset.with_format(None)  # a format would hide columns, or hand ops something else than plain values
     features = table_features(op, dataset.features, keep_failed=keep_failed)
@@ -132,16 +129,14 @@ def step_table(
     if not len(dataset):  # `map` would leave the columns as they are
         return type(dataset).from_dict({name: [] for name in features}, features=features)
     size = batch_size or op.default_batch_size
-    fates = op.stream(Rows(dataset, size), batch_size, journal)
+    fates = op.stream(Rows(dataset, size), batch_size)
 
     def step(indices: list[int]) -> Batch:
         chosen = []
-        for index in indices:
+        for _ in indices:
             fate = next(fates, None)
             if fate is None:
                 raise BugError(f"{type(op).__name__}.stream gave fewer fates than it was given samples")
-            if attempts:
-                fate = fate.tried_before(attempts[index])
             if keep_failed:
                 fate = fate.staying(op.name)
             if watcher:
