@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import av
 import numpy as np
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -48,6 +49,27 @@ def film(folder: Path, count: int, seed: int, *, backwards: bool = False) -> lis
     return made
 
 
+def long_clip(folder: Path, seconds: float, seed: int) -> Path:
+    """A scene that is played over and over: 320x240, 10 frames per second, a key frame every 5 seconds."""
+    scene, form = clips.random_scene(np.random.default_rng(seed)), clips.ClipFormat(320, 240, 10, 50)
+    images = list(clips.frames(scene, form, np.random.default_rng(seed)))
+    path = folder / f"long_{seed}_{seconds:.0f}.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=10, options={"preset": "ultrafast", "g": "50", "crf": "40"})
+        stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
+        encoded = [packet for image in images for packet in stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24"))]
+        encoded += stream.encode(None)
+        facts = [(bytes(packet), packet.pts, packet.dts, packet.is_keyframe) for packet in encoded]
+        for turn in range(max(1, round(seconds / 5))):  # encoded once, muxed many times
+            for data, pts, dts, key in facts:
+                packet = av.Packet(data)
+                packet.stream, packet.time_base = stream, encoded[0].time_base
+                shift = round(turn * 5 / encoded[0].time_base)
+                packet.pts, packet.dts, packet.is_keyframe = pts + shift, dts + shift, key
+                container.mux(packet)
+    return path
+
+
 def _processes() -> Iterator[tuple[int, list[str]]]:
     """All processes with the fields of their `/proc/PID/stat`, from the state on (Linux)."""
     for entry in Path("/proc").iterdir():
@@ -58,13 +80,13 @@ def _processes() -> Iterator[tuple[int, list[str]]]:
                 continue
 
 
-def _started_here() -> Iterator[tuple[int, list[str]]]:
-    """This process and all that it started, with their fields, as in `_processes`."""
+def _started_by(root: int) -> Iterator[tuple[int, list[str]]]:
+    """A process and all that it started, with their fields, as in `_processes`."""
     children, fields_of = defaultdict(list), {}
     for process, fields in _processes():
         children[int(fields[1])].append(process)
         fields_of[process] = fields
-    waiting = [os.getpid()]
+    waiting = [root] if root in fields_of else []
     while waiting:
         process = waiting.pop()
         yield process, fields_of[process]
@@ -73,20 +95,26 @@ def _started_here() -> Iterator[tuple[int, list[str]]]:
 
 def cpu_seconds() -> float:
     """CPU seconds of this process and all that it started, ended ones included (Linux)."""
-    return sum(sum(map(int, fields[11:15])) for _, fields in _started_here()) / os.sysconf("SC_CLK_TCK")
+    return sum(sum(map(int, fields[11:15])) for _, fields in _started_by(os.getpid())) / os.sysconf("SC_CLK_TCK")
+
+
+def private_memory(root: int) -> int:
+    """Bytes of memory of a process and all that it started, without pages of files (Linux)."""
+    return 1024 * sum(_number(process, "status", "RssAnon:") for process, _ in _started_by(root))
 
 
 def bytes_read() -> int:
     """Bytes that the processes that this one started have read, from whatever files (Linux)."""
-    return sum(_read_by(process) for process, _ in _started_here() if process != os.getpid())
+    return sum(_number(process, "io", "rchar:") for process, _ in _started_by(os.getpid()) if process != os.getpid())
 
 
-def _read_by(process: int) -> int:
+def _number(process: int, file: str, name: str) -> int:
+    """The number behind a name in a file of a process; 0 if the process has ended."""
     try:
-        facts = (Path("/proc") / str(process) / "io").read_text()
-    except OSError:  # it ended just now
+        facts = (Path("/proc") / str(process) / file).read_text()
+    except OSError:
         return 0
-    return int(facts.partition("rchar: ")[2].partition("\n")[0])
+    return int((facts.partition(name)[2].split() or ["0"])[0])
 
 
 def processes_of(parent: int) -> list[str]:

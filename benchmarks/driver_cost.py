@@ -13,51 +13,20 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from common import DEMO_MODEL, conclude
+from scripted_engine import ANSWER, use_the_scripted_engine
 
 import juicecap
-from juicecap.media.sizes import FrameSizes
 from juicecap.ops.base import Mapper
 from juicecap.ops.registry import register
-from juicecap.vlm import catalog
-from juicecap.vlm.base import Answer, Backend, Capabilities, Message, ModelSettings, Outcome, Part, Prepared, Request
-from juicecap.vlm.outcomes import answered
-
-ANSWER = "A red ball rolls over the grass."
-
-
-class Engine:
-    """Answers at once."""
-
-    max_concurrent_calls = 2
-
-    async def generate(self, batch: Sequence[Prepared]) -> list[Outcome]:
-        return [self._answer(prepared) for prepared in batch]
-
-    def _answer(self, prepared: Prepared) -> Outcome:
-        answers = [Answer(text=ANSWER, finish_reason="stop", tokens=8, seed=seed) for seed in prepared.seeds]
-        return answered(prepared, answers, prompt_tokens=100, revision="scripted")
-
-
-@asynccontextmanager
-async def opened() -> AsyncIterator[Engine]:
-    yield Engine()
-
-
-@asynccontextmanager
-async def describe(settings: ModelSettings, transport_choice: str = "") -> AsyncIterator[Backend]:
-    del settings, transport_choice
-    yield Backend(identity="scripted", capabilities=Capabilities(sizes=FrameSizes(), batch_size=16), open=opened)
+from juicecap.vlm.base import Message, ModelSettings, Outcome, Part, Request
 
 
 @register
@@ -81,7 +50,7 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=10_000)
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
-    _use_the_scripted_engine()
+    use_the_scripted_engine()
     found: dict[str, list[float]] = {"bare": [], "asked": [], "replayed": []}
     with tempfile.TemporaryDirectory() as name:
         data = Path(name) / "data.jsonl"
@@ -103,13 +72,6 @@ def main() -> None:
         asked_ratio=cost["asked"] / cost["bare"],
         replayed_ratio=cost["replayed"] / cost["bare"],
     )
-
-
-def _use_the_scripted_engine() -> None:
-    module = ModuleType("scripted_backend")
-    module.describe = describe
-    sys.modules[module.__name__] = module
-    catalog.BACKENDS["hf"] = replace(catalog.BACKENDS["hf"], describe="scripted_backend:describe", libraries=())
 
 
 def _run(data: Path, folder: Path, limit: int | None = None) -> float:
