@@ -61,9 +61,7 @@ class Segment:
             JuicecapError: the run ends early; `rejections` has what was rejected until then.
         """
         self._context.describe_engines(self._first)
-        dataset = self._input.dataset.with_format(
-            None
-        )  # a format would hide columns, or hand ops something else than plain values
+        dataset = self._input.dataset.with_format(None)  # a format would hide columns, or change values
         features = dataset.features
         for number, step in enumerate(self._steps, start=self._first):
             samples = None if self._at_work else len(dataset)

@@ -11,7 +11,9 @@ import pytest
 from scripted import Clips
 
 import juicecap
+from juicecap.recipe import load_recipe
 from juicecap.runner import RunResult
+from juicecap.runner.estimate.preview import run_preview
 from juicecap.vlm.pipeline import core
 
 pytestmark = [pytest.mark.process, pytest.mark.usefixtures("closed")]
@@ -100,6 +102,11 @@ class Job:
         (self.folder / "recipe.yaml").write_text(json.dumps(recipe))
         return juicecap.run(self.folder / "recipe.yaml")
 
+    def preview(self) -> list[str]:
+        """The videos of the results of a preview of the last recipe."""
+        results = run_preview(load_recipe(self.folder / "recipe.yaml"), 6).results
+        return [video for samples in results.values() for sample in samples for video in sample["videos"]]
+
     @property
     def videos(self) -> list[str]:
         return [json.loads(line)["videos"][0] for line in (self.folder / "out.jsonl").read_text().splitlines()]
@@ -161,3 +168,14 @@ def test_clips_that_an_op_writes_lie_in_the_run_folder_and_go_on(job: Job, pipel
     assert measured(again)[1] == (0, 12)  # by what the clips were made of, and not by their files
     assert job.videos == before
     assert [file.read_bytes() for file in files] == content
+
+
+def test_a_preview_writes_clips_into_its_own_folder(job: Job) -> None:
+    process = [{"halves_mapper": {}}, {"video_duration_filter": {"max_duration": 1.05}}]
+    job.run(*process)
+    written = {Path(video).name: (job.run_folder / "media" / Path(video).name).read_bytes() for video in job.videos}
+    shutil.rmtree(job.run_folder / "media")
+    previewed = [Path(video) for video in job.preview()]
+    assert {path.parent for path in previewed} == {job.run_folder.resolve() / "preview" / "media"}
+    assert {path.name: path.read_bytes() for path in previewed} == written
+    assert not (job.run_folder / "media").exists()

@@ -44,6 +44,19 @@ class LookingMapper(Mapper):
             if value is not None:
                 value.append(value[0])
         return [{**sample, "seen": seen}]
+
+
+@register
+@dataclass(frozen=True, kw_only=True)
+class WordsMapper(Mapper):
+    """Writes columns that another op has written, as values of other types."""
+
+    def columns_written(self):
+        return {"weight": "text", "pair": ["text"]}
+
+    def process(self, sample, outcomes):
+        n = sample["n"]
+        return [{**sample, "weight": f"{sample['weight']} kg" if n % 5 else sample["weight"], "pair": ["a", "b"]}]
 '''
 
 
@@ -89,6 +102,18 @@ def test_tables_outputs_and_rejections_are_those_of_one_op_after_the_other(chain
     assert json.loads(chain.rows()[1]["seen"]) == {
         "weight": "1.0", "pair": "[1, 2]", "facts": "{'a': None, 'b': ['x']}", "any": "{'n': 1, 't': '007'}",
     }  # fmt: skip
+
+
+def test_two_ops_write_the_same_column(chain) -> None:
+    chain.process[2:2] = [{"words_mapper": {}}, {"words_mapper": {}}]
+    found = []
+    for pipeline in ("off", "on"):
+        chain.output = chain.folder / pipeline / "texts.jsonl"
+        chain.run(pipeline=pipeline, max_rejected=1.0)
+        found.append((chain.output.read_bytes(), tables(chain.work_dir)))
+    assert found[0] == found[1]
+    seen = [json.loads(row["seen"]) for row in chain.rows()]
+    assert (seen[0]["weight"], seen[1]["weight"], seen[0]["pair"]) == ("0.0", "'1.0 kg kg'", "['a', 'b']")
 
 
 def test_a_run_that_ends_early_has_the_rejections_of_all_its_ops_so_far(chain) -> None:

@@ -1,7 +1,7 @@
-"""An op over a whole `Dataset`: one batched map, whose result (the step's table) has each sample's fate.
+"""The table that an op leaves: its columns, each sample's fate, and what can be read from it.
 
-The runner gives the table a file in the run folder; `Op.run` leaves that to `datasets`. `datasets` itself is not imported
-here: the dataset brings its own `map`.
+`step_table` makes one in memory or in the cache of `datasets`, for `Op.run`; runs write theirs as samples flow
+(`runner/step_at_work.py`). `datasets` itself is not imported here: the dataset brings its own `map`.
 """
 
 from __future__ import annotations
@@ -115,16 +115,14 @@ def step_table(
     *,
     batch_size: int | None = None,
     watcher: Watcher | None = None,
-    keep_failed: bool = False,
     **map_options: Any,
 ) -> Dataset:
     """Apply `op`; returns the step's table: the dataset's and the op's columns, and `FATE`.
 
-    With `keep_failed` samples that fail are kept, with the reason in `FAILURES`. `map_options` go to `Dataset.map` (a cache file,
-    a fingerprint). Rows stand in the order of the input.
+    `map_options` go to `Dataset.map` (a cache file, a fingerprint). Rows stand in the order of the input.
     """
     dataset = dataset.with_format(None)  # a format would hide columns, or hand ops something else than plain values
-    features = table_features(op, dataset.features, keep_failed=keep_failed)
+    features = table_features(op, dataset.features)
     columns = [name for name in features if name != FATE]
     if not len(dataset):  # `map` would leave the columns as they are
         return type(dataset).from_dict({name: [] for name in features}, features=features)
@@ -137,8 +135,6 @@ def step_table(
             fate = next(fates, None)
             if fate is None:
                 raise BugError(f"{type(op).__name__}.stream gave fewer fates than it was given samples")
-            if keep_failed:
-                fate = fate.staying(op.name)
             if watcher:
                 watcher(fate)
             chosen.append(fate)
@@ -160,9 +156,10 @@ def step_table(
         return table
 
 
-def table_features(op: BatchOp, before: Features, *, keep_failed: bool) -> Features:
+def table_features(op: BatchOp, before: Features, *, keep_failed: bool = False) -> Features:
     """The features of the table that an op makes of samples with the features `before`.
 
+    With `keep_failed` samples that fail are kept, with the reason in `FAILURES`.
     The step determines the types of new columns, and of existing ones of another type, which then hold both. A column that
     exists with the same type stays as it is; its objects may have their keys in another order.
     """

@@ -25,7 +25,7 @@ from juicecap.ops.apply.rounds import Rounds
 from juicecap.recipe import Recipe, Step
 from juicecap.recipe.work_dir import claim
 from juicecap.runner.estimate.dataset_sample import open_dataset, spread
-from juicecap.runner.run_folder.folder import make_folder
+from juicecap.runner.run_folder.folder import RunFolder, make_folder
 from juicecap.sample import Sample, sample_name, visible
 from juicecap.vlm.base import Answer, Outcome, Part, Request
 from juicecap.vlm.catalog import spec_of
@@ -104,7 +104,7 @@ def run_preview(recipe: Recipe, number: int) -> Preview:
             step.op.describe_engines(journal)
         for step in recipe.steps:
             began = time.monotonic()
-            seen = _stepped(step, samples, journal)
+            seen = _stepped(step, samples, journal, RunFolder(folder).media)
             preview.seconds.append((step.name, time.monotonic() - began))
             for each in seen:
                 preview.samples.setdefault(_name(each.fate.sample, recipe), []).append(each)
@@ -124,8 +124,11 @@ def _name(sample: Sample, recipe: Recipe) -> str:
     return sample_name(sample, (recipe.video_key, recipe.image_key))
 
 
-def _stepped(step: Step, samples: Sequence[Sample], journal: Journal) -> list[StepPreview]:
-    """What an op does to the samples, round by round; the outcomes are in the journal from then on."""
+def _stepped(step: Step, samples: Sequence[Sample], journal: Journal, media_folder: Path) -> list[StepPreview]:
+    """What an op does to the samples, round by round; the outcomes are in the journal from then on.
+
+    Files that tasks write go into `media_folder`.
+    """
     if stands_alone(step.op):
         return [StepPreview(step=step, fate=fate) for fate in step.op.stream(samples, step.options.batch_size, journal)]
     limits = step.op.limits(step.options.batch_size)
@@ -133,7 +136,8 @@ def _stepped(step: Step, samples: Sequence[Sample], journal: Journal) -> list[St
     met = [each.begin() for each in rounds]
     heard: list[list[tuple[Request, Outcome]]] = [[] for _ in samples]
     while asked := {number: each for number, each in enumerate(met) if not isinstance(each, Fate)}:
-        outcomes = iter(core.ask([request for requests in asked.values() for request in requests], limits, journal))
+        asks = [ask for some in asked.values() for ask in some]
+        outcomes = iter(core.ask(asks, limits, journal, media_folder))
         for number, requests in asked.items():
             mine = [next(outcomes) for _ in requests]
             heard[number] += [(ask, each) for ask, each in zip(requests, mine, strict=True) if isinstance(ask, Request)]
