@@ -23,6 +23,7 @@ from juicecap.ops.base import Filter, Op
 from juicecap.sample import Sample
 from juicecap.vlm.base import Message, ModelSettings, Outcome, Part, Request
 from juicecap.vlm.measurement import Ask, Measurement
+from juicecap.vlm.pipeline import core
 
 pytestmark = [pytest.mark.process, pytest.mark.usefixtures("closed")]
 
@@ -61,7 +62,8 @@ def flow(ops: Sequence[Op], samples: Sequence[Sample]) -> list[list[Fate]]:
 
 @pytest.fixture
 def probed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The paths of media that are measured from now on."""
+    """The paths of media that are measured from now on; no header is remembered from other tests."""
+    core.close()
     paths: list[str] = []
     real = WorkerProcess.ask
 
