@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields
 from typing import Any
 
 import torch
 from transformers import LogitsProcessorList
+from transformers.generation import GenerateDecoderOnlyOutput
 
 from juicecap.vlm.backends.hf.groups import EncodedRequest
 from juicecap.vlm.backends.hf.inputs import PER_TOKEN, Row, batched
@@ -19,6 +21,9 @@ from juicecap.vlm.reasoning import opens_thought
 
 WHOLE = {"token_type_ids", "cross_attention_mask"}
 """With these a model looks at the whole prompt at once: it cannot read it up to its last token first."""
+
+CACHE = "cache" if "cache" in {each.name for each in fields(GenerateDecoderOnlyOutput)} else "past_key_values"
+"""What `generate` calls the key-value cache; it was `past_key_values` before transformers 5.24."""
 
 LONGEST_MARK = 32
 """Tokens at the end of a prompt that are looked at for a mark of reasoning."""
@@ -69,12 +74,12 @@ def _read_once(loaded: LoadedModel, inputs: Row, candidates: int) -> dict[str, A
         do_sample=False,
         return_dict_in_generate=True,
     )
-    begun.past_key_values.batch_repeat_interleave(candidates)
+    begun[CACHE].batch_repeat_interleave(candidates)
     for module in loaded.keep_offsets:
         if module.rope_deltas is not None:
             module.rope_deltas = module.rope_deltas.repeat_interleave(candidates, dim=0)
     repeated = {name: tensor.repeat_interleave(candidates, dim=0) for name, tensor in inputs.items() if name in PER_TOKEN}
-    return {**repeated, "past_key_values": begun.past_key_values}
+    return {**repeated, CACHE: begun[CACHE]}
 
 
 def _outcome(loaded: LoadedModel, member: EncodedRequest, generated: list[list[int]]) -> Outcome:

@@ -99,6 +99,7 @@ class Spy:
 
 
 class TestBatches:
+    @pytest.mark.filterwarnings("error::FutureWarning")
     def test_one_generate_for_all_samples_and_candidates(self, engine, six, monkeypatch):
         calls = []
         model = engine._loaded.model
