@@ -205,6 +205,12 @@ def chunks(rows: Iterable[Any], size: int = CHUNK) -> Iterator[list[Any]]:
         yield chunk
 
 
+def rows_at_once(dataset: Dataset) -> int:
+    """How many rows to have in memory at a time: `CHUNK`, or fewer where they are heavy on the average."""
+    mean: int = dataset.data.nbytes // max(1, len(dataset.data))
+    return max(1, min(CHUNK, HEAVY // max(1, mean)))
+
+
 def _portions(records: Iterable[Record], columns: Iterable[str]) -> Iterator[list[Record]]:
     """As `chunks`, of fewer rows where they are heavy. A row also holds the names of the columns that it lacks."""
     names = sum(len(name) + 10 for name in columns)

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from juicecap.data.source import open_source
-from juicecap.data.table import build_once, open_cached, write_arrow
+from juicecap.data.table import build_once, open_cached, rows_at_once, write_arrow
 from juicecap.data.writing.checksum import verify_checksum
 
 pytestmark = pytest.mark.usefixtures("one_child")
@@ -123,3 +123,10 @@ def test_a_source_that_was_replaced_with_its_size_and_time_is_read_again(tmp_pat
     assert open_source(str(path), cache_folder=cache)["a"] == ["good 1"]
     other.replace(path)
     assert open_source(str(path), cache_folder=cache)["a"] == ["good 2"]
+
+
+def test_heavy_rows_are_fewer_at_once() -> None:
+    light = datasets.Dataset.from_dict({"n": list(range(5000))})
+    heavy = datasets.Dataset.from_dict({"text": ["x" * 100_000] * 40})
+    assert [rows_at_once(each) for each in (light, heavy, heavy.select([1, 3]), light.select([]))] == [1000, 83, 83, 1000]
+    assert rows_at_once(datasets.Dataset.from_dict({"text": ["x" * 20_000_000]})) == 1

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from juicecap.data.exact_json import encode_batch, exact
-from juicecap.data.table import CHUNK, build_once, cached_file, fingerprint_of, write_arrow
+from juicecap.data.table import build_once, cached_file, fingerprint_of, rows_at_once, write_arrow
 from juicecap.nested import split_name, with_replaced
 from juicecap.sample import HIDDEN, ORIGIN, Sample, batch_of, is_remote, json_in_cell, local_path, samples_of
 
@@ -84,7 +84,8 @@ def _batches(
 
     schema = features.arrow_schema  # type: ignore[attr-defined]  # they are `datasets.Features`
     base = os.path.realpath(folder)
-    for batch in whole.select_columns([*features, ORIGIN]).iter(CHUNK):
+    changing = whole.select_columns([*features, ORIGIN])
+    for batch in changing.iter(rows_at_once(changing)):
         rules = [_rule((origin or {}).get("folder") or "", base, how) for origin in batch.pop(ORIGIN)]
         rows = [_rewritten(row, changed, rule) for row, rule in zip(samples_of(batch), rules, strict=True)]
         encoded = encode_batch(batch_of(rows, features), features)

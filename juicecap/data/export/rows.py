@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from juicecap.data.table import rows_at_once
 from juicecap.data.writing import lines
 from juicecap.errors import DataError
 from juicecap.sample import HIDDEN, Batch, Sample, sample_name, samples_of
 
 if TYPE_CHECKING:
     from datasets import Dataset
-
-BATCH = 1000
-"""Rows in memory at a time."""
 
 
 def visible_columns(dataset: Dataset) -> list[str]:
@@ -24,7 +22,7 @@ def visible_columns(dataset: Dataset) -> list[str]:
 def samples(dataset: Dataset) -> Iterator[Sample]:
     """All samples in order, with hidden columns, a batch in memory at a time."""
     batch: Batch
-    for batch in dataset.with_format(None).iter(batch_size=BATCH):
+    for batch in dataset.with_format(None).iter(batch_size=rows_at_once(dataset)):
         yield from samples_of(batch)
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from juicecap.data.columns import ORIGIN_FEATURE, features_of
 from juicecap.data.exact_json import exact, to_text
-from juicecap.data.table import CHUNK, build_once, cached_file, fingerprint_of, write_arrow
+from juicecap.data.table import build_once, cached_file, fingerprint_of, rows_at_once, write_arrow
 from juicecap.sample import HIDDEN, ORIGIN
 
 if TYPE_CHECKING:
@@ -73,7 +73,8 @@ def _fitted(part: Dataset, lacking: Sequence[str], mixed: Sequence[str], cache: 
 def _batches(part: Dataset, schema: pa.Schema, lacking: Sequence[str]) -> Iterator[pa.RecordBatch]:
     import pyarrow as pa
 
-    for batch in part.select_columns(schema.names).iter(CHUNK):
+    changing = part.select_columns(schema.names)
+    for batch in changing.iter(rows_at_once(changing)):
         arrays = []
         for field in schema:
             values = batch[field.name]

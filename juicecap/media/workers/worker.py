@@ -15,6 +15,7 @@ Other replies: `value` (to `measure`: what a task returns), `replies` (to `sever
 from __future__ import annotations
 
 import errno
+import itertools
 import json
 import os
 import queue
@@ -30,7 +31,7 @@ import av.subtitles.stream  # noqa: F401  (PyAV imports it with the first file, 
 
 from juicecap.errors import EnvironmentFailure, MediaError, causes
 from juicecap.fragment import Span
-from juicecap.isolated.limits import limit_cpu, limit_memory, own_memory, settle_signals
+from juicecap.isolated.limits import give_back_memory, limit_cpu, limit_memory, own_memory, settle_signals
 from juicecap.isolated.messages import READY, line_of
 from juicecap.media.load import load_frames
 from juicecap.media.rules import MediaLimits
@@ -45,6 +46,9 @@ Message = dict[str, Any]
 
 NICENESS = 10
 """The engine goes before: what feeds it must not take its core. The frames that it needs next have long been decoded."""
+
+_JOBS_BETWEEN = 100
+"""Jobs after which free memory is given back to the system."""
 
 _UNTOLD = 2**30
 """Bytes that this process is taken to have before its first job where the system does not tell: more than it ever has, so that no
@@ -65,7 +69,9 @@ def main(fd: int) -> None:
     jobs: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(channel, jobs), daemon=True).start()
     own = own_memory(_UNTOLD)
-    while True:
+    for number in itertools.count(1):
+        if number % _JOBS_BETWEEN == 0:
+            give_back_memory()
         job = json.loads(jobs.get())
         if job["do"] == "several":
             replies = [_limited({**job["every"], **each}, own) for each in job["jobs"]]
