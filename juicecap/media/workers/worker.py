@@ -15,7 +15,6 @@ Other replies: `value` (to `measure`: what a task returns), `replies` (to `sever
 from __future__ import annotations
 
 import errno
-import itertools
 import json
 import os
 import queue
@@ -47,7 +46,7 @@ Message = dict[str, Any]
 NICENESS = 10
 """The engine goes before: what feeds it must not take its core. The frames that it needs next have long been decoded."""
 
-_JOBS_BETWEEN = 100
+_JOBS_BETWEEN = 50
 """Jobs after which free memory is given back to the system."""
 
 _UNTOLD = 2**30
@@ -68,11 +67,13 @@ def main(fd: int) -> None:
     channel.sendall(line_of(READY))
     jobs: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(channel, jobs), daemon=True).start()
-    own = own_memory(_UNTOLD)
-    for number in itertools.count(1):
-        if number % _JOBS_BETWEEN == 0:
-            give_back_memory()
+    own, done = own_memory(_UNTOLD), 0
+    while True:
         job = json.loads(jobs.get())
+        done += len(job.get("jobs", [job]))
+        if done >= _JOBS_BETWEEN:
+            give_back_memory()
+            done = 0
         if job["do"] == "several":
             replies = [_limited({**job["every"], **each}, own) for each in job["jobs"]]
             _send(channel, line_of({"replies": replies}), [])
