@@ -162,8 +162,19 @@ class TestReplay:
         seed = ask(request)[0][0].seed
         assert ask(request)[1] == []
         os.utime(weights, ns=(1, 1))
+        assert ask(request)[1] == []
+        weights.write_bytes(bytes(99) + b"x")
         (outcome,), asked = ask(request)
         assert (asked, outcome.seed) == (["P"], seed)
+
+    def test_equal_files_in_two_folders_are_one_model(self, ask, request_for, clips, tmp_path, script):
+        requests = []
+        for name in ("here", "there"):
+            folder = tmp_path / name / script.model
+            folder.mkdir(parents=True)
+            (folder / "model.safetensors").write_bytes(bytes(100))
+            requests.append(replace(request_for(clips.paths[0]), model=ModelSettings(model=str(folder))))
+        assert [ask(each)[1] for each in requests] == [["P"], []]
 
     def test_without_a_journal_nothing_is_replayed(self, request_for, clips, script):
         for _ in range(2):

@@ -1,8 +1,8 @@
 """What a local model is by its files, wherever they lie: part of the keys of its answers, and so of their seeds.
 
 Files count by name and content; of large ones (weights, mostly) their size, header and blocks count (`file_blocks`). So equal
-files in two folders are one model, and to copy or touch them changes nothing. Training changes all weights, and merging an adapter
-changes whole matrices, which are longer than the distance between two blocks as a rule.
+files in two folders are one model, and to copy or touch them changes nothing. Training changes all weights, and merging an
+adapter changes whole matrices, which are longer than the distance between two blocks as a rule.
 
 Not covered: subfolders; a large file of which only a few bytes were changed.
 """
