@@ -115,20 +115,20 @@ def before(tmp_path: Path, script: Script, monkeypatch: pytest.MonkeyPatch) -> I
 
 
 @pytest.fixture
-def film(tmp_path: Path, clips) -> str:
+def small(tmp_path: Path, clips) -> str:
     return str(shutil.copy(clips.paths[0], tmp_path / "film.mp4"))
 
 
 @pytest.fixture
-def large(film: str) -> str:
+def large(small: str) -> str:
     """A film of more than 64 MiB."""
-    with open(film, "ab") as file:
+    with open(small, "ab") as file:
         file.write(WHOLE_UP_TO.to_bytes(4) + b"free")
         file.truncate(file.tell() + WHOLE_UP_TO - 8)
-    return film
+    return small
 
 
-@pytest.fixture(params=["film", "large"])
+@pytest.fixture(params=["small", "large"])
 def any_film(request: pytest.FixtureRequest) -> str:
     return request.getfixturevalue(request.param)
 
@@ -175,12 +175,12 @@ def test_a_large_film_whose_digest_of_then_is_recorded_is_read_once_more_and_no_
         assert read == [{}, {"legacy": True}]
 
 
-def test_that_a_medium_cannot_be_used_is_known_although_the_key_of_then_held_the_media_root(before, film):
-    request, rules = before.request(film), MediaLimits(root=os.path.realpath(before.folder))
+def test_that_a_medium_cannot_be_used_is_known_although_the_key_of_then_held_the_media_root(before, small):
+    request, rules = before.request(small), MediaLimits(root=os.path.realpath(before.folder))
     reading = (asdict(before.script.sizes), False, 300.0, 2**32, hashed(rules))
-    key = digest_of(["medium", 1, 2, "video", legacy_digest(film), hashed(request.frames), reading])
-    failure = {"code": "UNDECODABLE", "message": f"{film} has no frames", "attempts": 1}
-    before.write(Entry(key, 0, {"failure": failure, "path": film}))
+    key = digest_of(["medium", 1, 2, "video", legacy_digest(small), hashed(request.frames), reading])
+    failure = {"code": "UNDECODABLE", "message": f"{small} has no frames", "attempts": 1}
+    before.write(Entry(key, 0, {"failure": failure, "path": small}))
     assert before.ask(request, limits=Limits(media=rules)) == (["UNDECODABLE"], [])
 
 
