@@ -109,7 +109,9 @@ class RequestKeys:
         self.capabilities: Capabilities = engine.backend.capabilities
         """What the engine wants."""
         self._facts = _Facts.of(engine.backend.identity, engine.revision, self.capabilities, limits, limits.media.anywhere())
-        self._legacy = legacy and _Facts.of(legacy.identity, legacy.model_state, self.capabilities, limits, limits.media)
+        self._legacy: _Facts | None = None
+        if legacy:
+            self._legacy = _Facts.of(legacy.identity, legacy.model_state, self.capabilities, limits, limits.media)
         self._pinned: dict[str, str] = {}
         """What the journal holds of the engine, by the names under which it is kept; empty without a journal."""
 
