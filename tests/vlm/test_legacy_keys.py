@@ -23,6 +23,7 @@ from juicecap.file_blocks import WHOLE_UP_TO
 from juicecap.file_state import FileState
 from juicecap.media.rules import MediaLimits
 from juicecap.media.sampling import FrameSampling
+from juicecap.media.tasks.catalog import CUT
 from juicecap.media.tasks.task import Task
 from juicecap.vlm.base import Limits, Message, ModelSettings, Part, Request, Sampling, digest_of, hashed
 from juicecap.vlm.journal import Journal
@@ -193,6 +194,17 @@ def test_what_was_measured_of_a_large_film_is_known_too(before, large):
     with Journal(before.path) as journal:
         (outcome,) = core.ask([measurement], journal=journal)
     assert outcome.value == 7
+
+
+def test_a_clip_that_was_cut_out_of_a_large_film_has_the_answers_of_then(before, large, tmp_path):
+    cut = Measurement.of(CUT, Part("video", f"{large}#t=0,1"))
+    before.write()
+    with Journal(before.path) as journal:
+        (outcome,) = core.ask([cut], journal=journal, media_folder=tmp_path / "media")
+    request = before.request(outcome.value["path"])
+    key = request.key({outcome.value["path"]: cut.digest({large: legacy_digest(large)})}, f"{before.model} of before")
+    before.write(Entry(request.entry_key(key, legacy_state(before.model)), 0, {"text": "of before", **TOLD}))
+    assert before.ask(request) == ([[("of before", request.derived_seed(key))]], [])
 
 
 def test_a_new_journal_is_not_searched_for_keys_of_before(before, large, monkeypatch):
