@@ -7,18 +7,22 @@ import os
 from pathlib import Path
 
 from juicecap.errors import MediaError
+from juicecap.file_blocks import WHOLE_UP_TO, blocks
 from juicecap.media.access.files import open_file
 from juicecap.media.access.picture_folder import is_folder, pictures_in
 from juicecap.media.rules import DEFAULT_RULES, MediaLimits
 from juicecap.sample import display_path
 
-WHOLE_UP_TO = 64 * 2**20
-"""Files up to this many bytes are hashed whole; larger ones by size, modification time and sampled blocks."""
-
 _BLOCK, _BLOCKS = 2**20, 32
+"""Length and number of the blocks of a large file: 32 MiB are read of it. An hour of film has one for every two minutes."""
 
 
-def medium_digest(kind: str, path: str, rules: MediaLimits = DEFAULT_RULES) -> str:
+def is_sampled(size: int) -> bool:
+    """Whether a file, or a folder of files, of this size may have a digest that is not over all of it."""
+    return size > WHOLE_UP_TO
+
+
+def medium_digest(kind: str, path: str, rules: MediaLimits = DEFAULT_RULES, *, legacy: bool = False) -> str:
     """The `content_digest` of a file; of a video that is a folder one over the names and contents of its pictures, in order.
 
     Raises:
@@ -26,15 +30,19 @@ def medium_digest(kind: str, path: str, rules: MediaLimits = DEFAULT_RULES) -> s
         EnvironmentFailure: as `open_file`.
     """
     if kind != "video" or not is_folder(path):
-        return content_digest(path, rules)
+        return content_digest(path, rules, legacy=legacy)
     state = hashlib.blake2b(digest_size=16)
     for picture in pictures_in(path, rules):
-        state.update(f"{Path(picture).name}\0{content_digest(picture, rules)}\0".encode("utf-8", "surrogateescape"))
+        state.update(
+            f"{Path(picture).name}\0{content_digest(picture, rules, legacy=legacy)}\0".encode("utf-8", "surrogateescape")
+        )
     return state.hexdigest()
 
 
-def content_digest(path: str, rules: MediaLimits = DEFAULT_RULES) -> str:
-    """32 hexadecimal digits of BLAKE2b over the content (see `WHOLE_UP_TO`).
+def content_digest(path: str, rules: MediaLimits = DEFAULT_RULES, *, legacy: bool = False) -> str:
+    """32 hexadecimal digits of BLAKE2b over the content; of a large file over its size and blocks of it (`file_blocks`).
+
+    `legacy` is for journals of before (`Journal.has_legacy_keys`): then the modification time of a large file counts, too.
 
     Raises:
         MediaError: as `open_file`; `MEDIA_CHANGED`: it grows while it is read.
@@ -44,7 +52,7 @@ def content_digest(path: str, rules: MediaLimits = DEFAULT_RULES) -> str:
     try:
         with open_file(path, rules) as fd, open(fd, "rb", closefd=False) as file:
             status = os.fstat(file.fileno())
-            if status.st_size <= WHOLE_UP_TO:
+            if not is_sampled(status.st_size):
                 left = status.st_size
                 while block := file.read(min(_BLOCK, left + 1)):
                     left -= len(block)
@@ -52,10 +60,9 @@ def content_digest(path: str, rules: MediaLimits = DEFAULT_RULES) -> str:
                         raise MediaError("MEDIA_CHANGED", f"{display_path(path)} was changed while it was read", retryable=True)
                     state.update(block)
                 return state.hexdigest()
-            state.update(f"{status.st_size} {status.st_mtime_ns}".encode())
-            for index in range(_BLOCKS):
-                file.seek((status.st_size - _BLOCK) * index // (_BLOCKS - 1))
-                state.update(file.read(_BLOCK))
+            state.update(f"{status.st_size} {status.st_mtime_ns if legacy else 'blocks'}".encode())
+            for block in blocks(file.fileno(), status.st_size, length=_BLOCK, number=_BLOCKS):
+                state.update(block)
     except OSError as error:
         raise MediaError("UNREADABLE", f"{display_path(path)} cannot be read ({error.strerror})", retryable=True) from error
     return state.hexdigest()

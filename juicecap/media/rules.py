@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Self
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +28,10 @@ class MediaLimits:
     """Size of a file that is fetched."""
     remote_seconds: float = 600.0
     """What fetching a file may take."""
+
+    def anywhere(self) -> Self:
+        """The same for files in another place, which decides what may be opened and not what is found in it."""
+        return replace(self, root="")
 
 
 DEFAULT_RULES = MediaLimits()

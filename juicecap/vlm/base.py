@@ -187,13 +187,13 @@ class Request:
         frames = self.frames_of(part)
         return [part.kind, part.content(digests), *([hashed(frames)] if frames != self.frames else [])]
 
-    def entry_key(self, key: str, model_state: str, unsent: Sequence[str] = (), *, reading: int = 0) -> str:
-        """The journal's key of the answers: the key, the seed if tokens are drawn, the state of a local model's files.
+    def entry_key(self, key: str, revision: str, unsent: Sequence[str] = (), *, reading: int = 0) -> str:
+        """The journal's key of the answers: the key, the seed if tokens are drawn, the revision of a local model.
 
         `unsent` are the parameters that the service was not sent, if there are any. `reading` is the version by which media are
         read, if it makes a difference for these (`media.read_otherwise`).
         """
-        facts: list[Any] = [JOURNAL_VERSION, key, model_state, self.seed if self.sampling.temperature > 0 else None]
+        facts: list[Any] = [JOURNAL_VERSION, key, revision, self.seed if self.sampling.temperature > 0 else None]
         facts += [["unsent", *unsent]] if unsent else []
         return digest_of([*facts, ["reading", reading]] if reading else facts)
 
@@ -343,7 +343,8 @@ class Backend:
     """A backend with a model, described and not yet open: enough to look answers up."""
 
     identity: str
-    """What the engine is, as far as it can change answers: backend, model and revision, dtype, template, parameters."""
+    """What the engine is, as far as it can change answers: backend, model and revision, dtype, template, parameters. It has to be
+    the same on every machine: no path, no time, no address."""
     capabilities: Capabilities
     open: Callable[[], AbstractAsyncContextManager[Engine]]
     """Load the engine, which is closed on leaving. Called once, and only if there is something to ask.
@@ -354,6 +355,8 @@ class Backend:
     """How videos are sent to the server. The journal keeps it, since it changes answers."""
     lessons: Lessons = field(default_factory=Lessons)
     """What is learnt while it answers."""
+    legacy_identity: Callable[[], str] | None = None
+    """Finds out what versions before called it, for journals that have answers of them; None: the same."""
 
 
 class Describe(Protocol):

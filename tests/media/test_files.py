@@ -1,5 +1,6 @@
 import errno
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import Iterator
@@ -80,23 +81,46 @@ def test_the_digest_is_that_of_the_content(tmp_path: Path) -> None:
     assert len(content_digest(str(first))) == 32
 
 
-def test_large_files_are_hashed_in_samples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(digest, "WHOLE_UP_TO", 1000)
-    monkeypatch.setattr(digest, "_BLOCK", 100)
-    path = tmp_path / "large"
-    path.write_bytes(bytes(range(250)) * 400)
-    os.utime(path, ns=(0, 5))
-    before = content_digest(str(path))
-    assert content_digest(str(path)) == before
-    changed = bytearray(path.read_bytes())
-    changed[-1] ^= 1
-    path.write_bytes(changed)
-    os.utime(path, ns=(0, 5))
-    assert content_digest(str(path)) != before
-    changed[-1] ^= 1
-    path.write_bytes(changed)
-    os.utime(path, ns=(0, 6))
-    assert content_digest(str(path)) != before
+class TestLargeFiles:
+    """Of a large file its size counts, and blocks of it: here 32 of 100 bytes, 3,222 bytes apart."""
+
+    CONTENT = bytes(range(250)) * 400
+
+    @pytest.fixture
+    def path(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        monkeypatch.setattr(digest, "WHOLE_UP_TO", 1000)
+        monkeypatch.setattr(digest, "_BLOCK", 100)
+        path = tmp_path / "large"
+        path.write_bytes(self.CONTENT)
+        return path
+
+    def test_neither_name_nor_time_counts(self, path: Path, tmp_path: Path) -> None:
+        before = content_digest(str(path))
+        other = shutil.copyfile(path, tmp_path / "other")
+        os.utime(other, ns=(0, 5))
+        assert content_digest(str(other)) == before
+
+    @pytest.mark.parametrize("place", [0, 99, 3222, 51_561, 99_900, 99_999])
+    def test_a_changed_block_is_noticed(self, path: Path, place: int) -> None:
+        before = content_digest(str(path))
+        path.write_bytes(self.CONTENT[:place] + bytes([self.CONTENT[place] ^ 1]) + self.CONTENT[place + 1 :])
+        assert content_digest(str(path)) != before
+
+    def test_so_is_whatever_is_longer_than_their_distance(self, path: Path) -> None:
+        before = content_digest(str(path))
+        path.write_bytes(self.CONTENT[:50_000] + b"\xff" * 3222 + self.CONTENT[53_222:])
+        assert content_digest(str(path)) != before
+
+    def test_so_is_another_size(self, path: Path) -> None:
+        path.write_bytes(bytes(100_000))
+        before = content_digest(str(path))
+        path.write_bytes(bytes(100_001))
+        assert content_digest(str(path)) != before
+
+    def test_a_change_between_two_blocks_is_not(self, path: Path) -> None:
+        before = content_digest(str(path))
+        path.write_bytes(self.CONTENT[:200] + b"\xff" * 3000 + self.CONTENT[3200:])
+        assert content_digest(str(path)) == before
 
 
 class TestNames:

@@ -64,6 +64,19 @@ def test_a_run_of_before_goes_on_and_no_model_is_asked(job: Path, kept: str) -> 
     assert json.loads(rejected)["code"] == "FILE_NOT_FOUND"
 
 
+def test_candidates_that_a_run_of_before_lacks_have_the_seeds_of_then(job: Path) -> None:
+    before = [json.loads(line) for line in (job / "captions.jsonl").read_text().splitlines()]
+    (job / "recipe.yaml").write_text((job / "recipe.yaml").read_text().replace("caption_num: 3", "caption_num: 4"))
+    result = juicecap.run(juicecap.load_recipe("recipe.yaml"), overwrite=True)
+    after = [json.loads(line) for line in (job / "captions.jsonl").read_text().splitlines()]
+    assert result.asked == 4
+    for number in range(4):
+        known, now = before[3 * number : 3 * number + 3], after[4 * number : 4 * number + 4]
+        assert [each["text"] for each in now[:3]] == [each["text"] for each in known]
+        first = known[0]["caption_provenance"][0]["seed"]
+        assert [each["caption_provenance"][0]["seed"] for each in now] == [first, first + 1, first + 2, first + 3]
+
+
 def request_of(facts: dict[str, Any]) -> Request:
     return Request(
         model=ModelSettings(**facts["model"]),

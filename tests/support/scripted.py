@@ -52,6 +52,8 @@ class Script:
     trouble: BaseException | None = None
     choose: Callable[[str], str] = lambda before: ""
     """The choice that a backend comes to, which may depend on the one of before."""
+    legacy_identity: Callable[[ModelSettings], str] | None = None
+    """What versions before called the engine."""
     described: list[ModelSettings] = field(default_factory=list)
     opened: list[ModelSettings] = field(default_factory=list)
     closed: list[ModelSettings] = field(default_factory=list)
@@ -92,6 +94,7 @@ def describe_of(known: Script) -> Describe:
             capabilities=Capabilities(sizes=known.sizes, batch_size=known.together, takes_files=known.takes_files),
             open=partial(opened, settings),
             transport_choice=known.choose(transport_choice),
+            legacy_identity=partial(known.legacy_identity, settings) if known.legacy_identity else None,
         )
 
     @asynccontextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import sqlite3
 import time
 from collections.abc import Callable
@@ -175,6 +176,19 @@ def test_limits_decide_anew_what_was_measured_within_others(clip: str, made: lis
     (outcome,) = core.ask([header(clip)], Limits(media=MediaLimits(max_pixels=100)))
     assert outcome.failure
     assert outcome.failure.code == "TOO_LARGE"
+
+
+def test_the_media_root_is_no_such_limit(
+    clip: str, tmp_path: Path, task: Callable[..., Task], made: list[tuple[str, str]]
+) -> None:
+    (tmp_path / "there").mkdir()
+    moved = str(shutil.copy(clip, tmp_path / "there"))
+    with Journal(tmp_path / "journal.sqlite") as journal:
+        for path in (clip, moved):
+            limits = Limits(media=MediaLimits(root=os.path.realpath(os.path.dirname(path))))
+            (outcome,) = core.ask([Measurement.of(task("size"), Part("video", path))], limits, journal)
+            assert outcome.value == {"bytes": os.path.getsize(clip)}
+    assert made == [("size", clip)]
 
 
 def test_the_limits_of_a_costly_task_grow_with_the_duration(

@@ -26,6 +26,7 @@ from waiting import until
 from juicecap import file_state
 from juicecap.errors import EnvironmentFailure, MediaError
 from juicecap.file_state import FileState
+from juicecap.media.rules import MediaLimits
 from juicecap.media.sampling import FrameSampling
 from juicecap.ops.apply.forecast import forecast
 from juicecap.vlm.base import Failure, Limits, Message, ModelSettings, Outcome, Part, Request, Sampling
@@ -162,8 +163,19 @@ class TestReplay:
         seed = ask(request)[0][0].seed
         assert ask(request)[1] == []
         os.utime(weights, ns=(1, 1))
+        assert ask(request)[1] == []
+        weights.write_bytes(bytes(99) + b"x")
         (outcome,), asked = ask(request)
         assert (asked, outcome.seed) == (["P"], seed)
+
+    def test_equal_files_in_two_folders_are_one_model(self, ask, request_for, clips, tmp_path, script):
+        requests = []
+        for name in ("here", "there"):
+            folder = tmp_path / name / script.model
+            folder.mkdir(parents=True)
+            (folder / "model.safetensors").write_bytes(bytes(100))
+            requests.append(replace(request_for(clips.paths[0]), model=ModelSettings(model=str(folder))))
+        assert [ask(each)[1] for each in requests] == [["P"], []]
 
     def test_without_a_journal_nothing_is_replayed(self, request_for, clips, script):
         for _ in range(2):
@@ -440,6 +452,18 @@ class TestDigests:
         assert [each.code for each in failures] == ["BEHIND_THE_END"] * 2
         assert failures[1].message == f"{old[0]} lasts 2.00 seconds, and the part #t=7 begins behind its end"
         assert len(decoded) == 1
+
+    def test_a_medium_that_cannot_be_used_is_known_within_another_media_root(self, ask, request_for, tmp_path, monkeypatch):
+        decoded, failures = counted_decoding(monkeypatch), []
+        for name in ("here", "there"):
+            (tmp_path / name).mkdir()
+            path = tmp_path / name / "film.mp4"
+            path.write_bytes(b"no film")
+            limits = Limits(media=MediaLimits(root=os.path.realpath(path.parent)))
+            (outcome,), _ = ask(request_for(str(path)), limits=limits)
+            failures.append(outcome.failure.message.replace(str(path), "FILM"))
+        assert failures == [failures[0]] * 2
+        assert decoded == [str(tmp_path / "here" / "film.mp4")]
 
     def test_paths_that_are_no_text(self, ask, request_for, clips, tmp_path, settled, monkeypatch):
         path = os.fsdecode(os.fsencode(tmp_path) + b"/\xff.mp4")

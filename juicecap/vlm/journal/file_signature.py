@@ -25,6 +25,9 @@ PAGE = 4096
 MARK = b"\0juicecap\0journal\0"
 """The name of a fact. No other name sorts before it, so its row is at the very end of its page."""
 
+KEYS, KEYS_VERSION = b"\0juicecap\0keys\0", 2
+"""The name of the fact that its keys hold on any machine. A journal without it was begun by a version whose keys did not."""
+
 TABLES = {
     "answers": f"""CREATE TABLE answers (-- juicecap's journal, version {VERSION}
     key BLOB, candidate INTEGER, entry TEXT, checksum INTEGER, PRIMARY KEY (key, candidate)) WITHOUT ROWID""",

@@ -76,6 +76,15 @@ class Journal:
             if error is None:
                 raise
 
+    @property
+    def has_legacy_keys(self) -> bool:
+        """Whether it may have answers under keys with paths, times and addresses in them, as versions before made them.
+
+        Such a journal says so by what it lacks (`file_signature.KEYS`), so that nobody else looks for them. Its answers count as
+        long as `JOURNAL_VERSION` is 1: an increase leaves no answer of before, and legacy keys go with it.
+        """
+        return self._store.has_legacy_keys and not self._fresh
+
     def append(self, records: Sequence[Record], held: HeldFailures | None = None) -> None:
         """Queue records to be written, all in one transaction; failures among them go to `held` as long as it holds.
 

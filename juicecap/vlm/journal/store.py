@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 from juicecap.errors import DataError, EnvironmentFailure
 from juicecap.notice import say_once
 from juicecap.vlm.journal.errors import FAULTS, failure, is_damage, primary
-from juicecap.vlm.journal.file_signature import APPLICATION, MARK, TABLES, VERSION, check_place, stamp
+from juicecap.vlm.journal.file_signature import APPLICATION, KEYS, KEYS_VERSION, MARK, TABLES, VERSION, check_place, stamp
 from juicecap.vlm.journal.filesystem import on_network
 from juicecap.vlm.journal.quarantine import Damaged, file_id, folder_lock, set_aside
 
@@ -61,6 +61,8 @@ class FileDigest(NamedTuple):
     digest: str
     reading: str = ""
     """How the file is read (`media.read_otherwise.reading_of`); empty in records of before."""
+    legacy: str = ""
+    """In a journal with legacy keys: the digest as versions before made it; empty in records of them."""
 
 
 _NUMBERS = 5
@@ -97,6 +99,8 @@ class Store:
             EnvironmentFailure: it cannot be opened.
         """
         self.path = path
+        self.has_legacy_keys = False
+        """See `Journal.has_legacy_keys`."""
         self._real = Path(os.path.realpath(path))
         self._alone = on_network(path)
         self._file = None
@@ -165,6 +169,7 @@ class Store:
         self._database.execute("PRAGMA synchronous=FULL")
         if fault := self._fault():
             raise Damaged(fault, self._file)
+        self.has_legacy_keys = not self._database.execute("SELECT 1 FROM facts WHERE name = ?", (KEYS,)).fetchone()
 
     def _create(self) -> None:
         """Make the tables, in a database that has none: another run may have been faster, or it may belong to another program."""
@@ -175,6 +180,7 @@ class Store:
         self._database.execute(f"PRAGMA application_id={APPLICATION}")
         self._database.execute(f"PRAGMA user_version={VERSION}")
         self._put("facts", MARK, 0, VERSION)
+        self._put("facts", KEYS, 0, KEYS_VERSION)
 
     def _identify(self) -> None:
         """Check, without writing, that the file is a journal: it may be damaged, or belong to another program."""
@@ -316,11 +322,15 @@ def _content(name: Any, number: Any, text: Any, checksum: Any) -> list[Any]:
 
 
 def _is_seen(content: Any) -> bool:
-    """Whether it has the shape of a file's digest: five numbers, and one text or two."""
-    if not isinstance(content, list) or len(content) not in (_NUMBERS + 1, _NUMBERS + 2):
+    """Whether it has the shape of a file's digest: five numbers, and one text to three."""
+    if not isinstance(content, list):
         return False
     numbers, texts = content[:_NUMBERS], content[_NUMBERS:]
-    return all(isinstance(each, int) for each in numbers) and all(isinstance(each, str) for each in texts)
+    return (
+        len(texts) in (1, 2, 3)
+        and all(isinstance(each, int) for each in numbers)
+        and all(isinstance(each, str) for each in texts)
+    )
 
 
 def _json(content: Any) -> str:

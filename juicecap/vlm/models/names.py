@@ -25,10 +25,15 @@ def model_source(name: str) -> str:
     return str(_ASSETS / "demo_vlm")
 
 
+def model_folder(name: str) -> Path | None:
+    """The folder that `name` is, or the demo model's; None for a hub id."""
+    folder = _ASSETS / "demo_vlm" if name == DEMO_MODEL else Path(name)
+    return folder if os.path.isdir(folder) else None
+
+
 def local_folder(name: str, *, revision: object = None, cache: object = None) -> Path | None:
     """Where the files of `name` are on this machine: its folder, or a snapshot in the Hub's cache. Nothing is downloaded."""
-    folder = _ASSETS / "demo_vlm" if name == DEMO_MODEL else Path(name)
-    if os.path.isdir(folder):
+    if folder := model_folder(name):
         return folder
     if not HUB_NAME.fullmatch(name) or not isinstance(revision, str | None) or not isinstance(cache, str | None):
         return None
@@ -44,11 +49,13 @@ def local_folder(name: str, *, revision: object = None, cache: object = None) ->
 def model_state(name: str) -> str:
     """A digest of a local model's files by name, size and time, so that a replaced model is noticed; empty for a hub id.
 
+    It holds on this machine only: steps go by it, and answers by what the files hold (`revision.folder_revision`).
+
     Raises:
         ModelError: they cannot be read.
     """
-    folder = _ASSETS / "demo_vlm" if name == DEMO_MODEL else Path(name)
-    if not os.path.isdir(folder):
+    folder = model_folder(name)
+    if not folder:
         return ""
     state = hashlib.blake2b(digest_size=16)
     try:

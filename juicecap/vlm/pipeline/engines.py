@@ -12,7 +12,7 @@ from typing import Any
 from juicecap.vlm.backends.opening import describer
 from juicecap.vlm.base import Backend, Engine, ModelSettings, Request
 from juicecap.vlm.catalog import spec_of
-from juicecap.vlm.models.names import model_state
+from juicecap.vlm.models.revision import folder_revision
 
 
 @dataclass(frozen=True)
@@ -20,8 +20,8 @@ class Described:
     """A described engine, open or not. `held` is released when it is closed."""
 
     backend: Backend
-    model_state: str
-    """A digest of a local model's files by name, size and time."""
+    revision: str
+    """The `folder_revision` of a local model, which is noticed whatever the backend says of itself."""
     held: AsyncExitStack
 
 
@@ -91,11 +91,11 @@ class Engines:
 
 
 async def _describe(settings: ModelSettings, transport_choice: str, first: Request | None) -> Described:
-    state = "" if spec_of(settings).is_remote else await asyncio.to_thread(model_state, settings.model)
+    revision = "" if spec_of(settings).is_remote else await asyncio.to_thread(folder_revision, settings.model)
     held = AsyncExitStack()
     more: dict[str, Any] = {"first": first} if spec_of(settings).tries_first else {}
     backend = await held.enter_async_context(describer(settings)(settings, transport_choice, **more))
-    return Described(backend, state, held)
+    return Described(backend, revision, held)
 
 
 async def _open(described: Described) -> Engine:

@@ -54,7 +54,9 @@ class MeasurementPipeline:
     def __init__(self, resources: QueueResources, fail: Callable[[BaseException], None]) -> None:
         self._resources, self._claims, self._recent = resources, resources.claims, resources.common.recent
         limits = resources.limits
-        self._reading = [READING_VERSION, hashed(limits.media)]
+        self._reading = [READING_VERSION, hashed(limits.media.anywhere())]
+        legacy = resources.journal is not None and resources.journal.has_legacy_keys
+        self._legacy_reading = [READING_VERSION, hashed(limits.media)] if legacy else None
         self._spent = limits.decode_seconds, limits.decode_bytes
         self._asked: asyncio.Queue[QueuedMeasurement] = asyncio.Queue()
         self._tasks = Tasks(fail)
@@ -114,10 +116,14 @@ class MeasurementPipeline:
         own = {file.value: files[file.value] for file in asked.measurement.files()}
         digest = asked.measurement.digest({path: each.digest for path, each in own.items()})
         key, writes, folder = digest_of([digest, self._reading]), asked.measurement.task.writes, self._resources.media_folder
+        legacy = ""
+        if self._legacy_reading:
+            legacy = asked.measurement.digest({path: each.legacy or each.digest for path, each in own.items()})
         return KeyedMeasurement(
             asked=asked,
             digest=digest,
-            key=key,
+            legacy_digest=legacy,
+            keys=(key, digest_of([legacy, self._legacy_reading])) if legacy else (key,),
             file=folder / f"{digest}{writes}" if writes and folder else None,
             spent=self._spent,
             states={path: each.state for path, each in own.items()},
@@ -143,7 +149,7 @@ class MeasurementPipeline:
         journal = self._resources.journal
         if journal is None or not keyed:
             return {}
-        found = await asyncio.wrap_future(journal.get_entries([key for each in keyed for key in (each.key, each.failure_key)]))
+        found = await asyncio.wrap_future(journal.get_entries([key for each in keyed for key in each.journal_keys]))
         return found  # noqa: RET504  (the future's own type is narrower)
 
     def _start(self, missing: Sequence[KeyedMeasurement]) -> None:
@@ -191,7 +197,7 @@ class MeasurementPipeline:
 
     async def _settle(self, keyed: KeyedMeasurement, outcome: Outcome) -> None:
         if keyed.file and not outcome.failure:
-            await self._resources.digests.declare(str(keyed.file), keyed.digest)
+            await self._resources.digests.declare(str(keyed.file), keyed.digest, keyed.legacy_digest)
         self._claims.settle(keyed.key, outcome)
 
     async def _value(self, keyed: KeyedMeasurement) -> Any:

@@ -41,7 +41,12 @@ async def describe(settings: ModelSettings, transport_choice: str = "") -> Async
     info = await asyncio.to_thread(inspect_model, settings)
     capabilities = Capabilities(sizes=info.sizes, batch_size=BATCH, context=info.context)
     try:
-        yield Backend(identity=info.identity, capabilities=capabilities, open=partial(_open, settings, info))
+        yield Backend(
+            identity=info.identity,
+            legacy_identity=info.legacy_identity,
+            capabilities=capabilities,
+            open=partial(_open, settings, info),
+        )
     finally:
         let_go(info.processor)
 

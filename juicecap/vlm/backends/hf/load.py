@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,7 +23,6 @@ from juicecap.vlm.backends.transformers_common.processor import (
     check_weights,
     context_length,
     folder_of,
-    folder_revision,
     frame_sizes,
     from_hub,
     load_processor,
@@ -34,6 +34,7 @@ from juicecap.vlm.context import ContextLength
 from juicecap.vlm.models.folder import weight_bytes
 from juicecap.vlm.models.json_files import ANEW
 from juicecap.vlm.models.names import model_source
+from juicecap.vlm.models.revision import folder_revision, lasting_name, legacy_revision
 
 NOT_PACKED, PACKED = 2, 16
 """Numbers that a byte of a weights' file may stand for: of plain weights one, and some are tied; of quantized ones eight."""
@@ -56,7 +57,8 @@ _one_at_a_time = threading.Lock()
 class ModelInfo:
     """What a model is, as far as that shows without its weights.
 
-    `revision` names the weights: the hub's commit, or a digest of a local folder's files.
+    `revision` names the weights: the hub's commit, or a digest of a local folder's files. `legacy_identity` is that of versions
+    before (`vlm.base.Backend`).
     """
 
     processor: Any
@@ -64,6 +66,7 @@ class ModelInfo:
     revision: str
     dtype: str
     identity: str
+    legacy_identity: Callable[[], str]
     sizes: FrameSizes
     context: ContextLength | None
 
@@ -109,17 +112,20 @@ def inspect_model(settings: ModelSettings) -> ModelInfo:
     if folder := folder_of(settings):
         check_weights(folder)
     commit = getattr(config, "_commit_hash", None)
-    revision = str(commit or folder_revision(source))
+    revision = folder_revision(settings.model) or str(commit or "unknown")
     with loading(settings):
         length = context_length(config, processor)
     telling = canonical_json({name: value for name, value in params.items() if name not in CHANGES_NO_ANSWER})
-    named = str(getattr(torch, dtype.removeprefix("torch."), dtype))
+    facts = [str(getattr(torch, dtype.removeprefix("torch."), dtype)), telling, digest_of(str(processor.chat_template))]
     return ModelInfo(
         processor=processor,
         commit=commit,
         revision=revision,
         dtype=dtype,
-        identity=digest_of(["hf", settings.model, revision, named, telling, digest_of(str(processor.chat_template))]),
+        identity=digest_of(["hf", lasting_name(settings.model), revision, *facts]),
+        legacy_identity=lambda: digest_of(
+            ["hf", settings.model, str(commit or legacy_revision(settings.model) or "unknown"), *facts]
+        ),
         sizes=_sizes(processor),
         context=ContextLength(length) if length else None,
     )

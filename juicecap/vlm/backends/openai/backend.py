@@ -64,8 +64,10 @@ async def describe(
         if not transport_choice or transport is None:
             engine = await held.enter_async_context(connected(transport))
             transport = engine.transport
+        facts = [settings.model, transport, options.extra_body]
         yield Backend(
-            identity=digest_of(["openai", options.base, settings.model, transport, options.extra_body]),
+            identity=digest_of(["openai", *facts]),
+            legacy_identity=lambda: digest_of(["openai", options.base, *facts]),
             capabilities=Capabilities(sizes=FrameSizes(), takes_files=transport == "file"),
             open=lambda: nullcontext(engine) if engine else connected(transport),
             transport_choice=transport,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
@@ -26,16 +25,11 @@ from juicecap.vlm.base import ModelSettings
 from juicecap.vlm.catalog import spec_of
 from juicecap.vlm.models.facts import CONTEXT_NAMES, first_limit
 from juicecap.vlm.models.folder import check_code, check_folder, is_inside
-from juicecap.vlm.models.json_files import ANEW, Section, damaged, read_bytes, read_object, unreadable
+from juicecap.vlm.models.json_files import ANEW, Section, damaged, read_bytes, read_object
 from juicecap.vlm.models.names import local_folder, model_source
 from juicecap.vlm.models.pixel_budgets import FACTS, budget_of
+from juicecap.vlm.models.revision import MOST_HEADER_BYTES
 from juicecap.vlm.models.sandbox import ModelSandbox
-
-MOST_HEADER_BYTES = 2**25
-"""Of a file of weights. The largest of real models have a tenth."""
-
-CONTENT_BYTES = 2**24
-"""Files that are smaller are known by what they hold, larger ones by their size."""
 
 FROM_HUB = ("revision", "cache_dir", "trust_remote_code", "token")
 
@@ -230,26 +224,6 @@ def context_length(config: Any, processor: Any) -> int | None:
     """How many tokens the model holds. Its word counts; some say it nowhere but in the tokenizer."""
     config = config.get_text_config()
     return first_limit([*(getattr(config, name, None) for name in CONTEXT_NAMES), processor.tokenizer.model_max_length])
-
-
-def folder_revision(source: str) -> str:
-    """A digest of a local model's files; `unknown` for what is no folder.
-
-    Raises:
-        ModelError: one of them cannot be read.
-    """
-    folder = Path(source)
-    if not folder.is_dir():
-        return "unknown"
-    state = hashlib.blake2b(digest_size=6)
-    try:
-        files = [(file, file.stat().st_size) for file in sorted(folder.iterdir()) if file.is_file()]
-    except OSError as error:
-        raise unreadable(folder, error) from error
-    for file, size in files:
-        state.update(os.fsencode(file.name))
-        state.update((read_bytes(file, CONTENT_BYTES) or b"") if size < CONTENT_BYTES else str(size).encode())
-    return state.hexdigest()
 
 
 def _caused_by(error: BaseException, kind: type[BaseException]) -> bool:

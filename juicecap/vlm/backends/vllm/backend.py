@@ -29,7 +29,12 @@ async def describe(settings: ModelSettings, transport_choice: str = "") -> Async
     config = await asyncio.to_thread(make_config, settings)
     capabilities = Capabilities(sizes=config.sizes, batch_size=config.together, context=config.context)
     try:
-        yield Backend(identity=config.identity, capabilities=capabilities, open=partial(_open, config))
+        yield Backend(
+            identity=config.identity,
+            legacy_identity=config.legacy_identity,
+            capabilities=capabilities,
+            open=partial(_open, config),
+        )
     finally:
         let_go(config.processor)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from typing import Any
@@ -27,7 +27,6 @@ from juicecap.text import first_line, near
 from juicecap.vlm.backends.transformers_common.processor import (
     check_weights,
     context_length,
-    folder_revision,
     frame_sizes,
     load_processor,
     panics_as_errors,
@@ -38,6 +37,7 @@ from juicecap.vlm.context import CPU_MODEL_LEN, ContextLength
 from juicecap.vlm.model_params import problems
 from juicecap.vlm.models.folder import weight_bytes
 from juicecap.vlm.models.names import local_folder, model_source
+from juicecap.vlm.models.revision import folder_revision, lasting_name, legacy_revision
 
 GIB = 2**30
 CPU_KV_CACHE = 2 * GIB
@@ -86,6 +86,8 @@ class EngineConfig:
     context: ContextLength
     revision: str
     identity: str
+    legacy_identity: Callable[[], str]
+    """What versions before called it (`vlm.base.Backend`)."""
 
 
 def make_config(settings: ModelSettings) -> EngineConfig:
@@ -125,10 +127,11 @@ def make_config(settings: ModelSettings) -> EngineConfig:
         arguments = {**cpu_defaults(arguments, config.max_model_len), **arguments}
     length = _validated(settings, arguments).max_model_len
     own = context_length(config.hf_config, processor)
-    revision = str(getattr(config.hf_config, "_commit_hash", None) or folder_revision(source))
+    commit = getattr(config.hf_config, "_commit_hash", None)
+    revision = folder_revision(settings.model) or str(commit or "unknown")
     telling = {name: value for name, value in params.items() if name not in CHANGES_NO_ANSWER | {"dtype"}}
     telling |= {TEMPLATE_KWARGS: told} if told else {}
-    facts = ["vllm", settings.model, revision, str(config.dtype), telling, digest_of(str(processor.chat_template))]
+    facts = [str(config.dtype), telling, digest_of(str(processor.chat_template))]
     return EngineConfig(
         arguments=arguments,
         variables=tuple(_variables(gpus, engines, each)),
@@ -137,7 +140,10 @@ def make_config(settings: ModelSettings) -> EngineConfig:
         together=CPU_TOGETHER if on_cpu else 1,
         context=ContextLength(length, own if own and own > length else None),
         revision=revision,
-        identity=digest_of(facts),
+        identity=digest_of(["vllm", lasting_name(settings.model), revision, *facts]),
+        legacy_identity=lambda: digest_of(
+            ["vllm", settings.model, str(commit or legacy_revision(settings.model) or "unknown"), *facts]
+        ),
     )
 
 

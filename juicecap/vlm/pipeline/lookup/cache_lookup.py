@@ -140,6 +140,7 @@ class LookupStage:
             if self._single_flight.seen_again(keyed):
                 case.keyed = keyed = self._keys.renewed(keyed)
                 await self._read_entries([case])
+            keyed = keyed.as_kept(case.entries)
             known = keyed.known(case.entries)
             whole = known.failure or len(known.answers) == asked.request.candidates
             meant = self._keys.heard(known) if whole else known
@@ -162,7 +163,7 @@ async def known_outcomes(requests: Sequence[Request], journal: Journal, limits: 
     recalled = await Digests(resources.readers, limits.media, journal).recalled(requests, reread=True)
     keyed = [keys[request.model].key(request, recalled) if covers(recalled, request) else None for request in requests]
     entries = await asyncio.wrap_future(journal.get_entries([key for each in keyed if each for key in each.journal_keys]))
-    return [each.known(entries) if each else Outcome() for each in keyed]
+    return [each.as_kept(entries).known(entries) if each else Outcome() for each in keyed]
 
 
 async def brought_here(files: Iterable[Part], rules: MediaLimits, hold: Lease) -> list[Fetched]:

@@ -19,7 +19,7 @@ from juicecap.errors import MediaError
 from juicecap.file_state import TICK, FileState
 from juicecap.media.access.picture_folder import medium_state
 from juicecap.media.access.remote import rules_of
-from juicecap.media.digest import medium_digest
+from juicecap.media.digest import is_sampled, medium_digest
 from juicecap.media.read_otherwise import READING_VERSION, is_known, reading_of
 from juicecap.media.rules import MediaLimits
 from juicecap.vlm.base import Part
@@ -49,6 +49,8 @@ class Digest:
     state: FileState
     reading: str = ""
     """How the file is read (`media.read_otherwise.reading_of`)."""
+    legacy: str = ""
+    """The digest as versions before made it, where it is another one and the journal may know it."""
 
 
 class DigestThreads:
@@ -61,9 +63,9 @@ class DigestThreads:
         """The states of these files; None for a file outside the limits."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, _states, paths, rules)
 
-    async def digest(self, file: Part, rules: MediaLimits) -> Digest:
-        """The `medium_digest` of a file, with the state of the file that it belongs to."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads, _digest, file, rules)
+    async def digest(self, file: Part, rules: MediaLimits, *, legacy: bool = False) -> Digest:
+        """The `medium_digest` of a file, with the state of the file that it belongs to; on demand with the `legacy` one."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, partial(_digest, file, rules, legacy=legacy))
 
     async def reading(self, path: str, rules: MediaLimits) -> str:
         """The `reading_of` a file."""
@@ -83,6 +85,7 @@ class Digests:
 
     def __init__(self, readers: DigestThreads, rules: MediaLimits, journal: Journal | None) -> None:
         self._readers, self._rules, self._journal = readers, rules, journal
+        self._legacy = journal is not None and journal.has_legacy_keys
         self._remembered: dict[str, FileDigest] = {}
 
     async def recalled(self, asked: Iterable[OfFiles], *, reread: bool = False) -> dict[str, Digest]:
@@ -102,8 +105,8 @@ class Digests:
             seen |= {names[name]: file for name, file in kept.items()}
         digests: dict[str, Digest] = {}
         for path, file in seen.items():
-            if (state := states[path]) and state == FileState(*file[1:5]) and state.tells(file.seen):
-                digests[path] = Digest(file.digest, state, file.reading)
+            if (state := states[path]) and state == FileState(*file[1:5]) and state.tells(file.seen) and self._lasts(file):
+                digests[path] = Digest(file.digest, state, file.reading, file.legacy)
         await asyncio.gather(*(self._look_at(path, seen[path], digests) for path in digests if not is_known(seen[path].reading)))
         if reread:
             doubtful = [path for path in seen if path not in digests]
@@ -123,17 +126,24 @@ class Digests:
                 digests[file.value] = await hold.get(("digest", file, self._rules), partial(self._read, file))
         return digests
 
-    async def declare(self, path: str, digest: str) -> None:
-        """Know the digest of a file that was written here: it says what the file was made of, and not which bytes came of it."""
+    async def declare(self, path: str, digest: str, legacy: str = "") -> None:
+        """Know the digest of a file that was written here: it says what the file was made of, and not which bytes came of it.
+
+        `legacy` is the one that versions before would have declared.
+        """
         if state := (await self._readers.states([path], self._rules))[path]:
             seen = max(state.modified, state.changed) + TICK + 1  # nobody else has written it
-            self._keep(path, FileDigest(_name(path), *state, seen, digest, str(READING_VERSION)))
+            self._keep(path, FileDigest(_name(path), *state, seen, digest, str(READING_VERSION), legacy))
 
     async def _read(self, file: Part) -> Digest:
         seen, path = time.time_ns(), file.value
-        digest = await self._readers.digest(file, rules_of(path, self._rules))
-        self._keep(path, FileDigest(_name(path), *digest.state, seen, digest.digest, digest.reading))
+        digest = await self._readers.digest(file, rules_of(path, self._rules), legacy=self._legacy)
+        self._keep(path, FileDigest(_name(path), *digest.state, seen, digest.digest, digest.reading, digest.legacy))
         return digest
+
+    def _lasts(self, file: FileDigest) -> bool:
+        """Whether a recorded digest is not a legacy one, as versions before recorded it of a large file."""
+        return not self._legacy or not is_sampled(file.size) or bool(file.legacy)
 
     async def _look_at(self, path: str, file: FileDigest, digests: dict[str, Digest]) -> None:
         """Find out how a file is read, of which a journal of before knows the digest alone; one that is gone is not known."""
@@ -157,10 +167,11 @@ def _states(paths: Collection[str], rules: MediaLimits) -> dict[str, FileState |
     return {path: medium_state(path, rules) for path in paths}
 
 
-def _digest(file: Part, rules: MediaLimits) -> Digest:
-    state = medium_state(file.value, rules)
-    # Without a state there is no digest.
-    return Digest(medium_digest(file.kind, file.value, rules), state or FileState(0, 0, 0, 0), reading_of(file.value, rules))
+def _digest(file: Part, rules: MediaLimits, *, legacy: bool) -> Digest:
+    state = medium_state(file.value, rules) or FileState(0, 0, 0, 0)  # without a state there is no digest
+    digest = medium_digest(file.kind, file.value, rules)
+    before = medium_digest(file.kind, file.value, rules, legacy=True) if legacy and is_sampled(state.size) else ""
+    return Digest(digest, state, reading_of(file.value, rules), before)
 
 
 def _name(path: str) -> bytes:

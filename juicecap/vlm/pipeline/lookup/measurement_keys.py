@@ -33,31 +33,50 @@ class QueuedMeasurement:
 
 @dataclass(frozen=True, kw_only=True)
 class KeyedMeasurement:
-    """A measurement with the journal's key of its value, and its files' states, taken at `seen`.
+    """A measurement with the journal's keys of its value, and its files' states, taken at `seen`.
 
     `digest` is that of the measurement within whatever limits, `file` what its task writes, and `spent` what it may take.
+    `legacy_digest` and the second of the `keys` are those of versions before, if the journal may have values of them.
     """
 
     asked: QueuedMeasurement
     digest: str
-    key: str
+    legacy_digest: str
+    keys: tuple[str, ...]
     file: Path | None
     spent: tuple[float, int]
     states: Mapping[str, FileState]
     seen: int
 
     @property
+    def key(self) -> str:
+        """The journal's key of a value that is new."""
+        return self.keys[0]
+
+    @property
     def failure_key(self) -> str:
-        """The journal's key of a failure, which depends on what the task may take."""
-        return digest_of([self.key, self.spent])
+        """The journal's key of a failure that is new."""
+        return self._failure_key(self.key)
+
+    @property
+    def journal_keys(self) -> tuple[str, ...]:
+        """All keys under which the journal may have an entry."""
+        return (*self.keys, *map(self._failure_key, self.keys))
 
     def known(self, entries: EntriesByKey) -> Outcome | None:
         """The outcome that is in the journal, if there is one."""
+        return next(filter(None, (self._known(key, entries) for key in self.keys)), None)
+
+    def _failure_key(self, key: str) -> str:
+        """The key of a failure, which depends on what the task may take."""
+        return digest_of([key, self.spent])
+
+    def _known(self, key: str, entries: EntriesByKey) -> Outcome | None:
         measurement = self.asked.measurement
-        found = sound_measurement(entries.get(self.key, {}), measurement.task.accepts).get(0)
+        found = sound_measurement(entries.get(key, {}), measurement.task.accepts).get(0)
         if found and self.stays_good(found["seen"]) and self._is_whole(found["value"]):
             return self.outcome(found["value"])
-        failure = medium_failure(sound_medium(entries.get(self.failure_key, {})), measurement.medium.value)
+        failure = medium_failure(sound_medium(entries.get(self._failure_key(key), {})), measurement.medium.value)
         return Outcome(failure=failure) if failure else None
 
     def outcome(self, value: Any) -> Outcome:

@@ -16,7 +16,7 @@ Settle = Callable[[Outcome], None]
 
 
 class SingleFlight:
-    """Requests in progress, by the journal's key and the number of candidates."""
+    """Requests in progress, by what identical ones have in common and the number of candidates."""
 
     def __init__(self) -> None:
         self._waiting: dict[tuple[str, int], list[Settle]] = {}
@@ -25,13 +25,13 @@ class SingleFlight:
 
     def register(self, keyed: KeyedRequest) -> None:
         """Note that a request is going to be looked up; `join`, `settle` or `release` ends that."""
-        self._ahead[keyed.entry] += 1
-        if self._ahead[keyed.entry] > 1:
-            self._twice.add(keyed.entry)
+        self._ahead[keyed.flight] += 1
+        if self._ahead[keyed.flight] > 1:
+            self._twice.add(keyed.flight)
 
     def seen_again(self, keyed: KeyedRequest) -> bool:
         """Whether another request with this key was in progress since this one was registered."""
-        return keyed.entry in self._twice
+        return keyed.flight in self._twice
 
     def join(self, keyed: KeyedRequest, settle: Settle) -> bool:
         """Join an identical request in progress, whose outcome goes to `settle`; false if there is none."""
@@ -54,11 +54,11 @@ class SingleFlight:
 
     def release(self, keyed: KeyedRequest) -> None:
         """Forget a request that need not be sent."""
-        self._ahead[keyed.entry] -= 1
-        if not self._ahead[keyed.entry]:
-            del self._ahead[keyed.entry]
-            self._twice.discard(keyed.entry)
+        self._ahead[keyed.flight] -= 1
+        if not self._ahead[keyed.flight]:
+            del self._ahead[keyed.flight]
+            self._twice.discard(keyed.flight)
 
 
 def _question(keyed: KeyedRequest) -> tuple[str, int]:
-    return keyed.entry, keyed.request.candidates
+    return keyed.flight, keyed.request.candidates

@@ -23,7 +23,7 @@ from juicecap.errors import EnvironmentFailure, ModelError
 from juicecap.media.sizes import FrameSizes, PixelBudget
 from juicecap.vlm.backends.hf.load import _forget_generation_defaults, inspect_model, load
 from juicecap.vlm.backends.transformers_common.processor import frame_sizes, load_processor
-from juicecap.vlm.base import ModelSettings
+from juicecap.vlm.base import ModelSettings, digest_of
 from juicecap.vlm.models.names import model_source, model_state
 
 pytestmark = pytest.mark.model
@@ -153,6 +153,18 @@ def test_another_template_or_other_weights_are_another_engine(copy, demo):
     weights[-1] ^= 1
     (copy / "model.safetensors").write_bytes(weights)
     assert load(ModelSettings(model=str(copy))).revision != template.revision
+
+
+def test_a_model_is_the_same_in_whatever_folder_and_known_by_what_versions_before_called_it(copy, tmp_path):
+    other = shutil.copytree(copy, tmp_path / "other")
+    first, second = (inspect_model(ModelSettings(model=str(folder))) for folder in (copy, other))
+    assert first.identity == second.identity
+    template = digest_of(str(first.processor.chat_template))
+    facts = [first.revision, f"torch.{first.dtype}", "{}", template]
+    assert first.legacy_identity() == digest_of(["hf", str(copy), *facts])
+    assert second.legacy_identity() == digest_of(["hf", str(other), *facts])
+    demo = inspect_model(ModelSettings(model=DEMO))
+    assert demo.identity == demo.legacy_identity() == digest_of(["hf", DEMO, *facts])
 
 
 def without_pictures(folder: Path) -> Path:

@@ -6,11 +6,11 @@ import asyncio
 
 import numpy as np
 import pytest
-from scripted_server import KEY_NAME, Reply, obliging, prepared, refused, said, three
+from scripted_server import KEY_NAME, Reply, ScriptedServer, obliging, prepared, refused, said, three
 
 from juicecap.errors import EnvironmentFailure, ModelError
 from juicecap.media.sizes import FrameSizes
-from juicecap.vlm.base import Capabilities
+from juicecap.vlm.base import Capabilities, digest_of
 
 UNTRUSTED = (
     "Per-request media_io_kwargs are disabled by default because they can change multimodal media loading resource usage. "
@@ -198,6 +198,17 @@ class TestWhatFollows:
         server.models = Reply("", 404)
         others = [{"transport": "frames"}, {"transport": "file"}, {"model": "other"}, {"extra_body": {"top_k": 5}}]
         assert len({plain, *(identity(server, **other) for other in others)}) == 5
+
+    def test_identity_holds_no_address(self, server):
+        other = ScriptedServer()
+        try:
+            assert identity(other) == identity(server)
+        finally:
+            other.stop()
+
+    def test_what_versions_before_called_it(self, server):
+        backend, _ = opened(server, extra_body={"top_k": 5})
+        assert backend.legacy_identity() == digest_of(["openai", server.base, "served-model", "images", {"top_k": 5}])
 
     def test_a_trial_that_teaches_the_name_of_the_limit(self, server):
         def script(body):

@@ -202,6 +202,14 @@ class TestIdentity:
         (folder / "chat_template.jinja").write_text((folder / "chat_template.jinja").read_text() + " ")
         assert planned(str(folder)).identity != same
 
+    def test_where_a_folder_lies_is_not_part_of_it_as_it_was_before(self, tmp_path):
+        first, second = (
+            planned(str(shutil.copytree(model_source(DEMO), tmp_path / name / "model"))) for name in ("here", "there")
+        )
+        assert first.identity == second.identity
+        assert len({first.legacy_identity(), second.legacy_identity(), first.identity}) == 3
+        assert planned().identity == planned().legacy_identity()
+
     def test_what_does_not_is_not(self):
         same = planned().identity
         assert planned(data_parallel_size=2).identity == same
