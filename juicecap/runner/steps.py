@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from juicecap.data.table import open_arrow
+from juicecap.data.table import CHUNK, open_arrow
 from juicecap.data.writing.atomic import sync_folder, write_error
 from juicecap.data.writing.checksum import append_checksum
 from juicecap.errors import BugError
 from juicecap.media.access.picture_folder import medium_state
 from juicecap.nested import split_name
-from juicecap.ops.apply.table import Fates, kept
+from juicecap.ops.apply.table import Fates, Rows, kept
 from juicecap.ops.registry import source_of
 from juicecap.runner.result import StepResult
 from juicecap.sample import ORIGIN, Sample
@@ -73,7 +73,7 @@ def media_state(op: Op, dataset: Dataset) -> str:
     """The `MediaState` of a whole dataset."""
     state, there = MediaState(op), dataset.column_names
     if op.media_columns() and (columns := columns_read(op, there)):
-        for sample in dataset.select_columns(columns):
+        for sample in Rows(dataset.select_columns(columns), CHUNK):
             state.add(sample)
     return state.digest(there)
 
