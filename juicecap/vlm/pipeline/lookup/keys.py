@@ -81,7 +81,7 @@ class RequestKeys:
         """Describe the engine; a choice that the journal knows of is kept."""
         if journal is None:
             return cls(await engines.described(settings), limits)
-        name = digest_of(["pin", settings.backend, settings.model, settings.params, settings.api_base])
+        name = digest_of(["pin", settings.backend, settings.model, settings.params])
         pinned = await asyncio.wrap_future(journal.fact(name))
         keys = cls(await engines.described(settings, pinned), limits)
         keys._pin, keys._pinned = name, pinned

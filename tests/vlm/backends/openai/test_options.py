@@ -11,7 +11,7 @@ from juicecap.vlm.base import ModelSettings, canonical_json
 
 
 def options(params=None, **settings):
-    return options_of(ModelSettings(backend="openai", model="m", params=canonical_json(params or {}), **settings))
+    return options_of(ModelSettings(backend="openai", model="m", params=canonical_json(params or {}), **settings))[0]
 
 
 @pytest.fixture(autouse=True)
