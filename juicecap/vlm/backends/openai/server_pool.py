@@ -26,7 +26,7 @@ from loguru import logger
 from juicecap.errors import EnvironmentFailure, JuicecapError
 from juicecap.notice import say_once
 from juicecap.vlm.backends.openai import error_mapping
-from juicecap.vlm.backends.openai.alike import check_alike
+from juicecap.vlm.backends.openai.alike import check_alike, check_takes_as_much
 from juicecap.vlm.backends.openai.answers import Reply
 from juicecap.vlm.backends.openai.chat_client import ChatClient
 from juicecap.vlm.backends.openai.detect_server import ServerAbsent, ServerInfo
@@ -105,7 +105,7 @@ class ServerPool:
 
     async def open(self, transport: Transport | None) -> Transport:
         """Meet all servers; see `opened`."""
-        meetings = (self._meet(server, self._policy, transport) for server in self._servers)
+        meetings = (self._detect(each.server, self._policy, options=each.options, transport=transport) for each in self._servers)
         met = await asyncio.gather(*meetings, return_exceptions=True)
         for error in met:
             if isinstance(error, BaseException) and not isinstance(error, ServerAbsent):
@@ -226,9 +226,6 @@ class ServerPool:
         told = "; ".join(server.why for server in self._servers)
         return EnvironmentFailure(f"none of the {len(self._servers)} servers is there: {told}; running again resumes")
 
-    async def _meet(self, server: PooledServer, policy: RetryPolicy, transport: Transport | None) -> ServerInfo:
-        return await self._detect(server.server, policy, options=server.options, transport=transport)
-
     def _join(self, server: PooledServer, info: ServerInfo) -> None:
         if self._pattern:
             check_alike(self._model, self._pattern, (server.place, info))
@@ -253,11 +250,14 @@ class ServerPool:
             await asyncio.sleep(self._random.uniform(longest / 2, longest))
             if server.in_service:  # it answered what it had all the while
                 return
+            lessons = self._lessons.copy()
             try:
-                self._join(server, await self._meet(server, policy, transport))
+                info = await self._detect(server.server, policy, options=server.options, transport=transport, lessons=lessons)
+                check_takes_as_much(server.place, lessons, self._lessons)
+                self._join(server, info)
             except JuicecapError as error:
                 if not isinstance(error, ServerAbsent):
-                    say_once(f"{error}: until then it is left out")
+                    say_once(f"{error}: until that is mended the server is left out")
                 server.leave(str(error))
             else:
                 logger.info("{} answers again", server.place)
