@@ -237,7 +237,7 @@ class TestOneThatFails:
 
 class TestOneThatComesBack:
     def story(self, server: ScriptedServer, other: ScriptedServer, prepare: Callable[[ScriptedServer], None]) -> ScriptedServer:
-        """The server dies, and another one is started in its place; the second is asked until that one was asked, or looked at."""
+        """The server dies, another one is started in its place, and all is asked until that one was asked, or looked at."""
 
         async def run() -> ScriptedServer:
             async with opened(server, other) as (_, engine):
