@@ -95,7 +95,7 @@ async def _asked(asked: int) -> None:
 
 @functools.cache
 def _server() -> Server:
-    server = Server(options_of(ModelSettings(model="m", api_base="http://server/v1", backend="openai")))
+    server = Server(options_of(ModelSettings(model="m", api_base="http://server/v1", backend="openai"))[0])
     server._client._client._transport = connections
     return server
 

@@ -11,7 +11,8 @@
     ├── DataError               a dataset or an output cannot be read or written   exit 1
     │   └── BrokenRecord        one record cannot be read (`data.record`)
     ├── EnvironmentFailure      engine, server, disk or library failed             exit 4
-    │   └── MissingLibrary      an optional library is not installed
+    │   ├── MissingLibrary      an optional library is not installed
+    │   └── ServerAbsent        a server is not there (`vlm.backends.openai.detect_server`)
     ├── BugError                juicecap broke its own promise                     exit 70
     └── SampleError             one sample failed; a runner turns it into a rejection
         └── MediaError          its video or image cannot be used

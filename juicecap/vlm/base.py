@@ -118,8 +118,8 @@ class ModelSettings:
     model: str
     params: str = "{}"
     """Canonical JSON of what goes to the engine as it is (`model_params`)."""
-    api_base: str = ""
-    """Address of the server, for the backend that has one."""
+    api_base: str | tuple[str, ...] = ""
+    """Address of the server, for the backend that has one; several servers of the same model are a tuple."""
     api_key_env: str = ""
     """Name of the environment variable that holds the server's key; never the key itself."""
 
@@ -279,6 +279,8 @@ class Prepared:
     first: int = 0
     rules: MediaLimits = DEFAULT_RULES
     """The limits of media, for a backend that opens a file itself."""
+    in_flight: int | None = None
+    """`Limits.in_flight`, for a backend that has several servers."""
 
     @property
     def seeds(self) -> range:
@@ -293,7 +295,7 @@ class Limits:
     batch_size: int | None = None
     """Requests in one call of an engine that takes batches."""
     in_flight: int | None = None
-    """Requests at the engine at once."""
+    """Requests at the engine at once; at each server, where several answer."""
     frame_bytes: int | None = None
     """Bytes of decoded frames in memory."""
     workers: int | None = None
@@ -318,6 +320,8 @@ class Capabilities:
     """Whether videos go to the engine as files: they are probed and not decoded."""
     context: ContextLength | None = None
     """How many tokens fit, where that is known."""
+    servers: int = 1
+    """Servers that answer together, each of which takes as many requests as `Limits.in_flight` says."""
 
 
 class Engine(Protocol):

@@ -107,6 +107,14 @@ def test_a_server_and_its_key_arrive_in_the_request():
     assert settings == ModelSettings(backend="openai", model="m", api_base="http://localhost:8000/v1", api_key_env="MY_KEY")
 
 
+def test_of_several_servers_none_is_a_setting_of_its_own():
+    def model(base):
+        return VideoCaptioningFromVLMMapper(backend="openai", api_base=base, hf_model="m").question(MESSAGES, 1).model
+
+    assert model(["http://a/v1", "http://b/v1"]).api_base == ("http://a/v1", "http://b/v1")
+    assert model(["http://a/v1"]) == model("http://a/v1")
+
+
 @pytest.mark.parametrize(
     ("settings", "name", "sentence"),
     [
@@ -116,6 +124,11 @@ def test_a_server_and_its_key_arrive_in_the_request():
             {"backend": "openai", "api_base": "localhost:8000"},
             "api_base",
             "api_base must be an address such as http://localhost:8000/v1, not 'localhost:8000'",
+        ),
+        (
+            {"backend": "openai", "api_base": ["http://a/v1", 8000]},
+            "api_base",
+            "api_base must be an address such as http://localhost:8000/v1, not 8000",
         ),
         (
             {"backend": "openai", "api_key_env": "sk-secret"},

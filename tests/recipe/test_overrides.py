@@ -12,6 +12,8 @@ from juicecap.recipe import Recipe
 Load = Callable[..., Recipe]
 Complain = Callable[..., str]
 
+SERVED = "process.1.video_captioning_from_vlm_mapper"
+
 TWO = """\
 dataset_path: clips.jsonl
 export_path: out/captions.jsonl
@@ -33,6 +35,7 @@ process:
         ("video_captioning_from_vlm_mapper.prompt='3'", 1, "prompt", "3"),
         ("video_captioning_from_vlm_mapper.sampling_params={temperature: 0.5}", 1, "sampling_params", {"temperature": 0.5}),
         ("video_captioning_from_vlm_mapper.sampling_params.top_k=4", 1, "sampling_params", {"top_k": 4}),
+        (f"{SERVED}={{backend: openai, api_base: [http://a/v1, http://b/v1]}}", 1, "api_base", ["http://a/v1", "http://b/v1"]),
         ("video_key= clips", 1, "video_key", "clips"),
     ],
 )

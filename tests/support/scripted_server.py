@@ -95,7 +95,8 @@ def obliging(body: dict[str, Any]) -> Reply:
 class ScriptedServer:
     """Answers chat requests by `script`: a function of the body, or replies one after the other (the last one for good)."""
 
-    def __init__(self) -> None:
+    def __init__(self, port: int = 0) -> None:
+        """Listen at a port; 0: at any that is free."""
         self.script: Callable[[dict[str, Any]], Reply] | list[Reply] = obliging
         self.listened = 0
         """Requests that came, for models and for answers."""
@@ -137,9 +138,10 @@ class ScriptedServer:
                     return
                 scripted._answer(self, json.loads(body))
 
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._http = ThreadingHTTPServer(("127.0.0.1", port), Handler)
         self._http.daemon_threads = True
-        self.base = f"http://127.0.0.1:{self._http.server_port}/v1"
+        self.port = self._http.server_port
+        self.base = f"http://127.0.0.1:{self.port}/v1"
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.02,), daemon=True)
         self._thread.start()
 

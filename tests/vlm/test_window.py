@@ -280,6 +280,11 @@ def test_max_in_flight_holds_where_the_engine_takes_batches(in_flight, shape):
     assert (size, calls_at_once(2, capabilities, limits, size)) == shape
 
 
+def test_max_in_flight_is_for_each_of_several_servers():
+    three = Capabilities(sizes=FrameSizes(), servers=3)
+    assert [calls_at_once(96, three, Limits(in_flight=most), 1) for most in (None, 1, 5)] == [96, 3, 15]
+
+
 def test_windows_share_the_engines_turns(script, plan):
     script.together, script.calls = 1, 9
     threads = [

@@ -54,8 +54,8 @@ class ModelOptions(MediaOptions):
         },
     )
     """How tokens are drawn: temperature, top_p, top_k, min_p, max_tokens, repetition_penalty, presence_penalty, stop, seed."""
-    api_base: str | None = field(default=None, metadata={**MODEL, "aliases": ["api_url"]})
-    """Address of the server, for backend: openai; null: OpenAI's own."""
+    api_base: str | list[str] | None = field(default=None, hash=False, metadata={**MODEL, "aliases": ["api_url"]})
+    """Address of the server, or a list of servers of the same model, for backend: openai; null: OpenAI's own."""
     api_key_env: str | None = field(default=None, metadata={**MODEL, "aliases": ["key_name_of_api_key"]})
     """Name of the environment variable that holds the server's key; null: OPENAI_API_KEY, if it is set."""
     model_params: dict[str, Any] | None = field(default=None, hash=False, metadata={**MODEL, "parts": serving_names.MODEL_PARTS})
@@ -85,7 +85,7 @@ class ModelOptions(MediaOptions):
     decode_memory_mb: Megabytes = field(default=4096, metadata={**RUN_ONLY, **LIMITS})
     """Megabytes of memory that reading one medium may take, besides the frames that are taken."""
     max_in_flight: Requests | None = field(default=None, metadata={**RUN_ONLY, "aliases": ["max_workers"]})
-    """Requests at the engine at once; null: as many as keep it busy. The output does not depend on it."""
+    """Requests at the engine (at each server) at once; null: as many as keep it busy. The output does not depend on it."""
     decode_workers: Cores | None = field(default=None, metadata=RUN_ONLY)
     """Processes that decode videos; null: one for each core. The output does not depend on it."""
     frame_memory_mb: Megabytes | None = field(default=None, metadata=RUN_ONLY)
@@ -127,11 +127,21 @@ class ModelOptions(MediaOptions):
             for name in ("api_base", "api_key_env")
             if getattr(self, name) is not None and not self._spec().is_remote
         ]
-        if self.api_base is not None and not re.fullmatch(r"https?://[^\s/].*", self.api_base):
-            found.append(("api_base", f"api_base must be an address such as http://localhost:8000/v1, not {self.api_base!r}"))
+        found += [("api_base", sentence) for sentence in self._address_problems()]
         if self.api_key_env is not None and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", self.api_key_env):
             found.append(("api_key_env", "api_key_env must be the name of an environment variable, not the key itself"))
         return found
+
+    def _address_problems(self) -> list[str]:
+        if self.api_base == []:
+            return ["api_base is an empty list: name a server, or leave it out"]
+        wrong = [each for each in self._addresses() if not isinstance(each, str) or not re.fullmatch(r"https?://[^\s/].*", each)]
+        return [f"api_base must be an address such as http://localhost:8000/v1, not {each!r}" for each in wrong]
+
+    def _addresses(self) -> tuple[str, ...]:
+        if self.api_base is None:
+            return ()
+        return (self.api_base,) if isinstance(self.api_base, str) else tuple(self.api_base)
 
     def key_name(self) -> str:
         """The variable that holds the server's key; empty: the backend's default."""
@@ -211,11 +221,12 @@ class ModelOptions(MediaOptions):
         return tuple(sorted({*sampling.named(self.sampling_params), *(["seed"] if self.seed else [])}))
 
     def _model(self) -> ModelSettings:
+        addresses = self._addresses()
         return ModelSettings(
             backend=self._backend(),
             model=self.hf_model,
             params=canonical_json(self._engine_params()),
-            api_base=self.api_base or "",
+            api_base=addresses if len(addresses) > 1 else "".join(addresses),
             api_key_env=self.key_name(),
         )
 

@@ -86,7 +86,7 @@ def calls_at_once(most: int, capabilities: Capabilities, limits: Limits, size: i
     if not limits.in_flight:
         return most
     if size == 1 and capabilities.batch_size == 1:
-        return limits.in_flight
+        return limits.in_flight * capabilities.servers
     return max(1, min(most, limits.in_flight // size))
 
 

@@ -55,8 +55,15 @@ async def prepare(wanted: CacheMiss, capabilities: Capabilities, resources: Queu
         return Outcome(failure=failure, seed=keyed.seed)
     if resources.journal and resources.journal.ignores_failures:
         resources.record([ClearFailure(key) for key in keyed.media.values()])
-    known, rules = len(wanted.known.answers), resources.limits.media
-    return Prepared(request=request, pictures=tuple(pictures), seed=keyed.seed, first=known, rules=rules)
+    known, limits = len(wanted.known.answers), resources.limits
+    return Prepared(
+        request=request,
+        pictures=tuple(pictures),
+        seed=keyed.seed,
+        first=known,
+        rules=limits.media,
+        in_flight=limits.in_flight,
+    )
 
 
 async def _pictures(request: Request, capabilities: Capabilities, resources: QueueResources, hold: Lease) -> list[MediaFrames]:

@@ -2,15 +2,16 @@
 
 A request becomes a body (`transports`), goes out as often as candidates and the server's capabilities require (`chat_client`),
 each time with retries (`retry`, `breaker`) over one connection pool (`server`), and what comes back becomes an outcome
-(`answers`, `error_mapping`). How the server takes videos is found out once, when it is opened (`detect_server`).
+(`answers`, `error_mapping`). How the server takes videos is found out once, when it is opened (`detect_server`). Of several
+servers the one with the least to do is asked (`server_pool`).
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import cast, get_args
@@ -18,26 +19,28 @@ from typing import cast, get_args
 from juicecap.errors import ModelError, SampleError
 from juicecap.media.sizes import FrameSizes
 from juicecap.vlm import outcomes
-from juicecap.vlm.backends.openai import error_mapping
+from juicecap.vlm.backends.openai import error_mapping, server_pool
 from juicecap.vlm.backends.openai.answers import outcome
 from juicecap.vlm.backends.openai.chat_client import ChatClient
-from juicecap.vlm.backends.openai.detect_server import detect_server
+from juicecap.vlm.backends.openai.detect_server import ServerInfo, detect_server
 from juicecap.vlm.backends.openai.http.breaker import Breaker
 from juicecap.vlm.backends.openai.http.retry import RetryingServer, RetryPolicy
 from juicecap.vlm.backends.openai.http.server import CallFailed, Server
 from juicecap.vlm.backends.openai.lessons import ServerLessons
-from juicecap.vlm.backends.openai.options import ServerOptions, Transport, options_of
+from juicecap.vlm.backends.openai.options import ServerOptions, Transport, in_flight, options_of
+from juicecap.vlm.backends.openai.server_pool import ServerPool
 from juicecap.vlm.backends.openai.transports import compose
 from juicecap.vlm.base import Backend, Capabilities, Failure, ModelSettings, Outcome, Prepared, Request, digest_of
-
-IN_FLIGHT, FILES_IN_FLIGHT = 32, 8
-"""Requests at the server at once; files are held in memory whole."""
 
 ALL_REFUSED = 16
 """If this many requests have been refused in the same words and none was answered, the rest would be refused as well."""
 
 MOST_REFUSALS = 1000
 """Refusals in different words that are remembered; beyond that they are not all for one reason."""
+
+
+_Reached = Callable[[Transport | None], AbstractAsyncContextManager[tuple[ChatClient | ServerPool, Transport]]]
+"""Reaches one or several servers, which take videos in the way that is given, or in the one that is found out."""
 
 
 @asynccontextmanager
@@ -54,10 +57,15 @@ async def describe(
     See `vlm.base.Describe`. `first` is like what is going to be asked: its parameters are tried too. `policy` and `breaker` are
     set by tests.
     """
-    options = options_of(settings)
-    policy, breaker = policy or RetryPolicy(max_attempts=options.max_attempts), breaker or Breaker(options.display_url)
+    servers = options_of(settings)
+    options = servers[0]
+    policy = policy or RetryPolicy(max_attempts=options.max_attempts)
     pinned, lessons = ServerLessons.of_pin(transport_choice)
-    connected = partial(_connected, settings, options, policy, breaker, lessons, first)
+    detect = partial(detect_server, settings=settings, lessons=lessons, first=first)
+    reached: _Reached = partial(_one_server, settings.model, options, policy, breaker, lessons, detect)
+    if len(servers) > 1:
+        reached = partial(server_pool.opened, settings.model, servers, policy, lessons, detect)
+    connected = partial(_connected, settings, servers, lessons, reached)
     transport = options.transport or (cast("Transport", pinned) if pinned in get_args(Transport) else None)
     async with AsyncExitStack() as held:
         engine: OpenAIEngine | None = None
@@ -68,7 +76,7 @@ async def describe(
         yield Backend(
             identity=digest_of(["openai", *facts]),
             legacy_identity=lambda: digest_of(["openai", options.base, *facts]),
-            capabilities=Capabilities(sizes=FrameSizes(), takes_files=transport == "file"),
+            capabilities=Capabilities(sizes=FrameSizes(), takes_files=transport == "file", servers=len(servers)),
             open=lambda: nullcontext(engine) if engine else connected(transport),
             transport_choice=transport,
             lessons=lessons,
@@ -78,42 +86,55 @@ async def describe(
 @asynccontextmanager
 async def _connected(
     settings: ModelSettings,
-    options: ServerOptions,
-    policy: RetryPolicy,
-    breaker: Breaker,
+    servers: Sequence[ServerOptions],
     lessons: ServerLessons,
-    first: Request | None,
+    reached: _Reached,
     transport: Transport | None,
 ) -> AsyncIterator[OpenAIEngine]:
-    """Find out whether the server is there, knows key and model, and how it takes a video. On leaving, requests are given up."""
-    server = Server(options)
-    try:
-        info = await detect_server(server, policy, settings, options, lessons, first, transport)
-        retrying = RetryingServer(server, policy, breaker)
-        client = ChatClient(retrying, settings.model, options, lessons, extended=info.extended, limit=info.limit)
-        engine = OpenAIEngine(settings, options, client, lessons, info.transport)
+    """Find out whether servers are there, know key and model, and how they take a video. On leaving, requests are given up."""
+    async with reached(transport) as (client, found):
+        engine = OpenAIEngine(settings, servers, client, lessons, found)
         try:
             yield engine
         finally:
             await engine.give_up()
+
+
+@asynccontextmanager
+async def _one_server(
+    model: str,
+    options: ServerOptions,
+    policy: RetryPolicy,
+    breaker: Breaker | None,
+    lessons: ServerLessons,
+    detect: Callable[..., Awaitable[ServerInfo]],
+    transport: Transport | None,
+) -> AsyncIterator[tuple[ChatClient, Transport]]:
+    """The only server, and how it takes videos."""
+    server = Server(options)
+    try:
+        info = await detect(server, policy, options=options, transport=transport)
+        retrying = RetryingServer(server, policy, breaker or Breaker(options.display_url))
+        yield ChatClient(retrying, model, options, lessons, extended=info.extended, limit=info.limit), info.transport
     finally:
         await server.close()
 
 
 class OpenAIEngine:
-    """One model of one server (`vlm.base.Engine`)."""
+    """One model of one or several servers (`vlm.base.Engine`)."""
 
     def __init__(
         self,
         settings: ModelSettings,
-        options: ServerOptions,
-        client: ChatClient,
+        servers: Sequence[ServerOptions],
+        client: ChatClient | ServerPool,
         lessons: ServerLessons,
         transport: Transport,
     ) -> None:
-        self._settings, self._options, self._client, self._lessons = settings, options, client, lessons
+        self._settings, self._options, self._client, self._lessons = settings, servers[0], client, lessons
+        self._place = ", ".join(each.display_url for each in servers)
         self.transport = transport
-        self.max_concurrent_calls = FILES_IN_FLIGHT if transport == "file" else IN_FLIGHT
+        self.max_concurrent_calls = len(servers) * in_flight(transport)
         self._running: set[asyncio.Task[Outcome]] = set()
         self._refused: Counter[str] | None = Counter()
         """How often which refusal was heard; None once a request was answered, or too many were heard."""
@@ -122,7 +143,7 @@ class OpenAIEngine:
         """Answer each request, in order.
 
         Raises:
-            EnvironmentFailure: the server is gone, or refuses key or model by now.
+            EnvironmentFailure: the server is gone (all of them), or refuses key or model by now.
             ModelError: it refuses everything.
         """
         tasks = [asyncio.create_task(self._answer(prepared)) for prepared in batch]
@@ -148,7 +169,7 @@ class OpenAIEngine:
             raise ModelError("with transport file the server chooses the frames, so start and end cannot be kept: leave them out")
         try:
             composed = await asyncio.to_thread(compose, prepared, transport)
-            replies = await self._client.candidates(composed, request, prepared.seeds)
+            replies = await self._client.candidates(composed, prepared)
         except SampleError as error:
             return outcomes.failed(prepared, error)
         except CallFailed as failed:
@@ -168,4 +189,4 @@ class OpenAIEngine:
             return
         self._refused[failure.message] += 1
         if self._refused[failure.message] >= ALL_REFUSED:
-            raise error_mapping.all_refused(self._options, ALL_REFUSED, failure)
+            raise error_mapping.all_refused(self._place, ALL_REFUSED, failure)

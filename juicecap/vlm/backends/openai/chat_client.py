@@ -8,19 +8,25 @@ plus i, as vLLM does for `n`. Other parameters are left out (`lessons`), unless 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from juicecap.errors import ModelError
 from juicecap.notice import say_once
 from juicecap.vlm.backends.openai.answers import Reply
 from juicecap.vlm.backends.openai.error_mapping import LIMITS, refused_parameter, refuses_n, wants_completion_tokens
-from juicecap.vlm.backends.openai.http.retry import RetryingServer
 from juicecap.vlm.backends.openai.http.server import CallFailed
 from juicecap.vlm.backends.openai.lessons import ServerLessons, sampling_fields
 from juicecap.vlm.backends.openai.options import ServerOptions
-from juicecap.vlm.base import Request
+from juicecap.vlm.base import Prepared, Request
 
 Json = dict[str, Any]
+
+
+class ChatServer(Protocol):
+    """A server, asked once (`PooledServer`) or several times (`RetryingServer`)."""
+
+    async def chat(self, body: Json) -> Reply:
+        """As `Server.chat`."""
 
 
 class ChatClient:
@@ -28,7 +34,7 @@ class ChatClient:
 
     def __init__(
         self,
-        server: RetryingServer,
+        server: ChatServer,
         model: str,
         options: ServerOptions,
         lessons: ServerLessons,
@@ -46,14 +52,15 @@ class ChatClient:
         self.limit = limit
         """What the server calls `max_tokens`."""
 
-    async def candidates(self, composed: Json, request: Request, seeds: Sequence[int]) -> list[Reply]:
-        """Replies with a candidate for each of these seeds, which follow each other, in their order.
+    async def candidates(self, composed: Json, prepared: Prepared) -> list[Reply]:
+        """Replies with a candidate for each of the request's seeds, in their order. `composed` is the request as it is sent.
 
         Raises:
             CallFailed: one of them cannot be had.
             EnvironmentFailure: the server is gone.
             ModelError: it does not take what the recipe sets by name.
         """
+        request, seeds = prepared.request, prepared.seeds
         replies: list[Reply] = []
         takes_n = self._takes_n
         if len(seeds) > 1 and takes_n:

@@ -45,13 +45,22 @@ _MOST_NAMES, _MOST_COMPARED, _LONGEST_NAME = 20, 2000, 256
 _ATTEMPTS = 3
 
 
+class ServerAbsent(EnvironmentFailure):
+    """No server is there, or it answers nothing yet; another attempt may find it."""
+
+
 @dataclass(frozen=True)
 class ServerInfo:
-    """How to talk to a server. `extended`: it takes vLLM's sampling parameters; `limit`: its name of `max_tokens`."""
+    """How to talk to a server. `extended`: it takes vLLM's sampling parameters; `limit`: its name of `max_tokens`.
+
+    `context` and `root` are how many tokens fit, and what the model's name stands for, where the server tells.
+    """
 
     transport: Transport
     extended: bool
     limit: str
+    context: int | None = None
+    root: str = ""
 
 
 async def detect_server(
@@ -68,10 +77,12 @@ async def detect_server(
     `first` is like what is going to be asked; what is learnt goes into `lessons`.
 
     Raises:
-        EnvironmentFailure: the server is not there, or refuses the key.
+        ServerAbsent: the server is not there.
+        EnvironmentFailure: it refuses the key.
         ModelError: it has no such model, or takes no video.
     """
-    extended = await _greet(server, settings, options)
+    models = await _greet(server, settings, options)
+    extended = any(model.get("owned_by") in _EXTENDED for model in models)
     patience = replace(patience, max_attempts=min(_ATTEMPTS, patience.max_attempts))
     asking = ChatClient(
         RetryingServer(server, patience, Breaker(options.display_url)), settings.model, options, lessons, extended=extended
@@ -82,10 +93,18 @@ async def detect_server(
             taken = await _try_out(trial, settings, options, transport or options.transport)
     except TimeoutError:
         raise _absent(options, f"no answer within {options.timeout:g} seconds") from None
-    return ServerInfo(taken, extended, asking.limit)
+    return ServerInfo(taken, extended, asking.limit, *_told_of(settings.model, models))
 
 
-async def _greet(server: Server, settings: ModelSettings, options: ServerOptions) -> bool:
+def _told_of(model: str, models: list[dict[str, Any]]) -> tuple[int | None, str]:
+    """How many tokens fit, and what the name stands for, as vLLM and SGLang list it."""
+    told = next((each for each in models if each.get("id") == model), {})
+    context, root = told.get("max_model_len"), told.get("root")
+    return context if type(context) is int else None, root if isinstance(root, str) and len(root) <= _LONGEST_NAME else ""
+
+
+async def _greet(server: Server, settings: ModelSettings, options: ServerOptions) -> list[dict[str, Any]]:
+    """What the server lists, if it has the model or no list."""
     try:
         async with asyncio.timeout(PATIENCE):
             models = await server.models()
@@ -104,7 +123,7 @@ async def _greet(server: Server, settings: ModelSettings, options: ServerOptions
         rest = f"{len(names) - len(near)} more" if len(names) > len(near) else ""
         has = " and ".join(filter(None, [server.hidden(", ".join(near)), rest]))
         raise ModelError(f"{options.display_url} has no model {settings.model!r}; it has {has}: name one as hf_model")
-    return any(model.get("owned_by") in _EXTENDED for model in models)
+    return models
 
 
 def _is_among(model: str, names: list[str]) -> bool:
@@ -112,10 +131,8 @@ def _is_among(model: str, names: list[str]) -> bool:
     return any(name in (model, f"{model}:latest", model.partition(":")[0]) or name.endswith(f"/{model}") for name in names)
 
 
-def _absent(options: ServerOptions, why: str) -> EnvironmentFailure:
-    return EnvironmentFailure(
-        f"{options.display_url}: no server answers ({why}); start it or mend api_base; running again resumes"
-    )
+def _absent(options: ServerOptions, why: str) -> ServerAbsent:
+    return ServerAbsent(f"{options.display_url}: no server answers ({why}); start it or mend api_base; running again resumes")
 
 
 async def _try_out(asking: Trial, settings: ModelSettings, options: ServerOptions, only: Transport | None) -> Transport:
@@ -134,10 +151,10 @@ async def _try_out(asking: Trial, settings: ModelSettings, options: ServerOption
             down &= trial.transient
     told = "; ".join(f"{transport}: {said}" for transport, said in words.items())
     if down and not any(said.startswith("it answers") for said in words.values()):
-        raise EnvironmentFailure(f"{options.display_url} fails on every request ({told}); running again resumes")
+        raise ServerAbsent(f"{options.display_url} fails on every request ({told}); running again resumes")
     hint = "; leave transport out to have all ways tried" if options.transport else ""
     if only and not options.transport:
-        hint = "; it did when the journal was begun: set transport in model_params, or run with --fresh"
+        hint = "; answers so far were asked for this way: set transport in model_params, or run with --fresh"
     raise ModelError(f"{settings.model} at {options.display_url} takes no video that is sent this way ({told}){hint}")
 
 

@@ -160,6 +160,6 @@ def wants_completion_tokens(failed: CallFailed) -> bool:
     )
 
 
-def all_refused(options: ServerOptions, count: int, failure: Failure) -> ModelError:
-    """The error for a server that has refused everything so far, in the same words."""
-    return ModelError(f"{options.display_url} refused the first {count} requests, all for the same reason: {failure.message}")
+def all_refused(place: str, count: int, failure: Failure) -> ModelError:
+    """The error for a server (`place`) that has refused everything so far, in the same words."""
+    return ModelError(f"{place} refused the first {count} requests, all for the same reason: {failure.message}")

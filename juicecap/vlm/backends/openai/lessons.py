@@ -47,6 +47,14 @@ class ServerLessons(Lessons):
         told |= {"thinks": True} if self.thinks else {}
         return f"{transport_choice} {canonical_json(told)}" if told else transport_choice
 
+    def copy(self) -> ServerLessons:
+        """The same, to be taught apart."""
+        return ServerLessons(self._refused, thinks=self.thinks)
+
+    def beyond(self, others: ServerLessons) -> list[str]:
+        """The names of parameters that were learnt here and are not, or not so, among the others."""
+        return [name for name, values in self._refused.items() if others._refused.get(name, []) != values]
+
     def learn(self, name: str, value: Any = None) -> None:
         """The server does not take this parameter: with this value, or with none (None)."""
         before = self._refused.get(name, [])

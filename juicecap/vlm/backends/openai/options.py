@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
 from urllib.parse import urlsplit
 
@@ -32,6 +32,9 @@ LEAST_TIMEOUT, MOST_TIMEOUT = 0.01, 604_800
 
 MOST_ATTEMPTS = 100
 """With pauses of up to a minute between them."""
+
+_IN_FLIGHT, _FILES_IN_FLIGHT = 32, 8
+"""Requests at a server at once; files are held in memory whole."""
 
 KNOWN = (*BACKENDS["openai"].parameters, TEMPLATE_KWARGS)
 _OURS = (
@@ -72,8 +75,13 @@ class ServerOptions:
         return f"{parts.scheme}://{parts.netloc}{path}"
 
 
-def options_of(settings: ModelSettings) -> ServerOptions:
-    """The settings, checked, with their defaults.
+def in_flight(transport: Transport) -> int:
+    """Requests at a server at once that keep it busy."""
+    return _FILES_IN_FLIGHT if transport == "file" else _IN_FLIGHT
+
+
+def options_of(settings: ModelSettings) -> tuple[ServerOptions, ...]:
+    """The settings, checked, with their defaults: one for each server, alike but for the address.
 
     Raises:
         ModelError: they can never work.
@@ -82,10 +90,10 @@ def options_of(settings: ModelSettings) -> ServerOptions:
     params = settings.engine_params()
     if problems := [*_unknown(params), *_wrong(params)]:
         raise ModelError("model_params: " + "; ".join(problems))
-    base = (settings.api_base or DEFAULT_BASE).strip().rstrip("/").removesuffix("/chat/completions")
+    first, *others = _bases(settings)
     transport, told = params.get("transport", "auto"), settings.template_kwargs()
-    return ServerOptions(
-        base=_checked(base),
+    options = ServerOptions(
+        base=first,
         key=_key(settings),
         key_name=settings.api_key_env or DEFAULT_KEY_NAME,
         transport=None if transport == "auto" else transport,
@@ -96,6 +104,7 @@ def options_of(settings: ModelSettings) -> ServerOptions:
             **({TEMPLATE_KWARGS: told} if (told := settings.template_kwargs()) else {}),
         },
     )
+    return (options, *(replace(options, base=base) for base in others))
 
 
 def _unknown(params: dict[str, Any]) -> list[str]:
@@ -134,7 +143,16 @@ def _wrong(params: dict[str, Any]) -> list[str]:
     return found
 
 
-def _checked(base: str) -> str:
+def _bases(settings: ModelSettings) -> list[str]:
+    given = settings.api_base or DEFAULT_BASE
+    bases = [_checked(each) for each in ([given] if isinstance(given, str) else given)]
+    if twice := next((base for place, base in enumerate(bases) if base in bases[:place]), ""):
+        raise ModelError(f"api_base names {twice} twice: name each server once")
+    return bases
+
+
+def _checked(address: str) -> str:
+    base = address.strip().rstrip("/").removesuffix("/chat/completions")
     try:
         parts = urlsplit(base)
         fitting = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0  # which raises beyond 65535

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from scripted_server import KEY
 
@@ -11,7 +13,7 @@ from juicecap.vlm.base import ModelSettings, canonical_json
 
 
 def options(params=None, **settings):
-    return options_of(ModelSettings(backend="openai", model="m", params=canonical_json(params or {}), **settings))
+    return options_of(ModelSettings(backend="openai", model="m", params=canonical_json(params or {}), **settings))[0]
 
 
 @pytest.fixture(autouse=True)
@@ -92,3 +94,16 @@ def test_what_may_be_a_key_in_an_address_is_sent_and_not_told() -> None:
     made = options(api_base=whole)
     assert made.base == whole
     assert made.display_url == "http://gate.example:8000/***/v1"
+
+
+def test_several_servers_are_alike_but_for_the_address(monkeypatch):
+    monkeypatch.setenv("MY_KEY", "sk-1")
+    bases = ("http://a:1/v1/", "http://b:2/v1/chat/completions")
+    one, other = options_of(ModelSettings(backend="openai", model="m", api_base=bases, api_key_env="MY_KEY"))
+    assert (one.base, other.base) == ("http://a:1/v1", "http://b:2/v1")
+    assert replace(one, base=other.base) == other
+
+
+def test_a_server_that_is_named_twice():
+    with pytest.raises(ModelError, match=r"^api_base names http://a/v1 twice: name each server once$"):
+        options_of(ModelSettings(backend="openai", model="m", api_base=("http://a/v1", "http://b/v1", "http://a/v1/")))

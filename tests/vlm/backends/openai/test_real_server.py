@@ -4,16 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import socket
-import subprocess
-import sys
-import tempfile
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -26,18 +17,18 @@ from juicecap.media.picture import MediaFrames
 from juicecap.media.sampling import FrameSampling
 from juicecap.media.sizes import FrameSizes
 from juicecap.ops import ImageCaptionGenerator, VideoToCaptionGenerator
-from juicecap.vlm.base import Message, ModelSettings, Outcome, Part, Prepared, Request, Sampling, canonical_json
-from juicecap.vlm.models.names import model_source
+from juicecap.vlm.base import Message, ModelSettings, Part, Prepared, Request, Sampling
 from juicecap.vlm.pipeline import core
 
 pytest.importorskip("openai", reason='the openai backend needs its client: pip install "juicecap[openai]"')
 pytest.importorskip("vllm", reason="needs a vLLM to serve the demo model; the CI's vLLM lane has one")
 
+from vllm_served import KEY, KEY_NAME, Served, serving
+
 from juicecap.vlm.backends.openai.backend import OpenAIEngine, describe
 
 pytestmark = pytest.mark.model
 
-KEY = "sk-the-key-of-the-test-server"
 PROMPT = "\nDescribe the input video in 1-2 sentences.\n"
 DEMO_CLIPS = Path(__file__).parents[4] / "recipes" / "clips"
 CAPTIONS = {
@@ -47,87 +38,18 @@ DETAILS = {name: said["detail"] for name, said in json.loads((Path(__file__).par
 DEMO_IMAGES = Path(__file__).parents[4] / "recipes" / "images"
 IMAGES = json.loads((Path(__file__).parents[3] / "demo_images.json").read_text())
 SYSTEM = "You are a helpful assistant."
-READY_WITHIN = 300
-
-
-@dataclass(frozen=True)
-class Served:
-    """A server that is up, and where it is."""
-
-    base: str
-
-    def settings(self, model: str = "demo", **params) -> ModelSettings:
-        """Settings that lead there."""
-        return ModelSettings(
-            backend="openai", model=model, params=canonical_json(params), api_base=self.base, api_key_env="TEST_SERVER_KEY"
-        )
-
-    def answers(self, requests: list[Prepared], **params) -> list[Outcome]:
-        """What the backend makes of the requests, all at once."""
-
-        async def all_of_them() -> list[Outcome]:
-            async with describe(self.settings(**params)) as backend, backend.open() as engine:
-                return await engine.generate(requests)
-
-        return asyncio.run(all_of_them())
-
-
-def _serve(*more: str) -> Iterator[Served]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [
-        *(sys.executable, "-m", "vllm.entrypoints.openai.api_server"),
-        *("--model", model_source("juicecap-demo-vlm"), "--served-model-name", "demo"),
-        *("--host", "127.0.0.1", "--port", str(port), "--api-key", KEY),
-        *(
-            "--max-model-len",
-            "2048",
-            "--enforce-eager",
-            "--dtype",
-            "float32",
-            "--limit-mm-per-prompt",
-            '{"video": 4, "image": 32}',
-        ),
-        *more,
-    ]
-    environment = {"VLLM_CPU_KVCACHE_SPACE": "1", **os.environ}
-    with tempfile.TemporaryFile() as log:
-        server = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
-        try:
-            deadline = time.monotonic() + READY_WITHIN
-            while not _healthy(port):
-                if server.poll() is not None or time.monotonic() > deadline:
-                    log.seek(0)
-                    pytest.fail(f"the server does not start:\n{log.read().decode(errors='replace')[-5000:]}")
-                time.sleep(0.5)
-            yield Served(f"http://127.0.0.1:{port}/v1")
-        finally:
-            server.terminate()
-            try:
-                server.wait(30)
-            except subprocess.TimeoutExpired:
-                server.kill()
-                server.wait()
-
-
-def _healthy(port: int) -> bool:
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2) as answer:
-            return answer.status == 200
-    except (urllib.error.URLError, OSError):
-        return False
 
 
 @pytest.fixture(scope="class")
 def server(request: pytest.FixtureRequest) -> Iterator[Served]:
     """A server that is started with the flags of the class of tests, and ends with it: there is one at a time."""
-    yield from _serve(*request.cls.flags)
+    with serving(*request.cls.flags) as served:
+        yield served
 
 
 @pytest.fixture(autouse=True)
 def key(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TEST_SERVER_KEY", KEY)
+    monkeypatch.setenv(KEY_NAME, KEY)
 
 
 def asked(*paths: str, text: str = PROMPT, files: bool = False, seed: int = 1, kind: str = "video", **more) -> Prepared:
@@ -258,7 +180,7 @@ class TestServerThatTrustsRequests:
         assert texts(outcomes) == [clips.captions[0], "TOO_LONG", "TOO_LONG"]
 
     def test_dataflows_ops(self, server):
-        settings = {"hf_model": "demo", "backend": "openai", "api_base": server.base, "api_key_env": "TEST_SERVER_KEY"}
+        settings = {"hf_model": "demo", "backend": "openai", "api_base": server.base, "api_key_env": KEY_NAME}
         settings |= {"model_params": {"transport": "frames"}, "sampling_params": {"max_tokens": 64}}
         films, pictures = (VideoToCaptionGenerator(**settings), ImageCaptionGenerator(system_prompt=SYSTEM, **settings))
         try:
@@ -272,12 +194,12 @@ class TestServerThatTrustsRequests:
             core.close()
 
     def test_an_op_that_asks_twice(self, server, clips, tmp_path):
-        settings = {"hf_model": "demo", "backend": "openai", "api_base": server.base, "api_key_env": "TEST_SERVER_KEY"}
+        settings = {"hf_model": "demo", "backend": "openai", "api_base": server.base, "api_key_env": KEY_NAME}
         check_rounds(clips.paths[:7], tmp_path, exact=False, model_params={"transport": "frames"}, **settings)
         core.close()
 
     def test_a_wrong_key(self, server, monkeypatch):
-        monkeypatch.setenv("TEST_SERVER_KEY", "sk-another")
+        monkeypatch.setenv(KEY_NAME, "sk-another")
         with pytest.raises(
             EnvironmentFailure, match=r"refuses access \(HTTP 401: Unauthorized\); check the key in the environment"
         ):

@@ -68,7 +68,9 @@ def test_a_server_that_does_not_take_it_any_more_is_a_sentence(server, clips, as
     server.script = only("image_url")
     ask(asked(server, clips.paths[0]))
     server.script = only("video_url")
-    with pytest.raises(ModelError, match="it did when the journal was begun: set transport in model_params, or run with --fresh"):
+    with pytest.raises(
+        ModelError, match="answers so far were asked for this way: set transport in model_params, or run with --fresh"
+    ):
         ask(asked(server, clips.paths[1]))
     assert ask(asked(server, clips.paths[1]), fresh=True)[0].answers
 

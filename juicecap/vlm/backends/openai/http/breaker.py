@@ -59,6 +59,14 @@ class Breaker:
             self._probe = None
             probe.set_result(None)
 
+    def gone(self) -> str:
+        """Why the server counts as gone; empty while it does not."""
+        return self._gone
+
+    def open(self, why: str) -> None:
+        """The server counts as gone from now on."""
+        self._gone = why
+
     def check(self) -> None:
         """Do nothing if the server is there.
 

@@ -32,6 +32,10 @@ class RetryPolicy:
     longest_retry_after: float = 600.0
     """A server that asks for a longer pause than this is not waited for."""
 
+    def longest_pause(self, retry: int) -> float:
+        """Seconds that the wait before this retry, counted from 1, takes at most."""
+        return min(self.longest_wait, self.first_wait * 2.0 ** max(0, retry - 1))
+
 
 class RetryingServer:
     """A server that is asked again."""
@@ -90,7 +94,7 @@ class RetryingServer:
 
     async def _wait(self, attempt: int) -> None:
         """Wait before attempt number `attempt`, counted from 0."""
-        most = min(self._patience.longest_wait, self._patience.first_wait * 2 ** max(0, attempt - 1))
+        most = self._patience.longest_pause(attempt)
         if attempt:
             await asyncio.sleep(self._random.uniform(0, most))
         while (asked := self._not_before - time.monotonic()) > 0:  # another request may be told to wait longer meanwhile
