@@ -41,7 +41,10 @@ COUNTED_FOR = 5.0
 
 @dataclass(frozen=True, kw_only=True)
 class RunContext:
-    """What the steps of a run have in common. `allowed` samples may be rejected."""
+    """What the steps of a run have in common.
+
+    `allowed` samples may be rejected; `keeps_engines`: the engines of the first segment stay open.
+    """
 
     recipe: Recipe
     folder: RunFolder
@@ -50,6 +53,7 @@ class RunContext:
     allowed: int
     use_cache: bool
     retry_rejected: bool
+    keeps_engines: bool = False
 
     def on_error(self, step: Step) -> OnError:
         """What happens to a sample on which this op fails."""
