@@ -1,8 +1,8 @@
 """The answers of all shards as those of one run.
 
 In one run a question is asked once, and in two shards perhaps twice. Then the answer of the lowest shard holds, in the journal
-and in the output; and an answer beats a failure. A shard that has another one gets what holds into its own journal, and its tables
-are made again, for which nothing is asked.
+and in the output; and an answer beats a failure. A shard that has another one gets what holds into its own journal, and its
+tables are made again, for which nothing is asked.
 """
 
 from __future__ import annotations
