@@ -90,7 +90,7 @@ class TestStatus:
         capsys.readouterr()
         assert main(["status", "out.run"]) == 0
         lines = capsys.readouterr().out.splitlines()
-        assert lines[0] == "shards    4: 2 done, 2 not begun; 5 samples in those that have begun"
+        assert lines[0] == "shards    4: 2 done, 2 not begun; 4 samples in those that have begun"
         assert lines[1].split() == ["shard", "state", "op", "samples", "captions", "rejected", "ETA", "host"]
         assert lines[2].split()[:7] == ["1/4", "done", "[2/2]", "text_length_filter", "2/2", "0", "0"]
         assert (lines[3], lines[4].split()[:2], lines[5]) == ("2/4    not begun", ["3/4", "done"], "4/4    not begun")

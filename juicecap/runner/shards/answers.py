@@ -70,7 +70,7 @@ def settle(whole: RunFolder, shards: Sequence[Shard]) -> list[Shard]:
             with Journal(folder.journal) as journal:
                 journal.append(entries)
         logger.info("shard {}: {} answers are replaced by those of lower shards", shard, len(entries))
-    return list(holding)
+    return sorted(holding)
 
 
 def _phases_noted(folder: Path) -> int:

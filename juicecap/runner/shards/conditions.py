@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 _PLACES = ("api_base", "api_key_env", "hf_model", "media_root")
 """Settings that say where something is. What the model is, its engine's identity tells."""
 
+MADE_BY = ("juicecap", "models", "libraries")
+"""Conditions that names of tables and keys of answers do not tell: no run notices what was made under others."""
+
 _OF_MEDIA = ("av", "numpy", "pillow")
 """Libraries that decide what a model sees of a medium."""
 

@@ -46,15 +46,23 @@ def agree(folder: Path, facts: dict[str, Any]) -> None:
     if not os.path.lexists(file):
         with replacing(file, through_links=False) as stream:
             stream.write(json.dumps(facts, indent=1, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n")
-    try:
-        there = json.loads(read_plain(file, LARGEST))
-    except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"{file} cannot be read ({error}); remove it, and run again") from error
+    there = read_facts(folder)
+    if there is None:
+        raise DataError(f"{file} cannot be read; remove it, and run again")
     if told := differences({"dataset": facts}, {"dataset": there}):
         raise DataError(
             f"this is not the dataset that the other shards work on, by {file}: there it has {'; '.join(told)}. Run all shards "
             "with the same dataset and --limit; to begin anew with this one, remove that file (nothing is asked again)"
         )
+
+
+def read_facts(folder: Path) -> dict[str, Any] | None:
+    """The facts in the folder of the shards; None if there are none that can be read."""
+    try:
+        facts = json.loads(read_plain(folder / FILE, LARGEST))
+    except (OSError, ValueError, RecursionError):
+        return None
+    return facts if isinstance(facts, dict) else None
 
 
 def _digest(everything: Dataset) -> str:

@@ -120,11 +120,12 @@ class _Merge:
         return self._finished, ""
 
     def _settle_answers(self, context: RunContext) -> None:
+        """Merge the journals. What shards ask that are to be run again, they find there."""
         shards = all_shards(self._count)
-        if others := settle(self._whole, shards):
-            raise OtherAnswers(self._recipe, others)
         if context.journal:
             merge_journals(self._whole, shards, context.journal)
+        if others := settle(self._whole, shards):
+            raise OtherAnswers(self._recipe, others)
 
     def _decided(self, context: RunContext, loaded: LoadedDataset, phase: Phase, stage: StepInput) -> StepInput:
         """The output of the ops that run at the merge."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -20,7 +21,7 @@ from juicecap.runner.loading import LoadedDataset, load
 from juicecap.runner.reporting.progress import Progress
 from juicecap.runner.result import RunResult, rejections_allowed
 from juicecap.runner.run_folder.folder import RunFolder
-from juicecap.runner.shards.conditions import conditions, differences, merge_conditions
+from juicecap.runner.shards.conditions import MADE_BY, conditions, differences, merge_conditions
 from juicecap.runner.shards.dataset import agree, facts_of
 from juicecap.runner.shards.record import Record, StepRecord, read_record, record_file, write_record
 from juicecap.runner.step_at_work import RunContext
@@ -106,7 +107,7 @@ def _run_phase(recipe: Recipe, shard: Shard, whole: RunFolder, options: Options,
             models = _models(recipe, work.phase, before, finished, journal)
         written = folder.write_rejected(local.rejected(recipe, work.loaded, finished))
         record, goes_on = _record(work, finished, models), work.is_merged
-        if before is None or not _says_the_same(before, record):
+        if not _is_noted(before, record, finished):
             _reopen(whole, work.phase)
             write_record(folder.root, work.phase.number, record)
             goes_on = False
@@ -224,12 +225,13 @@ def _record(work: Work, finished: list[StepOutput], models: list[str]) -> Record
     return Record(work.rows, {**work.conditions, "models": models}, steps)
 
 
-def _says_the_same(before: Record, record: Record) -> bool:
-    """Whether the record tells of the same tables: then the figures of the run that made them stay."""
-    tables = [(step.fingerprint, step.output) for step in record.steps]
-    same = before.rows == record.rows and before.conditions == record.conditions
-    idle = not any(step.work["asked"] or step.work["replayed"] or step.work["tried_again"] for step in record.steps)
-    return same and idle and tables == [(step.fingerprint, step.output) for step in before.steps]
+def _is_noted(before: Record | None, record: Record, finished: Sequence[StepOutput]) -> bool:
+    """Whether nothing was done, and the tables are noted already: then figures and circumstances of who made them stay."""
+    if before is None or not all(done.result.finished_before for done in finished):
+        return False
+    tables = ([(step.fingerprint, step.output) for step in each.steps] for each in (before, record))
+    rest = ({name: value for name, value in each.conditions.items() if name not in MADE_BY} for each in (before, record))
+    return before.rows == record.rows and operator.eq(*tables) and operator.eq(*rest)
 
 
 def _reopen(whole: RunFolder, phase: Phase) -> None:

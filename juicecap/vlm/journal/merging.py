@@ -30,7 +30,7 @@ def merged_entries(stores: Sequence[Store]) -> Iterator[Merged]:
     Raises:
         Damaged, EnvironmentFailure: one of them cannot be read.
     """
-    streams = (((entry, place) for entry in store.in_order()) for place, store in enumerate(stores))
+    streams = (zip(store.in_order(), itertools.repeat(place), strict=False) for place, store in enumerate(stores))
     ordered = heapq.merge(*streams, key=lambda each: (each[0].key, each[0].candidate, each[1]))
     for _, group in itertools.groupby(ordered, key=lambda each: each[0][:2]):
         found = list(group)

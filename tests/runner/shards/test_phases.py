@@ -15,10 +15,10 @@ def chain(job):
     """Texts of which half are dropped by an op that compares them, before and behind what is asked."""
     job.texts.process = [
         {"trouble_mapper": {}},
-        {"text_deduplicator": {"letters": 7}},
+        {"text_deduplicator": {"letters": 6}},
         {"text_length_filter": {"min_len": 1}},
         job.ask,
-        {"text_deduplicator": {"letters": 6}},
+        {"text_deduplicator": {"letters": 4}},
     ]
     job.texts.write([f"text {number % 7}{number:02}" for number in range(20)])
     return job

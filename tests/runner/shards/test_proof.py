@@ -142,13 +142,24 @@ def other_values(job) -> str:
     return "the dataset has other values"
 
 
-@pytest.mark.parametrize(
-    "other", [other_settings, other_ops, other_source, other_version, other_library, other_model, other_dataset, other_values]
-)
+@pytest.mark.parametrize("other", [other_settings, other_ops, other_source, other_dataset, other_values])
 def test_a_shard_of_another_run(job, other: Callable[..., str]) -> None:
     told = other(job)
     assert refusal(job)[1:-1] == [f"  shard 3/4 is of another run: {told}; juicecap run HERE/recipe.yaml --shard 3/4"]
     job.shard(3)
+    assert job.merge().exported == 20
+
+
+@pytest.mark.parametrize("other", [other_version, other_library, other_model])
+def test_a_shard_that_was_answered_by_something_else_must_ask_anew(job, other: Callable[..., str]) -> None:
+    told = other(job)
+    expected = [f"  shard 3/4 is of another run: {told}; juicecap run HERE/recipe.yaml --shard 3/4 --fresh"]
+    assert refusal(job)[1:-1] == expected
+    job.asked()
+    job.shard(3)
+    assert (job.asked(), refusal(job)[1:-1]) == ([], expected)
+    job.shard(3, fresh=True)
+    assert len(job.asked()) == 5
     assert job.merge().exported == 20
 
 
