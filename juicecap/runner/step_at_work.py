@@ -43,7 +43,8 @@ COUNTED_FOR = 5.0
 class RunContext:
     """What the steps of a run have in common.
 
-    `allowed` samples may be rejected; `keeps_engines`: the engines of the first segment stay open.
+    `allowed` samples may be rejected; `end` is the number of ops that may come to run, if not all; `keeps_engines`: the engines
+    of the first segment stay open.
     """
 
     recipe: Recipe
@@ -53,6 +54,7 @@ class RunContext:
     allowed: int
     use_cache: bool
     retry_rejected: bool
+    end: int | None = None
     keeps_engines: bool = False
 
     def on_error(self, step: Step) -> OnError:
@@ -61,7 +63,7 @@ class RunContext:
 
     def describe_engines(self, number: int) -> None:
         """What is wrong with an engine of step `number` (from 1) or a later one is told before the first sample is touched."""
-        for step in self.recipe.steps[number - 1 :]:
+        for step in self.recipe.steps[number - 1 : self.end]:
             step.op.describe_engines(self.journal)
 
     def foresee(self, step: Step, dataset: Dataset) -> None:

@@ -20,10 +20,10 @@ from juicecap.runner.run_folder.folder import RunFolder
 from juicecap.runner.run_folder.lock import locked
 from juicecap.runner.shards.record import record_file
 from juicecap.vlm.journal import Journal
-from juicecap.vlm.journal.earlier import EarlierStore
+from juicecap.vlm.journal.earlier import EarlierStore, complete
 from juicecap.vlm.journal.merging import merged_entries
 from juicecap.vlm.journal.quarantine import Damaged
-from juicecap.vlm.journal.store import Entry, open_store
+from juicecap.vlm.journal.store import Entry
 
 AT_ONCE = 2000
 """Entries that are written together."""
@@ -94,8 +94,7 @@ def _stores(whole: RunFolder, shards: Sequence[Shard]) -> Iterator[list[tuple[Sh
             if not file.exists():
                 continue
             try:
-                if file.with_name(f"{file.name}-wal").exists():  # a run was killed: take what it left beside the file into it
-                    open_store(file, may_quarantine=False).close()
+                complete(file)
                 store = EarlierStore(file)
             except Damaged as damage:
                 raise DataError(_damaged(file, damage)) from damage

@@ -7,6 +7,7 @@ manifest are written, counted and replaced as by any run. No table is taken befo
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -133,6 +134,7 @@ class _Merge:
         def rejected(finished: list[StepOutput], more: Iterable[dict[str, Any]] = ()) -> Iterator[dict[str, Any]]:
             return local.rejected(self._recipe, loaded, [*self._finished, *finished], more)
 
+        context = replace(context, end=phase.end)
         decided = local.run_steps(context, stage, range(phase.barrier, phase.end), rejected)
         self._finished += decided
         return decided[-1].stage if decided else stage

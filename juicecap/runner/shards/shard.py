@@ -27,6 +27,7 @@ from juicecap.runner.shards.record import Record, StepRecord, read_record, recor
 from juicecap.runner.step_at_work import RunContext
 from juicecap.runner.steps import StepInput, StepOutput
 from juicecap.vlm.base import digest_of
+from juicecap.vlm.journal.earlier import complete
 from juicecap.vlm.journal.quarantine import folder_lock
 from juicecap.vlm.pipeline import core
 
@@ -101,6 +102,7 @@ def _run_phase(recipe: Recipe, shard: Shard, whole: RunFolder, options: Options,
                 allowed=rejections_allowed(recipe.max_rejected, work.records),
                 use_cache=recipe.use_cache and not options.fresh,
                 retry_rejected=options.retry_rejected,
+                end=work.phase.barrier,
                 keeps_engines=True,
             )
             finished = _finished(work, context)
@@ -124,10 +126,13 @@ def _run_phase(recipe: Recipe, shard: Shard, whole: RunFolder, options: Options,
 def load_whole(recipe: Recipe, whole: RunFolder, limit: int | None) -> tuple[LoadedDataset, dict[str, Any]]:
     """The dataset of all shards, and what it is. One shard after the other reads it; the first one leaves its table.
 
+    What a run that was killed left beside the journal of the whole run is taken into it: shards only read that file.
+
     Raises:
         DataError, EnvironmentFailure: as `load`; it is not the dataset of the other shards.
     """
     with folder_lock(whole.shards, alone=True):
+        complete(whole.journal)
         loaded = load(recipe, whole.steps, limit, whole.media)
         facts = facts_of(loaded.everything, limit)
         agree(whole.shards, facts)

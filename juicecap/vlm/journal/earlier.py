@@ -1,7 +1,8 @@
 """A journal that is only read: that of an earlier run, or of a shard. Nothing is locked, and nothing beside it is written.
 
 It is read as the file stands, so any number of machines can read it, on a network file system too. What a process that was killed
-left beside the file (`-wal`) is not seen, and a row that does not match its checksum is ignored, as in every journal.
+left beside the file (`-wal`) is not seen (see `complete`), and a row that does not match its checksum is ignored, as in every
+journal.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from juicecap.errors import JuicecapError
 from juicecap.vlm.journal.errors import FAULTS
 from juicecap.vlm.journal.file_signature import check_place
 from juicecap.vlm.journal.quarantine import Damaged, file_id
-from juicecap.vlm.journal.store import Store
+from juicecap.vlm.journal.store import Store, open_store
 
 
 class EarlierStore(Store):
@@ -43,6 +44,16 @@ class EarlierStore(Store):
                 raise
         except FAULTS as error:
             raise self._translated("be read", error) from error
+
+
+def complete(path: Path) -> None:
+    """Take what a process that was killed left beside a journal into its file, if anything; the caller knows that nobody uses it.
+
+    Raises:
+        EnvironmentFailure, DataError: as `open_store`.
+    """
+    if path.with_name(f"{path.name}-wal").exists():
+        open_store(path).close()
 
 
 def open_earlier(path: Path) -> EarlierStore | None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from contextlib import closing
 
 import pytest
 
@@ -140,6 +142,25 @@ def test_an_answer_of_an_earlier_run_is_not_asked_for_again(job) -> None:
     job.all_shards()
     assert job.asked() == []
     assert job.merge().replayed == 20
+
+
+def test_nor_is_one_of_a_run_that_was_killed(job) -> None:
+    job.texts.run(max_rejected=1.0)
+    job.asked()
+    kept = job.texts.work_dir / "journal.sqlite"
+    with closing(sqlite3.connect(kept)) as database:  # as after a kill: what was committed stands beside the file
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        rows = database.execute("SELECT * FROM answers").fetchall()
+        database.execute("DELETE FROM answers")
+        database.commit()
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        database.executemany("INSERT INTO answers VALUES (?, ?, ?, ?)", rows)
+        database.commit()
+        parts = {part: kept.with_name(kept.name + part).read_bytes() for part in ("", "-wal")}
+    for part, content in parts.items():
+        kept.with_name(kept.name + part).write_bytes(content)
+    job.all_shards()
+    assert job.asked() == []
 
 
 def test_the_summary_says_what_comes_next_and_what_holds(job) -> None:
