@@ -93,11 +93,11 @@ class ShardedJob:
         return left
 
     def left(self) -> tuple[bytes, list[dict], dict]:
-        """Output, rejections and manifest, without times and the names of places."""
+        """Output, rejections and manifest, without times, places, and whether an earlier merge had done a step."""
         rejected = [{**each, "when": None} for each in self.texts.rejections()]
         manifest = self.texts.manifest()
         for facts in (manifest, *manifest["steps"]):
-            for name in ("export_path", "recipe_digest", "started", "seconds", "engine_seconds"):
+            for name in ("export_path", "recipe_digest", "started", "seconds", "engine_seconds", "finished_before"):
                 facts.pop(name, None)
         return self.texts.output.read_bytes(), rejected, manifest
 
