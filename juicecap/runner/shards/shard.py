@@ -9,31 +9,21 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from juicecap.data.broken import sound_rows
-from juicecap.data.table import open_cached
-from juicecap.errors import DataError
-from juicecap.ops.apply.table import fates_of, kept
-from juicecap.recipe.shards import Phase, Shard, phases
+from juicecap.recipe.shards import Phase, Shard
 from juicecap.runner import local
-from juicecap.runner.loading import LoadedDataset, load
 from juicecap.runner.reporting.progress import Progress
 from juicecap.runner.result import RunResult, rejections_allowed
 from juicecap.runner.run_folder.folder import RunFolder
-from juicecap.runner.shards.conditions import MADE_BY, conditions, differences, merge_conditions
-from juicecap.runner.shards.dataset import agree, facts_of
+from juicecap.runner.shards.conditions import MADE_BY
 from juicecap.runner.shards.record import Record, StepRecord, read_record, record_file, write_record
+from juicecap.runner.shards.work import Work, work_of
 from juicecap.runner.step_at_work import RunContext
-from juicecap.runner.steps import StepInput, StepOutput
-from juicecap.vlm.base import digest_of
-from juicecap.vlm.journal.earlier import complete
-from juicecap.vlm.journal.quarantine import folder_lock
+from juicecap.runner.steps import StepOutput
 from juicecap.vlm.pipeline import core
 
 if TYPE_CHECKING:
-    from datasets import Dataset
-
     from juicecap.recipe import Recipe
     from juicecap.vlm.journal import Journal
 
@@ -52,22 +42,6 @@ class Options:
     def going_on(self) -> Options:
         """The same for the phases behind a merge: what was done before it stays."""
         return replace(self, fresh=False, retry_rejected=False)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Work:
-    """What a shard has to do: a phase, with what it begins with and all that must be equal in the other shards."""
-
-    phase: Phase
-    loaded: LoadedDataset
-    """The shard's part of the input."""
-    stage: StepInput
-    rows: tuple[int, int]
-    conditions: dict[str, Any]
-    records: int
-    """Records of the whole dataset."""
-    is_merged: bool
-    """Whether a merge has finished the phase already, and another one comes behind it."""
 
 
 def run_shard(recipe: Recipe, shard: Shard, options: Options) -> RunResult:
@@ -89,7 +63,8 @@ def _run_phase(recipe: Recipe, shard: Shard, whole: RunFolder, options: Options,
     began, started = time.monotonic(), datetime.now(UTC)
     folder = whole.shard(shard)
     with local.at_work(recipe, folder, folder.held(), options.progress, options.metrics, options.limit) as (_, reporter):
-        work = _work(recipe, shard, whole, options, first)
+        again = options.fresh or options.retry_rejected
+        work = work_of(recipe, shard, whole, options.limit, first, again=again)
         reporter.phase("running", samples=len(work.loaded.everything))
         before = read_record(folder.root, work.phase.number)
         how = {"fresh": options.fresh, "retry_rejected": options.retry_rejected}
@@ -121,93 +96,6 @@ def _run_phase(recipe: Recipe, shard: Shard, whole: RunFolder, options: Options,
     if not options.keeps_engines:
         core.close_engines()
     return result, work.phase.number + 1 if goes_on else 0
-
-
-def load_whole(recipe: Recipe, whole: RunFolder, limit: int | None) -> tuple[LoadedDataset, dict[str, Any]]:
-    """The dataset of all shards, and what it is. One shard after the other reads it; the first one leaves its table.
-
-    What a run that was killed left beside the journal of the whole run is taken into it: shards only read that file.
-
-    Raises:
-        DataError, EnvironmentFailure: as `load`; it is not the dataset of the other shards.
-    """
-    with folder_lock(whole.shards, alone=True):
-        complete(whole.journal)
-        loaded = load(recipe, whole.steps, limit, whole.media)
-        facts = facts_of(loaded.everything, limit)
-        agree(whole.shards, facts)
-    local.check_columns(recipe, loaded)
-    return loaded, facts
-
-
-def merged_before(recipe: Recipe, whole: RunFolder, facts: dict[str, Any]) -> list[Record]:
-    """The records of the phases that a merge has finished, as far as they are of this recipe and dataset."""
-    found: list[Record] = []
-    for phase in phases(recipe):
-        record = read_record(whole.shards, phase.number)
-        wanted = merge_conditions(recipe, phase, facts, found[-1].output if found else "")
-        if record is None or differences(wanted, record.conditions):
-            break
-        found.append(record)
-    return found
-
-
-def shard_input(phase: Phase, shard: Shard, input_: str) -> str:
-    """The fingerprint of a shard's part of an input with the fingerprint `input_`."""
-    return digest_of(["shard", shard.number, shard.count, phase.number, input_])
-
-
-def _work(recipe: Recipe, shard: Shard, whole: RunFolder, options: Options, first: int) -> Work:
-    loaded, facts = load_whole(recipe, whole, options.limit)
-    merged = merged_before(recipe, whole, facts)
-    phase = _due(recipe, whole.shard(shard), facts, merged, first, again=options.fresh or options.retry_rejected)
-    if phase.number == 1:
-        rows = shard.bounds(len(loaded.everything))
-        part = loaded.everything.select(range(*rows))
-        own = LoadedDataset(part, sound_rows(part, digest_of([part._fingerprint])), loaded.seconds)  # noqa: SLF001  (there is no public name for it)
-        input_, noted = local.source(loaded).fingerprint, ""
-    else:
-        dataset = _output_of(recipe, whole, merged[phase.number - 2])
-        rows = shard.bounds(len(dataset))
-        part = dataset.select(range(*rows))
-        own = LoadedDataset(part, part, 0.0)
-        input_ = noted = merged[phase.number - 2].output
-    return Work(
-        phase=phase,
-        loaded=own,
-        stage=StepInput(own.dataset, shard_input(phase, shard, input_)),
-        rows=rows,
-        conditions=conditions(recipe, phase, facts, noted),
-        records=len(loaded.everything),
-        is_merged=phase.number <= len(merged) and phase.number < len(phases(recipe)),
-    )
-
-
-def _due(recipe: Recipe, folder: RunFolder, facts: dict[str, Any], merged: Sequence[Record], first: int, *, again: bool) -> Phase:
-    """The first phase, from number `first` on, that is not merged, or whose record the shard does not have; all, if `again`."""
-    all_phases, input_ = phases(recipe), ""
-    for phase, done in zip(all_phases[:-1], merged, strict=False):
-        own = read_record(folder.root, phase.number)
-        lacks = own is None or differences(conditions(recipe, phase, facts, input_), own.conditions)
-        if phase.number >= first and (again or lacks):
-            return phase
-        input_ = done.output
-    return all_phases[min(len(merged), len(all_phases) - 1)]
-
-
-def _output_of(recipe: Recipe, whole: RunFolder, merged: Record) -> Dataset:
-    """What the last step of a merged phase passed on.
-
-    Raises:
-        DataError: its table is not there, or damaged.
-    """
-    last = merged.steps[-1]
-    table = open_cached(whole.steps / last.table, last.fingerprint)
-    if table is None:
-        raise DataError(
-            f"{whole.steps / last.table}, which a merge left, is missing or damaged; again: juicecap merge {recipe.path}"
-        )
-    return kept(table, fates_of(table))
 
 
 def _finished(work: Work, context: RunContext) -> list[StepOutput]:

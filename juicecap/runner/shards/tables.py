@@ -17,7 +17,7 @@ from juicecap.recipe.shards import Phase, Shard, all_shards
 from juicecap.runner import local
 from juicecap.runner.result import StepResult
 from juicecap.runner.shards.record import Record, StepRecord, summed, worked
-from juicecap.runner.shards.shard import shard_input
+from juicecap.runner.shards.work import shard_input
 from juicecap.runner.step_at_work import RunContext
 from juicecap.runner.steps import MediaState, StepInput, StepOutput, columns_read, finished_step, step_fingerprint
 from juicecap.vlm.base import digest_of
