@@ -160,12 +160,16 @@ class RunFolder:
                 make_folder(folder)
             yield
 
-    def _clean(self, outputs: list[Path]) -> None:
-        """Remove leftovers of killed runs of this folder; the caller holds the lock."""
+    def sweep(self) -> None:
+        """Remove what killed runs left in this folder; the caller holds a lock that keeps others out."""
         remove(self.scratch)
         for folder in (self.root, self.steps, *([] if self.whole else [self.media, self.shards])):
             for left in folder.glob(".juicecap--*.tmp"):
                 remove(left)
+
+    def _clean(self, outputs: list[Path]) -> None:
+        """Remove leftovers of killed runs, here and beside the outputs, and make the folder of unfinished files."""
+        self.sweep()
         for output in outputs:
             remove_leftovers(output, self.owner)
         try:

@@ -123,6 +123,8 @@ class _Merge:
     def _settle_answers(self, context: RunContext) -> None:
         """Merge the journals. What shards ask that are to be run again, they find there."""
         shards = all_shards(self._count)
+        for shard in shards:
+            self._whole.shard(shard).sweep()
         if context.journal:
             merge_journals(self._whole, shards, context.journal)
         if others := settle(self._whole, shards):
