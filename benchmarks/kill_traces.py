@@ -39,9 +39,9 @@ class Left:
         return Counter(str(row["n"]) for row in rows) + Counter(str(each["id"]) for each in self.rejected)
 
 
-def entries(folder: Path) -> list[tuple[str, int, dict[str, Any]]]:
-    """What the journal of a killed run holds, read from a copy: who looks must not mend it."""
-    source = folder / "out" / "captions.run" / "journal.sqlite"
+def entries(folder: Path, shard: str = "") -> list[tuple[str, int, dict[str, Any]]]:
+    """What the journal of a killed run, or of the shard with this folder, holds, read from a copy: who looks must not mend it."""
+    source = folder / "out" / "captions.run" / shard / "journal.sqlite"
     with tempfile.TemporaryDirectory() as place:
         for part in source.parent.glob(f"{source.name}*") if source.parent.exists() else ():
             if not part.name.endswith("-shm"):

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from juicecap.data.source import open_source as load_dataset
     from juicecap.recipe import load_recipe
-    from juicecap.runner import run
+    from juicecap.runner import merge, run
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "load_dataset", "load_recipe", "run"]
+__all__ = ["__version__", "load_dataset", "load_recipe", "merge", "run"]
 
 _HOMES = {
     "load_dataset": ("juicecap.data.source", "open_source"),
     "load_recipe": ("juicecap.recipe", "load_recipe"),
+    "merge": ("juicecap.runner", "merge"),
     "run": ("juicecap.runner", "run"),
 }
 

@@ -24,6 +24,7 @@ VERBS = {
     "check": "find what is wrong with a recipe before it costs anything",
     "completion": "print the script with which a shell completes commands",
     "init": "write a commented recipe to start from",
+    "merge": "make one run of its shards, and export its result",
     "ops": "list the ops, or show the parameters of one",
     "plan": "estimate what a run will take: samples, frames, tokens, memory, time and cost",
     "preview": "run a recipe on a few samples and show what the model saw and answered",
@@ -53,7 +54,11 @@ def _told(error: BaseException, given: Sequence[str]) -> int:
     """Print what ended the program and return its exit code."""
     if isinstance(error, KeyboardInterrupt):
         behind_the_echo = "\n" if sys.stderr and sys.stderr.isatty() else ""
-        kept = "; what is finished is kept, run the same command again to go on" if given[:1] in (["run"], ["preview"]) else ""
+        kept = (
+            "; what is finished is kept, run the same command again to go on"
+            if given[:1] in (["run"], ["merge"], ["preview"])
+            else ""
+        )
         say(f"{behind_the_echo}interrupted{kept}")
         return INTERRUPTED
     if isinstance(error, JuicecapError):

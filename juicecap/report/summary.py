@@ -45,12 +45,14 @@ def _lines(result: RunResult) -> Iterator[str]:
     if result.replayed:
         yield from _folded(f"journal   {result.replayed:,} answers were replayed, {result.asked:,} were asked")
     yield from _folded(f"time      {result.seconds:.1f} s{_times(result)}")
-    yield f"output    {result.export_path}"
+    yield from _folded(f"next      {result.next}") if result.next else [f"output    {result.export_path}"]
+    if result.promise and not result.next:
+        yield from _folded(f"bytes     {result.promise}")
     if result.rejected:
         yield f"rejected  {result.work_dir / 'rejected.jsonl'}"
     if result.failed:
         yield f"failed    those that stayed have the reason in column {FAILURES!r}"
-    if result.too_many_rejected:
+    if result.exit_code:
         yield (
             f"more samples were rejected than max_rejected ({result.max_rejected}) allows; "
             "the output is written, the exit code is 3"

@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from juicecap.errors import UsageError
 from juicecap.recipe import Recipe, load_recipe
+from juicecap.recipe.shards import check_count, read_shard
 from juicecap.runner.local import run_local
 from juicecap.runner.reporting.progress import Progress, SilentProgress
 from juicecap.runner.reporting.status import RunStatus, StepStatus
 from juicecap.runner.result import RunResult, StepResult
+from juicecap.runner.shards.merge import merge_shards, run_all
+from juicecap.runner.shards.shard import Options, run_shard
 
-__all__ = ["Progress", "RunResult", "RunStatus", "SilentProgress", "StepResult", "StepStatus", "run"]
+__all__ = ["Progress", "RunResult", "RunStatus", "SilentProgress", "StepResult", "StepStatus", "merge", "run"]
 
 
 def run(
@@ -24,6 +28,8 @@ def run(
     fresh: bool = False,
     progress: Progress | None = None,
     metrics: Path | None = None,
+    shard: str | None = None,
+    shards: int | None = None,
 ) -> RunResult:
     """Run a recipe and export its result.
 
@@ -33,19 +39,65 @@ def run(
     reused, unless `fresh` is set: then nothing of earlier runs is used. `progress` receives reports; `metrics` is a file that is
     kept up to date with figures in the text format of Prometheus.
 
+    With `shard`, such as `"3/64"`, only that part of the samples is worked on, and nothing is exported: `merge` does that once
+    all shards are done. `shards` runs that many one after the other here, and merges them.
+
     Raises:
         RecipeError: the recipe is wrong; nothing was run.
-        UsageError: the output belongs to another run.
+        UsageError: the output belongs to another run; or there is no such shard.
         DataError: the dataset cannot be read, the output cannot be written, or the samples are all bad (see `on_error`).
         EnvironmentFailure: an engine or the disk failed, or another run uses the run folder; running again resumes.
     """
     loaded = recipe if isinstance(recipe, Recipe) else load_recipe(recipe, overrides)
-    return run_local(
-        loaded,
+    progress = progress or SilentProgress()
+    if shard is None and shards is None:
+        return run_local(
+            loaded,
+            limit=limit,
+            overwrite=overwrite,
+            retry_rejected=retry_rejected,
+            fresh=fresh,
+            progress=progress,
+            metrics=metrics,
+        )
+    options = Options(
         limit=limit,
-        overwrite=overwrite,
         retry_rejected=retry_rejected,
         fresh=fresh,
-        progress=progress or SilentProgress(),
+        progress=progress,
         metrics=metrics,
+        keeps_engines=shard is None,
     )
+    if shard is not None:
+        one = read_shard(shard)
+        if shards not in (None, one.count):
+            raise UsageError(f"--shard {shard} is one of {one.count} shards, and --shards says {shards}; leave --shards out")
+        return run_shard(loaded, one, options)
+    assert shards is not None
+    check_count(shards)
+    return run_all(loaded, shards, options, overwrite=overwrite)
+
+
+def merge(
+    recipe: Recipe | str | Path,
+    *,
+    overrides: Sequence[str] = (),
+    shards: int | None = None,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+    metrics: Path | None = None,
+) -> RunResult:
+    """Make one run of the shards of a recipe, and export its result.
+
+    `shards` is their number, needed only if there are shards of several numbers; the other arguments are those of `run`. Nothing
+    is asked, and no medium is read. If an op that needs the whole dataset is followed by ops that ask something, the first merge
+    decides about the samples, all shards go on with the same command, and another merge follows: `RunResult.next` says so.
+
+    Raises:
+        RecipeError, UsageError, EnvironmentFailure: as `run`.
+        DataError: shards are missing, not finished, or of another recipe, dataset or version; the message names each.
+    """
+    loaded = recipe if isinstance(recipe, Recipe) else load_recipe(recipe, overrides)
+    if shards is not None:
+        check_count(shards)
+    return merge_shards(loaded, count=shards, overwrite=overwrite, progress=progress or SilentProgress(), metrics=metrics)

@@ -7,13 +7,14 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, nullcontext, suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import partial
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from loguru import logger
 
@@ -26,7 +27,7 @@ from juicecap.data.surroundings import check_devices, check_working_directory, q
 from juicecap.errors import BugError, JuicecapError
 from juicecap.notice import say_once
 from juicecap.ops.apply.table import rejections
-from juicecap.recipe import Recipe, missing_columns, taken_columns
+from juicecap.recipe import Recipe, Step, missing_columns, taken_columns
 from juicecap.recipe.checks.paths import overwrite_problems
 from juicecap.recipe.problems import failure
 from juicecap.recipe.resolved import resolved_text
@@ -43,7 +44,7 @@ from juicecap.runner.step_at_work import RunContext
 from juicecap.runner.steps import StepInput, StepOutput, media_state
 from juicecap.secrecy import TOKENS, keep
 from juicecap.vlm.backends.openai.options import DEFAULT_KEY_NAME
-from juicecap.vlm.base import digest_of
+from juicecap.vlm.base import ModelSettings, digest_of
 from juicecap.vlm.journal import Journal
 from juicecap.vlm.pipeline import core
 
@@ -52,6 +53,11 @@ TOTALS = (
     "prompt_tokens", "completion_tokens",
 )  # fmt: skip
 """Counts that the manifest also has for the whole run."""
+
+T = TypeVar("T")
+
+Work = Callable[[LoadedDataset, RunContext], tuple[list[StepOutput], str]]
+"""What finishes ops: gives their tables, and what has to be done for the others, a sentence that is empty if all are finished."""
 
 
 def run_local(
@@ -63,38 +69,21 @@ def run_local(
     fresh: bool,
     progress: Progress,
     metrics: Path | None,
+    work: Work | None = None,
+    promise: str = "",
 ) -> RunResult:
-    """Run a recipe on this machine; `runner.run` documents the arguments and errors."""
+    """Run a recipe on this machine; `runner.run` documents the arguments and errors.
+
+    `work` takes the place of the ops: a merge has other means to come by their tables. If it leaves some of them undone, nothing
+    is exported. `promise` is told with the result.
+    """
     began, started = time.monotonic(), datetime.now(UTC)
-    check_devices()
-    check_working_directory()
-    if wrong := overwrite_problems(recipe):
-        raise failure(wrong, recipe.source.text)
-    if metrics:
-        check_metrics(recipe, metrics)
     folder = RunFolder(recipe.work_dir)
-    output = export_target(recipe.export_path, recipe.export_shard_size)
-    if recipe.export_shard_size:
-        check_folder(output)
-    hidden, secrets = recipe.hidden, _secrets(recipe)
-    with (
-        hidden.in_errors(),
-        folder.claimed(output, overwrite=overwrite) as ready,
-        logging_to(folder.log, secrets, hidden),
-        quiet_datasets(),
-        Reporter(recipe, folder.root, output, progress, metrics) as reporter,
-        hidden.in_errors(),  # before the reporter shows them
-    ):
-        _log_start(recipe, limit)
-        folder.write_recipe(resolved_text(recipe))
-        for notice in recipe.notices:
-            say_once(notice)
+    output = check_outputs(recipe, metrics)
+    with at_work(recipe, folder, folder.claimed(output, overwrite=overwrite), progress, metrics, limit) as (ready, reporter):
         loaded = load(recipe, folder.steps, limit, folder.media)
-        # Again, and for every format: a run from Python was not checked, and `check` does not read all files.
-        columns = column_names(loaded.dataset.features)
-        if wrong := [*missing_columns(recipe, columns), *taken_columns(recipe, columns)]:
-            raise failure(wrong, recipe.source.text)
-        with _journal(recipe, fresh=fresh, retry_rejected=retry_rejected) as journal:
+        check_columns(recipe, loaded)
+        with open_journal(recipe, recipe.journal, fresh=fresh, retry_rejected=retry_rejected) as journal:
             reporter.phase("running", samples=len(loaded.everything))
             context = RunContext(
                 recipe=recipe,
@@ -105,9 +94,9 @@ def run_local(
                 use_cache=recipe.use_cache and not fresh,
                 retry_rejected=retry_rejected,
             )
-            finished = _run_steps(recipe, loaded, context)
+            finished, todo = (work or _run_all)(loaded, context)
         last = finished[-1].stage.dataset if finished else loaded.dataset
-        rejected = folder.write_rejected(_rejected(recipe, loaded, finished))
+        written = folder.write_rejected(rejected(recipe, loaded, finished))
         result = RunResult(
             samples=len(loaded.everything),
             steps=(*loaded.results, *(each.result for each in finished)),
@@ -116,8 +105,13 @@ def run_local(
             work_dir=recipe.work_dir,
             seconds=time.monotonic() - began,
             max_rejected=recipe.max_rejected,
+            next=todo,
+            promise=promise,
         )
-        _check(result, rejected)
+        check_counts(result, written)
+        if todo:
+            reporter.finished(result)
+            return result
         reporter.phase("exporting")
         at = output if recipe.export_shard_size else output.parent
         write_export(
@@ -129,13 +123,75 @@ def run_local(
             ready=ready,
             csv_formulas=recipe.export_csv_formulas,
         )
-        folder.write_manifest(_manifest(recipe, result, started, limit, reporter.engine_seconds()))
+        folder.write_manifest(manifest(recipe, result, started, limit, reporter.engine_seconds()))
         reporter.finished(result)
-        _log_end(result)
+        log_end(result)
     return result
 
 
-def _check(result: RunResult, rejected: int) -> None:
+def check_outputs(recipe: Recipe, metrics: Path | None) -> Path:
+    """Look, before anything is written, for what would prevent the output, and return its path.
+
+    Raises:
+        RecipeError, UsageError, DataError, EnvironmentFailure: something does.
+    """
+    check_devices()
+    check_working_directory()
+    if wrong := overwrite_problems(recipe):
+        raise failure(wrong, recipe.source.text)
+    if metrics:
+        check_metrics(recipe, metrics)
+    output = export_target(recipe.export_path, recipe.export_shard_size)
+    if recipe.export_shard_size:
+        check_folder(output)
+    return output
+
+
+@contextmanager
+def at_work(
+    recipe: Recipe,
+    folder: RunFolder,
+    held: AbstractContextManager[T],
+    progress: Progress,
+    metrics: Path | None,
+    limit: int | None,
+) -> Iterator[tuple[T, Reporter]]:
+    """A block in which the folder is `held`, and what happens is logged and reported; gives what that gives, and the reporter."""
+    hidden, secrets = recipe.hidden, _secrets(recipe)
+    output = export_target(recipe.export_path, recipe.export_shard_size)
+    with (
+        hidden.in_errors(),
+        held as given,
+        logging_to(folder.log, secrets, hidden),
+        quiet_datasets(),
+        Reporter(recipe, folder.root, output, progress, metrics) as reporter,
+        hidden.in_errors(),  # before the reporter shows them
+    ):
+        _log_start(recipe, limit)
+        folder.write_recipe(resolved_text(recipe))
+        for notice in recipe.notices:
+            say_once(notice)
+        yield given, reporter
+
+
+def check_columns(recipe: Recipe, loaded: LoadedDataset) -> None:
+    """Check the columns again, and for every format: a run from Python was not checked, and `check` does not read all files.
+
+    Raises:
+        RecipeError: one is missing, or taken.
+    """
+    columns = column_names(loaded.dataset.features)
+    if wrong := [*missing_columns(recipe, columns), *taken_columns(recipe, columns)]:
+        raise failure(wrong, recipe.source.text)
+
+
+def source(loaded: LoadedDataset, *part: object) -> StepInput:
+    """The input of the first op; of one `part` of the dataset, if that is told."""
+    facts = ["source", loaded.dataset._fingerprint, *part]  # noqa: SLF001  (there is no public name for it)
+    return StepInput(loaded.dataset, digest_of(facts))
+
+
+def check_counts(result: RunResult, rejected: int) -> None:
     """Check the promise that no sample is lost silently."""
     if rejected != result.rejected:
         raise BugError(f"{result.rejected} samples were rejected but {rejected} stand in rejected.jsonl; nothing was exported")
@@ -143,45 +199,66 @@ def _check(result: RunResult, rejected: int) -> None:
         raise BugError(f"the counts do not add up; nothing was exported: {result}")
 
 
-def _journal(recipe: Recipe, *, fresh: bool, retry_rejected: bool) -> AbstractContextManager[Journal | None]:
-    """The recipe's journal, if any of its ops asks something that takes longer than to read a header again."""
+def open_journal(
+    recipe: Recipe, path: Path, *, fresh: bool, retry_rejected: bool, earlier: Path | None = None
+) -> AbstractContextManager[Journal | None]:
+    """The journal at `path`, if any of its ops asks something that takes longer than to read a header again."""
     if not any(step.op.asks() and not step.op.headers_only for step in recipe.steps):
         return nullcontext()
-    return Journal(recipe.journal, fresh=fresh, retry_rejected=retry_rejected)
+    return Journal(path, fresh=fresh, retry_rejected=retry_rejected, earlier=earlier)
 
 
-def _run_steps(recipe: Recipe, loaded: LoadedDataset, context: RunContext) -> list[StepOutput]:
-    source = loaded.dataset
-    stage = StepInput(source, digest_of(["source", source._fingerprint]))  # noqa: SLF001  (there is no public name for it)
-    finished: list[StepOutput] = []
-    while len(finished) < len(recipe.steps):
-        index = len(finished)
+def _run_all(loaded: LoadedDataset, context: RunContext) -> tuple[list[StepOutput], str]:
+    recipe = context.recipe
+    return run_steps(context, source(loaded), range(len(recipe.steps)), partial(rejected, recipe, loaded)), ""
+
+
+def run_steps(
+    context: RunContext,
+    stage: StepInput,
+    numbers: range,
+    rejected: Callable[[list[StepOutput], Iterable[dict[str, Any]]], Iterable[dict[str, Any]]],
+) -> list[StepOutput]:
+    """Apply the ops with these numbers, from 0, to `stage`.
+
+    If that ends early, the records that `rejected` makes of the finished ones, and of those of the others, are written.
+    """
+    recipe, finished = context.recipe, list[StepOutput]()
+    while len(finished) < len(numbers):
+        index = numbers[len(finished)]
         segment: Segment | None = None
         try:
             step = recipe.steps[index]
             state = media_state(step.op, stage.dataset)
             if done := earlier_step(step, index + 1, stage, state, context):
-                _finish(done, finished, context)
+                finish(done, finished, context)
             else:
-                segment = Segment(recipe.steps[index : segment_end(recipe, index)], index + 1, stage, state, context)
+                end = min(segment_end(recipe, index), numbers.stop)
+                segment = Segment(recipe.steps[index:end], index + 1, stage, state, context)
                 for done in segment.run():
-                    _finish(done, finished, context)
+                    finish(done, finished, context)
         except JuicecapError as error:
-            failed = recipe.steps[len(finished)].name
+            failed = recipe.steps[numbers[len(finished)]].name
             logger.bind(event="failed", op=failed).error("{}: {}", failed, error)
             with suppress(JuicecapError):  # such as a full disk, which is being reported already
-                context.folder.write_rejected(_rejected(recipe, loaded, finished, segment.rejections() if segment else ()))
+                context.folder.write_rejected(rejected(finished, segment.rejections() if segment else ()))
             raise
         stage = finished[-1].stage
-        core.close_engines(but=[engine for later in recipe.steps[len(finished) :] for engine in later.op.engines()])
+        again = recipe.steps[numbers.start : segment_end(recipe, numbers.start)] if context.keeps_engines else ()
+        core.close_engines(but=_engines((*recipe.steps[numbers.start + len(finished) :], *again)))
     return finished
 
 
-def _finish(done: StepOutput, finished: list[StepOutput], context: RunContext) -> None:
+def _engines(steps: Iterable[Step]) -> list[ModelSettings]:
+    return [engine for step in steps for engine in step.op.engines()]
+
+
+def finish(done: StepOutput, finished: list[StepOutput], context: RunContext) -> None:
+    """A step is done: log it, and keep it readable if the recipe wants that."""
     finished.append(done)
     _log_step(done.result)
     if context.recipe.keep_steps:
-        file = context.folder.step_file(len(finished), done.step.name, done.stage.fingerprint)
+        file = context.folder.step_file(done.step.index + 1, done.step.name, done.stage.fingerprint)
         _keep_readable(done.stage, file, context.recipe.keep_steps, context.folder.owner)
 
 
@@ -192,7 +269,7 @@ def _keep_readable(stage: StepInput, step_file: Path, format_: str, owner: str) 
         write_export(stage.dataset, table, owner=owner)
 
 
-def _rejected(
+def rejected(
     recipe: Recipe, loaded: LoadedDataset, finished: list[StepOutput], more: Iterable[dict[str, Any]] = ()
 ) -> Iterator[dict[str, Any]]:
     """The lines of `rejected.jsonl`, and `more` of them. Messages show names of variables, not values; samples are unchanged."""
@@ -202,9 +279,10 @@ def _rejected(
         yield {**record, "message": hidden.text(record["message"])}
 
 
-def _manifest(
+def manifest(
     recipe: Recipe, result: RunResult, started: datetime, limit: int | None, engine_seconds: list[float]
 ) -> dict[str, Any]:
+    """The facts of `manifest.json`."""
     engines = [0.0] * (len(result.steps) - len(engine_seconds)) + engine_seconds  # loading uses no engine
     return {
         "juicecap": juicecap.__version__,
@@ -281,6 +359,7 @@ def _log_step(step: StepResult) -> None:
     )
 
 
-def _log_end(result: RunResult) -> None:
+def log_end(result: RunResult) -> None:
+    """Log that the run is done."""
     facts = {"exported": result.exported, "rejected": result.rejected, "filtered": result.filtered, "exit_code": result.exit_code}
     logger.bind(event="done", seconds=round(result.seconds, 3), **facts).info("{} samples exported", result.exported)

@@ -46,6 +46,10 @@ class RunResult:
     seconds: float
     max_rejected: float | int
     """A share of the input samples if a float, a number if an int."""
+    next: str = ""
+    """What has to be done until there is an output, a sentence; empty: it is written."""
+    promise: str = ""
+    """Of merged shards: what holds for the output beside that of one run, a sentence."""
 
     @property
     def replayed(self) -> int:
@@ -104,8 +108,8 @@ class RunResult:
 
     @property
     def exit_code(self) -> int:
-        """0, or 3 if more samples were rejected than the recipe allows."""
-        return 3 if self.too_many_rejected else 0
+        """0, or 3 if there is an output, and more samples were rejected than the recipe allows."""
+        return 3 if self.too_many_rejected and not self.next else 0
 
 
 def rejections_allowed(max_rejected: float, samples: int) -> int:

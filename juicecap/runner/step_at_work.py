@@ -41,7 +41,11 @@ COUNTED_FOR = 5.0
 
 @dataclass(frozen=True, kw_only=True)
 class RunContext:
-    """What the steps of a run have in common. `allowed` samples may be rejected."""
+    """What the steps of a run have in common.
+
+    `allowed` samples may be rejected; `end` is the number of ops that may come to run, if not all; `keeps_engines`: the engines
+    of the first segment stay open.
+    """
 
     recipe: Recipe
     folder: RunFolder
@@ -50,6 +54,8 @@ class RunContext:
     allowed: int
     use_cache: bool
     retry_rejected: bool
+    end: int | None = None
+    keeps_engines: bool = False
 
     def on_error(self, step: Step) -> OnError:
         """What happens to a sample on which this op fails."""
@@ -57,7 +63,7 @@ class RunContext:
 
     def describe_engines(self, number: int) -> None:
         """What is wrong with an engine of step `number` (from 1) or a later one is told before the first sample is touched."""
-        for step in self.recipe.steps[number - 1 :]:
+        for step in self.recipe.steps[number - 1 : self.end]:
             step.op.describe_engines(self.journal)
 
     def foresee(self, step: Step, dataset: Dataset) -> None:

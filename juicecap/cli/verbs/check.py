@@ -9,15 +9,18 @@ from dataclasses import asdict
 from typing import Any
 
 from juicecap.cli import recipe_arguments
+from juicecap.cli.numbers import whole
 from juicecap.cli.printing import show, show_json
 from juicecap.errors import RecipeError
 from juicecap.recipe import examine
 from juicecap.recipe.problems import Problem, failure
+from juicecap.recipe.shards import MOST_SHARDS, division, phases
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
     recipe_arguments.add_arguments(parser)
+    parser.add_argument("--shards", type=whole(MOST_SHARDS), metavar="N", help="also tell what N shards do, and what their merge")
     parser.add_argument("--json", action="store_true", help="print what was found as one JSON object, for programs")
 
 
@@ -28,6 +31,9 @@ def main(options: argparse.Namespace) -> int:
     recipe, report = recipe_arguments.checked(options)
     for line in (*recipe.notices, *map(str, report.warnings), *report.unseen):
         show(f"note: {line}")
+    if options.shards:
+        for line in division(recipe, options.shards):
+            show(line)
     rows = f"{report.looked_at_rows:,} rows looked at" if report.looked_at_rows else "no rows looked at"
     show(f"{options.recipe}: no problems ({len(recipe.steps)} ops, {rows})")
     return 0
@@ -47,6 +53,11 @@ def _as_json(options: argparse.Namespace) -> int:
             "rows": report.looked_at_rows,
             "all_rows": report.all_rows_looked_at,
         }
+        if options.shards:
+            names = [step.name for step in recipe.steps]
+            found["phases"] = [
+                {"shards": names[each.start : each.barrier], "merge": names[each.barrier : each.end]} for each in phases(recipe)
+            ]
     with suppress(BrokenPipeError):  # the exit code is that of the check, whether or not anybody reads the result
         show_json({"recipe": str(options.recipe), "ok": not found["problems"], **found}, indent=2, ensure_ascii=False)
     return failure([], "").exit_code if found["problems"] else 0

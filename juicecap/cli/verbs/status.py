@@ -1,4 +1,4 @@
-"""`juicecap status DIR`: the state of a run, from another terminal or afterwards. It only reads, and disturbs no run."""
+"""`juicecap status DIR`: the state of a run and its shards, from another terminal or afterwards. It only reads."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from rich.live import Live
 from rich.text import Text
 
 from juicecap.cli.printing import show, show_json
-from juicecap.report.status import status_text
-from juicecap.runner.reporting.status import RunStatus, read_status
+from juicecap.report.shards import whole_text
+from juicecap.runner.reporting.shard_status import WholeStatus, read_whole_status
 
 BETWEEN = 1.0
 """Seconds between two looks with `--watch`."""
@@ -43,21 +43,31 @@ def main(options: argparse.Namespace) -> int:
     return 0
 
 
-def _print(options: argparse.Namespace) -> RunStatus:
-    status = read_status(options.folder)
+def _print(options: argparse.Namespace) -> WholeStatus:
+    status = read_whole_status(options.folder)
     if options.json:
-        show_json(asdict(status))
+        show_json(_facts(status))
     else:
         show(_text(status))
     return status
+
+
+def _facts(status: WholeStatus) -> dict[str, object]:
+    """The run as one object; its shards, if it has any, are a list in it."""
+    facts = asdict(status.merged) if status.merged else {}
+    if status.shards:
+        shards = [{"shard": str(each.shard), **(asdict(each.status) if each.status else {})} for each in status.shards]
+        facts = {**facts, "shards": shards}
+    return facts
 
 
 def _print_changes(options: argparse.Namespace) -> None:
     """Without a terminal to draw on: print everything again each time that an op ends, and at the end."""
     shown: tuple[object, ...] = ()
     while True:
-        status = read_status(options.folder)
-        state = status.state, [step.state for step in status.steps]
+        status = read_whole_status(options.folder)
+        runs = (status.merged, *(each.status for each in status.shards))
+        state = tuple((run.state, *(step.state for step in run.steps)) for run in runs if run)
         if state != shown:
             show(_text(status))
         shown = state
@@ -69,12 +79,12 @@ def _print_changes(options: argparse.Namespace) -> None:
 def _draw(folder: Path, console: Console) -> None:
     with Live(console=console, auto_refresh=False, vertical_overflow="crop") as live:
         while True:
-            status = read_status(folder)
+            status = read_whole_status(folder)
             live.update(Text(_text(status, console.width)), refresh=True)
             if not status.at_work:
                 return
             time.sleep(BETWEEN)
 
 
-def _text(status: RunStatus, width: int | None = None) -> str:
-    return status_text(status, width or (os.get_terminal_size().columns if sys.stdout.isatty() else 100))
+def _text(status: WholeStatus, width: int | None = None) -> str:
+    return whole_text(status, width or (os.get_terminal_size().columns if sys.stdout.isatty() else 100))

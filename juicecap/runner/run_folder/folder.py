@@ -14,16 +14,19 @@ from typing import Any
 from juicecap.data.writing.atomic import NO_SPACE, remove, remove_leftovers, replacing, write_error
 from juicecap.data.writing.lines import write_lines
 from juicecap.errors import DataError, UsageError
-from juicecap.recipe.work_dir import MEDIA, RECIPE, claim
+from juicecap.recipe.shards import Shard
+from juicecap.recipe.work_dir import JOURNAL, MEDIA, RECIPE, SHARDS, claim
 from juicecap.runner.run_folder.exports import Exports, state_of
 from juicecap.runner.run_folder.lock import locked
 
 
 @dataclass(frozen=True)
 class RunFolder:
-    """Paths in a run folder. `claimed` makes it."""
+    """Paths in a run folder. `claimed` makes it, or `held`, if it is that of a shard."""
 
     root: Path
+    whole: Path | None = None
+    """The folder of the whole run, if this is the folder of a shard."""
 
     @property
     def steps(self) -> Path:
@@ -32,8 +35,22 @@ class RunFolder:
 
     @property
     def media(self) -> Path:
-        """Media that lay inside of the dataset. An export names them, so they stay."""
-        return self.root / MEDIA
+        """Media that lay inside of the dataset, or that ops wrote. An export names them, so they stay; shards share them."""
+        return (self.whole or self.root) / MEDIA
+
+    @property
+    def journal(self) -> Path:
+        """The journal, unless the recipe names another."""
+        return self.root / JOURNAL
+
+    @property
+    def shards(self) -> Path:
+        """The folders of shards."""
+        return self.root / SHARDS
+
+    def shard(self, shard: Shard) -> RunFolder:
+        """The folder of a shard of this run."""
+        return RunFolder(self.shards / shard.folder, self.root)
 
     @property
     def rejected(self) -> Path:
@@ -109,12 +126,50 @@ class RunFolder:
             finally:
                 remove(self.scratch)
 
-    def _clean(self, outputs: list[Path]) -> None:
-        """Remove leftovers of killed runs of this folder; the caller holds the lock."""
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold the folder of a shard, which is made if missing; a shard writes no output. The whole run's folder is shared.
+
+        Raises:
+            EnvironmentFailure: another run is using one of the folders, or the disk is full.
+            DataError: a folder cannot be made, or something that no run wrote is in the way there.
+        """
+        assert self.whole
+        with RunFolder(self.whole).shared():
+            make_folder(self.root)
+            claim(self.root)
+            with locked(self.root):
+                make_folder(self.steps)
+                self._clean([])
+                try:
+                    yield
+                finally:
+                    remove(self.scratch)
+
+    @contextmanager
+    def shared(self) -> Iterator[None]:
+        """Hold the folder of a whole run, which is made if missing, together with its shards.
+
+        Raises:
+            EnvironmentFailure, DataError: as `held`.
+        """
+        make_folder(self.root)
+        claim(self.root)
+        with locked(self.root, shared=True):
+            for folder in (self.steps, self.shards):
+                make_folder(folder)
+            yield
+
+    def sweep(self) -> None:
+        """Remove what killed runs left in this folder; the caller holds a lock that keeps others out."""
         remove(self.scratch)
-        for folder in (self.root, self.steps, self.media):
+        for folder in (self.root, self.steps, *([] if self.whole else [self.media, self.shards])):
             for left in folder.glob(".juicecap--*.tmp"):
                 remove(left)
+
+    def _clean(self, outputs: list[Path]) -> None:
+        """Remove leftovers of killed runs, here and beside the outputs, and make the folder of unfinished files."""
+        self.sweep()
         for output in outputs:
             remove_leftovers(output, self.owner)
         try:

@@ -1,4 +1,4 @@
-"""One run at a time in a run folder.
+"""One run at a time in a run folder; shards of a run share it.
 
 The lock is the system's (`flock`), so it ends with the process, however that ends. The content of the file is for people.
 """
@@ -39,8 +39,8 @@ _NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL)
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Hold the folder, which exists, for the block.
+def locked(folder: Path, *, shared: bool = False) -> Iterator[None]:
+    """Hold the folder, which exists, for the block; alone, or (`shared`) with others that share it.
 
     Raises:
         EnvironmentFailure: another run holds it; the message says which.
@@ -52,7 +52,7 @@ def locked(folder: Path) -> Iterator[None]:
     except OSError as error:
         raise write_error(file, error) from error
     with stream:
-        _lock(stream, folder)
+        _lock(stream, folder, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
         try:
             if not HEAD.startswith(stream.read(len(HEAD))):
                 raise DataError(f"{file} is not what a run writes, so it is left as it is; set work_dir to another folder")
@@ -65,14 +65,14 @@ def locked(folder: Path) -> Iterator[None]:
         yield
 
 
-def _lock(stream: FileIO, folder: Path) -> None:
+def _lock(stream: FileIO, folder: Path, kind: int) -> None:
     try:
         for _ in range(_TRIES):
             with suppress(BlockingIOError):
-                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(stream, kind | fcntl.LOCK_NB)
                 return
             time.sleep(_PAUSE)
-        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(stream, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         raise EnvironmentFailure(
             f"{folder} is in use by another run{_holder(stream)}. Wait for it to end, or set work_dir to another folder."

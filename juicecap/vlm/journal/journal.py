@@ -19,7 +19,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from loguru import logger
+
 from juicecap.errors import EnvironmentFailure, JuicecapError
+from juicecap.vlm.journal.earlier import open_earlier
 from juicecap.vlm.journal.quarantine import Damaged, set_aside
 from juicecap.vlm.journal.store import Entry, Fact, FileDigest, Record, Store, open_store
 
@@ -40,10 +43,19 @@ class HeldFailures:
 class Journal:
     """An open journal. `note` and the questions may be called from any thread; `close` it, or use it as a context manager.
 
-    With `fresh` nothing that it holds is read; with `retry_rejected` no failure is. What is new is written all the same.
+    With `fresh` nothing that it holds is read; with `retry_rejected` no failure is. What is new is written all the same. What it
+    does not know is looked up in the journal at `earlier`, if there is one, which is only read.
     """
 
-    def __init__(self, path: Path, *, fresh: bool = False, retry_rejected: bool = False, may_quarantine: bool = True) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        fresh: bool = False,
+        retry_rejected: bool = False,
+        may_quarantine: bool = True,
+        earlier: Path | None = None,
+    ) -> None:
         """Open the file, or make it; one that is damaged is set aside, or, without `may_quarantine`, an EnvironmentFailure.
 
         Raises:
@@ -55,6 +67,7 @@ class Journal:
         """Whether the failures that it contains are ignored."""
         self._may_quarantine = may_quarantine
         self._store = open_store(path, may_quarantine=may_quarantine)
+        self._earlier = open_earlier(earlier) if earlier else None
         self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._records: list[Record] = []
         self._held: list[HeldFailures] = []
@@ -119,7 +132,10 @@ class Journal:
 
     def empty(self) -> bool:
         """Whether there is nothing to replay."""
-        return self._fresh or self._asked(lambda: not self._records and self._stored(Store.empty)).result()
+        nothing = self._asked(
+            lambda: not self._records and self._stored(Store.empty) and self._of_earlier(Store.empty) is not False
+        )
+        return self._fresh or nothing.result()
 
     def flush(self) -> None:
         """Return when all records passed so far are on disk.
@@ -144,6 +160,7 @@ class Journal:
             self._work.put(None)
             self._thread.join()
             self._store.close()
+            self._forget_earlier()
 
     def _asked(self, work: Callable[[], T]) -> Future[T]:
         future: Future[T] = Future()
@@ -238,10 +255,28 @@ class Journal:
             self._failure = error
             raise
 
+    def _of_earlier(self, work: Callable[[Store], T]) -> T | None:
+        """`work` with the earlier journal; None if there is none, or if it turns out to be damaged."""
+        if self._earlier is None:
+            return None
+        try:
+            return work(self._earlier)
+        except (Damaged, EnvironmentFailure) as error:
+            logger.warning("{} is not used any more: {}", self._earlier.path, error)
+            self._forget_earlier()
+            return None
+
+    def _forget_earlier(self) -> None:
+        if self._earlier:
+            self._earlier.close()
+            self._earlier = None
+
     def _entries(self, keys: Sequence[str]) -> dict[str, dict[int, Any]]:
         if self._fresh:
             return {}
-        found = self._stored(lambda store: store.answers(keys))
+        found = self._of_earlier(lambda store: store.answers(keys)) or {}
+        for key, entries in self._stored(lambda store: store.answers(keys)).items():
+            found[key] = {**found.get(key, {}), **entries}
         wanted = set(keys)
         for record in (*self._records, *(entry for held in self._held for entry in held.entries)):
             if isinstance(record, Entry) and record.key in wanted:
@@ -256,7 +291,8 @@ class Journal:
     def _file_digests(self, paths: Sequence[bytes]) -> dict[bytes, FileDigest]:
         if self._fresh:
             return {}
-        found = self._stored(lambda store: store.file_digests(paths))
+        found = self._of_earlier(lambda store: store.file_digests(paths)) or {}
+        found |= self._stored(lambda store: store.file_digests(paths))
         wanted = set(paths)
         return found | {
             record.path: record for record in self._records if isinstance(record, FileDigest) and record.path in wanted
@@ -268,4 +304,4 @@ class Journal:
         for record in self._records:
             if isinstance(record, Fact) and record.name == name:
                 return record.fact
-        return self._stored(lambda store: store.fact(name)) or ""
+        return self._stored(lambda store: store.fact(name)) or self._of_earlier(lambda store: store.fact(name)) or ""

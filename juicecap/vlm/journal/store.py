@@ -142,6 +142,23 @@ class Store:
         with self._used("be read"):
             return self._database.execute("SELECT 1 FROM answers LIMIT 1").fetchone() is None
 
+    def in_order(self) -> Iterator[Entry]:
+        """All entries, by key and candidate."""
+        query = "SELECT key, candidate, entry, checksum FROM answers {} ORDER BY key, candidate LIMIT ?"
+        rows = self._rows(query.format(""), _AT_ONCE)
+        while rows:
+            for key, candidate, text, checksum in rows:
+                yield from (Entry(key.hex(), candidate, each) for each in _content(key, candidate, text, checksum))
+            rows = self._rows(query.format("WHERE (key, candidate) > (?, ?)"), rows[-1][0], rows[-1][1], _AT_ONCE)
+
+    def facts_and_digests(self) -> Iterator[Record]:
+        """All else that is known: of media's files, and of servers."""
+        for name, text, checksum in self._rows("SELECT name, entry, checksum FROM facts"):
+            if name != MARK:
+                yield from (Fact(name.hex(), each) for each in _content(name, 0, text, checksum) if isinstance(each, str))
+        for path, text, checksum in self._rows("SELECT path, entry, checksum FROM digests"):
+            yield from (FileDigest(path, *each) for each in _content(path, 0, text, checksum) if _is_seen(each))
+
     def write(self, records: Iterable[Record]) -> None:
         """Write records in one transaction; when it returns they are on disk.
 
@@ -255,6 +272,10 @@ class Store:
             if self._database.in_transaction:
                 self._database.execute("ROLLBACK")
             raise
+
+    def _rows(self, query: str, *values: Any) -> list[Any]:
+        with self._used("be read"):
+            return self._database.execute(query, values).fetchall()
 
     def _select(self, query: str, values: Sequence[bytes]) -> list[tuple[bytes, int, Any]]:
         """Names, numbers and contents of the rows whose checksums match."""

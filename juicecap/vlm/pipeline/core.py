@@ -79,6 +79,17 @@ def describe(models: Iterable[ModelSettings], journal: Journal | None = None, fi
     return [core.do(RequestKeys.of(core.resources.engines, model, DEFAULT_LIMITS, journal)).capabilities for model in models]
 
 
+def identities(models: Iterable[ModelSettings], journal: Journal | None = None) -> list[str]:
+    """What tells each of these engines from any that could answer otherwise; described as by `describe`, and none is opened.
+
+    Raises:
+        JuicecapError: one cannot be described.
+    """
+    with _lock:
+        core = _core()
+    return [core.do(RequestKeys.of(core.resources.engines, model, DEFAULT_LIMITS, journal)).identity for model in models]
+
+
 def known_answers(requests: Sequence[Request], journal: Journal, limits: Limits = DEFAULT_LIMITS) -> list[int]:
     """How many answers to each of these requests the journal has; a failure counts as all of them. See `known_outcomes`."""
     known = known_outcomes(requests, journal, limits)

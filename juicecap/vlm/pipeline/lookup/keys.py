@@ -132,6 +132,11 @@ class RequestKeys:
         keys._pinned = pinned
         return keys
 
+    @property
+    def identity(self) -> str:
+        """What tells the engine from any that could answer otherwise."""
+        return self._engine.backend.identity
+
     def to_pin(self) -> list[Fact]:
         """What is known of the engine and not yet in the journal: to be written down once it is asked."""
         backend = self._engine.backend
