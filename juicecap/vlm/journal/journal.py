@@ -96,7 +96,8 @@ class Journal:
         Such a journal says so by what it lacks (`file_signature.KEYS`), so that nobody else looks for them. Its answers count as
         long as `JOURNAL_VERSION` is 1: an increase leaves no answer of before, and legacy keys go with it.
         """
-        return self._store.has_legacy_keys and not self._fresh
+        stores = (self._store, self._earlier) if self._earlier else (self._store,)
+        return any(store.has_legacy_keys for store in stores) and not self._fresh
 
     def append(self, records: Sequence[Record], held: HeldFailures | None = None) -> None:
         """Queue records to be written, all in one transaction; failures among them go to `held` as long as it holds.

@@ -186,7 +186,6 @@ class Store:
         self._database.execute("PRAGMA synchronous=FULL")
         if fault := self._fault():
             raise Damaged(fault, self._file)
-        self.has_legacy_keys = not self._database.execute("SELECT 1 FROM facts WHERE name = ?", (KEYS,)).fetchone()
 
     def _create(self) -> None:
         """Make the tables, in a database that has none: another run may have been faster, or it may belong to another program."""
@@ -200,11 +199,12 @@ class Store:
         self._put("facts", KEYS, 0, KEYS_VERSION)
 
     def _identify(self) -> None:
-        """Check, without writing, that the file is a journal: it may be damaged, or belong to another program."""
+        """Check, without writing, that the file is a journal, and which: it may be damaged, or belong to another program."""
         tables, application, version = self._tables(), self._pragma("application_id"), self._pragma("user_version")
         ours = {name.encode(): statement.encode() for name, statement in TABLES.items()}
         if ours.items() <= tables.items() and (application, version) == (APPLICATION, VERSION):
             self._refuse_code()
+            self.has_legacy_keys = not self._database.execute("SELECT 1 FROM facts WHERE name = ?", (KEYS,)).fetchone()
             return
         statements = [statement for statement in tables.values() if isinstance(statement, bytes)]
         versions = [number for each in statements if (number := stamp(each)) is not None]

@@ -11,6 +11,7 @@ import pytest
 
 from juicecap.vlm.journal import Journal
 from juicecap.vlm.journal.earlier import EarlierStore, open_earlier
+from juicecap.vlm.journal.file_signature import KEYS
 from juicecap.vlm.journal.merging import Merged, merged_entries
 from juicecap.vlm.journal.store import Entry, Fact, FileDigest
 
@@ -91,6 +92,14 @@ class TestEarlier:
             assert (opened.empty(), opened.get_entries([A]).result(), opened.fact(B).result()) == (True, {}, "")
         assert earlier.read_bytes() == before
         assert sorted(each.name for each in tmp_path.iterdir()) == ["earlier.sqlite", "empty.sqlite", "own.sqlite"]
+
+    def test_one_of_before_may_have_entries_under_legacy_keys(self, tmp_path: Path) -> None:
+        new, old = (journal(tmp_path / name / "j.sqlite", Entry(A, 0, answer("a"))) for name in ("new", "old"))
+        with closing(sqlite3.connect(old)) as database, database:
+            database.execute("DELETE FROM facts WHERE name = ?", (KEYS,))
+        for earlier, legacy in ((new, False), (old, True)):
+            with Journal(tmp_path / "own.sqlite", earlier=earlier) as opened:
+                assert opened.has_legacy_keys is legacy
 
     def test_it_is_read_where_nothing_can_be_written(self, tmp_path: Path) -> None:
         path = journal(tmp_path / "there" / "j.sqlite", Entry(A, 0, answer("a")))
