@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
-from juicecap.file_state import FileState
 from juicecap.media.read_otherwise import READING_VERSION, is_otherwise
 from juicecap.vlm.base import (
     JOURNAL_VERSION,
@@ -24,8 +23,8 @@ from juicecap.vlm.journal.entries import EntriesByKey, medium_failure, outcome_o
 from juicecap.vlm.journal.shapes import sound, sound_medium
 from juicecap.vlm.journal.store import Fact
 from juicecap.vlm.outcomes import heard, split
-from juicecap.vlm.pipeline.engines import Described, Engines
 from juicecap.vlm.pipeline.lookup.digests import Digest
+from juicecap.vlm.pipeline.sites.site import Description, Site
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,8 +42,8 @@ class KeyedRequest:
     media: Mapping[Part, str]
     """The journal's key of each medium, for media that cannot be used."""
     seed: int
-    states: Mapping[str, FileState]
-    """The media's files when they were digested."""
+    files: Mapping[str, Digest]
+    """The media's files as they were digested."""
 
     @property
     def journal_keys(self) -> tuple[str, ...]:
@@ -66,9 +65,9 @@ class KeyedRequest:
 class RequestKeys:
     """Keys of requests to one engine."""
 
-    def __init__(self, engine: Described, limits: Limits) -> None:
+    def __init__(self, engine: Description, limits: Limits) -> None:
         self._engine = engine
-        self.capabilities: Capabilities = engine.backend.capabilities
+        self.capabilities: Capabilities = engine.capabilities
         """What the engine wants."""
         self._pin = ""
         self._pinned: str | None = None
@@ -77,20 +76,19 @@ class RequestKeys:
         self._reading = (asdict(self.capabilities.sizes), self.capabilities.takes_files, *spent, hashed(limits.media))
 
     @classmethod
-    async def of(cls, engines: Engines, settings: ModelSettings, limits: Limits, journal: Journal | None) -> RequestKeys:
+    async def of(cls, site: Site, settings: ModelSettings, limits: Limits, journal: Journal | None) -> RequestKeys:
         """Describe the engine; a choice that the journal knows of is kept."""
         if journal is None:
-            return cls(await engines.described(settings), limits)
+            return cls(await site.described(settings), limits)
         name = digest_of(["pin", settings.backend, settings.model, settings.params, settings.api_base])
         pinned = await asyncio.wrap_future(journal.fact(name))
-        keys = cls(await engines.described(settings, pinned), limits)
+        keys = cls(await site.described(settings, pinned), limits)
         keys._pin, keys._pinned = name, pinned
         return keys
 
     def to_pin(self) -> list[Fact]:
         """What is known of the engine and not yet in the journal: to be written down once it is asked."""
-        backend = self._engine.backend
-        word = backend.lessons.pinned(backend.transport_choice)
+        word = self._engine.lessons.pinned(self._engine.transport_choice)
         if self._pinned in (None, word):
             return []
         self._pinned = word
@@ -98,7 +96,7 @@ class RequestKeys:
 
     def heard(self, outcome: Outcome) -> Outcome:
         """An outcome as it came, as it is meant (`outcomes.heard`). A thought that ends in it teaches how to read others."""
-        lessons = self._engine.backend.lessons
+        lessons = self._engine.lessons
         if not lessons.thinks and outcome.opened is None:
             lessons.thinks = any(split(answer).ended for answer in outcome.answers)
         return heard(outcome, thinks=lessons.thinks)
@@ -107,9 +105,9 @@ class RequestKeys:
         """The request with its keys."""
         own = {file.value: digests[file.value] for file in request.files()}
         contents = {path: each.digest for path, each in own.items()}
-        key = request.key(contents, self._engine.backend.identity)
+        key = request.key(contents, self._engine.identity)
         reading = READING_VERSION if any(is_otherwise(each.reading) for each in own.values()) else 0
-        unsent = self._engine.backend.lessons.unsent(request)
+        unsent = self._engine.lessons.unsent(request)
         return KeyedRequest(
             request=request,
             key=key,
@@ -118,7 +116,7 @@ class RequestKeys:
             sent=request.entry_key(key, self._engine.model_state, unsent, reading=reading),
             media={part: self._medium_key(part, request, contents) for part in request.media()},
             seed=request.derived_seed(key),
-            states={path: each.state for path, each in own.items()},
+            files=own,
         )
 
     def sent_key(self, keyed: KeyedRequest, unsent: Sequence[str]) -> str:
@@ -127,7 +125,7 @@ class RequestKeys:
 
     def renewed(self, keyed: KeyedRequest) -> KeyedRequest:
         """The same with what is known by now of what is sent."""
-        return replace(keyed, sent=self.sent_key(keyed, self._engine.backend.lessons.unsent(keyed.request)))
+        return replace(keyed, sent=self.sent_key(keyed, self._engine.lessons.unsent(keyed.request)))
 
     def _medium_key(self, part: Part, request: Request, digests: Mapping[str, str]) -> str:
         """The key of everything that decides whether a medium can be used: its content, and how it is read."""
