@@ -30,6 +30,7 @@ from juicecap.recipe import Recipe, missing_columns, taken_columns
 from juicecap.recipe.checks.paths import overwrite_problems
 from juicecap.recipe.problems import failure
 from juicecap.recipe.resolved import resolved_text
+from juicecap.runner.cluster import answering
 from juicecap.runner.loading import LoadedDataset, load
 from juicecap.runner.reporting.metrics import check_metrics
 from juicecap.runner.reporting.progress import Progress
@@ -94,8 +95,11 @@ def run_local(
         columns = column_names(loaded.dataset.features)
         if wrong := [*missing_columns(recipe, columns), *taken_columns(recipe, columns)]:
             raise failure(wrong, recipe.source.text)
-        with _journal(recipe, fresh=fresh, retry_rejected=retry_rejected) as journal:
-            reporter.phase("running", samples=len(loaded.everything))
+        with (
+            _journal(recipe, fresh=fresh, retry_rejected=retry_rejected) as journal,
+            answering(recipe, loaded.dataset, folder, secrets) as engines,
+        ):
+            reporter.phase("running", samples=len(loaded.everything), engines=engines)
             context = RunContext(
                 recipe=recipe,
                 folder=folder,
