@@ -239,10 +239,8 @@ def _cluster(source: Source, keys: RecipeKeys, found: Findings) -> ClusterOption
         found.problems.append(source.problem(("executor_type",), message))
     options, problems = options_of(keys.ray or {}, keys.ray_address)
     found.problems += [source.problem(("ray", name), sentence) for name, sentence in problems]
-    if not on_ray:
-        for key in ("ray", "ray_address"):
-            if getattr(keys, key) != getattr(RecipeKeys, key):
-                found.notices[f"{key!r} has no effect without executor_type: ray"] = None
+    if keys.ray and not on_ray:
+        found.notices["'ray' has no effect without executor_type: ray"] = None
     return options if on_ray else None
 
 

@@ -5,23 +5,26 @@ from __future__ import annotations
 import itertools
 import os
 import secrets
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from juicecap.data.writing.atomic import remove, replacing
-from juicecap.errors import SampleError
+from juicecap.errors import SampleError, UsageError
 from juicecap.fragment import located
 from juicecap.media.rules import DEFAULT_RULES
 from juicecap.recipe import Recipe
+from juicecap.runner.loading import load
 from juicecap.runner.reporting.status import EngineStatus
 from juicecap.runner.run_folder.folder import RunFolder, make_folder
 from juicecap.sample import Sample, is_remote, media_paths
 from juicecap.vlm.backends.opening import opened
 from juicecap.vlm.base import ModelSettings
-from juicecap.vlm.cluster.node_report import Wanted
+from juicecap.vlm.cluster.node_report import NodeReport, Wanted
+from juicecap.vlm.cluster.shape import shape_of
 from juicecap.vlm.pipeline import core
 
 MEDIA, ROWS = 8, 64
@@ -53,7 +56,7 @@ def answering(recipe: Recipe, samples: Iterable[Sample], folder: RunFolder, keys
         cluster.wait_for_others(run)
         models = models_of(recipe)
         launch = sites.Launch(
-            shape=cluster.shape_of(recipe.cluster, models, cluster.living_nodes().values()),
+            shape=shape_of(recipe.cluster, models, cluster.living_nodes().values()),
             run=run,
             wanted=wanted_on_nodes(recipe, samples, file, text),
             secrets={name: os.environ[name] for name in keys if os.environ.get(name)},
@@ -62,6 +65,43 @@ def answering(recipe: Recipe, samples: Iterable[Sample], folder: RunFolder, keys
         site = sites.RaySite(launch)
         with core.answering_at(site):
             yield lambda: [EngineStatus(**asdict(engine)) for engine in site.view()]
+
+
+@dataclass(frozen=True)
+class NodesFound:
+    """What `check_cluster` found: a line for each node, and sentences."""
+
+    nodes: list[str]
+    problems: list[str]
+    warnings: list[str]
+
+
+def check_cluster(recipe: Recipe) -> NodesFound:
+    """Ask all nodes that can hold an engine what they see and have. Nothing is written, and no model is opened.
+
+    Raises:
+        UsageError: the recipe runs on no cluster.
+        MissingLibrary: Ray is not installed.
+        EnvironmentFailure: there is no such cluster, or no node can hold an engine.
+        DataError: the dataset cannot be read.
+    """
+    if recipe.cluster is None:
+        raise UsageError("--cluster is for recipes with executor_type: ray; this one runs on this machine")
+    cluster: Any = opened("juicecap.vlm.cluster.connection", ("ray",), "ray")
+    surveys: Any = opened("juicecap.vlm.cluster.survey", ("ray",), "ray")
+    with tempfile.TemporaryDirectory(prefix="juicecap-check-") as scratch:
+        folder = RunFolder(Path(scratch))
+        dataset = load(recipe, folder.steps, ROWS, folder.media).dataset
+        wanted = wanted_on_nodes(recipe, list(dataset))
+    with cluster.connected(recipe.cluster):
+        shape = shape_of(recipe.cluster, models_of(recipe), cluster.living_nodes().values())
+        reports, problems, warnings = surveys.survey(wanted, shape, recipe.cluster.runtime_env)
+    nodes = [f"node {each.node}: {each.cores} cores, Python {each.python}, {_libraries(each)}" for each in reports]
+    return NodesFound(nodes, problems, warnings)
+
+
+def _libraries(report: NodeReport) -> str:
+    return ", ".join(f"{name} {version}" for name, version in report.libraries.items())
 
 
 def models_of(recipe: Recipe) -> tuple[ModelSettings, ...]:

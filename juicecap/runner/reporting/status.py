@@ -206,10 +206,11 @@ def _alive(folder: Path, status: RunStatus) -> bool:
 
 def _status(content: Any) -> RunStatus:
     steps = tuple(StepStatus(**_known(StepStatus, step)) for step in content["steps"]) if isinstance(content, dict) else ()
-    engines = tuple(EngineStatus(**_known(EngineStatus, engine)) for engine in content.get("engines", ()))
+    listed = content.get("engines", ()) if isinstance(content, dict) else ()
+    engines = tuple(EngineStatus(**_known(EngineStatus, engine)) for engine in listed)
     status = RunStatus(**{**_known(RunStatus, content), "steps": steps, "engines": engines})
     fields_of = [(field, value) for kind, value in _told(status) for field in fields(kind)]
-    states = [(status.state, State), *((step.state, StepState) for step in steps)]
+    states: list[tuple[str, Any]] = [(status.state, State), *((step.state, StepState) for step in steps)]
     states += [(engine.state, EngineState) for engine in engines]
     if (
         len(steps) > MOST_STEPS

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import os
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Concatenate, ParamSpec
 
@@ -59,7 +59,7 @@ class BatchReply:
 
 def replying(
     method: Callable[Concatenate[SiteActor, P], Awaitable[Any]],
-) -> Callable[Concatenate[SiteActor, P], Awaitable[Reply]]:
+) -> Callable[Concatenate[SiteActor, P], Coroutine[Any, Any, Reply]]:
     """A method whose value or expected error travels as a `Reply`; bugs stay exceptions."""
 
     @functools.wraps(method)
@@ -71,7 +71,7 @@ def replying(
             error.__cause__ = error.__context__ = None  # a foreign library's exception, which the driver may not have
         return Reply(value=value, error=error, notices=self.taken_notices())
 
-    return replied
+    return replied  # type: ignore[return-value]  # `wraps` hides that it is a method
 
 
 class NodeFiles(DigestThreads):

@@ -1,15 +1,14 @@
-"""Joining a cluster or starting one here: how many engines fit in it, and whether those of an earlier driver are left."""
+"""Joining a cluster, or starting one here; its nodes; and whether engines of an earlier driver are left."""
 
 from __future__ import annotations
 
-import math
+import logging
 import signal
 import threading
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from typing import Any
 
 import ray
@@ -19,8 +18,6 @@ from ray.exceptions import RayError
 
 from juicecap.errors import EnvironmentFailure
 from juicecap.text import first_line
-from juicecap.vlm.base import ModelSettings
-from juicecap.vlm.catalog import spec_of
 from juicecap.vlm.cluster.options import AUTO, LOCAL, ClusterOptions
 
 NAMESPACE = "juicecap"
@@ -30,21 +27,6 @@ GONE_WITHIN = 120.0
 
 OBJECT_STORE = 200_000_000
 """Bytes of the object store of a cluster that is started here: nothing large travels."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Shape:
-    """How many engines there are, and what Ray reserves for each. `part`: how many of them a node holds."""
-
-    least: int
-    most: int
-    cpus: float
-    gpus: float
-    part: int
-
-    def fits(self, resources: Mapping[str, float]) -> bool:
-        """Whether a node with these resources can hold an engine."""
-        return _fitting(resources, self.cpus, self.gpus) > 0
 
 
 @contextmanager
@@ -57,6 +39,7 @@ def connected(options: ClusterOptions) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
+    logging.getLogger("ray").setLevel(logging.ERROR)
     local: dict[str, Any] = {"object_store_memory": OBJECT_STORE, "include_dashboard": False}
     try:
         with _own_signals():
@@ -76,22 +59,6 @@ def connected(options: ClusterOptions) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
-
-
-def shape_of(options: ClusterOptions, models: Iterable[ModelSettings], nodes: Iterable[Mapping[str, float]]) -> Shape:
-    """What engines of these models take, on nodes with these resources."""
-    usable = [node for node in nodes if node.get("CPU", 0) or node.get("GPU", 0)]
-    local = [model for model in models if not spec_of(model).is_remote]
-    gpus = options.gpus_per_engine
-    if gpus is None:
-        gpus = float(_gpus_of(local)) if local and any(node.get("GPU", 0) for node in usable) else 0.0
-    cpus = options.cpus_per_engine
-    if cpus is None:
-        holding = [node for node in usable if node.get("GPU", 0) >= gpus]
-        cpus = min((node.get("CPU", 0) // max(1, _by_gpus(node, gpus)) for node in holding), default=1.0)
-    fitting = [_fitting(node, cpus, gpus) for node in usable]
-    least, most = options.engines or (1, max(1, sum(fitting)))
-    return Shape(least=least, most=most, cpus=cpus, gpus=gpus, part=max(1, *fitting, 1))
 
 
 def new_run(key: str) -> str:
@@ -125,23 +92,6 @@ def _actors() -> list[str]:
     return [each["name"] for each in ray.util.list_named_actors(all_namespaces=True)]
 
 
-def _gpus_of(models: Iterable[ModelSettings]) -> int:
-    """GPUs over which the largest of the models is spread."""
-    sizes = [model.engine_params() for model in models]
-    return max(int(size.get("tensor_parallel_size") or 1) * int(size.get("pipeline_parallel_size") or 1) for size in sizes)
-
-
-def _by_gpus(node: Mapping[str, float], gpus: float) -> int:
-    return math.floor(node.get("GPU", 0) / gpus) if gpus else 1
-
-
-def _fitting(node: Mapping[str, float], cpus: float, gpus: float) -> int:
-    """How many engines a node holds."""
-    by_gpus = math.floor(node.get("GPU", 0) / gpus) if gpus else None
-    by_cpus = math.floor(node.get("CPU", 0) / cpus) if cpus else None
-    return min((each for each in (by_gpus, by_cpus) if each is not None), default=1)
-
-
 @contextmanager
 def _own_signals() -> Iterator[None]:
     """A block after which signals end the program as before: Ray takes SIGTERM for itself."""
@@ -171,3 +121,9 @@ def _log(data: Mapping[str, Any], *_: Any, **__: Any) -> None:
 def living_nodes() -> dict[str, dict[str, float]]:
     """The nodes that live, by their ids, and what Ray has on each."""
     return {node["NodeID"]: node["Resources"] for node in ray.nodes() if node["Alive"]}
+
+
+def node_name(node_id: str) -> str:
+    """What a node is called in messages: its host, and what tells apart several nodes on one."""
+    hosts = {node["NodeID"]: node.get("NodeManagerHostname", "") for node in ray.nodes()}
+    return f"{hosts.get(node_id) or 'unknown'}/{node_id[:6]}"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,12 +18,16 @@ from loguru import logger
 
 from juicecap.errors import EnvironmentFailure, JuicecapError
 from juicecap.notice import say_once
-from juicecap.vlm.cluster.connection import Shape, living_nodes, named
+from juicecap.vlm.cluster.connection import living_nodes, named
 from juicecap.vlm.cluster.node_report import NodeReport, Wanted, clock_warning, problems_of, report_of
 from juicecap.vlm.cluster.seat import Seat, SiteLost, remote_class
+from juicecap.vlm.cluster.shape import Shape
 
 PLACED_WITHIN = 600.0
 """Seconds that a run waits for actors: at its start, and when it has none any more."""
+
+LOOKED_EVERY = 1.0
+"""Seconds between two looks at whether there is what somebody waits for."""
 
 PING_EVERY, SILENT_FOR = 10.0, 120.0
 """Seconds between two questions whether an actor is alive, and after which one that does not answer is given up."""
@@ -82,30 +87,28 @@ class Fleet:
         self._driver = await asyncio.to_thread(report_of, "driver", self._launch.wanted)
         for _ in range(self.most):
             self._start()
-        await self.wait(lambda: len(self.ready) >= self._launch.shape.least)
+        await self.wait(lambda: len(self.ready) >= self._launch.shape.least, whoever_is_ready=True)
 
-    async def wait(self, enough: Callable[[], bool]) -> None:
-        """Wait until there is what is needed.
+    async def wait(self, enough: Callable[[], bool], *, whoever_is_ready: bool = False) -> None:
+        """Wait until there is what is needed. Time counts while no seat is ready, or else from the start.
 
         Raises:
             EnvironmentFailure: there is not, in time.
         """
-        deadline = asyncio.get_running_loop().time() + PLACED_WITHIN
+        loop = asyncio.get_running_loop()
+        since = loop.time()
         while not enough():
-            if self._failure:
-                raise self._failure
-            if self._closed:
-                raise EnvironmentFailure("the engines were closed while requests were under way; running again resumes")
-            if self.refused and not await self._has_nodes():
-                raise EnvironmentFailure("no node of the cluster can be used: " + "; ".join(dict.fromkeys(self.refused.values())))
-            left = deadline - asyncio.get_running_loop().time()
+            self._check()
+            if self.ready and not whoever_is_ready:
+                since = loop.time()
+            elif self.refused and not await self._has_nodes():
+                raise EnvironmentFailure(f"no node of the cluster can be used: {self._refusals()}")
+            left = since + PLACED_WITHIN - loop.time()
             if left <= 0:
                 raise EnvironmentFailure(await self._no_room())
-            try:
-                async with asyncio.timeout(min(left, 1.0)):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(min(left, LOOKED_EVERY)):
                     await self.changed.wait()
-            except TimeoutError:
-                continue
 
     def tell(self) -> None:
         """Wake those that wait: something is different."""
@@ -212,6 +215,16 @@ class Fleet:
             self._failure = error if isinstance(error, JuicecapError) else EnvironmentFailure(f"the cluster fails: {error}")
             self.tell()
 
+    def _check(self) -> None:
+        """Do nothing unless all has failed, or is over."""
+        if self._failure:
+            raise self._failure
+        if self._closed:
+            raise EnvironmentFailure("the engines were closed while requests were under way; running again resumes")
+
+    def _refusals(self) -> str:
+        return "; ".join(dict.fromkeys(self.refused.values()))
+
     async def _has_nodes(self) -> bool:
         """Whether a node is left that may be used."""
         shape = self._launch.shape
@@ -229,6 +242,7 @@ class Fleet:
             f"the cluster had no room for {wanted} within {PLACED_WITHIN:g} seconds: its {len(nodes)} nodes have {total['CPU']} "
             f"CPUs and {total['GPU']} GPUs, perhaps in use by others (`ray status`); free some, add nodes, or set ray.engines, "
             "cpus_per_engine or gpus_per_engine; running again resumes"
+            + (f" (nodes that are not used: {self._refusals()})" if self.refused else "")
         )
 
 

@@ -36,6 +36,7 @@ class RayEngine:
         """The seats where the engine is open, and how many batches each takes."""
         self._busy: Counter[Seat] = Counter()
         self._deaths = 0
+        self._mourned: set[Seat] = set()
         self._alone = asyncio.Lock()
 
     async def begin(self) -> None:
@@ -70,7 +71,7 @@ class RayEngine:
                 return seat, await self._asked(seat, batch)
             except SiteLost as lost:
                 if lost.cause:
-                    self._count_death(lost.cause)
+                    self._count_death(seat, lost.cause)
                     return seat, [served for asked in batch for served in await self._ask_alone(asked)]
             except EnvironmentFailure as error:
                 self._fleet.refuse(seat, f"the engine on node {seat.report.node} failed: {error}")
@@ -124,7 +125,7 @@ class RayEngine:
                     return await self._asked(seat, [asked])
                 except SiteLost as lost:
                     if lost.cause:
-                        self._count_death(lost.cause)
+                        self._count_death(seat, lost.cause)
                         text = f"{lost.cause} twice over this sample"
                         retryable = self._deaths > CERTAIN
                         error = SampleError("ENGINE_POISON", text, retryable=retryable, attempts=2)
@@ -133,7 +134,11 @@ class RayEngine:
                     seat.reserved = False
                     self._fleet.tell()
 
-    def _count_death(self, cause: str) -> None:
+    def _count_death(self, seat: Seat, cause: str) -> None:
+        """Count the death of a process, which several batches notice."""
+        if seat in self._mourned:
+            return
+        self._mourned.add(seat)
         self._deaths += 1
         if self._deaths >= DEATHS * max(1, len(self._fleet.seats)):
             raise EnvironmentFailure(f"{cause}, as did {self._deaths - 1} before it without an answer in between")

@@ -99,7 +99,11 @@ class RaySite:
         if key not in self._engines:
             engine = RayEngine(await self.fleet(), *key, await self.described(settings))
             self._engines[key] = engine
-            await engine.begin()
+            try:
+                await engine.begin()
+            except BaseException:
+                self._engines.pop(key).end()
+                raise
         return self._engines[key]
 
     async def close_engines(self, but: Collection[ModelSettings] = ()) -> list[BaseException]:
@@ -188,11 +192,13 @@ class RayFiles:
 
     async def digest(self, file: Part, rules: MediaLimits) -> Digest:
         """See `FileReaders`."""
-        return await self._digests.ask((file, rules))
+        digest: Digest = await self._digests.ask((file, rules))
+        return digest
 
     async def reading(self, path: str, rules: MediaLimits) -> str:
         """See `FileReaders`."""
-        return await self._readings.ask((path, rules))
+        reading: str = await self._readings.ask((path, rules))
+        return reading
 
     async def unchanged(self, file: Part, digest: Digest) -> bool:
         """See `FileReaders`; what is fetched is compared by those who fetch it."""

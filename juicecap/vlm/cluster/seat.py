@@ -8,7 +8,6 @@ only then may what it was asked be to blame.
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Literal
@@ -19,7 +18,7 @@ from ray.exceptions import ActorDiedError, RayActorError, RayError, RayTaskError
 from juicecap.errors import BugError
 from juicecap.notice import say_once
 from juicecap.vlm.cluster.actor import Reply, SiteActor
-from juicecap.vlm.cluster.connection import living_nodes
+from juicecap.vlm.cluster.connection import living_nodes, node_name
 from juicecap.vlm.cluster.node_report import NodeReport
 
 PROCESS_DIED = "its worker process has died"
@@ -140,11 +139,6 @@ class _NodeActor(SiteActor):
     def __init__(self, part: int) -> None:
         node_id = ray.get_runtime_context().get_node_id()
         super().__init__(node_id, node_name(node_id), part)
-
-
-def node_name(node_id: str) -> str:
-    """What this node is called in messages: several nodes may be on one machine."""
-    return f"{socket.gethostname()}/{node_id[:6]}"
 
 
 def remote_class() -> Any:

@@ -120,6 +120,12 @@ def close_engines(but: Collection[ModelSettings] = ()) -> None:
         core.do(core.resources.site.close_engines(but))
 
 
+def width() -> int:
+    """How many engines answer side by side at most."""
+    with _lock:
+        return _running.resources.site.width if _running and _running.pid == os.getpid() else 1
+
+
 @contextmanager
 def answering_at(site: Site) -> Iterator[None]:
     """A block in which requests of new windows go to this site, which is closed afterwards."""
