@@ -204,7 +204,8 @@ class Fleet:
         logger.bind(event="engine", state="gone", node=seat.report.node).info("the engine on node {} is gone", node)
         if self._ended_early >= STARTS:
             self._failure = EnvironmentFailure(
-                f"{STARTS} engines in a row ended before they were ready; `ray logs` tells why; running again resumes"
+                f"{STARTS} engines in a row ended before they were ready ({seat.last_words}): `ray logs` tells more; running "
+                "again resumes"
             )
             return
         self._start()

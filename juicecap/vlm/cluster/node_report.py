@@ -17,7 +17,6 @@ from juicecap.media.rules import DEFAULT_RULES, MediaLimits
 from juicecap.media.workers.pool import usable_cores
 from juicecap.vlm.base import ModelSettings
 from juicecap.vlm.catalog import spec_of
-from juicecap.vlm.models.names import DEMO_MODEL
 
 LIBRARIES = ("av", "numpy", "pillow")
 """Libraries whose versions can change an answer of any model; those of its backend are added."""
@@ -38,6 +37,12 @@ class Wanted:
     """A file that the driver wrote into the folder into which tasks write; empty: none do."""
     shared_text: str = ""
     """What that file holds."""
+
+    @property
+    def has_relative_paths(self) -> bool:
+        """Whether something is looked for below the working directory."""
+        folders = [model.model for model in self.models if _is_folder(model)]
+        return not all(Path(path).is_absolute() for path in (*self.media, *filter(None, [self.rules.root]), *folders))
 
     @property
     def libraries(self) -> list[str]:
@@ -67,13 +72,14 @@ def report_of(node: str, wanted: Wanted) -> NodeReport:
     try:
         os.chdir(wanted.working_directory)
     except OSError as error:
-        unseen.append(f"the working directory {wanted.working_directory} ({error.strerror})")
+        if wanted.has_relative_paths:
+            unseen.append(f"the working directory {wanted.working_directory} ({error.strerror}), where relative paths start")
     if wanted.rules.root and not os.path.isdir(wanted.rules.root):
         unseen.append(f"media_root {wanted.rules.root}")
     missing = [path for path in wanted.media if medium_state(path, wanted.rules) is None]
     if missing:
         unseen.append(f"{len(missing)} of {len(wanted.media)} media that were looked for, such as {missing[0]}")
-    unseen += [f"the model {model.model}" for model in wanted.models if _is_missing(model)]
+    unseen += [f"the model {model.model}" for model in wanted.models if _is_folder(model) and not os.path.isdir(model.model)]
     if wanted.shared_file and _text(wanted.shared_file) != wanted.shared_text:
         unseen.append(f"the folder {Path(wanted.shared_file).parent}, into which clips are written")
     return NodeReport(
@@ -141,11 +147,9 @@ def _versions(libraries: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def _is_missing(model: ModelSettings) -> bool:
-    """Whether it is the path of a folder that is not here; a name of the Hub may be downloaded."""
-    if spec_of(model).is_remote or model.model == DEMO_MODEL:
-        return False
-    return (Path(model.model).is_absolute() or model.model.startswith(".")) and not os.path.isdir(model.model)
+def _is_folder(model: ModelSettings) -> bool:
+    """Whether it is the path of a folder; a name of the Hub may be downloaded."""
+    return not spec_of(model).is_remote and (Path(model.model).is_absolute() or model.model.startswith("."))
 
 
 def _text(path: str) -> str:

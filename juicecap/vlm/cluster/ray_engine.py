@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from juicecap.errors import EnvironmentFailure, JuicecapError, ModelError, SampleError
 from juicecap.vlm.base import Limits, ModelSettings, Outcome
@@ -58,21 +58,21 @@ class RayEngine:
         """See `SiteEngine`."""
         del requests
         await self._fleet.wait(lambda: any(self._has_room(seat) for seat in self._open_seats()))
-        return self._place([seat for seat in self._open_seats() if self._has_room(seat)])
+        return RayPlace(self, _freest(seat for seat in self._open_seats() if self._has_room(seat)))
 
-    async def serve(self, seat: Seat, batch: Sequence[SiteRequest]) -> tuple[Seat, list[Served]]:
-        """What became of a batch, and at which seat.
+    async def serve(self, seat: Seat, batch: Sequence[SiteRequest]) -> list[Served]:
+        """What became of a batch, at this seat, or at others if it is lost.
 
         Raises:
             EnvironmentFailure, ModelError: as `Place.serve`.
         """
         while True:
             try:
-                return seat, await self._asked(seat, batch)
+                return await self._asked(seat, batch)
             except SiteLost as lost:
                 if lost.cause:
                     self._count_death(seat, lost.cause)
-                    return seat, [served for asked in batch for served in await self._ask_alone(asked)]
+                    return [await self._ask_alone(asked) for asked in batch]
             except EnvironmentFailure as error:
                 self._fleet.refuse(seat, f"the engine on node {seat.report.node} failed: {error}")
                 if not self._fleet.ready:
@@ -88,13 +88,9 @@ class RayEngine:
         self._busy[seat] -= 1
         self._fleet.tell()
 
-    def _place(self, seats: Sequence[Seat]) -> RayPlace:
-        return RayPlace(self, min(seats, key=lambda seat: (seat.in_progress, seat.number)))
-
     async def _another(self) -> Seat:
         await self._fleet.wait(lambda: any(not seat.reserved for seat in self._open_seats()))
-        free = [seat for seat in self._open_seats() if not seat.reserved]
-        return min(free, key=lambda seat: (seat.in_progress, seat.number))
+        return _freest(seat for seat in self._open_seats() if not seat.reserved)
 
     def _open_seats(self) -> list[Seat]:
         return [seat for seat in self._most if not seat.is_lost]
@@ -114,7 +110,7 @@ class RayEngine:
             self._description.lessons.learn_from(reply.lessons)
         return reply.served
 
-    async def _ask_alone(self, asked: SiteRequest) -> list[Served]:
+    async def _ask_alone(self, asked: SiteRequest) -> Served:
         """Ask one suspect, which has an engine to itself."""
         async with self._alone:
             while True:
@@ -122,14 +118,15 @@ class RayEngine:
                 seat.reserved = True
                 try:
                     await self._fleet.wait(lambda seat=seat: seat.is_lost or not seat.in_progress)  # type: ignore[misc]
-                    return await self._asked(seat, [asked])
+                    (served,) = await self._asked(seat, [asked])
+                    return served
                 except SiteLost as lost:
                     if lost.cause:
                         self._count_death(seat, lost.cause)
                         text = f"{lost.cause} twice over this sample"
                         retryable = self._deaths > CERTAIN
                         error = SampleError("ENGINE_POISON", text, retryable=retryable, attempts=2)
-                        return [Served(outcome=Outcome(failure=failure_of(error), seed=asked.seed))]
+                        return Served(outcome=Outcome(failure=failure_of(error), seed=asked.seed))
                 finally:
                     seat.reserved = False
                     self._fleet.tell()
@@ -185,9 +182,12 @@ class RayPlace:
     async def serve(self, batch: Sequence[SiteRequest], watcher: Watcher) -> list[Served | None]:
         """See `Place`."""
         with watcher.calling(len(batch)):
-            _, served = await self._engine.serve(self._seat, batch)
-        return [*served]
+            return [*await self._engine.serve(self._seat, batch)]
 
     def leave(self) -> None:
         """See `Place`."""
         self._engine.leave(self._seat)
+
+
+def _freest(seats: Iterable[Seat]) -> Seat:
+    return min(seats, key=lambda seat: (seat.in_progress, seat.number))

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import ray
 from ray.exceptions import ActorDiedError, RayActorError, RayError, RayTaskError
 
-from juicecap.errors import BugError
+from juicecap.errors import BugError, EnvironmentFailure
 from juicecap.notice import say_once
 from juicecap.vlm.cluster.actor import Reply, SiteActor
 from juicecap.vlm.cluster.connection import living_nodes, node_name
@@ -46,6 +46,8 @@ class Seat:
         self.number, self._actor, self._on_lost = number, actor, on_lost
         self.node_id, self.report = "", NodeReport(node="", python="", juicecap="")
         self.state: SeatState = "starting"
+        self.last_words = ""
+        """What Ray said when it was lost."""
         self.reserved = False
         """Whether it is kept for one request alone."""
         self.in_progress = self.answered = self.jobs = 0
@@ -88,6 +90,7 @@ class Seat:
         """The actor is gone, or is to be: it is killed, and its calls fail."""
         if self._death:
             return
+        self.last_words = _last_line(error) if error else ""
         self.state, self._death = "gone", asyncio.ensure_future(self._cause(error))
         for call in self._calls:
             call.cancel()
@@ -110,6 +113,8 @@ class Seat:
             self.lose(error)
         except RayTaskError as error:
             raise BugError(f"the engine on node {self.report.node} raised {type(error.cause).__name__}: {error.cause}") from error
+        except RayError as error:  # such as an environment that cannot be made
+            raise EnvironmentFailure(f"the cluster fails: {_last_line(error)}; running again resumes") from error
         finally:
             self._calls.discard(call)
         assert self._death is not None
@@ -126,6 +131,11 @@ class Seat:
 
 async def _value(reference: Any) -> Any:
     return await reference
+
+
+def _last_line(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__
 
 
 def _cancelled_from_outside() -> bool:

@@ -49,7 +49,7 @@ def test_everything_that_a_node_does_not_see_is_told_at_once(tmp_path: Path) -> 
     gone = str(tmp_path / "gone")
     wanted = Wanted(
         working_directory=gone,
-        media=(str(tmp_path / "a.mp4"), f"{gone}/b.mp4"),
+        media=("a.mp4", f"{gone}/b.mp4"),
         models=(ModelSettings(model=f"{gone}/model"),),
         shared_file=str(tmp_path / "probe"),
         shared_text="token",
@@ -57,10 +57,16 @@ def test_everything_that_a_node_does_not_see_is_told_at_once(tmp_path: Path) -> 
     report = report_of("n", wanted)
     (problem,) = problems_of(report, replace(report, node="driver", unseen=()))
     assert problem == (
-        f"node n does not see the working directory {gone} (No such file or directory); "
-        f"1 of 2 media that were looked for, such as {gone}/b.mp4; the model {gone}/model; "
+        f"node n does not see the working directory {gone} (No such file or directory), where relative paths start; "
+        f"2 of 2 media that were looked for, such as a.mp4; the model {gone}/model; "
         f"the folder {tmp_path}, into which clips are written: mount it there under the same path"
     )
+
+
+def test_the_working_directory_matters_for_relative_paths_alone(tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").write_bytes(b"a")
+    wanted = Wanted(working_directory=str(tmp_path / "gone"), media=(str(tmp_path / "a.mp4"),))
+    assert report_of("n", wanted).unseen == ()
 
 
 @pytest.mark.parametrize(
