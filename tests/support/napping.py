@@ -25,8 +25,6 @@ from juicecap.vlm.base import Answer, Backend, Capabilities, Engine, ModelSettin
 from juicecap.vlm.catalog import BackendSpec
 from juicecap.vlm.outcomes import answered
 
-NAME = "napping"
-
 SPEC = BackendSpec(
     describe="napping:describe", parameters=("batch", "calls", "dies_of", "identity", "notes", "pids", "seconds", "secret")
 )
@@ -118,7 +116,7 @@ def write_recipe(folder: Path, texts: Sequence[str], *, params: Mapping[str, Any
         "export_path": str(folder / "out.jsonl"),
         "custom_operator_paths": str(Path(__file__).with_name("napping_op.py")),
         "max_rejected": 1.0,
-        "process": [{"napping_mapper": {"hf_model": "nap", "backend": NAME, "model_params": dict(params)}}],
+        "process": [{"napping_mapper": {"hf_model": "nap", "model_params": dict(params)}}],
         **({"executor_type": "ray", "ray": dict(cluster)} if cluster else {}),
     }
     path = folder / "recipe.yaml"

@@ -18,6 +18,9 @@ from juicecap.vlm.base import Message, Outcome, Part, Request
 class NappingMapper(ModelOptions, Mapper):
     """Asks about each text."""
 
+    backend: str = "napping"
+    """Any backend: this one may be installed after juicecap was imported."""
+
     def columns_written(self) -> Mapping[str, Any]:
         """The column of the answer."""
         return {"answer": "text"}

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import signal
+import socket
 import threading
 import time
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
+from urllib.parse import urlsplit
 
 import ray
 from loguru import logger
@@ -24,6 +26,9 @@ NAMESPACE = "juicecap"
 
 GONE_WITHIN = 120.0
 """Seconds that a run waits for the engines of an earlier driver of its folder to be gone."""
+
+HEARD_WITHIN = 10.0
+"""Seconds in which somebody must take a connection at the cluster's address."""
 
 OBJECT_STORE = 200_000_000
 """Bytes of the object store of a cluster that is started here: nothing large travels."""
@@ -42,6 +47,7 @@ def connected(options: ClusterOptions) -> Iterator[None]:
     logging.getLogger("ray").setLevel(logging.ERROR)
     local: dict[str, Any] = {"object_store_memory": OBJECT_STORE, "include_dashboard": False}
     try:
+        _knock(options.address)
         with _own_signals():
             ray.init(
                 address=options.address,
@@ -90,6 +96,19 @@ def wait_for_others(run: str) -> None:
 
 def _actors() -> list[str]:
     return [each["name"] for each in ray.util.list_named_actors(all_namespaces=True)]
+
+
+def _knock(address: str) -> None:
+    """Do nothing if somebody listens at an address, which Ray would try for minutes.
+
+    Raises:
+        OSError, ValueError: nobody does, or it is no address.
+    """
+    if address not in (AUTO, LOCAL):
+        parts = urlsplit(address if "//" in address else f"//{address}")
+        if not parts.hostname or not parts.port:
+            raise ValueError("an address is HOST:PORT or ray://HOST:PORT")
+        socket.create_connection((parts.hostname, parts.port), HEARD_WITHIN).close()
 
 
 @contextmanager

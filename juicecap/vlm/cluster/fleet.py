@@ -8,6 +8,7 @@ and no actor is placed there again. The run goes on as long as there is an actor
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
@@ -65,7 +66,7 @@ class Fleet:
         self._numbers = 0
         self._ended_early = 0
         self._tasks: set[asyncio.Task[None]] = set()
-        self._failure: JuicecapError | None = None
+        self._failure: BaseException | None = None
         self._closed = False
 
     @property
@@ -155,11 +156,9 @@ class Fleet:
         self.spawn(self._make_ready(seat))
 
     async def _make_ready(self, seat: Seat) -> None:
-        began = asyncio.get_running_loop().time()
         try:
             seat.node_id, seat.report = await seat.call("hello", self._launch.wanted)
-            seconds = asyncio.get_running_loop().time() - began
-            if self._is_refused(seat, seconds):
+            if self._is_refused(seat):
                 return
             await seat.call("configure", self._launch.secrets)
         except SiteLost:
@@ -172,7 +171,7 @@ class Fleet:
             told(seat)
         self.tell()
 
-    def _is_refused(self, seat: Seat, seconds: float) -> bool:
+    def _is_refused(self, seat: Seat) -> bool:
         assert self._driver is not None
         others = [each.report for each in self.ready]
         if seat.node_id in self.refused:
@@ -181,8 +180,7 @@ class Fleet:
         if problems := problems_of(seat.report, self._driver, others[:1]):
             self.refuse(seat, "; ".join(problems))
             return True
-        off = seat.report.clock - self._driver.clock
-        if warning := clock_warning(seat.report, off if off < 0 else max(0.0, off - seconds)):
+        if warning := clock_warning(seat.report, seat.report.clock - time.time()):
             say_once(warning)
         return False
 
@@ -213,7 +211,7 @@ class Fleet:
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()):
-            self._failure = error if isinstance(error, JuicecapError) else EnvironmentFailure(f"the cluster fails: {error}")
+            self._failure = error
             self.tell()
 
     def _check(self) -> None:

@@ -62,4 +62,4 @@ async def _ask(node: str, wanted: Wanted, runtime_env: Mapping[str, Any]) -> tup
         return f"node {node_name(node)} has not answered within {ANSWERED_WITHIN:g} seconds: look at its logs (`ray logs`)"
     except RayError as error:
         return f"node {node_name(node)} cannot run juicecap ({first_line(error)}): install it there, with the same libraries"
-    return report, min(0.0, report.clock - time.time())
+    return report, report.clock - time.time()
