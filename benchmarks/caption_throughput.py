@@ -173,7 +173,7 @@ class Engine:
         from juicecap.vlm.pipeline import core
 
         self._core = core._core()
-        self._engine = self._core.resources.engines._opened[op.question([], 1).model].result()
+        self._engine = self._core.resources.local.engines._opened[op.question([], 1).model].result()
         self.timeline, self.recording = Timeline(), True
         self._batches: list[list[Any]] = []
         self._generate = self._engine.generate
@@ -209,8 +209,8 @@ def _decode(op, paths: list[str]) -> None:
 
     running = core._core()
     request = op.question([], 1)
-    sizes = running.resources.engines._described[request.model].result().backend.capabilities.sizes
-    pool = running.resources.pool(op.limits())
+    sizes = running.resources.local.engines._described[request.model].result().backend.capabilities.sizes
+    pool = running.resources.local.measurer(op.limits())
 
     async def all_of_them() -> None:
         room = asyncio.Semaphore(64)

@@ -124,7 +124,7 @@ def _measure(model: str, paths: list[str], options: argparse.Namespace) -> None:
         return time.perf_counter() - began, stats.read().completion_tokens
 
     run(paths[:4])
-    backend = core._core().resources.engines._opened[op.question([], 1).model].result()
+    backend = core._core().resources.local.engines._opened[op.question([], 1).model].result()
     timeline = Timeline()
     backend.generate = timeline.watching_async(backend.generate)
     with _gpu_load() as load:

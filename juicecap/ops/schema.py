@@ -154,7 +154,15 @@ def _converted(hint: Any, value: Any) -> Any:
         raise TypeError("null does not fit")
     if (isinstance(value, str) or "str" not in str(hint)) and _longest_text(value) > LONGEST_WORD:
         raise TypeError("jsonargparse would read the text as YAML, for as long as that takes")
-    return _parser(hint).parse_object({"value": value}, defaults=False)["value"]
+    return _plain(_parser(hint).parse_object({"value": value}, defaults=False)["value"])
+
+
+def _plain(value: Any) -> Any:
+    """The value without jsonargparse's own types of numbers, which other processes do not know."""
+    if isinstance(value, list):
+        return [_plain(each) for each in value]
+    kind = next((each for each in (int, float) if isinstance(value, each) and not isinstance(value, bool)), None)
+    return kind(value) if kind else value
 
 
 def _longest_text(value: Any) -> int:

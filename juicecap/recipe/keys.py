@@ -70,7 +70,11 @@ class RecipeKeys(MediaOptions, ColumnsAndTokens):
     export_csv_formulas: CsvFormulas = "raw"
     """Texts in a CSV that a spreadsheet takes for formulas: `escape` puts an apostrophe before them, `raw` leaves them alone."""
     executor_type: str = "default"
-    """What runs the ops; only `default` exists: this process."""
+    """Where engines and decoders are: `default`, in this machine; `ray`, on the nodes of a Ray cluster."""
+    ray: dict[str, Any] | None = None
+    """The cluster of `executor_type: ray`: `address`, `engines`, `cpus_per_engine`, `gpus_per_engine`, `runtime_env`."""
+    ray_address: str = "auto"
+    """Address of the cluster, as in Data-Juicer; the same as `address` in `ray`."""
 
     np: PositiveInt = 4
     """No effect."""
@@ -79,8 +83,6 @@ class RecipeKeys(MediaOptions, ColumnsAndTokens):
     ds_cache_dir: str | None = None
     """No effect."""
     temp_dir: str | None = None
-    """No effect."""
-    ray_address: str = "auto"
     """No effect."""
     open_tracer: bool = False
     """No effect."""
@@ -99,7 +101,6 @@ IGNORED = {
     "np": "decoding uses every core, and the other ops run in this process",
     "op_fusion": "ops are not fused",
     "open_tracer": "the run folder keeps what each op left",
-    "ray_address": "there is no Ray runner yet",
     "temp_dir": "temporary files lie in the work_dir",
     "trace_num": "the run folder keeps what each op left",
 }

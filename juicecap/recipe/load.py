@@ -31,6 +31,7 @@ from juicecap.recipe.yaml.overrides import apply_overrides
 from juicecap.recipe.yaml.source import Source
 from juicecap.recipe.yaml.values import bare, is_named_yaml, parse, read
 from juicecap.sample import display_path
+from juicecap.vlm.cluster.options import ClusterOptions, options_of
 
 COLUMNS_AND_TOKENS = tuple(each.name for each in fields(ColumnsAndTokens))
 """Keys that a recipe sets for all of its ops; `text_keys` is the ops' `text_key`."""
@@ -84,6 +85,7 @@ def draft_recipe(path: str | os.PathLike[str], overrides: Sequence[str] = ()) ->
     if source.values.get("seed") is not None:
         shared["seed"] = keys.seed
     steps = steps_of(source, shared, found)
+    cluster = _cluster(source, keys, found)
     datasets, max_sample_num = dataset_key.dataset_of(source, found.problems)
     unreadable = {each.place for each in problems}
     news = (each for each in found.problems if each.place not in unreadable and not any(text in each.message for text in unset))
@@ -106,6 +108,7 @@ def draft_recipe(path: str | os.PathLike[str], overrides: Sequence[str] = ()) ->
         on_error=at_failure(_on_error(source, keys), skip_op_error=keys.skip_op_error) or "reject",
         journal=Path(keys.journal) if keys.journal else work_dir / "journal.sqlite",
         use_cache=keys.use_cache,
+        cluster=cluster,
         pipeline=keys.pipeline if isinstance(keys.pipeline, str) else "on" if keys.pipeline else "off",
         keep_steps=keys.keep_steps,
         suffixes=_listed(keys.suffixes),
@@ -164,7 +167,6 @@ def _keys(source: Source, found: Findings) -> RecipeKeys:
     keys = RecipeKeys(**{key: value for key, value in values.items() if key not in empty})
     for key, sentence in contradictions(_on_error(source, keys), skip_op_error=keys.skip_op_error):
         found.problems.append(source.problem((key,), sentence))
-    _executor(source, keys, found)
     _say_ignored(source, keys, found)
     return keys
 
@@ -229,14 +231,17 @@ def _say_ignored(source: Source, keys: RecipeKeys, found: Findings) -> None:
         found.notices[f"export_path is not set: the captions go to {keys.export_path}"] = None
 
 
-def _executor(source: Source, keys: RecipeKeys, found: Findings) -> None:
-    if keys.executor_type == "default":
-        return
-    if keys.executor_type.startswith("ray"):
-        message = f"executor_type {keys.executor_type!r}: there is no Ray runner yet; 'default' runs on this machine"
-    else:
-        message = f"executor_type must be 'default', not {keys.executor_type!r}"
-    found.problems.append(source.problem(("executor_type",), message))
+def _cluster(source: Source, keys: RecipeKeys, found: Findings) -> ClusterOptions | None:
+    """The cluster on which the recipe runs, if it runs on one."""
+    on_ray = keys.executor_type == "ray"
+    if keys.executor_type not in ("default", "ray"):
+        message = f"executor_type must be 'default' or 'ray', not {keys.executor_type!r}"
+        found.problems.append(source.problem(("executor_type",), message))
+    options, problems = options_of(keys.ray or {}, keys.ray_address)
+    found.problems += [source.problem(("ray", name), sentence) for name, sentence in problems]
+    if keys.ray and not on_ray:
+        found.notices["'ray' has no effect without executor_type: ray"] = None
+    return options if on_ray else None
 
 
 def _load_operators(source: Source, paths: Sequence[str], found: Findings) -> None:

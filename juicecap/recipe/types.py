@@ -13,6 +13,7 @@ from juicecap.hidden import Hidden
 from juicecap.ops.base import Op
 from juicecap.ops.options.run_options import OnError, RunOptions
 from juicecap.recipe.yaml.source import Source
+from juicecap.vlm.cluster.options import ClusterOptions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +64,8 @@ class Recipe:
     """What happens to a sample on which an op fails, unless the op sets it."""
     journal: Path
     use_cache: bool
+    cluster: ClusterOptions | None
+    """The cluster on which engines run; null: they run on this machine."""
     pipeline: Literal["auto", "on", "off"]
     keep_steps: str | None
     suffixes: tuple[str, ...]

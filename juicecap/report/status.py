@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from juicecap.printable import one_line, printable
 from juicecap.report import words
-from juicecap.runner.reporting.status import RunStatus
+from juicecap.runner.reporting.status import EngineStatus, RunStatus
 
 LONGEST_NAME, LONGEST_PATH, LONGEST_MESSAGE = 200, 1000, 8000
 """Characters that are shown."""
@@ -30,6 +30,9 @@ def _lines(status: RunStatus, width: int, now: datetime) -> Iterator[str]:
     for step in status.steps:
         yield words.cut(words.title(replace(step, op=one_line(step.op, LONGEST_NAME)), status.step_count), width)
         yield from words.wrapped(words.told(step), width, indent="    ")
+    if status.at_work:
+        for line in words.engines(replace(status, engines=tuple(_named(each) for each in status.engines))):
+            yield words.cut(f"    {line}", width)
     if waiting := status.step_count - len(status.steps):
         yield f"{words.plural(waiting, 'op')} not begun{' yet' if status.at_work else ''}"
     if status.exported is not None:
@@ -40,6 +43,10 @@ def _lines(status: RunStatus, width: int, now: datetime) -> Iterator[str]:
     if status.state in ("failed", "interrupted", "killed"):
         where = one_line(status.working_directory, LONGEST_PATH)
         yield f"{GO_ON}." if where == _here() else f"{GO_ON}, from {where}."
+
+
+def _named(engine: EngineStatus) -> EngineStatus:
+    return replace(engine, node=one_line(engine.node, LONGEST_NAME))
 
 
 def _state(status: RunStatus, now: datetime) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 
 from rich.cells import cell_len, set_cell_size
 
-from juicecap.runner.reporting.status import StepStatus
+from juicecap.runner.reporting.status import EngineStatus, RunStatus, StepStatus
 
 _WHOLE = 100
 """Rates from here on have no digits behind the point."""
@@ -51,6 +52,23 @@ def engine(step: StepStatus) -> list[str]:
         f"engine {step.engine_busy:.0%} busy",
     ]
     return [*pieces, f"{step.in_flight:,} in flight"] if step.state == "running" else pieces
+
+
+def engines(status: RunStatus) -> list[str]:
+    """The engines of a cluster, by node; nothing for a run on one machine."""
+    nodes: dict[str, list[EngineStatus]] = {}
+    for each in status.engines:
+        nodes.setdefault(each.node, []).append(each)
+    return [f"{node or 'waiting for room'}: {_together(several)}" for node, several in sorted(nodes.items())]
+
+
+def _together(several: Sequence[EngineStatus]) -> str:
+    states = Counter(each.state for each in several)
+    pieces = [f"{plural(count, 'engine')} {state}" for state, count in sorted(states.items())]
+    if any(each.state == "ready" for each in several):
+        flight, answered = sum(each.in_flight for each in several), sum(each.answered for each in several)
+        pieces += [f"{flight:,} in flight", f"{answered:,} answered"]
+    return ", ".join(pieces)
 
 
 def losses(step: StepStatus) -> list[str]:

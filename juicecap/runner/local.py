@@ -31,6 +31,7 @@ from juicecap.recipe import Recipe, Step, missing_columns, taken_columns
 from juicecap.recipe.checks.paths import overwrite_problems
 from juicecap.recipe.problems import failure
 from juicecap.recipe.resolved import resolved_text
+from juicecap.runner.cluster import answering
 from juicecap.runner.loading import LoadedDataset, load
 from juicecap.runner.reporting.metrics import check_metrics
 from juicecap.runner.reporting.progress import Progress
@@ -83,8 +84,11 @@ def run_local(
     with at_work(recipe, folder, folder.claimed(output, overwrite=overwrite), progress, metrics, limit) as (ready, reporter):
         loaded = load(recipe, folder.steps, limit, folder.media)
         check_columns(recipe, loaded)
-        with open_journal(recipe, recipe.journal, fresh=fresh, retry_rejected=retry_rejected) as journal:
-            reporter.phase("running", samples=len(loaded.everything))
+        with (
+            open_journal(recipe, recipe.journal, fresh=fresh, retry_rejected=retry_rejected) as journal,
+            answering(recipe, loaded.dataset, folder, secret_names(recipe)) if work is None else nullcontext(tuple) as engines,
+        ):
+            reporter.phase("running", samples=len(loaded.everything), engines=engines)
             context = RunContext(
                 recipe=recipe,
                 folder=folder,
@@ -157,7 +161,7 @@ def at_work(
     limit: int | None,
 ) -> Iterator[tuple[T, Reporter]]:
     """A block in which the folder is `held`, and what happens is logged and reported; gives what that gives, and the reporter."""
-    hidden, secrets = recipe.hidden, _secrets(recipe)
+    hidden, secrets = recipe.hidden, secret_names(recipe)
     output = export_target(recipe.export_path, recipe.export_shard_size)
     with (
         hidden.in_errors(),
@@ -329,7 +333,7 @@ def _versions() -> dict[str, str]:
     return {name: metadata.version(name) for module, name in names.items() if module in sys.modules}
 
 
-def _secrets(recipe: Recipe) -> list[str]:
+def secret_names(recipe: Recipe) -> list[str]:
     """Names of the environment variables that hold keys of servers and of stores.
 
     The keys are hidden from now on, also those of ops that run later, or not at all.

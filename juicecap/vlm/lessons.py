@@ -26,3 +26,7 @@ class Lessons:
     def pinned(self, transport_choice: str) -> str:
         """What a journal keeps of all this: the choice, and what another run must know beside it."""
         return transport_choice
+
+    def learn_from(self, other: Lessons) -> None:
+        """Know what another one of the same engine knows, too: it has learnt elsewhere."""
+        self.thinks = self.thinks or other.thinks

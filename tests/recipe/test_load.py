@@ -226,17 +226,31 @@ recipe.yaml:5:15: max_rejected must be a share from 0.0 to 1.0 or a number of sa
     5 | max_rejected: 1.5
       |               ^^^""",
     ),
-    "Ray": (
-        HEAD + "  - text_length_filter\nexecutor_type: ray\n",
+    "a cluster with too few engines": (
+        HEAD + "  - text_length_filter\nexecutor_type: ray\nray: {engines: [3, 2]}\n",
         """\
-recipe.yaml:5:16: executor_type 'ray': there is no Ray runner yet; 'default' runs on this machine
-    5 | executor_type: ray
-      |                ^^^""",
+recipe.yaml:6:16: ray.engines must be a number from 1 to 10,000, or [FEWEST, MOST], not [3, 2]
+    6 | ray: {engines: [3, 2]}
+      |                ^^^^^^""",
+    ),
+    "an unknown setting of a cluster": (
+        HEAD + "  - text_length_filter\nexecutor_type: ray\nray: {adress: auto}\n",
+        """\
+recipe.yaml:6:15: ray has no setting 'adress'; did you mean 'address'?
+    6 | ray: {adress: auto}
+      |               ^^^^""",
+    ),
+    "Data-Juicer's partitions": (
+        HEAD + "  - text_length_filter\nexecutor_type: ray_partitioned\n",
+        """\
+recipe.yaml:5:16: executor_type must be 'default' or 'ray', not 'ray_partitioned'
+    5 | executor_type: ray_partitioned
+      |                ^^^^^^^^^^^^^^^""",
     ),
     "an unknown executor": (
         HEAD + "  - text_length_filter\nexecutor_type: spark\n",
         """\
-recipe.yaml:5:16: executor_type must be 'default', not 'spark'
+recipe.yaml:5:16: executor_type must be 'default' or 'ray', not 'spark'
     5 | executor_type: spark
       |                ^^^^^""",
     ),

@@ -10,12 +10,12 @@ from types import SimpleNamespace
 import pytest
 
 from juicecap.media.sizes import FrameSizes
-from juicecap.vlm.base import Capabilities, Limits, ModelSettings
+from juicecap.vlm.base import Capabilities, Limits
 from juicecap.vlm.pipeline.dispatcher import Dispatcher
-from juicecap.vlm.pipeline.engines import Engines
 from juicecap.vlm.pipeline.lookup.single_flight import SingleFlight
 from juicecap.vlm.pipeline.resources import frame_budget
 from juicecap.vlm.pipeline.resources.frame_budget import DECAY, PART_OF_MACHINE, FrameBudget, machine_memory
+from juicecap.vlm.pipeline.sites.local_engine import LocalEngine
 from juicecap.vlm.pipeline.tasks import Tasks
 
 
@@ -167,15 +167,16 @@ def test_the_default_is_a_part_of_the_machines_memory(tmp_path):
 def test_a_batch_that_is_given_up_before_it_began_keeps_no_memory():
     async def work():
         memory, tasks = FrameBudget(100), Tasks(fail=print)
-        engine = SimpleNamespace(max_concurrent_calls=1)
-        keys = SimpleNamespace(capabilities=Capabilities(sizes=FrameSizes()))
-        common = SimpleNamespace(engines=Engines())
-        resources = SimpleNamespace(limits=Limits(), memory=memory, stats=None, common=common)
-        dispatcher = Dispatcher(ModelSettings(model="m"), keys, engine, 1, SingleFlight(), resources, tasks)
-        await dispatcher.enter([None])
+        here = SimpleNamespace(limits=Limits(), memory=memory)
+        engine = LocalEngine(None, Capabilities(sizes=FrameSizes()), here, None, asyncio.Semaphore(1), most=1)
+        wanted = SimpleNamespace(to_site=lambda: None)
+        dispatcher = Dispatcher(None, engine, SingleFlight(), SimpleNamespace(), tasks)
+        await dispatcher.enter([wanted])
         assert memory.held
+        assert engine.under_way.locked()
         tasks.stop()
         await asyncio.sleep(0.01)
         assert memory.held == 0
+        assert not engine.under_way.locked()
 
     asyncio.run(work())

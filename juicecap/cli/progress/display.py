@@ -168,6 +168,7 @@ class LiveProgress(PlainProgress):
             else:
                 line = "  ".join([words.title(step, self._of), *words.progress(step)])
                 lines.append(Text(words.cut(line, self._width), style="dim"))
+        lines += [Text(words.cut(f"  {line}", self._width), style="dim") for line in words.engines(status)]
         return lines[-max(1, self._console.height - 1) :]
 
     def _whole(self, step: StepStatus) -> list[Text]:

@@ -64,6 +64,8 @@ class JsonProgress(Progress):
             self._due = time.monotonic() + BETWEEN
             for step in status.running:
                 self._say("progress", **asdict(step))
+            if status.engines:
+                self._say("engines", engines=[asdict(engine) for engine in status.engines])
 
     @override
     def ended(self, step: StepStatus) -> None:

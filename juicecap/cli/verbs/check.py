@@ -1,4 +1,7 @@
-"""`juicecap check RECIPE`: every problem at once; no model, GPU or network is touched."""
+"""`juicecap check RECIPE`: every problem at once; no model, GPU or network is touched.
+
+With `--cluster` the nodes of its Ray cluster are asked what they see and have.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from juicecap.cli import recipe_arguments
 from juicecap.cli.numbers import whole
 from juicecap.cli.printing import show, show_json
 from juicecap.errors import RecipeError
-from juicecap.recipe import examine
+from juicecap.recipe import Recipe, examine
 from juicecap.recipe.problems import Problem, failure
 from juicecap.recipe.shards import MOST_SHARDS, division, phases
 
@@ -22,6 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     recipe_arguments.add_arguments(parser)
     parser.add_argument("--shards", type=whole(MOST_SHARDS), metavar="N", help="also tell what N shards do, and what their merge")
     parser.add_argument("--json", action="store_true", help="print what was found as one JSON object, for programs")
+    parser.add_argument("--cluster", action="store_true", help="ask the nodes of the recipe's Ray cluster what they see and have")
 
 
 def main(options: argparse.Namespace) -> int:
@@ -34,9 +38,26 @@ def main(options: argparse.Namespace) -> int:
     if options.shards:
         for line in division(recipe, options.shards):
             show(line)
+    if options.cluster:
+        _check_cluster(recipe)
     rows = f"{report.looked_at_rows:,} rows looked at" if report.looked_at_rows else "no rows looked at"
     show(f"{options.recipe}: no problems ({len(recipe.steps)} ops, {rows})")
     return 0
+
+
+def _check_cluster(recipe: Recipe) -> None:
+    """Show what the nodes of the cluster have.
+
+    Raises:
+        RecipeError: one of them cannot work in a run; every problem is in its text.
+    """
+    from juicecap.runner.cluster import check_cluster
+
+    found = check_cluster(recipe)
+    for line in (*found.nodes, *(f"note: {warning}" for warning in found.warnings)):
+        show(line)
+    if found.problems:
+        raise failure([Problem(file="", message=sentence) for sentence in found.problems], recipe.source.text)
 
 
 def _as_json(options: argparse.Namespace) -> int:
@@ -45,6 +66,7 @@ def _as_json(options: argparse.Namespace) -> int:
     except RecipeError as error:
         found: dict[str, Any] = {"problems": _plain(error.problems)}
     else:
+        nodes = _nodes(recipe) if options.cluster and not report.problems else {}
         found = {
             "problems": _plain(report.problems),
             "warnings": _plain(report.warnings),
@@ -52,15 +74,26 @@ def _as_json(options: argparse.Namespace) -> int:
             "ops": [step.name for step in recipe.steps],
             "rows": report.looked_at_rows,
             "all_rows": report.all_rows_looked_at,
+            **nodes,
         }
         if options.shards:
             names = [step.name for step in recipe.steps]
             found["phases"] = [
                 {"shards": names[each.start : each.barrier], "merge": names[each.barrier : each.end]} for each in phases(recipe)
             ]
+        found["problems"] += found.pop("unfit", [])
     with suppress(BrokenPipeError):  # the exit code is that of the check, whether or not anybody reads the result
         show_json({"recipe": str(options.recipe), "ok": not found["problems"], **found}, indent=2, ensure_ascii=False)
     return failure([], "").exit_code if found["problems"] else 0
+
+
+def _nodes(recipe: Recipe) -> dict[str, Any]:
+    """The nodes of the cluster, and what is wrong with them as problems (`unfit`)."""
+    from juicecap.runner.cluster import check_cluster
+
+    found = check_cluster(recipe)
+    problems = [Problem(file="", message=sentence) for sentence in found.problems]
+    return {"nodes": found.nodes, "clocks": found.warnings, "unfit": _plain(problems)}
 
 
 def _plain(problems: Iterable[Problem]) -> list[dict[str, Any]]:

@@ -41,6 +41,9 @@ if TYPE_CHECKING:
 MOST_SAMPLES, MOST_BYTES = 4096, 2**26
 """Samples in a stream, and their bytes as `marshal` counts them. Each stage has an equal share of both."""
 
+ENGINES = 8
+"""Engines that so many samples keep busy; of more engines each has its share of samples more."""
+
 AT_ONCE, SECONDS_AT_ONCE = 64, 0.02
 """Samples that enter a stage, or leave it, one after the other, and how long that may take: the code of some ops is slow."""
 
@@ -233,9 +236,10 @@ class Stream:
         """
         self._at_once = at_once
         self.stages = list(stages)
+        most = MOST_SAMPLES * max(1, core.width() // ENGINES)
         for place, stage in enumerate(self.stages):
             stage.place = place
-            stage.most_samples, stage.most_bytes = MOST_SAMPLES // len(stages) or 1, MOST_BYTES // len(stages)
+            stage.most_samples, stage.most_bytes = most // len(stages) or 1, MOST_BYTES // len(stages)
         self._following = dict(itertools.zip_longest(self.stages, self.stages[1:]))
         self._samples, self._journal, self._media_folder = iter(samples), journal, media_folder
         self._opened: Window | None = None

@@ -114,10 +114,11 @@ def _judge(recipe: Recipe, format_: str, scan: DatasetScan, found: _Findings) ->
         all_broken = scan.complete and scan.broken.rows == scan.rows
         (found.problems if all_broken else found.warnings).append(Problem(file="", message=what))
     for media in scan.media.values():
-        if media.failures and media.failures == media.seen and scan.complete and media.all_seen:
+        none_usable = media.failures == media.seen and scan.complete and media.all_seen
+        if media.failures and none_usable and not recipe.cluster:
             found.problems.append(recipe.source.problem(("dataset_path",), _none_usable(media), hint=_WHERE_MEDIA))
         elif media.failures:
-            found.warnings.append(Problem(file="", message=_media_warning(media)))
+            found.warnings.append(Problem(file="", message=_media_warning(media, on_cluster=recipe.cluster is not None)))
     for (index, parameter, sentence), warning in scan.sample_warnings.items():
         step, whole = recipe.steps[index], scan.complete and warning.rows == scan.rows
         if not parameter and not _columns_fit(step, scan):
@@ -201,9 +202,10 @@ def _none_usable(media: MediaCount) -> str:
     return f"dataset_path: {what} in column {media.column!r} cannot be used; {_told(media)}"
 
 
-def _media_warning(media: MediaCount) -> str:
+def _media_warning(media: MediaCount, *, on_cluster: bool) -> str:
     what = f"{media.failures:,} of {media.seen:,} entries looked at in column {media.column!r} cannot be used"
-    return f"{what}; {_told(media)}. A run rejects such samples."
+    unless = ", unless the nodes of the cluster see them (check --cluster)" if on_cluster else ""
+    return f"{what}; {_told(media)}. A run rejects such samples{unless}."
 
 
 def _told(media: MediaCount) -> str:

@@ -11,7 +11,7 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -26,7 +26,7 @@ from juicecap.ops.apply.fate import Fate
 from juicecap.recipe import Recipe
 from juicecap.runner.reporting.metrics import write_metrics
 from juicecap.runner.reporting.progress import Progress
-from juicecap.runner.reporting.status import RunStatus, State, StepStatus, write_status
+from juicecap.runner.reporting.status import EngineStatus, RunStatus, State, StepStatus, write_status
 from juicecap.runner.result import RunResult, StepResult
 from juicecap.vlm.pipeline.resources.engine_stats import EngineStats, StatsSnapshot
 
@@ -159,6 +159,7 @@ class Reporter:
             step_count=len(recipe.steps),
         )
         self._running: dict[int, _Step] = {}
+        self._engines: Callable[[], Sequence[EngineStatus]] = tuple
         self._ended: list[StepStatus] = []
         self._written = -WRITTEN
         self._warned = False
@@ -187,9 +188,10 @@ class Reporter:
         if error is None:
             self._progress.reported(self._run)
 
-    def phase(self, state: State, *, samples: int | None = None) -> None:
-        """Set what the run does now, and the number of samples that were read."""
+    def phase(self, state: State, *, samples: int | None = None, engines: Callable[[], Sequence[EngineStatus]] = tuple) -> None:
+        """Set what the run does now, the number of samples that were read, and how to look at the engines of a cluster."""
         with self._lock:
+            self._engines = engines
             self._run = replace(self._run, state=state, samples=samples if samples is not None else self._run.samples)
 
     def started(
@@ -266,7 +268,8 @@ class Reporter:
 
     def _update(self) -> None:
         steps = (*self._ended, *(step.running() for step in self._running.values()))
-        self._run = replace(self._run, updated=_now(), seconds=round(time.monotonic() - self._began, 3), steps=steps)
+        seconds, engines = round(time.monotonic() - self._began, 3), tuple(self._engines())
+        self._run = replace(self._run, updated=_now(), seconds=seconds, steps=steps, engines=engines)
 
 
 def _how(error: BaseException) -> tuple[State, int]:

@@ -20,6 +20,7 @@ from juicecap.errors import UsageError
 from juicecap.plain import kind_at, read_plain
 from juicecap.recipe.work_dir import LARGEST
 from juicecap.runner.run_folder.lock import is_locked
+from juicecap.vlm.cluster.options import MOST_ENGINES
 
 FILE = "status.json"
 
@@ -27,6 +28,8 @@ State = Literal["loading", "running", "exporting", "done", "failed", "interrupte
 """`killed`: the last status is that of a running run, and nobody holds its folder any more."""
 
 StepState = Literal["running", "done", "done before"]
+
+EngineState = Literal["starting", "ready", "gone"]
 
 AT_WORK = ("loading", "running", "exporting")
 
@@ -86,6 +89,19 @@ class StepStatus:
 
 
 @dataclass(frozen=True, kw_only=True)
+class EngineStatus:
+    """An engine of a cluster."""
+
+    node: str
+    """Where it is; empty while it waits for room."""
+    state: EngineState
+    in_flight: int = 0
+    """Requests that it works on."""
+    answered: int = 0
+    """Requests that it has answered."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunStatus:
     """A run."""
 
@@ -110,6 +126,8 @@ class RunStatus:
     exit_code: int | None = None
     message: str = ""
     """Why the run failed."""
+    engines: tuple[EngineStatus, ...] = ()
+    """The engines of a cluster, if the run has one."""
 
     @property
     def at_work(self) -> bool:
@@ -188,11 +206,15 @@ def _alive(folder: Path, status: RunStatus) -> bool:
 
 def _status(content: Any) -> RunStatus:
     steps = tuple(StepStatus(**_known(StepStatus, step)) for step in content["steps"]) if isinstance(content, dict) else ()
-    status = RunStatus(**{**_known(RunStatus, content), "steps": steps})
+    listed = content.get("engines", ()) if isinstance(content, dict) else ()
+    engines = tuple(EngineStatus(**_known(EngineStatus, engine)) for engine in listed)
+    status = RunStatus(**{**_known(RunStatus, content), "steps": steps, "engines": engines})
     fields_of = [(field, value) for kind, value in _told(status) for field in fields(kind)]
-    states = [(status.state, State), *((step.state, StepState) for step in steps)]
+    states: list[tuple[str, Any]] = [(status.state, State), *((step.state, StepState) for step in steps)]
+    states += [(engine.state, EngineState) for engine in engines]
     if (
         len(steps) > MOST_STEPS
+        or len(engines) > MOST_ENGINES
         or not all(_fits(getattr(value, field.name), str(field.type)) for field, value in fields_of)
         or not all(state in get_args(allowed) for state, allowed in states)
         or datetime.fromisoformat(status.updated).tzinfo is None
@@ -209,7 +231,8 @@ def _fits(value: Any, written: str) -> bool:
 
 
 def _told(status: RunStatus) -> list[tuple[type[Any], Any]]:
-    return [(RunStatus, status), *((StepStatus, step) for step in status.steps)]
+    parts = [*((StepStatus, step) for step in status.steps), *((EngineStatus, engine) for engine in status.engines)]
+    return [(RunStatus, status), *parts]
 
 
 _TYPES: dict[str, type | tuple[type, ...]] = {

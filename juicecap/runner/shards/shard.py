@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from juicecap.recipe.shards import Phase, Shard
 from juicecap.runner import local
+from juicecap.runner.cluster import answering
 from juicecap.runner.reporting.progress import Progress
 from juicecap.runner.result import RunResult, rejections_allowed
 from juicecap.runner.run_folder.folder import RunFolder
@@ -65,10 +66,13 @@ def _run_phase(recipe: Recipe, shard: Shard, whole: RunFolder, options: Options,
     with local.at_work(recipe, folder, folder.held(), options.progress, options.metrics, options.limit) as (_, reporter):
         again = options.fresh or options.retry_rejected
         work = work_of(recipe, shard, whole, options.limit, first, again=again)
-        reporter.phase("running", samples=len(work.loaded.everything))
         before = read_record(folder.root, work.phase.number)
         how = {"fresh": options.fresh, "retry_rejected": options.retry_rejected}
-        with local.open_journal(recipe, folder.journal, earlier=recipe.journal, **how) as journal:
+        with (
+            local.open_journal(recipe, folder.journal, earlier=recipe.journal, **how) as journal,
+            answering(recipe, work.loaded.dataset, folder, local.secret_names(recipe)) as engines,
+        ):
+            reporter.phase("running", samples=len(work.loaded.everything), engines=engines)
             context = RunContext(
                 recipe=recipe,
                 folder=folder,

@@ -14,12 +14,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, replace
-from typing import Any
+from typing import Any, Protocol
 
 from juicecap.sample import display_path
 from juicecap.secrecy import hidden, key_in
 from juicecap.text import valid
-from juicecap.vlm.base import Answer, Failure, Outcome, Prepared
+from juicecap.vlm.base import Answer, Failure, Outcome, Request
 from juicecap.vlm.journal.store import Entry
 from juicecap.vlm.seeds import candidate_seeds
 
@@ -30,13 +30,25 @@ EntriesByKey = Mapping[str, EntriesByCandidate]
 """Entries by key."""
 
 
-def entries_of(key: str, prepared: Prepared, outcome: Outcome) -> list[Entry]:
+class Asked(Protocol):
+    """A request of which an engine was asked the candidates from `first` on."""
+
+    @property
+    def request(self) -> Request:
+        """The request."""
+
+    @property
+    def first(self) -> int:
+        """The first candidate that was not known."""
+
+
+def entries_of(key: str, asked: Asked, outcome: Outcome) -> list[Entry]:
     """The entries of the outcome of a request, or of its missing part."""
     if failure := outcome.failure:
         if failure.retryable:
             return []
-        asked = [prepared.first, prepared.request.candidates]
-        return [Entry(key, prepared.first, {"failure": _words(failure), "asked": asked})]
+        which = [asked.first, asked.request.candidates]
+        return [Entry(key, asked.first, {"failure": _words(failure), "asked": which})]
     whole = {
         "prompt_tokens": outcome.prompt_tokens,
         "revision": outcome.revision,
@@ -48,7 +60,7 @@ def entries_of(key: str, prepared: Prepared, outcome: Outcome) -> list[Entry]:
         **({"unsent": outcome.unsent} if outcome.unsent else {}),
     }
     return [
-        Entry(key, prepared.first + number, _said(answer) | (whole if not number else {}))
+        Entry(key, asked.first + number, _said(answer) | (whole if not number else {}))
         for number, answer in enumerate(outcome.answers)
     ]
 

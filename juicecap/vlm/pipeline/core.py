@@ -13,7 +13,8 @@ import asyncio
 import atexit
 import os
 import threading
-from collections.abc import Collection, Coroutine, Iterable, Sequence
+from collections.abc import Collection, Coroutine, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 from weakref import WeakSet
@@ -23,8 +24,11 @@ from juicecap.vlm.base import Capabilities, Limits, ModelSettings, Outcome, Requ
 from juicecap.vlm.journal import Journal
 from juicecap.vlm.measurement import Ask
 from juicecap.vlm.pipeline.lookup import cache_lookup
+from juicecap.vlm.pipeline.lookup.digests import DigestThreads
 from juicecap.vlm.pipeline.lookup.keys import RequestKeys
 from juicecap.vlm.pipeline.resources.window_resources import Resources, WindowResources
+from juicecap.vlm.pipeline.sites.local_site import LocalSite
+from juicecap.vlm.pipeline.sites.site import Site
 from juicecap.vlm.pipeline.window import Window
 
 T = TypeVar("T")
@@ -75,8 +79,8 @@ def describe(models: Iterable[ModelSettings], journal: Journal | None = None, fi
     with _lock:
         core = _core()
     if first:
-        core.loop.call_soon_threadsafe(core.resources.engines.expect, first)
-    return [core.do(RequestKeys.of(core.resources.engines, model, DEFAULT_LIMITS, journal)).capabilities for model in models]
+        core.loop.call_soon_threadsafe(core.resources.site.expect, first)
+    return [core.do(RequestKeys.of(core.resources.site, model, DEFAULT_LIMITS, journal)).capabilities for model in models]
 
 
 def identities(models: Iterable[ModelSettings], journal: Journal | None = None) -> list[str]:
@@ -87,7 +91,7 @@ def identities(models: Iterable[ModelSettings], journal: Journal | None = None) 
     """
     with _lock:
         core = _core()
-    return [core.do(RequestKeys.of(core.resources.engines, model, DEFAULT_LIMITS, journal)).identity for model in models]
+    return [core.do(RequestKeys.of(core.resources.site, model, DEFAULT_LIMITS, journal)).identity for model in models]
 
 
 def known_answers(requests: Sequence[Request], journal: Journal, limits: Limits = DEFAULT_LIMITS) -> list[int]:
@@ -124,7 +128,29 @@ def close_engines(but: Collection[ModelSettings] = ()) -> None:
     with _lock:
         core = _running if _running and _running.pid == os.getpid() else None
     if core:
-        core.do(core.resources.engines.close(but))
+        core.do(core.resources.site.close_engines(but))
+
+
+def width() -> int:
+    """How many engines answer side by side at most."""
+    with _lock:
+        return _running.resources.site.width if _running and _running.pid == os.getpid() else 1
+
+
+@contextmanager
+def answering_at(site: Site) -> Iterator[None]:
+    """A block in which requests of new windows go to this site, which is closed afterwards."""
+    with _lock:
+        core = _core()
+        before, core.resources.site = core.resources.site, site
+    try:
+        yield
+    finally:
+        with _lock:
+            core.resources.site = before
+        errors = core.do(site.close())
+    if errors:
+        raise errors[0]
 
 
 class Core:
@@ -133,7 +159,8 @@ class Core:
     def __init__(self) -> None:
         self.loop = asyncio.new_event_loop()
         self.pid = os.getpid()
-        self.resources = Resources()
+        self._files = DigestThreads()
+        self.resources = Resources(LocalSite(self._files))
         self.windows: WeakSet[Window] = WeakSet()
         self._thread = threading.Thread(target=self.loop.run_forever, name="juicecap-core", daemon=True)
         self._thread.start()
@@ -150,7 +177,7 @@ class Core:
         self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join()
         self.loop.close()
-        self.resources.readers.close()
+        self._files.close()
         if errors:
             raise errors[0]
 

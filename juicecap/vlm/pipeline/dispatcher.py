@@ -1,97 +1,83 @@
-"""Batches at the engine: admitted as soon as there is room, prepared, answered concurrently, and written to the journal.
+"""Batches at the engine: let in as soon as a site has room, answered concurrently, and written to the journal.
 
-The number in progress is limited to what keeps the engine busy, and by the bytes of their frames. The outcomes of one call are
-written to the journal together, so that a resumed run cuts the same batches as the one before it.
+The outcomes of one call are written to the journal together, so that a resumed run cuts the same batches as the one before it.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterable, Sequence
-from functools import partial
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 
-from juicecap.vlm.base import Engine, ModelSettings, Outcome, Prepared
-from juicecap.vlm.journal.entries import entries_of, joined
-from juicecap.vlm.journal.store import Entry
-from juicecap.vlm.pipeline.batching import batches_ahead, calls_at_once
+from juicecap.vlm.journal.entries import entries_of, joined, medium_entry
+from juicecap.vlm.journal.store import ClearFailure, Record
 from juicecap.vlm.pipeline.lookup.cache_lookup import CacheMiss
 from juicecap.vlm.pipeline.lookup.keys import RequestKeys
 from juicecap.vlm.pipeline.lookup.single_flight import SingleFlight
-from juicecap.vlm.pipeline.preparing import prepare
-from juicecap.vlm.pipeline.resources.frame_budget import Reservation
+from juicecap.vlm.pipeline.preparing import OF_THE_CONTENT
 from juicecap.vlm.pipeline.resources.window_resources import QueueResources
-from juicecap.vlm.pipeline.tasks import Tasks, all_of
+from juicecap.vlm.pipeline.sites.site import Place, Served, SiteEngine, SiteRequest
+from juicecap.vlm.pipeline.tasks import Tasks
 
 
 class Dispatcher:
     """Sends one pipeline's batches to an open engine."""
 
     def __init__(
-        self,
-        settings: ModelSettings,
-        keys: RequestKeys,
-        engine: Engine,
-        size: int,
-        single_flight: SingleFlight,
-        resources: QueueResources,
-        tasks: Tasks,
+        self, keys: RequestKeys, engine: SiteEngine, single_flight: SingleFlight, resources: QueueResources, tasks: Tasks
     ) -> None:
-        self._keys, self._capabilities = keys, keys.capabilities
-        self._engine, self._single_flight, self._resources, self._tasks = engine, single_flight, resources, tasks
-        calls = calls_at_once(engine.max_concurrent_calls, keys.capabilities, resources.limits, size)
-        self._turns = resources.common.engines.turns(settings, calls)
-        self._memory, self._stats = resources.memory, resources.stats
-        self._under_way = asyncio.Semaphore(calls + batches_ahead(size, calls))
+        self.keys, self.single_flight, self.resources = keys, single_flight, resources
+        self._engine, self._tasks = engine, tasks
 
     async def enter(self, batch: list[CacheMiss]) -> None:
         """Admit a batch as soon as there is room."""
-        await self._under_way.acquire()
-        share = await self._memory.share(len(batch))
-        served = self._tasks.start(self._serve(batch, share))
-        served.add_done_callback(partial(self._left, share))
+        place = await self._engine.admit(len(batch))
+        served = self._tasks.start(_Batch(batch, self).serve(place))
+        served.add_done_callback(lambda _: place.leave())  # also if it was given up before its task had begun
 
-    async def _serve(self, batch: list[CacheMiss], share: Reservation) -> None:
+
+class _Batch:
+    """A batch that was let in, as it is watched (`Watcher`)."""
+
+    def __init__(self, batch: list[CacheMiss], dispatcher: Dispatcher) -> None:
+        self._batch, self._dispatcher, self._resources = batch, dispatcher, dispatcher.resources
+
+    async def serve(self, place: Place) -> None:
         """From requests to outcomes."""
-        with self._resources.shared.hold() as hold:
-            prepared = await all_of(prepare(wanted, self._capabilities, self._resources, hold) for wanted in batch)
-            ready: list[tuple[CacheMiss, Prepared]] = []
-            for wanted, each in zip(batch, prepared, strict=True):
-                if isinstance(each, Prepared):
-                    ready.append((wanted, each))
-                else:
-                    self._single_flight.settle(wanted.keyed, each)
-            share.settle(_bytes(each for _, each in ready))
-            if not ready:
-                return
-            async with self._turns:
-                with self._stats.call(len(ready)):
-                    outcomes = await self._engine.generate([each for _, each in ready])
-            self._stats.answered(outcomes)
-            self._answered(ready, outcomes)
+        asked = [wanted.to_site() for wanted in self._batch]
+        served = await place.serve(asked, self)
+        answered = []
+        for index, each in enumerate(served):
+            if each is None:
+                continue
+            if each.was_asked:
+                answered.append((self._batch[index], asked[index], each))
+            else:
+                self.settled(index, each)
+        if answered:
+            self._answered(answered)
 
-    def _left(self, share: Reservation, _: object) -> None:
-        """A batch is done, or was given up, perhaps before its task had begun."""
-        share.free()
-        self._under_way.release()
+    def calling(self, requests: int) -> AbstractContextManager[None]:
+        """See `Watcher`."""
+        return self._resources.stats.call(requests)
 
-    def _answered(self, ready: list[tuple[CacheMiss, Prepared]], outcomes: Sequence[Outcome]) -> None:
+    def settled(self, index: int, served: Served) -> None:
+        """See `Watcher`."""
+        keyed, failure, part = self._batch[index].keyed, served.outcome.failure, served.unusable
+        if failure and part and failure.code in OF_THE_CONTENT:
+            self._resources.record(medium_entry(keyed.media[part], part.value, failure))
+        self._dispatcher.single_flight.settle(keyed, served.outcome)
+
+    def _answered(self, answered: Sequence[tuple[CacheMiss, SiteRequest, Served]]) -> None:
         """Write the outcomes of one call to the journal together, and pass them on."""
-        entries: list[Entry] = []
-        for (wanted, prepared), outcome in zip(ready, outcomes, strict=True):
-            entries += entries_of(self._keys.sent_key(wanted.keyed, outcome.unsent), prepared, outcome)
-            self._stats.count(replayed=prepared.first, asked=len(prepared.seeds))
-        meant = [self._keys.heard(joined(wanted.known, outcome)) for (wanted, _), outcome in zip(ready, outcomes, strict=True)]
-        self._resources.record([*entries, *self._keys.to_pin()])
-        for (wanted, _), outcome in zip(ready, meant, strict=True):
-            self._single_flight.settle(wanted.keyed, outcome)
-
-
-def _bytes(prepared: Iterable[Prepared]) -> list[int]:
-    """Bytes of each request's frames; a picture that several share counts once."""
-    seen: set[int] = set()
-    sizes = []
-    for each in prepared:
-        own = {id(picture): picture.pixels.nbytes for picture in each.pictures if id(picture) not in seen}
-        seen |= own.keys()
-        sizes.append(sum(own.values()))
-    return sizes
+        keys, journal = self._dispatcher.keys, self._resources.journal
+        self._resources.stats.answered([each.outcome for _, _, each in answered])
+        records: list[Record] = []
+        for wanted, asked, each in answered:
+            if journal and journal.ignores_failures:
+                records += [ClearFailure(key) for key in wanted.keyed.media.values()]
+            records += entries_of(keys.sent_key(wanted.keyed, each.outcome.unsent), asked, each.outcome)
+            self._resources.stats.count(replayed=asked.first, asked=asked.request.candidates - asked.first)
+        meant = [keys.heard(joined(wanted.known, each.outcome)) for wanted, _, each in answered]
+        self._resources.record([*records, *keys.to_pin()])
+        for (wanted, _, _), outcome in zip(answered, meant, strict=True):
+            self._dispatcher.single_flight.settle(wanted.keyed, outcome)

@@ -57,8 +57,8 @@ class EnginePipeline:
     async def _run(self) -> None:
         """Let batches into the engine, in order."""
         resources = self._resources
-        engines, limits = resources.common.engines, resources.limits
-        keys = await RequestKeys.of(engines, self._settings, limits, resources.journal)
+        site, limits = resources.site, resources.limits
+        keys = await RequestKeys.of(site, self._settings, limits, resources.journal)
         size = batch_size(keys.capabilities, limits)
         self._batcher.begin(size, grow=not limits.batch_size)
         self._changed()
@@ -68,7 +68,7 @@ class EnginePipeline:
         while True:
             if wanted := await lookup.next():
                 if serving is None:
-                    engine = await engines.opened(self._settings)
+                    engine = await site.opened(self._settings, limits, size, resources.shared)
                     resources.record(keys.to_pin())
-                    serving = Dispatcher(self._settings, keys, engine, size, single_flight, resources, self._tasks)
+                    serving = Dispatcher(keys, engine, single_flight, resources, self._tasks)
                 await serving.enter(wanted)

@@ -13,6 +13,7 @@ from juicecap.vlm.backends.opening import describer
 from juicecap.vlm.base import Backend, Engine, ModelSettings, Request
 from juicecap.vlm.catalog import spec_of
 from juicecap.vlm.models.revision import folder_revision
+from juicecap.vlm.pipeline.sites.site import Description
 
 
 @dataclass(frozen=True)
@@ -20,8 +21,7 @@ class Described:
     """A described engine, open or not. `held` is released when it is closed."""
 
     backend: Backend
-    revision: str
-    """The `folder_revision` of a local model, which is noticed whatever the backend says of itself."""
+    description: Description
     held: AsyncExitStack
 
 
@@ -95,7 +95,14 @@ async def _describe(settings: ModelSettings, transport_choice: str, first: Reque
     held = AsyncExitStack()
     more: dict[str, Any] = {"first": first} if spec_of(settings).tries_first else {}
     backend = await held.enter_async_context(describer(settings)(settings, transport_choice, **more))
-    return Described(backend, revision, held)
+    description = Description(
+        identity=backend.identity,
+        capabilities=backend.capabilities,
+        transport_choice=backend.transport_choice,
+        lessons=backend.lessons,
+        revision=revision,
+    )
+    return Described(backend, description, held)
 
 
 async def _open(described: Described) -> Engine:

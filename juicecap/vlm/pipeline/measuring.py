@@ -18,7 +18,6 @@ from typing import Any
 
 from juicecap.data.writing.atomic import replacing
 from juicecap.errors import MediaError, SampleError
-from juicecap.file_state import FileState
 from juicecap.media.access.remote import rules_of
 from juicecap.media.read_otherwise import READING_VERSION
 from juicecap.media.sampling import PICTURE_FPS
@@ -30,7 +29,7 @@ from juicecap.vlm.journal.entries import EntriesByKey, medium_entry
 from juicecap.vlm.journal.store import Entry
 from juicecap.vlm.measurement import Measurement
 from juicecap.vlm.outcomes import failure_of
-from juicecap.vlm.pipeline.lookup.cache_lookup import brought_here, covers, told
+from juicecap.vlm.pipeline.lookup.cache_lookup import covers, told
 from juicecap.vlm.pipeline.lookup.claims import Settle
 from juicecap.vlm.pipeline.lookup.digests import Digest
 from juicecap.vlm.pipeline.lookup.measurement_keys import KeyedMeasurement, QueuedMeasurement
@@ -90,7 +89,7 @@ class MeasurementPipeline:
     async def _states(self, measurements: Sequence[Measurement]) -> dict[str, Digest]:
         """What tells the files of these measurements apart that are there: their paths and states."""
         paths = {file.value for measurement in measurements for file in measurement.files()}
-        states = await self._resources.common.readers.states(paths, self._resources.limits.media) if paths else {}
+        states = await self._resources.site.files.states(paths, self._resources.limits.media) if paths else {}
         return {path: Digest(f"{os.path.abspath(path)} {tuple(state)}", state) for path, state in states.items() if state}
 
     async def _read_and_measure(self, asked: QueuedMeasurement) -> None:
@@ -98,7 +97,8 @@ class MeasurementPipeline:
         with self._resources.shared.hold() as hold:
             seen = time.time_ns()
             try:
-                if brought := await brought_here(asked.measurement.files(), self._resources.limits.media, hold):
+                files_asked, rules = asked.measurement.files(), self._resources.limits.media
+                if brought := await self._resources.site.brought(files_asked, rules, hold):
                     medium = asked.measurement.medium.at({each.url: each.path for each in brought})
                     asked = replace(
                         asked,
@@ -126,7 +126,7 @@ class MeasurementPipeline:
             keys=(key, digest_of([legacy, self._legacy_reading])) if legacy else (key,),
             file=folder / f"{digest}{writes}" if writes and folder else None,
             spent=self._spent,
-            states={path: each.state for path, each in own.items()},
+            files=own,
             seen=seen,
         )
 
@@ -160,14 +160,14 @@ class MeasurementPipeline:
                 brief.setdefault(each.asked.measurement.task, []).append(each)
             else:
                 self._tasks.start(self._measure(each))
-        workers = self._resources.common.pool(self._resources.limits).workers if brief else 1
+        workers = self._resources.site.measurer(self._resources.limits).workers if brief else 1
         for some in brief.values():
             size = min(MOST_IN_A_BUNDLE, -(-len(some) // workers))
             for start in range(0, len(some), size):
                 self._tasks.start(self._measure_briefly(some[start : start + size]))
 
     async def _measure_briefly(self, bundle: Sequence[KeyedMeasurement]) -> None:
-        pool, rules = self._resources.common.pool(self._resources.limits), self._resources.limits.media
+        pool, rules = self._resources.site.measurer(self._resources.limits), self._resources.limits.media
         first, works = bundle[0].asked, [each.asked.measurement.work() for each in bundle]
         values = await pool.measure_several(first.measurement.task, works, rules, need=first.need)
         for each, value in zip(bundle, values, strict=True):
@@ -217,18 +217,18 @@ class MeasurementPipeline:
                 return await self._work(keyed.asked, seconds, stream.name)
         finally:
             if not keyed.asked.is_known_by_state:
-                await self._check_unchanged(keyed.states)
+                await self._check_unchanged(keyed)
 
     async def _work(self, asked: QueuedMeasurement, seconds: float, target: str = "") -> Any:
         limits, measurement = self._resources.limits, asked.measurement
         rules = rules_of(measurement.medium.value, limits.media)
-        pool = self._resources.common.pool(limits)
+        pool = self._resources.site.measurer(limits)
         return await pool.measure(measurement.task, measurement.work(), rules, seconds=seconds, target=target, need=asked.need)
 
-    async def _check_unchanged(self, states: Mapping[str, FileState]) -> None:
-        for path, state in states.items():
-            if not await self._resources.common.readers.unchanged(path, state):
-                raise MediaError("MEDIA_CHANGED", f"{display_path(path)} was changed while it was read", retryable=True)
+    async def _check_unchanged(self, keyed: KeyedMeasurement) -> None:
+        for file in keyed.asked.measurement.files():
+            if not await self._resources.site.files.unchanged(file, keyed.files[file.value]):
+                raise MediaError("MEDIA_CHANGED", f"{display_path(file.value)} was changed while it was read", retryable=True)
 
     async def _seconds(self, measurement: Measurement) -> float:
         """How long a video lasts; 0 for an image."""

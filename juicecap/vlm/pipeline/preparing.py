@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
-from juicecap.errors import MediaError
+from juicecap.errors import MediaError, SampleError
 from juicecap.media.access.remote import rules_of
 from juicecap.media.picture import MediaFrames, without_frames
 from juicecap.notice import say_first
 from juicecap.sample import display_path
-from juicecap.vlm.base import Capabilities, Outcome, Part, Prepared, Request
-from juicecap.vlm.journal.entries import medium_entry
-from juicecap.vlm.journal.store import ClearFailure
+from juicecap.vlm.base import Capabilities, Limits, Outcome, Part, Prepared, Request
 from juicecap.vlm.outcomes import failure_of
-from juicecap.vlm.pipeline.lookup.cache_lookup import CacheMiss
+from juicecap.vlm.pipeline.lookup.digests import FileReaders
+from juicecap.vlm.pipeline.resources.frame_budget import FrameBudget
 from juicecap.vlm.pipeline.resources.ref_counted_cache import Lease
-from juicecap.vlm.pipeline.resources.window_resources import QueueResources
+from juicecap.vlm.pipeline.sites.site import Served, SiteRequest
 from juicecap.vlm.pipeline.tasks import all_of
+
+if TYPE_CHECKING:
+    from juicecap.media.workers.pool import DecodePool
 
 MOST_OF_THE_LIMIT = 4
 """How many times the limit of frames in memory those of one request with several media may take: half of the machine's memory."""
@@ -32,41 +36,49 @@ OF_THE_CONTENT = {
 """Codes of media that cannot be used because of their content, so permanently."""
 
 
-async def prepare(wanted: CacheMiss, capabilities: Capabilities, resources: QueueResources, hold: Lease) -> Prepared | Outcome:
-    """The request with its media, which `hold` keeps; or the outcome, if one of them cannot be used."""
-    keyed = wanted.keyed
-    request = keyed.request
+@dataclass(frozen=True)
+class Surroundings:
+    """What of a site preparing needs."""
+
+    files: FileReaders
+    pool: DecodePool
+    memory: FrameBudget
+    limits: Limits
+
+
+async def prepare(asked: SiteRequest, capabilities: Capabilities, here: Surroundings, hold: Lease) -> Prepared | Served:
+    """The request with its media, which `hold` keeps; or what became of it, if one of them cannot be used."""
+    request = asked.request
     unusable: _Unusable | None = None
     pictures: list[MediaFrames] = []
     try:
-        pictures = await _pictures(request, capabilities, resources, hold)
+        pictures = await _pictures(request, capabilities, here, hold)
     except _Unusable as caught:
         unusable = caught.with_traceback(None)  # its traceback would keep this frame alive, and with it downloaded files
     except MediaError as too_large:
-        return Outcome(failure=failure_of(too_large), seed=keyed.seed)
-    for path, state in keyed.states.items():
-        if not await resources.common.readers.unchanged(path, state):
-            error = MediaError("MEDIA_CHANGED", f"{display_path(path)} was changed while it was read", retryable=True)
-            return Outcome(failure=failure_of(error), seed=keyed.seed)
+        return _failed(asked, too_large)
+    for file in request.files():
+        if not await here.files.unchanged(file, asked.files[file.value]):
+            changed = f"{display_path(file.value)} was changed while it was read"
+            return _failed(asked, MediaError("MEDIA_CHANGED", changed, retryable=True))
     if unusable:
-        failure, path = failure_of(unusable.error), unusable.part.value
-        if failure.code in OF_THE_CONTENT:
-            resources.record(medium_entry(keyed.media[unusable.part], path, failure))
-        return Outcome(failure=failure, seed=keyed.seed)
-    if resources.journal and resources.journal.ignores_failures:
-        resources.record([ClearFailure(key) for key in keyed.media.values()])
-    known, limits = len(wanted.known.answers), resources.limits
+        return _failed(asked, unusable.error, unusable.part)
+    limits = here.limits
     return Prepared(
         request=request,
         pictures=tuple(pictures),
-        seed=keyed.seed,
-        first=known,
+        seed=asked.seed,
+        first=asked.first,
         rules=limits.media,
         in_flight=limits.in_flight,
     )
 
 
-async def _pictures(request: Request, capabilities: Capabilities, resources: QueueResources, hold: Lease) -> list[MediaFrames]:
+def _failed(asked: SiteRequest, error: SampleError, part: Part | None = None) -> Served:
+    return Served(outcome=Outcome(failure=failure_of(error), seed=asked.seed), was_asked=False, unusable=part)
+
+
+async def _pictures(request: Request, capabilities: Capabilities, here: Surroundings, hold: Lease) -> list[MediaFrames]:
     """The media of a request, a few at a time: a row of the dataset may name any number of them.
 
     Raises:
@@ -74,11 +86,9 @@ async def _pictures(request: Request, capabilities: Capabilities, resources: Que
         MediaError: `TOO_LARGE`: they do not fit into memory together.
     """
     parts, pictures = request.media(), list[MediaFrames]()
-    most = MOST_OF_THE_LIMIT * resources.memory.limit
+    most = MOST_OF_THE_LIMIT * here.memory.limit
     for start in range(0, len(parts), AT_ONCE):
-        pictures += await all_of(
-            _picture(part, request, capabilities, resources, hold) for part in parts[start : start + AT_ONCE]
-        )
+        pictures += await all_of(_picture(part, request, capabilities, here, hold) for part in parts[start : start + AT_ONCE])
         if len(parts) > 1 and sum(picture.pixels.nbytes for picture in pictures) > most:
             what = f"the frames of {len(parts):,} media take more than {most >> 20:,} MB together"
             way = "show fewer media, frames or pixels at once, or raise frame_memory_mb, of which that is four times"
@@ -86,10 +96,8 @@ async def _pictures(request: Request, capabilities: Capabilities, resources: Que
     return pictures
 
 
-async def _picture(
-    part: Part, request: Request, capabilities: Capabilities, resources: QueueResources, hold: Lease
-) -> MediaFrames:
-    pool, rules = resources.common.pool(resources.limits), rules_of(part.value, resources.limits.media)
+async def _picture(part: Part, request: Request, capabilities: Capabilities, here: Surroundings, hold: Lease) -> MediaFrames:
+    pool, rules = here.pool, rules_of(part.value, here.limits.media)
     frames, sizes = request.frames_of(part), capabilities.sizes
     try:
         if capabilities.takes_files and part.kind == "video":

@@ -190,7 +190,7 @@ class Window:
     def _engine_pipeline(self, queue: RequestQueue, request: Request) -> EnginePipeline:
         pipeline = queue.pipelines.get(request.model)
         if pipeline is None:
-            self._resources.common.engines.expect(request)
+            self._resources.site.expect(request)
             pipeline = EnginePipeline(request.model, queue.resources, self.fail, self._look_whether_at_rest)
             queue.pipelines[request.model] = pipeline
         return pipeline

@@ -63,6 +63,15 @@ class ServerLessons(Lessons):
         else:
             self._refused[name] = [*before, value]
 
+    def learn_from(self, other: Lessons) -> None:
+        """See `Lessons`."""
+        super().learn_from(other)
+        if isinstance(other, ServerLessons):
+            for name, values in other._refused.items():  # noqa: SLF001  (its own class)
+                for value in [None] if values is None else values:
+                    if not self._refuses(name, value):
+                        self.learn(name, value)
+
     def unsent(self, request: Request) -> tuple[str, ...]:
         """See `Lessons`."""
         fields = sampling_fields(request, 0, extended=True)

@@ -14,10 +14,8 @@ from functools import partial
 from typing import NamedTuple
 
 from juicecap.errors import SampleError
-from juicecap.media.access.remote import Fetched, fetch
-from juicecap.media.rules import MediaLimits
-from juicecap.sample import is_remote
-from juicecap.vlm.base import Limits, Outcome, Part, Request
+from juicecap.media.access.remote import Fetched
+from juicecap.vlm.base import Limits, Outcome, Request
 from juicecap.vlm.journal import Journal
 from juicecap.vlm.journal.entries import EntriesByKey
 from juicecap.vlm.outcomes import failure_of
@@ -27,10 +25,11 @@ from juicecap.vlm.pipeline.lookup.keys import KeyedRequest, RequestKeys
 from juicecap.vlm.pipeline.lookup.single_flight import SingleFlight
 from juicecap.vlm.pipeline.resources.ref_counted_cache import Lease
 from juicecap.vlm.pipeline.resources.window_resources import QueueResources, Resources
+from juicecap.vlm.pipeline.sites.site import SiteRequest
 from juicecap.vlm.pipeline.tasks import Tasks, all_of
 
 REQUESTS_AHEAD = 64
-"""Requests that are digested and looked up before it is their turn; two batches, if that is more."""
+"""Requests that are digested and looked up before it is their turn, for each engine; two batches, if that is more."""
 
 
 @dataclass
@@ -47,6 +46,11 @@ class CacheMiss(NamedTuple):
 
     keyed: KeyedRequest
     known: Outcome
+
+    def to_site(self) -> SiteRequest:
+        """What a site gets of it."""
+        keyed = self.keyed
+        return SiteRequest(request=keyed.request, seed=keyed.seed, first=len(self.known.answers), files=keyed.files)
 
 
 class LookupStage:
@@ -65,7 +69,7 @@ class LookupStage:
         self._batches = batches
         self._keys, self._single_flight, self._resources, self._tasks = keys, single_flight, resources, tasks
         self._digests = resources.digests
-        self._ahead = asyncio.Semaphore(max(2, REQUESTS_AHEAD // size))
+        self._ahead = asyncio.Semaphore(max(2, resources.site.width * REQUESTS_AHEAD // size))
         self._asks_failures_again = resources.journal is not None and resources.journal.ignores_failures
         self._looked_up: asyncio.Queue[tuple[list[CacheLookup], asyncio.Task[None]]] = asyncio.Queue()
         self._tasks.start(self._look_ahead())
@@ -112,7 +116,7 @@ class LookupStage:
 
     async def _brought(self, asked: QueuedRequest, hold: Lease) -> QueuedRequest:
         """The request with its remote media downloaded; they are kept until it has its outcome."""
-        brought = await brought_here(asked.request.files(), self._resources.limits.media, hold)
+        brought = await self._resources.site.brought(asked.request.files(), self._resources.limits.media, hold)
         if not brought:
             return asked
         request = asked.request.with_media({each.url: each.path for each in brought})
@@ -159,21 +163,11 @@ class LookupStage:
 async def known_outcomes(requests: Sequence[Request], journal: Journal, limits: Limits, resources: Resources) -> list[Outcome]:
     """What the journal knows of each request; `core.known_outcomes` runs this on the event loop."""
     models = dict.fromkeys(request.model for request in requests)
-    keys = {model: await RequestKeys.of(resources.engines, model, limits, journal) for model in models}
-    recalled = await Digests(resources.readers, limits.media, journal).recalled(requests, reread=True)
+    keys = {model: await RequestKeys.of(resources.site, model, limits, journal) for model in models}
+    recalled = await Digests(resources.site.files, limits.media, journal).recalled(requests, reread=True)
     keyed = [keys[request.model].key(request, recalled) if covers(recalled, request) else None for request in requests]
     entries = await asyncio.wrap_future(journal.get_entries([key for each in keyed if each for key in each.journal_keys]))
     return [each.as_kept(entries).known(entries) if each else Outcome() for each in keyed]
-
-
-async def brought_here(files: Iterable[Part], rules: MediaLimits, hold: Lease) -> list[Fetched]:
-    """The remote ones among these files, downloaded; `hold` keeps them.
-
-    Raises:
-        MediaError, EnvironmentFailure: as `fetch`.
-    """
-    addresses = [file.value for file in files if rules.allow_remote and is_remote(file.value)]
-    return [await hold.get(("brought", each, rules), partial(fetch, each, rules)) for each in addresses]
 
 
 def covers(digests: Mapping[str, Digest], asked: OfFiles) -> bool:

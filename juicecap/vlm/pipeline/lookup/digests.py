@@ -53,6 +53,22 @@ class Digest:
     """The digest as versions before made it, where it is another one and the journal may know it."""
 
 
+class FileReaders(Protocol):
+    """Reads media to tell them apart, near them."""
+
+    async def states(self, paths: Collection[str], rules: MediaLimits) -> dict[str, FileState | None]:
+        """The states of these files; None for a file outside the limits."""
+
+    async def digest(self, file: Part, rules: MediaLimits, *, legacy: bool = False) -> Digest:
+        """The `medium_digest` of a file, with the state of the file that it belongs to; on demand with the `legacy` one."""
+
+    async def reading(self, path: str, rules: MediaLimits) -> str:
+        """The `reading_of` a file."""
+
+    async def unchanged(self, file: Part, digest: Digest) -> bool:
+        """Whether the file still is what it was when it was digested."""
+
+
 class DigestThreads:
     """The threads that read files; all windows share them."""
 
@@ -64,16 +80,16 @@ class DigestThreads:
         return await asyncio.get_running_loop().run_in_executor(self._threads, _states, paths, rules)
 
     async def digest(self, file: Part, rules: MediaLimits, *, legacy: bool = False) -> Digest:
-        """The `medium_digest` of a file, with the state of the file that it belongs to; on demand with the `legacy` one."""
+        """See `FileReaders`."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, partial(_digest, file, rules, legacy=legacy))
 
     async def reading(self, path: str, rules: MediaLimits) -> str:
         """The `reading_of` a file."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, reading_of, path, rules)
 
-    async def unchanged(self, path: str, state: FileState) -> bool:
-        """Whether the file is still in this state."""
-        return state == await asyncio.get_running_loop().run_in_executor(self._threads, medium_state, path)
+    async def unchanged(self, file: Part, digest: Digest) -> bool:
+        """Whether the file is still in the state in which it was digested."""
+        return digest.state == await asyncio.get_running_loop().run_in_executor(self._threads, medium_state, file.value)
 
     def close(self) -> None:
         """Read no more."""
@@ -83,7 +99,7 @@ class DigestThreads:
 class Digests:
     """Digests of media within the limits: from memory, from the journal, or computed."""
 
-    def __init__(self, readers: DigestThreads, rules: MediaLimits, journal: Journal | None) -> None:
+    def __init__(self, readers: FileReaders, rules: MediaLimits, journal: Journal | None) -> None:
         self._readers, self._rules, self._journal = readers, rules, journal
         self._legacy = journal is not None and journal.has_legacy_keys
         self._remembered: dict[str, FileDigest] = {}

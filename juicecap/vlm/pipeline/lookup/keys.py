@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, NamedTuple, Self
 
-from juicecap.file_state import FileState
 from juicecap.media.read_otherwise import READING_VERSION, is_otherwise
 from juicecap.media.rules import MediaLimits
 from juicecap.vlm.base import (
@@ -26,9 +25,9 @@ from juicecap.vlm.journal.entries import EntriesByKey, medium_failure, outcome_o
 from juicecap.vlm.journal.shapes import sound, sound_medium
 from juicecap.vlm.journal.store import Fact
 from juicecap.vlm.outcomes import heard, split
-from juicecap.vlm.pipeline.engines import Described, Engines
 from juicecap.vlm.pipeline.lookup.digests import Digest
 from juicecap.vlm.pipeline.lookup.legacy_engine import LegacyEngine
+from juicecap.vlm.pipeline.sites.site import Description, Site
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,8 +47,8 @@ class KeyedRequest:
     media: Mapping[Part, str]
     """The journal's key of each medium, for media that cannot be used."""
     seed: int
-    states: Mapping[str, FileState]
-    """The media's files when they were digested."""
+    files: Mapping[str, Digest]
+    """The media's files as they were digested."""
     flight: str
     """What identical requests have in common, whatever keys the journal has of them."""
     legacy: KeyedRequest | None = None
@@ -104,11 +103,11 @@ class _Facts(NamedTuple):
 class RequestKeys:
     """Keys of requests to one engine."""
 
-    def __init__(self, engine: Described, limits: Limits, legacy: LegacyEngine | None = None) -> None:
+    def __init__(self, engine: Description, limits: Limits, legacy: LegacyEngine | None = None) -> None:
         self._engine = engine
-        self.capabilities: Capabilities = engine.backend.capabilities
+        self.capabilities: Capabilities = engine.capabilities
         """What the engine wants."""
-        self._facts = _Facts.of(engine.backend.identity, engine.revision, self.capabilities, limits, limits.media.anywhere())
+        self._facts = _Facts.of(engine.identity, engine.revision, self.capabilities, limits, limits.media.anywhere())
         self._legacy: _Facts | None = None
         if legacy:
             self._legacy = _Facts.of(legacy.identity, legacy.model_state, self.capabilities, limits, limits.media)
@@ -116,38 +115,37 @@ class RequestKeys:
         """What the journal holds of the engine, by the names under which it is kept; empty without a journal."""
 
     @classmethod
-    async def of(cls, engines: Engines, settings: ModelSettings, limits: Limits, journal: Journal | None) -> RequestKeys:
+    async def of(cls, site: Site, settings: ModelSettings, limits: Limits, journal: Journal | None) -> RequestKeys:
         """Describe the engine; a choice that the journal knows of is kept.
 
         That of a server is kept for its address, and for the model wherever it is served: the same journal may know several
         servers, and go on with another one.
         """
         if journal is None:
-            return cls(await engines.described(settings), limits)
+            return cls(await site.described(settings), limits)
         facts = ["pin", settings.backend, settings.model, settings.params]
         names = [digest_of([*facts, settings.api_base]), digest_of(facts)]
         pinned = {name: await asyncio.wrap_future(journal.fact(name)) for name in names}
-        engine = await engines.described(settings, next(filter(None, pinned.values()), ""))
-        keys = cls(engine, limits, await LegacyEngine.of(engine, settings) if journal.has_legacy_keys else None)
+        engine = await site.described(settings, next(filter(None, pinned.values()), ""))
+        keys = cls(engine, limits, await site.legacy(settings) if journal.has_legacy_keys else None)
         keys._pinned = pinned
         return keys
 
     @property
     def identity(self) -> str:
         """What tells the engine from any that could answer otherwise."""
-        return self._engine.backend.identity
+        return self._engine.identity
 
     def to_pin(self) -> list[Fact]:
         """What is known of the engine and not yet in the journal: to be written down once it is asked."""
-        backend = self._engine.backend
-        word = backend.lessons.pinned(backend.transport_choice)
+        word = self._engine.lessons.pinned(self._engine.transport_choice)
         unknown = [name for name, pinned in self._pinned.items() if pinned != word]
         self._pinned |= dict.fromkeys(unknown, word)
         return [Fact(name, word) for name in unknown]
 
     def heard(self, outcome: Outcome) -> Outcome:
         """An outcome as it came, as it is meant (`outcomes.heard`). A thought that ends in it teaches how to read others."""
-        lessons = self._engine.backend.lessons
+        lessons = self._engine.lessons
         if not lessons.thinks and outcome.opened is None:
             lessons.thinks = any(split(answer).ended for answer in outcome.answers)
         return heard(outcome, thinks=lessons.thinks)
@@ -173,10 +171,10 @@ class RequestKeys:
             reading=reading,
             revision=revision,
             entry=entry,
-            sent=request.entry_key(key, revision, self._engine.backend.lessons.unsent(request), reading=reading),
+            sent=request.entry_key(key, revision, self._engine.lessons.unsent(request), reading=reading),
             media={part: facts.medium_key(part, request, contents) for part in request.media()},
             seed=request.derived_seed(key),
-            states={path: each.state for path, each in own.items()},
+            files=own,
             flight=entry,
         )
 
@@ -186,5 +184,5 @@ class RequestKeys:
 
     def renewed(self, keyed: KeyedRequest) -> KeyedRequest:
         """The same with what is known by now of what is sent."""
-        sent = self.sent_key(keyed, self._engine.backend.lessons.unsent(keyed.request))
+        sent = self.sent_key(keyed, self._engine.lessons.unsent(keyed.request))
         return replace(keyed, sent=sent, legacy=self.renewed(keyed.legacy) if keyed.legacy else None)

@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import Self
 
-from juicecap.vlm.base import ModelSettings
+from juicecap.vlm.base import Backend, ModelSettings
 from juicecap.vlm.catalog import spec_of
 from juicecap.vlm.models.names import model_state
-from juicecap.vlm.pipeline.engines import Described
 
 
 @dataclass(frozen=True)
@@ -24,13 +22,12 @@ class LegacyEngine:
     identity: str
     model_state: str
 
-    @classmethod
-    async def of(cls, engine: Described, settings: ModelSettings) -> Self:
-        """Find that out.
 
-        Raises:
-            ModelError: as `model_state`.
-        """
-        backend = engine.backend
-        identity = await asyncio.to_thread(backend.legacy_identity) if backend.legacy_identity else backend.identity
-        return cls(identity, "" if spec_of(settings).is_remote else await asyncio.to_thread(model_state, settings.model))
+async def legacy_engine(backend: Backend, settings: ModelSettings) -> LegacyEngine:
+    """What a described engine was called then.
+
+    Raises:
+        ModelError: as `model_state`.
+    """
+    identity = await asyncio.to_thread(backend.legacy_identity) if backend.legacy_identity else backend.identity
+    return LegacyEngine(identity, "" if spec_of(settings).is_remote else await asyncio.to_thread(model_state, settings.model))

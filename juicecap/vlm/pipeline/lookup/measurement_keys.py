@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from juicecap.file_state import FileState, file_state
+from juicecap.file_state import file_state
 from juicecap.media.workers.turns import Need
 from juicecap.sample import is_remote
 from juicecap.vlm.base import Outcome, digest_of
@@ -15,6 +15,7 @@ from juicecap.vlm.journal.entries import EntriesByKey, medium_failure
 from juicecap.vlm.journal.shapes import sound_measurement, sound_medium
 from juicecap.vlm.measurement import Measurement
 from juicecap.vlm.pipeline.lookup.claims import Settle
+from juicecap.vlm.pipeline.lookup.digests import Digest
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class QueuedMeasurement:
 
 @dataclass(frozen=True, kw_only=True)
 class KeyedMeasurement:
-    """A measurement with the journal's keys of its value, and its files' states, taken at `seen`.
+    """A measurement with the journal's keys of its value, and its files as they were at `seen`.
 
     `digest` is that of the measurement within whatever limits, `file` what its task writes, and `spent` what it may take.
     `legacy_digest` and the second of the `keys` are those of versions before, if the journal may have values of them.
@@ -45,7 +46,7 @@ class KeyedMeasurement:
     keys: tuple[str, ...]
     file: Path | None
     spent: tuple[float, int]
-    states: Mapping[str, FileState]
+    files: Mapping[str, Digest]
     seen: int
 
     @property
@@ -89,4 +90,4 @@ class KeyedMeasurement:
 
     def stays_good(self, seen: int) -> bool:
         """Whether a value of then is one of now, given that its key is equal."""
-        return not self.asked.is_known_by_state or all(state.tells(seen) for state in self.states.values())
+        return not self.asked.is_known_by_state or all(each.state.tells(seen) for each in self.files.values())

@@ -33,8 +33,9 @@ DECAY = 0.98
 class FrameBudget:
     """Gives out shares of a limit (bytes), in the order of the requests."""
 
-    def __init__(self, limit: int | None = None) -> None:
-        self.limit = limit or machine_memory() // PART_OF_MACHINE
+    def __init__(self, limit: int | None = None, *, part: int = 1) -> None:
+        """`part`: how many sites have to share the machine's memory, if no limit is set."""
+        self.limit = limit or machine_memory() // PART_OF_MACHINE // part
         self.expected = self.limit // FIRST_GUESS
         """Bytes that the frames of one more request are assumed to need."""
         self._inside: set[Reservation] = set()

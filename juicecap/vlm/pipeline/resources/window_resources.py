@@ -5,56 +5,32 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from juicecap.media.rules import MediaLimits
 from juicecap.media.workers.turns import Need
 from juicecap.vlm.base import Limits, ModelSettings
 from juicecap.vlm.journal import HeldFailures, Journal
 from juicecap.vlm.journal.store import Record
-from juicecap.vlm.pipeline.engines import Engines
 from juicecap.vlm.pipeline.lookup.claims import Claims, RecentOutcomes
-from juicecap.vlm.pipeline.lookup.digests import Digests, DigestThreads
+from juicecap.vlm.pipeline.lookup.digests import Digests
 from juicecap.vlm.pipeline.lookup.single_flight import SingleFlight
 from juicecap.vlm.pipeline.resources.engine_stats import EngineStats
-from juicecap.vlm.pipeline.resources.frame_budget import FrameBudget
 from juicecap.vlm.pipeline.resources.ref_counted_cache import RefCountedCache
-
-if TYPE_CHECKING:
-    from juicecap.media.workers.pool import DecodePool
+from juicecap.vlm.pipeline.sites.site import Site
 
 
 class Resources:
     """What all windows share. All methods are called on the core's loop."""
 
-    def __init__(self) -> None:
-        self.engines = Engines()
-        self.readers = DigestThreads()
+    def __init__(self, local: Site) -> None:
+        self.local = self.site = local
+        """This machine, and the site that requests go to."""
         self.recent = RecentOutcomes()
-        self._pools: dict[tuple[int | None, float, int], DecodePool] = {}
-        self._memories: dict[int | None, FrameBudget] = {}
-
-    def pool(self, limits: Limits) -> DecodePool:
-        """The processes that decode within these limits."""
-        from juicecap.media.workers.pool import DecodePool
-
-        key = limits.workers, limits.decode_seconds, limits.decode_bytes
-        if key not in self._pools:
-            self._pools[key] = DecodePool(limits.workers, cpu_seconds=limits.decode_seconds, memory=limits.decode_bytes)
-        return self._pools[key]
-
-    def memory(self, limits: Limits) -> FrameBudget:
-        """The room for frames, of all windows with this limit together."""
-        if limits.frame_bytes not in self._memories:
-            self._memories[limits.frame_bytes] = FrameBudget(limits.frame_bytes)
-        return self._memories[limits.frame_bytes]
 
     async def close(self) -> list[BaseException]:
         """Close engines and processes; returns what went wrong with engines."""
-        errors = await self.engines.close()
-        for pool in self._pools.values():
-            await pool.close()
-        return errors
+        errors = await self.local.close()
+        return errors if self.site is self.local else [*errors, *await self.site.close()]
 
 
 class WindowResources:
@@ -63,6 +39,7 @@ class WindowResources:
     def __init__(self, common: Resources, journal: Journal | None, media_folder: Path | None = None) -> None:
         """Files that tasks write go into `media_folder`."""
         self.common, self.journal, self.media_folder = common, journal, media_folder
+        self.site = common.site
         self.shared = RefCountedCache()
         """Media that several requests need."""
         self.claims = Claims()
@@ -79,7 +56,7 @@ class WindowResources:
     def digests(self, rules: MediaLimits) -> Digests:
         """The digests of media within these limits."""
         if rules not in self._digests:
-            self._digests[rules] = Digests(self.common.readers, rules, self.journal)
+            self._digests[rules] = Digests(self.site.files, rules, self.journal)
         return self._digests[rules]
 
 
@@ -94,14 +71,10 @@ class QueueResources:
     ) -> None:
         self.limits, self.stats, self._held, self._place = limits, stats, held, place
         self.common, self.journal, self.media_folder = window.common, window.journal, window.media_folder
+        self.site = window.site
         self.claims, self._numbers = window.claims, window.numbers
         self.shared, self.single_flight = window.shared, window.single_flight
         self.digests = window.digests(limits.media)
-
-    @property
-    def memory(self) -> FrameBudget:
-        """The room for frames."""
-        return self.common.memory(self.limits)
 
     def next_need(self) -> Need:
         """How much the next measurement is needed: after frames for an engine, those of later ops first, then the earlier one."""

@@ -1,0 +1,1 @@
+"""Sites: where media are digested, measured and decoded, and where engines answer."""
