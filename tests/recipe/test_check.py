@@ -564,3 +564,28 @@ def test_it_looks_into_shards(load: Load) -> None:
     assert "the data has no column 'videos', which video_key names; it has __key__, txt" in problems_of(
         load(recipe_text(data="clips.tar"))
     )
+
+
+def test_samples_that_a_parameter_does_not_fit_are_a_problem(load: Load) -> None:
+    for name in "ab":
+        Path(f"{name}.mp4").touch()
+    write_rows("clips.jsonl", {"videos": ["a.mp4"]}, {"videos": ["a.mp4", "b.mp4"]})
+    recipe = load(recipe_text(ops=f"{OPS}      caption_field: caption\n      caption_as: text\n"))
+    report = check(recipe)
+    assert report.warnings == ()
+    assert problems_of(recipe).startswith(
+        "recipe.yaml:6:19: video_captioning_from_vlm_mapper: caption_as: text takes samples with one video, and there are more: "
+        "set caption_as: list in 1 of 2 rows looked at; the first: clips.jsonl:2\n"
+    )
+
+
+def test_an_old_answer_that_would_stay_is_a_warning(load: Load) -> None:
+    Path("a.mp4").touch()
+    talk = [{"from": "human", "value": "What?"}, {"from": "gpt", "value": "old"}]
+    write_rows("clips.jsonl", {"video": "a.mp4", "conversation": talk})
+    recipe = load(recipe_text(ops="  - video_to_caption_generator:\n"))
+    assert [each.message.partition(" puts")[0] for each in check(recipe).warnings] == [
+        "video_to_caption_generator: the old answer stays behind the new prompt, and a trainer would learn it: "
+        "conversation_answer: replace"
+    ]
+    assert check(recipe).problems == ()

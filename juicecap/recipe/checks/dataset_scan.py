@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from juicecap.data import source
 from juicecap.data.record import NAMES, Record
@@ -23,6 +23,7 @@ from juicecap.fragment import without_fragment
 from juicecap.media.access.picture_folder import is_folder, pictures_in
 from juicecap.naming import missing, unnameable
 from juicecap.nested import names_in
+from juicecap.ops.base import Op
 from juicecap.recipe.checks.columns import video_columns
 from juicecap.recipe.types import Recipe, Step
 from juicecap.sample import ORIGIN, display_path, is_remote, media_paths
@@ -68,6 +69,8 @@ class MediaCount:
 class RowWarning:
     """A warning of an op about rows: the number of scanned rows that it applies to, and the first of them."""
 
+    kind: Literal["misfit", "usual", "advice"] = "usual"
+    """Whether it is a problem: always, if it applies to all rows, or never."""
     rows: int = 0
     first: str = ""
 
@@ -204,14 +207,24 @@ def _first_steps(recipe: Recipe) -> list[tuple[int, Step]]:
 
 
 def _warn(sample: dict[str, Any], where: str, index: int, step: Step, scan: DatasetScan) -> None:
-    try:
-        step.op.requests(sample)
-        sentences = step.op.sample_warnings(sample)
-    except SampleError as error:
-        sentences = [] if error.code in TOLD_BY_MEDIA else [("", f"{error.code}: {error.message}")]
-    for parameter, sentence in sentences:
-        warning = scan.sample_warnings.setdefault((index, parameter, sentence if parameter else ""), RowWarning())
+    for kind, parameter, sentence in _said_by(step.op, sample):
+        key = (index, parameter, sentence if parameter else "")
+        warning = scan.sample_warnings.setdefault(key, RowWarning(kind))
         warning.count(where if parameter else f"{where}: {sentence}")
+
+
+def _said_by(op: Op, sample: dict[str, Any]) -> list[tuple[Literal["misfit", "usual", "advice"], str, str]]:
+    """Kind, parameter and sentence of what an op says of a sample."""
+    try:
+        op.requests(sample)
+        return [
+            *(("usual", parameter, sentence) for parameter, sentence in op.sample_warnings(sample)),
+            *(("advice", parameter, sentence) for parameter, sentence in op.sample_advice(sample)),
+        ]
+    except SampleError as error:
+        if error.code in TOLD_BY_MEDIA:
+            return []
+        return [("misfit", error.parameter, error.message) if error.parameter else ("usual", "", str(error))]
 
 
 def _count(sample: dict[str, Any], where: str, media: MediaCount, deadline: float) -> None:

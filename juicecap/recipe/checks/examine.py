@@ -123,7 +123,8 @@ def _judge(recipe: Recipe, format_: str, scan: DatasetScan, found: _Findings) ->
         if not parameter and not _columns_fit(step, scan):
             continue  # that is reported already
         problem = problem_of(recipe, step, parameter, _warning_text(sentence, warning, scan))
-        (found.problems if whole else found.warnings).append(problem)
+        is_problem = warning.kind == "misfit" or (whole and warning.kind == "usual")
+        (found.problems if is_problem else found.warnings).append(problem)
 
 
 def _columns_fit(step: Step, scan: DatasetScan) -> bool:
