@@ -589,3 +589,37 @@ def test_an_old_answer_that_would_stay_is_a_warning(load: Load) -> None:
         "conversation_answer: replace"
     ]
     assert check(recipe).problems == ()
+
+
+def test_texts_beside_media(load: Load) -> None:
+    Path("clips").mkdir()
+    for name in "ab":
+        Path(f"clips/{name}.mp4").touch()
+    Path("clips/a.txt").write_text("What does the cat do?")
+    ops = f"{OPS}      prompt_key: txt\n      caption_field: caption\n      caption_as: text\n"
+    recipe = load(recipe_text(data="clips", ops=ops) + "sidecar_suffix: .txt\n")
+    assert (check(recipe).problems, check(recipe).warnings, check(recipe).unseen) == ((), (), ())
+    recipe = load(recipe_text(data="clips", ops=OPS) + "sidecar_suffix: [txt, .caption]\n")
+    assert [each.message for each in check(recipe).warnings] == [
+        "sidecar_suffix: none of 2 media looked at has a text '.caption' beside it"
+    ]
+    assert "the data has no column 'txt', which prompt_key names" in problems_of(load(recipe_text(data="clips", ops=ops)))
+
+
+@pytest.mark.parametrize(
+    ("data", "suffix", "message"),
+    [
+        ("clips", ".mov", "recipe.yaml:5:17: sidecar_suffix: '.mov' is a suffix of media. Give that of the texts, such as .txt."),
+        ("clips", "a/b", "recipe.yaml:5:17: sidecar_suffix: '.a/b' is no suffix of a file. Give one such as .txt, .caption or"),
+        (
+            "clips.jsonl",
+            ".txt",
+            "recipe.yaml:5:1: sidecar_suffix is for texts beside the media of a folder, and clips.jsonl is a dataset of records",
+        ),
+    ],
+)
+def test_what_texts_beside_media_cannot_be(load: Load, data: str, suffix: str, message: str) -> None:
+    Path("clips").mkdir()
+    Path("clips/a.mp4").touch()
+    write_rows("clips.jsonl", {"videos": ["clips/a.mp4"]})
+    assert problems_of(load(recipe_text(data=data) + f"sidecar_suffix: {suffix}\n")).startswith(message)

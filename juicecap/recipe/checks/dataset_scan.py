@@ -17,7 +17,7 @@ from juicecap.data.source import folder, metadata, mixture, several
 from juicecap.data.source.options import SourceOptions
 from juicecap.data.source.shards import webdataset
 from juicecap.data.source.tables.peek import INSIDE, FirstRows
-from juicecap.data.source.text import csv_table, file_list, json_list, jsonl
+from juicecap.data.source.text import caption_map, csv_table, file_list, json_list, jsonl, line_pairs
 from juicecap.errors import MediaError, SampleError
 from juicecap.fragment import without_fragment
 from juicecap.media.access.picture_folder import is_folder, pictures_in
@@ -121,7 +121,7 @@ def scan_dataset(recipe: Recipe, format_: str, budget: float) -> DatasetScan:
     local = {part: kind for part, kind in parts.items() if part not in elsewhere}
     columns = dict.fromkeys(column for step in recipe.steps for column in step.op.media_columns())
     films = {column for step in recipe.steps for column in video_columns(step.op)}
-    fixed = format_ in ("csv", "tsv", "folder", "parquet", "saved")
+    fixed = format_ in ("csv", "tsv", "parquet", "saved") or (format_ == "folder" and not recipe.sidecar_suffixes)
     remote = any(getattr(step.op, "allow_remote", False) for step in recipe.steps)
     scan = DatasetScan(
         elsewhere=elsewhere, fixed=fixed, media={each: MediaCount(each, remote=remote, films=each in films) for each in columns}
@@ -154,15 +154,18 @@ class _RecordReader:
     def __init__(self, recipe: Recipe, deadline: float) -> None:
         self._deadline = deadline
         self.cut = False
-        keys = {name: getattr(recipe, name) for name in ("video_key", "image_key", "audio_key", "suffixes")}
+        names = ("video_key", "image_key", "audio_key", "suffixes", "sidecar_suffixes")
+        keys = {name: getattr(recipe, name) for name in names}
         self.options = SourceOptions(**keys)
         self.passed = folder.PassedOver()
         self.first_rows = FirstRows()
         self.readers: dict[str, Callable[[Path], Iterator[Record]]] = {
             **READERS,
+            "captions": partial(caption_map.records, options=self.options),
             "files": partial(file_list.records, options=self.options),
             "folder": partial(folder.records, options=self.options, passed=self.passed),
             "metadata": partial(metadata.all_records, options=self.options, first_rows=self.first_rows),
+            "pairs": partial(line_pairs.records, options=self.options),
             "parquet": self.first_rows.records,
             "saved": self.first_rows.saved_records,
             "several": self._of_several,
