@@ -76,11 +76,11 @@ def _records(pair: Pair, options: SourceOptions) -> Iterator[Record]:
     for number, (media, caption) in enumerate(itertools.zip_longest(_lines(pair.media), _lines(pair.captions)), start=1):
         if not media and not caption:
             continue
-        for line, shorter, longer in ((media, *pair), (caption, *reversed(pair))):
-            if line is None:
-                raise DataError(
-                    f"{longer} has a line {number}, and {shorter} has not. Line by line they belong together: mend the lists."
-                )
+        if media is None or caption is None:
+            longer, shorter = reversed(pair) if media is None else pair
+            raise DataError(
+                f"{longer} has a line {number}, and {shorter} has not. Line by line they belong together: mend the lists."
+            )
         where = f"{pair.media}:{number}"
         yield record(f"{pair.media.name}:{number}", where, partial(_values, media, caption, where, pair, options))
 
