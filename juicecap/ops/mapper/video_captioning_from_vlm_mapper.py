@@ -29,6 +29,8 @@ from juicecap.vlm.base import LATER, Answer, Message, Outcome, Part, Request
 
 DEFAULT_PROMPT = "\nDescribe the input video in 1-2 sentences.\n"
 
+ORIGINAL_STAYS = "the input sample stays in front of the captioned one; keep_original_sample: false leaves it out"
+"""What `juicecap check` says where the recipe says nothing of it."""
 
 MOST_VIDEOS = 10_000
 """Videos of one sample. Each is a request of its own, and all of them are in progress together."""
@@ -122,6 +124,12 @@ class VideoCaptioningFromVLMMapper(ModelOptions, Mapper):
         if all(chunk.text for chunk in self._chunks(sample)):
             return ()
         return (("keep_candidate_mode", "similar_one_simhash has no text to compare captions with"),)
+
+    @override
+    def sample_advice(self, sample: Sample) -> Sequence[tuple[str, str]]:
+        if self.keep_original_sample is None and self._keeps_original and self._chunks(sample):
+            return (("keep_original_sample", ORIGINAL_STAYS),)
+        return ()
 
     def requests(self, sample: Sample) -> Sequence[Request]:
         """One request for each video that is to be captioned, in order."""
