@@ -32,7 +32,8 @@ with atheris.instrument_imports(include=["juicecap.data"]):
     from juicecap.sample import ORIGIN
 
 NAMES = (
-    "a.jsonl", "a.json", "a.csv", "a.tsv", "a.txt", "a.tar", "a.jsonl.gz", "a.tar.gz", "a.csv.zst", "a.parquet", "saved", "map.json"
+    "a.jsonl", "a.json", "a.csv", "a.tsv", "a.txt", "a.tar", "a.jsonl.gz", "a.tar.gz", "a.csv.zst", "a.parquet", "saved",
+    "map.json",
 )  # fmt: skip
 """What a file is, by its first byte."""
 

@@ -24,12 +24,13 @@ def fitting_recipe(folder: str, template: str | None, dataset: str, goal: str = 
         DataError: the dataset cannot be read.
         UsageError: the template is for other media than those of the dataset, or not for the goal.
     """
+    if template:
+        check_pair(template, goal)
     found = guess(dataset)
     installed = _model_installed()
     of_media = installed if found.video else "images"
     fitting = "conversations" if found.conversation and goal != "lora" else of_media
     template = template or fitting
-    check_pair(template, goal)
     usable = {"images": found.image, "conversations": found.video or found.image}.get(template, found.video)
     if not usable:
         has = f"videos in the column {found.video!r}" if found.video else f"images in the column {found.image!r}"
