@@ -31,7 +31,10 @@ with atheris.instrument_imports(include=["juicecap.data"]):
     from juicecap.isolated import IsolatedProcess
     from juicecap.sample import ORIGIN
 
-NAMES = ("a.jsonl", "a.json", "a.csv", "a.tsv", "a.txt", "a.tar", "a.jsonl.gz", "a.tar.gz", "a.csv.zst", "a.parquet", "saved")
+NAMES = (
+    "a.jsonl", "a.json", "a.csv", "a.tsv", "a.txt", "a.tar", "a.jsonl.gz", "a.tar.gz", "a.csv.zst", "a.parquet", "saved",
+    "map.json",
+)  # fmt: skip
 """What a file is, by its first byte."""
 
 ROWS: list[dict[str, Any]] = [
@@ -96,6 +99,7 @@ def seeds() -> Iterator[bytes]:
         "a.csv.zst": pa.compress(rows, codec="zstd", asbytes=True),
         "a.parquet": columns.getvalue(),
         "saved": stream.getvalue(),
+        "map.json": b'{"a.mp4": "A", "b.mp4": ["B", "b"], "c.png": {"caption": "C"}, "d.mp4": null}',
     }
     for name, content in files.items():
         yield bytes([NAMES.index(name)]) + content

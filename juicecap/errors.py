@@ -97,17 +97,19 @@ class SampleError(JuicecapError):
     """One sample cannot be processed.
 
     `code` is a constant in capitals that programs can compare. `retryable` is true if the same sample may succeed on
-    another day (a server was down), and false if it never will (a text file named mp4). `attempts` counts the tries.
+    another day (a server was down), and false if it never will (a text file named mp4). `attempts` counts the tries. `parameter`
+    is the op's parameter that does not fit the sample, so that the recipe is to be changed; empty if the sample is at fault.
     """
 
     exit_code = 1
 
-    def __init__(self, code: str, message: str, *, retryable: bool = False, attempts: int = 1) -> None:
+    def __init__(self, code: str, message: str, *, retryable: bool = False, attempts: int = 1, parameter: str = "") -> None:
         super().__init__(message)
         self.code = code
         self.message = message
         self.retryable = retryable
         self.attempts = attempts
+        self.parameter = parameter
 
     def __str__(self) -> str:
         return f"{self.code}: {self.message}"

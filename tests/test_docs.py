@@ -21,6 +21,7 @@ import make_readme_picture
 import numpy as np
 import pytest
 import yaml
+from documented import FENCE, OP_PAGES, PAGES, ROOT, blocks, named
 from PIL import Image
 
 import juicecap
@@ -34,26 +35,13 @@ from juicecap.recipe.keys import RecipeKeys
 from juicecap.report.summary import summary
 from juicecap.runner import RunResult, StepResult
 
-ROOT = Path(__file__).parent.parent
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
-OP_PAGES = sorted(path for path in ROOT.glob("docs/ops/*.md") if path.name != "README.md")
 CONTRIBUTING = ROOT / "CONTRIBUTING.md"  # its examples are run in tests of their own
 NEEDS_A_MODEL = ("VideoCaptioningFromVLMMapper", 'run("recipes/video_caption.yaml"')
-_FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-
-
-def blocks(page: Path, language: str) -> list[str]:
-    """The code blocks of a page in one language."""
-    return [body for found, body in _FENCE.findall(page.read_text(encoding="utf-8")) if found == language]
 
 
 def prose(page: Path) -> str:
     """A page without its code blocks."""
-    return _FENCE.sub("", page.read_text(encoding="utf-8"))
-
-
-def named(page: Path) -> str:
-    return page.relative_to(ROOT).as_posix()
+    return FENCE.sub("", page.read_text(encoding="utf-8"))
 
 
 def all_blocks(language: str, pages: list[Path] = PAGES) -> list[object]:

@@ -108,6 +108,11 @@ class Op(ColumnsAndTokens, Applied, ABC):
         del sample
         return ()
 
+    def sample_advice(self, sample: Sample) -> Sequence[tuple[str, str]]:
+        """(parameter, sentence) pairs: what may not be wanted of this sample's output. Only `juicecap check` calls this."""
+        del sample
+        return ()
+
     def requests(self, sample: Sample) -> Sequence[Ask]:
         """The requests for this sample, and the measurements of its media; none for an op that asks nothing.
 

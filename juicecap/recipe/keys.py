@@ -61,6 +61,8 @@ class RecipeKeys(MediaOptions, ColumnsAndTokens):
     """Format of a readable table of what each op left, beside its step file; null: none."""
     suffixes: str | list[str] = field(default_factory=list, metadata=NOT_EMPTY)
     """Suffixes of the files that are taken from a folder; empty: those of videos."""
+    sidecar_suffix: str | list[str] = field(default_factory=list, metadata=NOT_EMPTY)
+    """Suffixes of texts beside the media of a folder, which become columns of that name (`.txt`: `txt`); empty: none."""
     export_type: Literal["csv", "json", "jsonl", "parquet"] | None = None
     """Format of the export; null: by the suffix of `export_path`."""
     export_shard_size: NonNegativeInt = 0

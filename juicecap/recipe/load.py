@@ -12,6 +12,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from juicecap.data.source import sidecar
 from juicecap.errors import DataError, RecipeError
 from juicecap.naming import unnameable
 from juicecap.ops import catalog, registry, schema
@@ -112,6 +113,7 @@ def draft_recipe(path: str | os.PathLike[str], overrides: Sequence[str] = ()) ->
         pipeline=keys.pipeline if isinstance(keys.pipeline, str) else "on" if keys.pipeline else "off",
         keep_steps=keys.keep_steps,
         suffixes=_listed(keys.suffixes),
+        sidecar_suffixes=sidecar.with_dots(keys.sidecar_suffix),
         export_type=keys.export_type,
         export_shard_size=keys.export_shard_size,
         export_csv_formulas=keys.export_csv_formulas,

@@ -69,6 +69,8 @@ class Recipe:
     pipeline: Literal["auto", "on", "off"]
     keep_steps: str | None
     suffixes: tuple[str, ...]
+    sidecar_suffixes: tuple[str, ...] = ()
+    """With their dots."""
     export_type: str | None
     export_shard_size: int
     """In bytes; 0: one file."""

@@ -82,6 +82,7 @@ def load(recipe: Recipe, cache: Path | None, limit: int | None, media: Path | No
         image_key=recipe.image_key,
         audio_key=recipe.audio_key,
         suffixes=recipe.suffixes,
+        sidecar_suffix=recipe.sidecar_suffixes,
         limit=limit,
         media_max_mb=max(limits, default=MediaOptions.media_max_mb),
         keep_broken=recipe.on_error != "stop",

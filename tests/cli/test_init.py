@@ -10,13 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from datasets import Dataset
 
 from juicecap.cli import main
 from juicecap.data.export import write_export
 from juicecap.data.source import open_source
 from juicecap.recipe import Recipe, load_recipe
-from juicecap.recipe.authoring.template import SAMPLES, TEMPLATES
+from juicecap.recipe.authoring.template import ASSETS, GOALS, MODELS, SAMPLES, TEMPLATES
+from juicecap.vlm import installed
 
+NO_PAIR = ("conversations", "lora")
 SAMPLE_FILES = Path(__file__).parent.parent.parent / "juicecap" / "assets" / "samples"
 
 
@@ -24,11 +27,17 @@ SAMPLE_FILES = Path(__file__).parent.parent.parent / "juicecap" / "assets" / "sa
 def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty working directory with a folder of two clips and two pictures in `media`."""
     monkeypatch.chdir(tmp_path)
+    have(monkeypatch, "torch", "torchvision", "transformers", "accelerate", "vllm", "openai")
     (tmp_path / "media").mkdir()
     for path in SAMPLE_FILES.iterdir():
         if path.suffix in (".mp4", ".png"):
             shutil.copy(path, tmp_path / "media" / path.name)
     return tmp_path
+
+
+def have(monkeypatch: pytest.MonkeyPatch, *libraries: str) -> None:
+    """These libraries are installed, and no other one."""
+    monkeypatch.setattr(installed, "find_spec", lambda name: object() if name in libraries else None)
 
 
 def fitting(dataset: str, *options: str) -> tuple[Recipe, str]:
@@ -43,9 +52,11 @@ def rows(path: str, *records: dict[str, Any]) -> str:
     return path
 
 
-@pytest.mark.parametrize("template", TEMPLATES)
-def test_every_template_passes_check_and_is_commented(template: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["init", "new", "--template", template]) == 0
+@pytest.mark.parametrize(
+    ("template", "goal"), [(template, goal) for template in TEMPLATES for goal in GOALS if (template, goal) != NO_PAIR]
+)
+def test_every_template_passes_check_and_is_commented(template: str, goal: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["init", "new", "--template", template, "--goal", goal]) == 0
     assert capsys.readouterr().out == f"new/recipe.yaml written: {TEMPLATES[template]}\nnext: juicecap check new/recipe.yaml\n"
     assert main(["check", "new/recipe.yaml"]) == 0
     assert "new/recipe.yaml: no problems" in capsys.readouterr().out.splitlines()[-1]
@@ -57,7 +68,8 @@ def test_every_template_passes_check_and_is_commented(template: str, capsys: pyt
 
 
 def test_templates_are_files_and_samples_have_their_media() -> None:
-    assert sorted(TEMPLATES) == sorted(path.stem for path in (SAMPLE_FILES.parent / "templates").iterdir())
+    assert sorted(MODELS) == sorted(path.stem for path in (ASSETS / "templates" / "models").iterdir())
+    assert set(MODELS) < set(TEMPLATES)
     assert set(SAMPLES) < set(TEMPLATES)
 
 
@@ -70,6 +82,7 @@ def test_backends_of_the_templates() -> None:
     qwen, demo = "Qwen/Qwen3-VL-8B-Instruct", "juicecap-demo-vlm"
     assert backends == {
         "demo": ("video_captioning_from_vlm_mapper", "hf", demo),
+        "hf": ("video_captioning_from_vlm_mapper", "hf", qwen),
         "vllm": ("video_captioning_from_vlm_mapper", "vllm", qwen),
         "api": ("video_captioning_from_vlm_mapper", "openai", qwen),
         "images": ("image_caption_generator", "hf", demo),
@@ -81,8 +94,11 @@ def test_without_a_folder_the_recipe_is_written_here_and_runs(capsys: pytest.Cap
     assert main(["init"]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == "next: juicecap check recipe.yaml"
     assert main(["run", "recipe.yaml"]) == 0
-    texts = [json.loads(line)["text"] for line in Path("out/captions.jsonl").read_text().splitlines()]
-    assert texts[0] == "<__dj__video> A green triangle moves left over a brown background. <|__dj__eoc|>"
+    found = [json.loads(line) for line in Path("out/captions.jsonl").read_text().splitlines()]
+    assert [(row["videos"], row["caption"]) for row in found] == [
+        (["../clip_05.mp4"], "A green triangle moves left over a brown background."),
+        (["../clip_09.mp4"], found[1]["caption"]),
+    ]
 
 
 def test_nothing_is_overwritten_and_nothing_is_written_beside_it(capsys: pytest.CaptureFixture[str]) -> None:
@@ -130,22 +146,31 @@ def test_columns_of_a_table_are_found() -> None:
     Path("t.csv").write_text("id,note,clip path,caption\n1,x,media/clip_05.mp4,a green thing\n2,y,media/clip_09.mp4,a cat\n")
     recipe, text = fitting("t.csv")
     assert (recipe.video_key, recipe.text_key) == ("clip path", "caption")
-    assert recipe.steps[-1].op.caption_field == "captions"
+    assert (recipe.steps[-1].op.caption_field, recipe.steps[-1].op.caption_as) == ("caption_2", "text")
+    assert "a column of its own; caption stays as it is" in text
+    assert str(recipe.export_path) == "made/out/captions.csv"
     assert "2 rows looked at; columns: id, note, clip path, caption\n" in text
 
 
 def test_usual_names_are_not_repeated_and_taken_ones_are_avoided() -> None:
-    dataset = rows("a.jsonl", {"videos": ["media/clip_05.mp4"], "text": "a thing", "captions": ["old"]})
+    dataset = rows("a.jsonl", {"videos": ["media/clip_05.mp4"], "text": "a thing", "caption": ["old"]})
     recipe, text = fitting(dataset)
     assert "video_key" not in text
     assert "text_keys" not in text
-    assert recipe.steps[-1].op.caption_field == "captions_2"
+    assert recipe.steps[-1].op.caption_field == "caption_2"
 
 
-def test_a_dataset_without_text_gets_its_captions_as_text() -> None:
+def test_rows_with_several_videos_get_lists() -> None:
+    recipe, _ = fitting(
+        rows("a.jsonl", {"videos": ["media/clip_05.mp4"]}, {"videos": ["media/clip_05.mp4", "media/clip_09.mp4"]})
+    )
+    assert (recipe.steps[-1].op.caption_field, recipe.steps[-1].op.caption_as) == ("caption", "list")
+
+
+def test_a_dataset_without_text_gets_a_caption_for_each_row() -> None:
     recipe, _ = fitting(rows("a.jsonl", {"clip": "media/clip_05.mp4", "id": 7}, {"clip": None, "id": 8}))
     assert recipe.video_key == "clip"
-    assert recipe.steps[-1].op.caption_field is None
+    assert (recipe.steps[-1].op.caption_field, recipe.steps[-1].op.caption_as) == ("caption", "text")
 
 
 def test_a_text_of_another_name_is_found_by_its_words() -> None:
@@ -167,10 +192,152 @@ def test_a_conversation_dataset() -> None:
 
 
 def test_images_of_a_parquet_file() -> None:
-    source = open_source(rows("a.jsonl", {"picture": "media/image_00.png", "output": "old"}), cache_folder=Path("cache"))
+    source = open_source(rows("a.jsonl", {"picture": "media/image_00.png", "caption": "old"}), cache_folder=Path("cache"))
     write_export(source, Path("a.parquet"))
     recipe, _ = fitting("a.parquet")
-    assert (recipe.steps[0].op.input_modal_key, recipe.steps[0].op.output_key) == ("picture", "output_2")
+    assert (recipe.steps[0].op.input_modal_key, recipe.steps[0].op.output_key) == ("picture", "caption_2")
+    assert str(recipe.export_path) == "made/out/captions.parquet"
+
+
+def test_questions_that_are_there_are_answered_for_vqa() -> None:
+    turns = [{"role": "user", "content": "What is it?"}, {"role": "assistant", "content": "old"}]
+    dataset = rows("a.jsonl", {"video": "media/clip_05.mp4", "messages": turns})
+    for goal, mode in (("vqa", "fill_empty"), ("dataset", "overwrite")):
+        shutil.rmtree("made", ignore_errors=True)
+        recipe, _ = fitting(dataset, "--goal", goal)
+        op = recipe.steps[0].op
+        assert (op.input_conversation_key, op.conversation_mode, op.conversation_answer) == ("messages", mode, "replace")
+
+
+def test_a_goal_is_served_whatever_the_dataset() -> None:
+    talk = rows("a.jsonl", {"video": "media/clip_05.mp4", "conversations": [{"from": "human", "value": "What is it?"}]})
+    recipe, _ = fitting(talk, "--goal", "lora")
+    op = recipe.steps[-1].op
+    assert (op.name, op.caption_as, op.provenance_field) == ("video_captioning_from_vlm_mapper", "text", None)
+    assert op.prompt.startswith("Describe the video in one or two plain sentences")
+    assert (recipe.video_key, recipe.export_paths) == ("video", "absolute")
+    shutil.rmtree("made")
+    recipe, _ = fitting("media/image_00.png", "--goal", "vqa")
+    op = recipe.steps[0].op
+    assert (op.name, op.input_image_key, op.input_conversation_key) == ("video_to_caption_generator", "images", "conversation")
+
+
+@pytest.mark.parametrize("dataset", [(), ("--from", "media")])
+def test_a_pair_that_makes_no_sense_is_wrong_usage(dataset: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["init", "new", "--template", "conversations", "--goal", "lora", *dataset]) == 2
+    assert capsys.readouterr().err == (
+        "--goal lora makes one caption for each, to train a LoRA on, and the template 'conversations' answers questions; "
+        "try --goal vqa, or another template, such as hf\n"
+    )
+    assert not Path("new").exists()
+
+
+HF = ("torch", "torchvision", "transformers", "accelerate")
+
+
+@pytest.mark.parametrize(
+    ("libraries", "backend", "model_params"),
+    [
+        ((*HF, "vllm", "openai"), "vllm", {"max_model_len": 32768}),
+        ((*HF, "openai"), "hf", None),
+        (("torch", "openai"), "openai", None),
+        ((), "hf", None),
+    ],
+)
+@pytest.mark.parametrize("dataset", ["media/clip_05.mp4", "media/image_00.png"])
+def test_the_backend_is_one_that_is_installed(
+    dataset: str, libraries: tuple[str, ...], backend: str, model_params: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    have(monkeypatch, *libraries)
+    recipe, text = fitting(dataset)
+    op = recipe.steps[-1].op
+    assert (op.backend, op.model_params) == (backend, model_params)
+    assert op.hf_model == "Qwen/Qwen3-VL-8B-Instruct"
+    assert "or hf" not in text
+
+
+def test_what_is_missing_is_said_with_the_command_that_installs_it_from_here(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    have(monkeypatch, "transformers")
+    root = SAMPLE_FILES.parents[2]
+    assert main(["init", "away", "--template", "vllm"]) == 0
+    assert capsys.readouterr().out.splitlines()[1] == (
+        f'vllm, torch, torchvision are not installed, which backend vllm needs: pip install -e "{root}[vllm]"'
+    )
+    target = Path("new").absolute()
+    monkeypatch.chdir(root)
+    assert main(["init", str(target), "--template", "api"]) == 0
+    assert 'openai is not installed, which backend openai needs: pip install -e ".[openai]"\n' in capsys.readouterr().out
+    assert '# Install what it needs with: pip install -e ".[openai]"\n' in (target / "recipe.yaml").read_text()
+    monkeypatch.setattr(installed, "_is_checkout", lambda _: False)
+    assert installed.install_command("hf") == 'pip install "juicecap[hf]"'
+
+
+class TestImports:
+    """Captions that come with media are captioned again, into their own column."""
+
+    @staticmethod
+    def made(dataset: str) -> tuple[Any, ...]:
+        recipe, _ = fitting(dataset)
+        op = recipe.steps[-1].op
+        return recipe.dataset_path, recipe.sidecar_suffixes, recipe.text_key, op.caption_field, op.caption_as
+
+    @pytest.fixture
+    def clips(self) -> Path:
+        Path("clips").mkdir()
+        for name in ("clip_05", "clip_09"):
+            shutil.copy(f"media/{name}.mp4", "clips")
+        return Path("clips")
+
+    @pytest.mark.parametrize(
+        ("suffix", "text", "column"),
+        [(".txt", "old", "txt"), (".caption", "old", "caption"), (".json", '{"n": 1, "caption": "old"}', "json.caption")],
+    )
+    def test_texts_beside_media(self, clips: Path, suffix: str, text: str, column: str) -> None:
+        for name in ("clip_05", "clip_09"):
+            (clips / f"{name}{suffix}").write_text(text)
+        assert self.made("clips") == ("clips", (suffix,), column, column, "text")
+
+    def test_texts_beside_few_media_are_none(self, clips: Path) -> None:
+        (clips / "readme.txt").write_text("old")
+        (clips / "clip_5.txt").write_text("old")
+        assert self.made("clips") == ("clips", (), "text", "caption", "text")
+
+    def test_lists(self, clips: Path) -> None:
+        (clips / "videos.txt").write_text("clip_05.mp4\nclip_09.mp4\n")
+        (clips / "prompts.txt").write_text("one\ntwo\n")
+        assert self.made("clips") == ("clips", (), "caption", "caption", "text")
+
+    @pytest.mark.parametrize("path", ["clips", "clips/captions.json"])
+    def test_an_object_of_captions(self, clips: Path, path: str) -> None:
+        (clips / "captions.json").write_text('{"clip_05.mp4": "one", "clip_09.mp4": "two"}')
+        assert self.made(path) == ("clips/captions.json", (), "caption", "caption", "text")
+
+    def test_lists_of_captions_are_no_text_to_compare_with(self, clips: Path) -> None:
+        (clips / "captions.json").write_text('{"clip_05.mp4": ["one", "two"]}')
+        assert self.made("clips") == ("clips/captions.json", (), "text", "caption", "list")
+
+    def test_videos2caption(self, clips: Path) -> None:
+        clips.rename("videos")
+        clips.mkdir()
+        Path("videos").rename("clips/videos")
+        (clips / "videos2caption.json").write_text('[{"path": "clip_05.mp4", "cap": ["one"]}]')
+        assert self.made("clips") == ("clips", (), "text", "cap", "list")
+
+    @pytest.mark.parametrize("column", ["caption", "prompt", "text"])
+    def test_metadata(self, clips: Path, column: str) -> None:
+        table = Dataset.from_list([{"file_name": "clip_05.mp4", column: "one"}, {"file_name": "clip_09.mp4", column: "two"}])
+        table.to_parquet(clips / "metadata.parquet")
+        assert self.made("clips") == ("clips", (), column, column, "text")
+
+    def test_pictures(self) -> None:
+        Path("pictures").mkdir()
+        shutil.copy("media/image_00.png", "pictures")
+        Path("pictures/image_00.txt").write_text("old")
+        recipe, _ = fitting("pictures")
+        op = recipe.steps[0].op
+        assert (recipe.sidecar_suffixes, op.output_key, op.overwrite_output) == ((".txt",), "txt", True)
 
 
 def test_a_template_can_be_chosen_for_a_dataset() -> None:

@@ -34,7 +34,7 @@ def test_what_people_set_first_comes_first():
     assert shown["question"] == ["prompt", "prompt_key", "system_prompt", "legacy_split_by_text_token"]
     assert shown["candidates"] == ["caption_num", "keep_candidate_mode"]
     assert shown["frames"][:3] == ["fps", "num_frames", "max_frames"]
-    assert shown["output"] == ["keep_original_sample", "caption_field", "text_update_strategy", "provenance_field"]
+    assert shown["output"] == ["keep_original_sample", "caption_field", "caption_as", "text_update_strategy", "provenance_field"]
     assert shown["limits"][:2] == ["allow_remote", "media_root"]
     assert shown["limits"][-2:] == ["decode_seconds", "decode_memory_mb"]
     assert shown["how it runs"] == ["max_in_flight", "decode_workers", "frame_memory_mb"]
@@ -46,12 +46,12 @@ def test_what_people_set_first_comes_first():
         (
             "video_to_caption_generator",
             ["prompt_template", "system_prompt", "conversation_mode"],
-            ["output_key", "overwrite_output", "provenance_field"],
+            ["output_key", "overwrite_output", "conversation_answer", "provenance_field"],
         ),
         (
             "image_caption_generator",
             ["system_prompt", "prompt", "input_modal_key"],
-            ["output_key", "overwrite_output", "provenance_field"],
+            ["output_key", "overwrite_output", "conversation_answer", "provenance_field"],
         ),
     ],
 )

@@ -10,7 +10,7 @@ import pytest
 
 from juicecap.recipe import Recipe, check
 
-OPS = "process:\n  - video_captioning_from_vlm_mapper:\n"
+OPS = "process:\n  - video_captioning_from_vlm_mapper:\n      keep_original_sample: false\n"
 
 
 def test_it_names_several_datasets(load: Callable[..., Recipe]) -> None:

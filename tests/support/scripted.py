@@ -6,7 +6,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,9 @@ import pytest
 
 from juicecap.media.sizes import FrameSizes, PixelBudget
 from juicecap.media.workers import pool
+from juicecap.vlm import catalog
 from juicecap.vlm.base import Answer, Backend, Capabilities, Describe, Engine, Failure, ModelSettings, Outcome, Prepared
+from juicecap.vlm.pipeline import core
 
 SIXTEEN = PixelBudget(factor=16, shortest=256, longest=256)
 """Frames of 16x16 pixels, if they are square."""
@@ -138,3 +140,11 @@ def counted_decoding(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setattr(pool.DecodePool, "picture", picture)
     return decoded
+
+
+def stands_in_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All backends are the one that the fixture `script` knows, whatever model a recipe names."""
+    core.close()
+    spec = {"describe": "scripted_backend:describe", "libraries": (), "tries_first": False}
+    for name in ("hf", "openai", "vllm"):
+        monkeypatch.setitem(catalog.BACKENDS, name, replace(catalog.BACKENDS[name], **spec))

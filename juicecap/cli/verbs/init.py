@@ -11,8 +11,9 @@ from juicecap.cli.printing import show
 from juicecap.data.writing.outputs import write_new
 from juicecap.errors import DataError, JuicecapError, UsageError
 from juicecap.naming import unwritable
+from juicecap.recipe.authoring.fitting import fitting_recipe
 from juicecap.recipe.authoring.schema import recipe_schema
-from juicecap.recipe.authoring.template import RECIPE, SCHEMA, TEMPLATES, fitting_recipe, recipe_text, samples
+from juicecap.recipe.authoring.template import GOALS, RECIPE, SCHEMA, TEMPLATES, recipe_text, samples
 from juicecap.sample import display_path
 
 
@@ -21,6 +22,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", nargs="?", default="", metavar="DIR", help="where to write it; created if missing (default: .)")
     kinds = "; ".join(f"{name}: {what}" for name, what in TEMPLATES.items())
     parser.add_argument("--template", choices=TEMPLATES, metavar="NAME", help=f"what is captioned, and how ({kinds})")
+    kinds = "; ".join(f"{name}: {what}" for name, what in GOALS.items())
+    parser.add_argument(
+        "--goal", choices=GOALS, default="dataset", metavar="NAME", help=f"what is made ({kinds}; default: dataset)"
+    )
     what = "write a recipe that fits this folder of videos or images, or this dataset file"
     parser.add_argument("--from", dest="dataset", metavar="PATH", help=what)
 
@@ -32,11 +37,12 @@ def main(options: argparse.Namespace) -> int:
     for path in (options.folder, options.dataset or ""):
         if why := unwritable(path):
             raise UsageError(f"{display_path(path)} {why}")
-    template, copied = options.template or "demo", []
+    copied: list[Path] = []
     if options.dataset:
-        template, text = fitting_recipe(folder, options.template, options.dataset)
+        written = fitting_recipe(folder, options.template, options.dataset, options.goal)
     else:
-        text, copied = recipe_text(folder, template), samples(template)
+        written = recipe_text(folder, options.template or "demo", options.goal)
+        copied = samples(written.template)
     target = Path(folder)
     taken = [str(target / name) for name in (RECIPE, SCHEMA, *(each.name for each in copied)) if os.path.lexists(target / name)]
     if taken:
@@ -46,8 +52,10 @@ def main(options: argparse.Namespace) -> int:
     except OSError as error:
         raise DataError(f"{folder or '.'}: the recipe cannot be written: {error.strerror or error}") from error
     schema = json.dumps(recipe_schema(), ensure_ascii=False) + "\n"
-    _write(target, {RECIPE: text.encode(), SCHEMA: schema.encode(), **{each.name: each.read_bytes() for each in copied}})
-    show(f"{target / RECIPE} written: {TEMPLATES[template]}")
+    _write(target, {RECIPE: written.text.encode(), SCHEMA: schema.encode(), **{each.name: each.read_bytes() for each in copied}})
+    show(f"{target / RECIPE} written: {TEMPLATES[written.template]}")
+    if written.missing:
+        show(written.missing)
     show(f"next: juicecap check {target / RECIPE}")
     return 0
 

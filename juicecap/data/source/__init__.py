@@ -1,8 +1,8 @@
 """Opening a dataset: one module per format, chosen by what is found at the path.
 
-A file is read by its suffix. A folder is one that `Dataset.save_to_disk` wrote, one with a table of metadata, one of shards, or
-one of media. A name such as `org/name` that is no local path is a dataset on the HuggingFace Hub. Values stay as they were
-written (see `infer`), and each row carries the hidden column `sample.ORIGIN`.
+A file is read by its suffix. A folder is one that `Dataset.save_to_disk` wrote, one with a table of metadata, one with a list of
+media and one of captions, one of shards, or one of media. A name such as `org/name` that is no local path is a dataset on the
+HuggingFace Hub. Values stay as they were written (see `infer`), and each row carries the hidden column `sample.ORIGIN`.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING
 from juicecap.data.compressed import SUFFIXES as PACKED
 from juicecap.data.compressed import inner_suffix
 from juicecap.data.record import unreadable
-from juicecap.data.source import metadata, mixture, several
+from juicecap.data.source import metadata, mixture, several, sidecar
 from juicecap.data.source.folder import is_of_the_system, records
 from juicecap.data.source.options import MOST_RECORDS, SourceOptions
 from juicecap.data.source.shards import webdataset
-from juicecap.data.source.text import file_list
+from juicecap.data.source.text import caption_map, file_list, line_pairs
 from juicecap.data.surroundings import check_devices
 from juicecap.errors import DataError
 from juicecap.naming import HUB_NAME, missing, quoted, unwritable
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 FORMATS: Mapping[str, str] = {
+    "captions": "text.caption_map",
     "csv": "text.csv_table",
     "files": "text.file_list",
     "folder": "folder",
@@ -38,6 +39,7 @@ FORMATS: Mapping[str, str] = {
     "jsonl": "text.jsonl",
     "metadata": "metadata",
     "mixture": "mixture",
+    "pairs": "text.line_pairs",
     "parquet": "tables.parquet",
     "saved": "tables.saved",
     "several": "several",
@@ -70,6 +72,7 @@ def open_source(
     image_key: str = "images",
     audio_key: str = "audios",
     suffixes: Sequence[str] | None = None,
+    sidecar_suffix: str | Sequence[str] = (),
     limit: int | None = None,
     media_max_mb: int | None = None,
     keep_broken: bool = False,
@@ -81,8 +84,9 @@ def open_source(
 
     `cache_folder` receives an Arrow file, and media that are embedded in the dataset (default: a folder in the cache of
     `datasets`); `media_home` is another folder for such media. `video_key`, `image_key` and `audio_key` name the columns of
-    paths where the source holds nothing but media, and `suffixes` selects the files of a folder. `limit` takes only the first
-    records. A medium in a shard that has more than `media_max_mb` megabytes is not unpacked, and its record cannot be read. With
+    paths where the source holds nothing but media, and `suffixes` selects the files of a folder. Texts beside the media of a
+    folder that have a `sidecar_suffix` (`.txt`) are in a column of its name (`txt`). `limit` takes only the first records. A
+    medium in a shard that has more than `media_max_mb` megabytes is not unpacked, and its record cannot be read. With
     `keep_broken` a single record that cannot be read is a row without values, with the reason in the column `BROKEN`. Of several
     datasets (`0.7 a.jsonl 0.3 b.jsonl`) `max_sample_num` rows are drawn by their weights and `seed`; without it all are taken.
 
@@ -104,12 +108,16 @@ def open_source(
         image_key=image_key,
         audio_key=audio_key,
         suffixes=tuple(suffixes or ()),
+        sidecar_suffixes=sidecar.with_dots(sidecar_suffix),
         limit=limit,
         media_max_bytes=None if media_max_mb is None else media_max_mb << 20,
         keep_broken=keep_broken,
         max_sample_num=max_sample_num,
         seed=seed,
     )
+    for suffix in options.sidecar_suffixes:
+        if why := sidecar.unfit(suffix, options):
+            raise DataError(f"sidecar_suffix: {why}")
     return opened(path, options)
 
 
@@ -182,6 +190,8 @@ def _format_of_folder(folder: Path, options: SourceOptions) -> str:
         return "saved"
     if metadata.metadata_files(folder, options):
         return "metadata"
+    if line_pairs.pair_of(folder):
+        return "pairs"
     if webdataset.shards_of(str(folder)):
         return "webdataset"
     if not options.suffixes and next(records(folder, options), None):
@@ -193,4 +203,6 @@ def _format_of_file(file: Path, format_: str, options: SourceOptions) -> str:
     """By its suffix, unless its first bytes are those of another format."""
     if metadata.metadata_files(file, options):
         return "metadata"
+    if format_ == "json" and caption_map.is_map(file, options):
+        return "captions"
     return "files" if format_ in ("json", "jsonl") and file_list.lists_texts(file) else format_

@@ -1,6 +1,7 @@
 """A folder of videos, with all its subfolders, in order of names; or one video file. Each video is a record with one path.
 
-If there is no video, the pictures are taken. Each path goes into the column of its kind.
+If there is no video, the pictures are taken. Each path goes into the column of its kind, and texts beside the media into columns
+of their own if they are asked for (`sidecar`).
 
 Names that begin with a dot are skipped (such as the `._clip.mp4` that macOS leaves), and a folder that is linked into itself is
 entered once. Links between a few folders can form a vast number of paths: a folder that is found in too many places is an error.
@@ -16,9 +17,10 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from juicecap.data.record import Record, unreadable
+from juicecap.data.record import Record, record, unreadable
+from juicecap.data.source import sidecar
 from juicecap.data.source.options import AUDIO_SUFFIXES, IMAGE_SUFFIXES, SourceOptions
 from juicecap.data.table import absolute, dataset_of_records, fingerprint_of
 from juicecap.errors import DataError
@@ -47,7 +49,8 @@ def open_dataset(path: str, options: SourceOptions) -> Dataset:
 
     def key() -> list[object]:
         passed.clear()
-        return [str(location), options.video_key, fingerprint_of(*(record.id for record in records(location, options, passed)))]
+        names = list(_checked_names(location, options, passed))
+        return [str(location), options.video_key, fingerprint_of(*names), *sidecar.states(folder, names, options)]
 
     passed = PassedOver()
     dataset = dataset_of_records(
@@ -94,16 +97,28 @@ def records(location: Path, options: SourceOptions, passed: PassedOver | None = 
     Raises:
         DataError: a folder cannot be read, or a name cannot be written as UTF-8.
     """
+    folder = location if location.is_dir() else location.parent
+    for name in _checked_names(location, options, passed):
+        where = str(folder / name)
+        yield record(name, where, partial(_values, folder, name, where, options))
+
+
+def _values(folder: Path, name: str, where: str, options: SourceOptions) -> dict[str, Any]:
+    media = {options.media_column(name) or options.video_key: [name]}
+    return {**media, **sidecar.texts_beside(folder, name, where, options)}
+
+
+def _checked_names(location: Path, options: SourceOptions, passed: PassedOver | None) -> Iterator[str]:
     for name in _names(location, options, passed) if location.is_dir() else [location.name]:
         if why := unwritable(name):
             raise DataError(f"{location}: {name!r} {why}")
-        yield Record(name, str(location / name), {options.media_column(name) or options.video_key: [name]})
+        yield name
 
 
 def _names(folder: Path, options: SourceOptions, passed: PassedOver | None) -> Iterator[str]:
     def counted(is_taken: Callable[[str], bool], name: str) -> bool:
         taken = is_taken(name)
-        if not taken and passed is not None:
+        if not taken and passed is not None and not (options.sidecar_suffixes and name.endswith(options.sidecar_suffixes)):
             passed.count(name, options)
         return taken
 

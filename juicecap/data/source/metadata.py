@@ -1,5 +1,7 @@
 """A folder of media with a `metadata.csv`, `.jsonl` or `.parquet`, its own or those of its `train/` and `test/`: rows for files.
 
+FastVideo's `videos2caption.json` is such a file, too.
+
 That is the layout of `videofolder` and `imagefolder` in `datasets`, whose column is `file_name`, and of several trainers, which
 call it otherwise: the column is the first one that holds names of media. The rows are read as any table's, their paths are
 relative to their own file, and each gets its path in the column of the medium's kind too; media without a row are skipped.
@@ -20,7 +22,7 @@ from juicecap.data.source.joined import first_parts, joined
 from juicecap.data.source.options import SourceOptions
 from juicecap.data.source.tables import parquet
 from juicecap.data.source.tables.peek import FirstRows
-from juicecap.data.source.text import csv_table, jsonl
+from juicecap.data.source.text import csv_table, json_list, jsonl, line_pairs
 from juicecap.data.source.text.text_file import dataset_of_files
 from juicecap.data.table import CHUNK, build_once, cached_file, file_key, fingerprint_of, write_arrow
 from juicecap.errors import DataError
@@ -32,7 +34,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from datasets import Dataset
 
-NAMES = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
+VIDEOS = "videos2caption.json"
+"""FastVideo's name; the videos that it names lie in the folder `videos` beside it."""
+
+NAMES = ("metadata.csv", "metadata.jsonl", "metadata.parquet", VIDEOS)
 SPLITS = ("train", "validation", "val", "test")
 """Folders inside of a folder that hold metadata each, in this order."""
 
@@ -69,8 +74,9 @@ def records(path: Path, options: SourceOptions, first_rows: FirstRows | None = N
         DataError: the file cannot be read.
     """
     column = _column(path, options)
+    home = path.parent if path.name == VIDEOS else None
     for each in _reader(path, first_rows or FirstRows())(path):
-        yield _with_paths(each, column, options)
+        yield _with_paths(each, column, options, home)
 
 
 def all_records(location: Path, options: SourceOptions, first_rows: FirstRows) -> Iterator[Record]:
@@ -127,17 +133,21 @@ def _batches(dataset: Dataset, column: str, schema: pa.Schema, options: SourceOp
         yield pa.RecordBatch.from_pylist(rows, schema=schema)
 
 
-def _with_paths(record: Record, column: str | None, options: SourceOptions) -> Record:
+def _with_paths(record: Record, column: str | None, options: SourceOptions, home: Path | None = None) -> Record:
+    """The record with the path of its medium in the column of that kind; `home` is the folder of a `VIDEOS`."""
     named = record.values.get(column) if column else None
     paths = [named] if isinstance(named, str) else named
     if not (paths and _are_texts(paths)):
         return record
     kind = options.media_column(without_fragment(paths[0])) or options.video_key
+    if home:
+        paths = [line_pairs.path_in(home, each) for each in paths]
     return record if kind in record.values else record._replace(values={**record.values, kind: paths})
 
 
 def _reader(path: Path, first_rows: FirstRows) -> Callable[[Path], Iterator[Record]]:
-    return {".csv": csv_table.records, ".jsonl": jsonl.records, ".parquet": first_rows.records}[path.suffix]
+    readers = {".csv": csv_table.records, ".json": json_list.records, ".jsonl": jsonl.records, ".parquet": first_rows.records}
+    return readers[path.suffix]
 
 
 def _is_parquet(path: Path) -> bool:

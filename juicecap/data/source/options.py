@@ -42,6 +42,9 @@ class SourceOptions:
     suffixes: tuple[str, ...] = ()
     """What counts as a video in a folder, with or without the dot; empty means `VIDEO_SUFFIXES`."""
 
+    sidecar_suffixes: tuple[str, ...] = ()
+    """Suffixes of the texts beside media that are read, with their dot; empty: none."""
+
     limit: int | None = None
     """How many records to read at most."""
 

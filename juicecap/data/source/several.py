@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from juicecap.data.compressed import inner_suffix
 from juicecap.data.record import Record
-from juicecap.data.source import folder
+from juicecap.data.source import folder, sidecar
 from juicecap.data.source.joined import first_parts, joined
 from juicecap.data.source.options import SourceOptions
 from juicecap.data.source.shards import webdataset
@@ -44,7 +44,8 @@ def open_dataset(path: str, options: SourceOptions) -> Dataset:
     """
     files, kind = files_of(path, options)
     if kind != "parquet":
-        return dataset_of_files(path, files, reader_of(kind, files, options), options)
+        texts = sidecar.states(Path(), map(str, files), options)
+        return dataset_of_files(path, files, reader_of(kind, files, options), options, key=texts)
     parts = first_parts((parquet.open_dataset(str(file), options) for file in files), options.limit)
     return joined(parts, [path, options.limit, *map(file_key, files)], options.cache_folder)
 

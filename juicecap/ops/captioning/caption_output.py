@@ -14,6 +14,7 @@ from typing_extensions import override
 from juicecap.errors import SampleError
 from juicecap.media.sampling import FrameSampling
 from juicecap.nested import value_of
+from juicecap.ops.captioning.answer_turn import AnswerMode
 from juicecap.ops.captioning.conversation import Conversation, Kind, Medium
 from juicecap.ops.captioning.part_frames import bad_frames
 from juicecap.ops.captioning.provenance import PROVENANCE, entries_of, provenance, with_provenance
@@ -21,7 +22,7 @@ from juicecap.ops.options.groups import OUTPUT
 from juicecap.ops.options.model_options import ModelOptions
 from juicecap.ops.options.types import NOT_EMPTY
 from juicecap.sample import HIDDEN, ORIGIN, Sample, media_paths
-from juicecap.vlm.base import Message, Outcome, Part
+from juicecap.vlm.base import LATER, Message, Outcome, Part
 
 KINDS: tuple[Kind, ...] = ("image", "video")
 """The kinds of media, in the order in which the model sees them."""
@@ -46,6 +47,8 @@ class CaptionedColumn(ModelOptions, ABC):
     """Column that receives the caption."""
     overwrite_output: bool = field(default=False, metadata=OUTPUT)
     """Whether a column that is there already may be overwritten with the caption."""
+    conversation_answer: AnswerMode = field(default="keep", metadata={**OUTPUT, **LATER})
+    """Whether the caption becomes an answer in the conversation: no, in the place of the old one, or in a round of its own."""
     provenance_field: str | None = field(default=None, metadata={**OUTPUT, **NOT_EMPTY})
     """Column that records for each caption its model, prompt, sampling, seed, frames and tokens; null: none."""
 
@@ -96,15 +99,24 @@ class CaptionedColumn(ModelOptions, ABC):
         Raises:
             SampleError: `EMPTY_ANSWER`.
         """
-        (answer,) = outcome.answers
-        caption = answer.text.strip()
-        if not caption:
-            raise SampleError("EMPTY_ANSWER", "the model's answer is empty")
-        new = {**sample, self.output_key: caption}
+        new = {**sample, self.output_key: caption_of(outcome)}
         if self.provenance_field:
-            entry = provenance(op, sample, media_keys, outcome, answer)
+            entry = provenance(op, sample, media_keys, outcome, outcome.answers[0])
             new[self.provenance_field] = with_provenance(sample, self.provenance_field, [entry])
         return new
+
+
+def caption_of(outcome: Outcome) -> str:
+    """The one answer.
+
+    Raises:
+        SampleError: `EMPTY_ANSWER`.
+    """
+    (answer,) = outcome.answers
+    caption = answer.text.strip()
+    if not caption:
+        raise SampleError("EMPTY_ANSWER", "the model's answer is empty")
+    return caption
 
 
 def media_parts(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -56,6 +56,8 @@ class Conversation:
     """Its text without tokens; empty if there is none."""
     media: tuple[Medium, ...]
     """The media that the human turns have tokens or parts for, in order."""
+    answer: int | None = None
+    """Position of the answer to the first human turn; None if it has none."""
 
     def with_prompt(self, prompt: str, column: str) -> list[Mapping[str, Any]]:
         """The turns with `prompt` as the text of the first human turn, which is made behind a system turn if there is none."""
@@ -63,7 +65,7 @@ class Conversation:
         if self.human is None:
             turns.append(_new_turn(prompt, turns, column))
         else:
-            key = _keys(turns[self.human])[1]
+            key = keys_of(turns[self.human])[1]
             turns[self.human] = {**turns[self.human], key: _rewritten(turns[self.human].get(key), prompt)}
         return turns
 
@@ -88,12 +90,18 @@ def read_conversation(value: object, column: str) -> Conversation:
         human=human,
         text="" if human is None else without_tokens(texts[human]),
         media=tuple(media),
+        answer=_answer(speakers, human),
     )
 
 
 def turns_spec(column: str) -> list[Any]:
     """The type of a conversation that is written into a new column."""
     return MESSAGES if column.rpartition(".")[2] == "messages" else TURNS
+
+
+def without_media(text: str) -> str:
+    """The text with a space in each media token, which then stands for nothing."""
+    return _TOKEN.sub(r"< \1>", text)
 
 
 def without_tokens(text: str) -> str:
@@ -115,19 +123,25 @@ def _turns(value: object, column: str) -> list[Mapping[str, Any]]:
     return list(value)
 
 
-def _keys(turn: Mapping[str, Any]) -> tuple[str, str]:
+def keys_of(turn: Mapping[str, Any]) -> tuple[str, str]:
+    """The keys of a turn's speaker and of what it says."""
     return ("from", "value") if turn.get("from") is not None else ("role", "content")
 
 
 def _speaker(turn: Mapping[str, Any], column: str) -> str:
-    speaker = turn.get(_keys(turn)[0])
+    speaker = turn.get(keys_of(turn)[0])
     if not isinstance(speaker, str):
         raise SampleError("BAD_CONVERSATION", f"column {column!r} has a turn that names no speaker: {short_repr(dict(turn))}")
     return speaker
 
 
+def _answer(speakers: Sequence[str], human: int | None) -> int | None:
+    behind = len(speakers) if human is None else human + 1
+    return behind if behind < len(speakers) and speakers[behind] not in (*_HUMAN, *_SYSTEM) else None
+
+
 def _text(turn: Mapping[str, Any], column: str) -> str:
-    value = turn.get(_keys(turn)[1])
+    value = turn.get(keys_of(turn)[1])
     if isinstance(value, str):
         return value
     if isinstance(value, list | tuple):
@@ -142,7 +156,7 @@ def _is_text(part: object) -> bool:
 
 
 def _media(turn: Mapping[str, Any], column: str) -> list[Medium]:
-    value = turn.get(_keys(turn)[1])
+    value = turn.get(keys_of(turn)[1])
     if not isinstance(value, list | tuple):
         return [Medium(_kind(token)) for token in _TOKEN.findall(value or "")]
     found = []
@@ -189,18 +203,28 @@ def _path(named: object, column: str) -> str:
         raise SampleError("BAD_CONVERSATION", f"column {column!r} holds {short_repr(named)}, which {error}") from None
 
 
+def with_text(value: Any, rewrite: Callable[[str], str]) -> Any:
+    """The value of a turn with another text: what `rewrite` makes of the old one. Of parts the first text has it."""
+    if not isinstance(value, list | tuple):
+        return rewrite(value or "")
+    at = next((index for index, part in enumerate(value) if _is_text(part)), None)
+    if at is None:
+        return [*value, {"type": "text", "text": rewrite("")}]
+    kept = [(index, part) for index, part in enumerate(value) if index == at or not _is_text(part)]
+    texts = "\n".join(part["text"] for part in value if _is_text(part))
+    return [{**part, "text": rewrite(texts)} if index == at else part for index, part in kept]
+
+
 def _rewritten(value: Any, prompt: str) -> Any:
-    """The value of a turn with `prompt` as its text. Tokens stay, in front; those that the prompt has are not repeated."""
-    if isinstance(value, list | tuple):
-        at = next((index for index, part in enumerate(value) if _is_text(part)), None)
-        if at is None:
-            return [*value, {"type": "text", "text": prompt}]
-        kept = [(index, part) for index, part in enumerate(value) if index == at or not _is_text(part)]
-        texts = "\n".join(part["text"] for part in value if _is_text(part))
-        return [{**part, "text": _rewritten(texts, prompt)} if index == at else part for index, part in kept]
+    """The value of a turn with `prompt` as its text."""
+    return with_text(value, lambda before: _behind_tokens(before, prompt))
+
+
+def _behind_tokens(before: str, prompt: str) -> str:
+    """The prompt behind the tokens of the text before; those that the prompt has are not repeated."""
     have = Counter(_TOKEN.findall(prompt))
     tokens: list[str] = []
-    for token in _TOKEN.findall(value or ""):
+    for token in _TOKEN.findall(before):
         if have[token]:
             have[token] -= 1
         else:
@@ -209,6 +233,6 @@ def _rewritten(value: Any, prompt: str) -> Any:
 
 
 def _new_turn(prompt: str, turns: Sequence[Mapping[str, Any]], column: str) -> dict[str, str]:
-    if (_keys(turns[0])[0] if turns else "") == "role" or (not turns and turns_spec(column) is MESSAGES):
+    if (keys_of(turns[0])[0] if turns else "") == "role" or (not turns and turns_spec(column) is MESSAGES):
         return {"role": "user", "content": prompt}
     return {"from": "human", "value": prompt}

@@ -13,8 +13,9 @@ from typing_extensions import override
 
 from juicecap.nested import value_of
 from juicecap.ops.base import Mapper
-from juicecap.ops.captioning.caption_output import CaptionedColumn, media_parts, messages
-from juicecap.ops.captioning.conversation import Conversation, read_conversation
+from juicecap.ops.captioning.answer_turn import with_caption
+from juicecap.ops.captioning.caption_output import CaptionedColumn, caption_of, media_parts, messages
+from juicecap.ops.captioning.conversation import Conversation, read_conversation, turns_spec
 from juicecap.ops.options.common_options import column_clashes
 from juicecap.ops.options.groups import QUESTION
 from juicecap.sample import Sample
@@ -34,7 +35,7 @@ class ImageCaptionGenerator(CaptionedColumn, Mapper):
     input_modal_key: str = field(default="image", metadata=QUESTION)
     """Column that holds the paths of the images."""
     input_conversation_key: str = field(default="conversation", metadata=QUESTION)
-    """Column that holds the conversation, whose first human turn is asked. It is not changed."""
+    """Column that holds the conversation, whose first human turn is asked. Only conversation_answer changes it."""
     output_key: str = "output"
     """Column that receives the caption."""
 
@@ -61,7 +62,9 @@ class ImageCaptionGenerator(CaptionedColumn, Mapper):
 
     @override
     def columns_written(self) -> Mapping[str, Any]:
-        return self.written()
+        column = self.input_conversation_key
+        conversation = {} if self.conversation_answer == "keep" else {column: turns_spec(column)}
+        return {**conversation, **self.written()}
 
     def requests(self, sample: Sample) -> Sequence[Request]:
         """One request, with all images of the sample."""
@@ -70,13 +73,22 @@ class ImageCaptionGenerator(CaptionedColumn, Mapper):
 
     def process(self, sample: Sample, outcomes: Sequence[Outcome]) -> Sequence[Sample]:
         """The sample with its caption."""
-        (outcome,) = outcomes
+        (outcome,), column = outcomes, self.input_conversation_key
+        if self.conversation_answer != "keep":
+            conversation = self._conversation(sample)
+            prompt = None if conversation.text else self._default_prompt
+            turns = with_caption(conversation, prompt, caption_of(outcome), column, self.conversation_answer)
+            sample = {**sample, column: turns}
         return [self.captioned(self.name, sample, self.media_keys(), outcome)]
+
+    @property
+    def _default_prompt(self) -> str:
+        return DEFAULT_PROMPT if self.prompt is None else self.prompt
 
     def _conversation(self, sample: Sample) -> Conversation:
         return read_conversation(value_of(sample, self.input_conversation_key), self.input_conversation_key)
 
     def _request(self, sample: Sample) -> Request:
         conversation = self._conversation(sample)
-        prompt = conversation.text or (DEFAULT_PROMPT if self.prompt is None else self.prompt)
+        prompt = conversation.text or self._default_prompt
         return self.question(messages(conversation.system or self.system_prompt, self.shown(sample), prompt), 1)

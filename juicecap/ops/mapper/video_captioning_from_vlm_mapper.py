@@ -25,10 +25,12 @@ from juicecap.ops.options.model_options import ModelOptions
 from juicecap.ops.options.numbers import Candidates
 from juicecap.ops.options.types import NOT_EMPTY
 from juicecap.sample import LONGEST_TEXT, Sample, short_repr
-from juicecap.vlm.base import Answer, Message, Outcome, Part, Request
+from juicecap.vlm.base import LATER, Answer, Message, Outcome, Part, Request
 
 DEFAULT_PROMPT = "\nDescribe the input video in 1-2 sentences.\n"
 
+ORIGINAL_STAYS = "the input sample stays in front of the captioned one; keep_original_sample: false leaves it out"
+"""What `juicecap check` says where the recipe says nothing of it."""
 
 MOST_VIDEOS = 10_000
 """Videos of one sample. Each is a request of its own, and all of them are in progress together."""
@@ -62,6 +64,8 @@ class VideoCaptioningFromVLMMapper(ModelOptions, Mapper):
     """Whether the input sample stays in front of the new ones; null: true, and false where caption_field is set."""
     caption_field: str | None = field(default=None, metadata={**OUTPUT, **NOT_EMPTY})
     """Column that receives the list of captions, one for each video; null: captions go into the text alone."""
+    caption_as: Literal["list", "text"] = field(default="list", metadata={**OUTPUT, **LATER})
+    """What caption_field receives: a list with a caption for each video, or, of samples with one video, the caption as a text."""
     text_update_strategy: Literal["rewrite", "keep_origin"] | None = field(default=None, metadata=OUTPUT)
     """Whether captions go into the text; null: keep_origin where caption_field is set, else rewrite."""
     provenance_field: str | None = field(default="caption_provenance", metadata={**OUTPUT, **NOT_EMPTY})
@@ -85,7 +89,12 @@ class VideoCaptioningFromVLMMapper(ModelOptions, Mapper):
             found.append(
                 ("text_update_strategy", "text_update_strategy: keep_origin would throw the captions away: set caption_field")
             )
-        read = ("video_key", "start_key", "end_key", "prompt_key", "text_key")
+        if self.caption_as == "text" and not self.caption_field:
+            found.append(("caption_as", "caption_as: text says what caption_field receives: set caption_field"))
+        if self._replaces_text and self._rewrites:
+            sentence = f"text_update_strategy: rewrite and caption_field both write the column {self.text_key!r}: leave one out"
+            found.append(("text_update_strategy", sentence))
+        read = ("video_key", "start_key", "end_key", "prompt_key", *(() if self._replaces_text else ("text_key",)))
         return found + column_clashes(self, read, ("caption_field", "provenance_field"))
 
     @override
@@ -103,7 +112,7 @@ class VideoCaptioningFromVLMMapper(ModelOptions, Mapper):
         if self._rewrites:
             written[self.text_key] = "text"
         if self.caption_field:
-            written[self.caption_field] = "texts"
+            written[self.caption_field] = "text" if self.caption_as == "text" else "texts"
         if self.provenance_field:
             written[self.provenance_field] = PROVENANCE
         return written
@@ -116,15 +125,24 @@ class VideoCaptioningFromVLMMapper(ModelOptions, Mapper):
             return ()
         return (("keep_candidate_mode", "similar_one_simhash has no text to compare captions with"),)
 
+    @override
+    def sample_advice(self, sample: Sample) -> Sequence[tuple[str, str]]:
+        if self.keep_original_sample is None and self._keeps_original and self._chunks(sample):
+            return (("keep_original_sample", ORIGINAL_STAYS),)
+        return ()
+
     def requests(self, sample: Sample) -> Sequence[Request]:
         """One request for each video that is to be captioned, in order."""
         if self.provenance_field:
             entries_of(sample, self.provenance_field)  # a column that cannot be extended is rejected before any request
-        return [
-            self.question(self._messages(sample, video), self.caption_num)
-            for chunk in self._chunks(sample)
-            for video in chunk.videos
-        ]
+        videos = [video for chunk in self._chunks(sample) for video in chunk.videos]
+        if self.caption_as == "text" and len(videos) > 1:
+            raise SampleError(
+                "SEVERAL_VIDEOS",
+                "caption_as: text takes samples with one video, and there are more: set caption_as: list",
+                parameter="caption_as",
+            )
+        return [self.question(self._messages(sample, video), self.caption_num) for video in videos]
 
     def process(self, sample: Sample, outcomes: Sequence[Outcome]) -> Sequence[Sample]:
         """The original, if it stays, and the new samples."""
@@ -151,6 +169,10 @@ class VideoCaptioningFromVLMMapper(ModelOptions, Mapper):
     @property
     def _rewrites(self) -> bool:
         return (self.text_update_strategy or ("keep_origin" if self.caption_field else "rewrite")) == "rewrite"
+
+    @property
+    def _replaces_text(self) -> bool:
+        return self.caption_as == "text" and self.caption_field == self.text_key
 
     @property
     def _tokens(self) -> SpecialTokens:
@@ -214,7 +236,7 @@ class VideoCaptioningFromVLMMapper(ModelOptions, Mapper):
             left = iter(captions)
             new[self.text_key] = "".join(chunk.rewritten([next(left) for _ in chunk.videos], self._tokens) for chunk in chunks)
         if self.caption_field:
-            new[self.caption_field] = captions
+            new[self.caption_field] = captions[0] if self.caption_as == "text" else captions
         if self.provenance_field:
             entries = [
                 provenance(self.name, sample, self.media_keys(), outcome, each.answer, each.number)

@@ -13,7 +13,8 @@ from typing_extensions import override
 
 from juicecap.nested import value_of
 from juicecap.ops.base import Mapper
-from juicecap.ops.captioning.caption_output import CaptionedColumn, media_parts, messages
+from juicecap.ops.captioning.answer_turn import OLD_ANSWER, with_caption
+from juicecap.ops.captioning.caption_output import CaptionedColumn, caption_of, media_parts, messages
 from juicecap.ops.captioning.conversation import Conversation, read_conversation, turns_spec, without_tokens
 from juicecap.ops.captioning.prompt_template import filled, template_columns
 from juicecap.ops.options.common_options import column_clashes
@@ -49,6 +50,9 @@ class VideoToCaptionGenerator(CaptionedColumn, Mapper):
         except ValueError as error:
             found.append(("prompt_template", f"prompt_template: {error}"))
         names = ("input_image_key", "input_video_key", "start_key", "end_key", "input_conversation_key")
+        if self.conversation_mode == "ignore" and self.conversation_answer != "keep":
+            both = f"conversation_answer: {self.conversation_answer} and conversation_mode: ignore"
+            found.append(("conversation_answer", f"{both} exclude each other: set one of them"))
         return found + column_clashes(self, names, ("output_key", "provenance_field"))
 
     @override
@@ -84,12 +88,21 @@ class VideoToCaptionGenerator(CaptionedColumn, Mapper):
         self.check_output(sample)
         return [self._request(sample, self._conversation(sample))]
 
+    @override
+    def sample_advice(self, sample: Sample) -> Sequence[tuple[str, str]]:
+        conversation = self._conversation(sample)
+        if self.conversation_answer != "keep" or not conversation or conversation.answer is None:
+            return ()
+        return () if self._asks_its_own(conversation) else (("conversation_answer", OLD_ANSWER),)
+
     def process(self, sample: Sample, outcomes: Sequence[Outcome]) -> Sequence[Sample]:
         """The sample with its caption, and the prompt in its conversation."""
-        (outcome,), conversation = outcomes, self._conversation(sample)
-        if conversation and not self._asks_its_own(conversation):
-            column = self.input_conversation_key
-            sample = {**sample, column: conversation.with_prompt(filled(self._template, sample), column)}
+        (outcome,), conversation, column = outcomes, self._conversation(sample), self.input_conversation_key
+        if conversation:
+            prompt = None if self._asks_its_own(conversation) else filled(self._template, sample)
+            if prompt is not None or self.conversation_answer != "keep":
+                turns = with_caption(conversation, prompt, caption_of(outcome), column, self.conversation_answer)
+                sample = {**sample, column: turns}
         return [self.captioned(self.name, sample, self.media_keys(), outcome)]
 
     @property

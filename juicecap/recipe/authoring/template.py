@@ -1,33 +1,47 @@
-"""Recipes to start from: commented texts in `assets/templates`, filled with the paths and columns of a dataset.
+"""Recipes to start from, put together of commented pieces in `assets/templates` and filled with paths and columns.
 
-A template's `@word@` is replaced; a line whose words are all empty vanishes.
+A template says what is captioned and by which model, a goal what is made of it. In a piece `@word@` is replaced; a line whose
+words are all empty vanishes.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal, NamedTuple
 
 import yaml
 
 import juicecap
 from juicecap.errors import UsageError
 from juicecap.printable import folded
-from juicecap.recipe.authoring.guess import guess
+from juicecap.vlm.catalog import find
+from juicecap.vlm.installed import install_command, missing_libraries
 
 ASSETS = Path(juicecap.__file__).parent / "assets"
 RECIPE, SCHEMA = "recipe.yaml", "juicecap.schema.json"
 
 TEMPLATES = {
     "demo": "videos, with the bundled demonstration model",
+    "hf": "videos, with Qwen3-VL on transformers",
     "vllm": "videos, with Qwen3-VL on vLLM",
     "api": "videos, through an OpenAI-compatible server",
     "images": "images",
     "conversations": "a conversation dataset",
 }
 """Name -> what it captions."""
+
+GOALS = {
+    "dataset": "a table with their captions",
+    "lora": "one caption for each, to train a LoRA on",
+    "vqa": "conversations of a question and the answer",
+}
+"""Name -> what is made."""
+
+MODELS: Mapping[str, str] = {"demo": "hf", "hf": "hf", "vllm": "vllm", "api": "openai"}
+"""Piece with the parameters of a model -> its backend."""
 
 SAMPLES = {
     "images": ("images.json", "image_00.png", "image_01.png"),
@@ -36,8 +50,32 @@ SAMPLES = {
 """The dataset that comes with a template, and its media; those of the others are `CLIPS`."""
 
 CLIPS = ("clips.jsonl", "clip_05.mp4", "clip_09.mp4")
+
 _COMMENT = 38
 """Column in which comments begin, where what they are about leaves room."""
+
+_PROMPTS = {
+    "video": "Describe the video in one or two plain sentences, with its subject, what happens, the setting and the camera.",
+    "image": "Describe the image in one or two plain sentences, with its subject, the setting and the light.",
+}
+"""What is asked for a LoRA."""
+
+_FRAMES = {
+    "api": "      num_frames: 16                  # frames sent for each video, evenly spaced",
+    "": "      fps: 2                          # frames taken per second; or num_frames for a fixed number\n      max_frames: 64",
+}
+"""How frames are taken, by the piece of the model."""
+
+Op = Literal["videos", "images", "conversations"]
+
+
+class Written(NamedTuple):
+    """A recipe to start from."""
+
+    template: str
+    text: str
+    missing: str
+    """A sentence about libraries that are not installed; empty if all are."""
 
 
 def samples(template: str) -> list[Path]:
@@ -45,71 +83,134 @@ def samples(template: str) -> list[Path]:
     return [ASSETS / "samples" / name for name in SAMPLES.get(template, CLIPS)]
 
 
-def recipe_text(folder: str, template: str) -> str:
-    """A recipe for the samples of the template, once they lie in `folder`."""
-    dataset = os.path.join(folder, samples(template)[0].name)
-    words = {"dataset": "two samples; put yours here", "video": "video", "image": "image", "conversation": "conversation"}
-    words["output"] = "output" if template == "images" else "caption"
-    words |= {"model": "juicecap-demo-vlm", "model_note": "knows coloured shapes and nothing else; try Qwen/Qwen3-VL-8B-Instruct"}
-    return _filled(template, folder, dataset, words)
-
-
-def fitting_recipe(folder: str, template: str | None, dataset: str) -> tuple[str, str]:
-    """The name of the template, if none is given one that fits, and a recipe for a dataset.
+def check_pair(template: str, goal: str) -> None:
+    """Make sure that a template can serve a goal.
 
     Raises:
-        DataError: the dataset cannot be read.
-        UsageError: the template is for other media than those of the dataset.
+        UsageError: it cannot; the message names what fits.
     """
-    found = guess(dataset)
-    fitting = "conversations" if found.conversation else "vllm" if found.video else "images"
-    template = template or fitting
-    usable = {"images": found.image, "conversations": found.video or found.image}.get(template, found.video)
-    if not usable:
-        has = f"videos in the column {found.video!r}" if found.video else f"images in the column {found.image!r}"
-        raise UsageError(f"the template {template!r} is for {TEMPLATES[template]}, and {dataset} has {has}; try {fitting!r}")
-    kind = "media" if found.is_media else "rows"
-    words = {
-        "dataset": f"{found.rows:,} {kind} looked at; columns: {', '.join(found.columns)}",
-        "video": found.video or "video",
-        "image": found.image or "image",
-        "conversation": found.conversation or "conversation",
-        "model": "Qwen/Qwen3-VL-8B-Instruct",
-        "model_note": "a name on the Hub, or a local folder",
-        "output": _free("output" if template == "images" else "caption", found.columns),
-    }
-    if template not in ("images", "conversations"):
-        keys = [
-            ("video_key", found.video, "videos", "column with the paths of the videos"),
-            ("text_keys", found.text, "text", "column with the text"),
-        ]
-        words["columns"] = "\n".join(
-            f"{key}: {_yaml(name)}  # {what}" for key, name, usual, what in keys if name and name != usual
+    if template == "conversations" and goal == "lora":
+        raise UsageError(
+            f"--goal lora makes {GOALS[goal]}, and the template 'conversations' answers questions; "
+            "try --goal vqa, or another template, such as hf"
         )
-        if found.text:
-            field = _free("captions", found.columns)
-            words["caption_field"] = (
-                f"      caption_field: {_yaml(field)}  # a column of their own; {folded(found.text)} stays as it is"
-            )
-    return template, _filled(template, folder, dataset, words)
 
 
-def _filled(template: str, folder: str, dataset: str, words: dict[str, str]) -> str:
-    text = (ASSETS / "templates" / f"{template}.yaml").read_text(encoding="utf-8")
-    whole = {"columns": words.pop("columns", ""), "caption_field": words.pop("caption_field", "")}
-    comments = {name: folded(words.pop(name)) for name in ("dataset", "model_note")}
-    comments |= {"recipe": folded(os.path.join(folder, RECIPE))}
-    values = {"dataset_path": dataset, "export_path": os.path.join(folder, "out", "captions.jsonl"), **words}
+def recipe_text(folder: str, template: str, goal: str = "dataset") -> Written:
+    """A recipe for the samples of the template, once they lie in `folder`.
+
+    Raises:
+        UsageError: the template cannot serve the goal, or `folder` is not UTF-8.
+    """
+    check_pair(template, goal)
+    dataset = os.path.join(folder, samples(template)[0].name)
+    words = {
+        "dataset": "two samples; put yours here",
+        "video": "videos" if template in MODELS else "video",
+        "output": "caption",
+        "caption_as": "text",
+    }
+    return written(folder, template, goal, template if template in MODELS else "demo", dataset, words)
+
+
+def written(folder: str, template: str, goal: str, model: str, dataset: str, words: Mapping[str, str]) -> Written:
+    """A recipe with these `words`; those that are missing have their defaults.
+
+    Raises:
+        UsageError: a path is not UTF-8.
+    """
     for path in (folder, dataset):
         if path != path.encode(errors="ignore").decode():
             raise UsageError(f"{path} is not UTF-8, and a recipe is: rename it, or give another")
-    texts = {**whole, **comments, **{name: _yaml(value) for name, value in values.items()}}
+    op = op_of(template, goal)
+    spec = find(MODELS[model])
+    known = {
+        "image": "image",
+        "conversation": "conversation",
+        "output_note": "column that receives the caption",
+        "export_path": os.path.join(folder, "out", "captions.jsonl"),
+        "dataset_path": dataset,
+        **words,
+    }
+    comments = {
+        "what": TEMPLATES[template],
+        "goal": GOALS[goal],
+        "recipe": folded(os.path.join(folder, RECIPE)),
+        **{name: folded(known.pop(name)) for name in ("dataset", "output_note")},
+    }
+    medium = "image" if template == "images" else "video"
+    whole = {
+        "install": f"# Install what it needs with: {install_command(spec.extra)}",
+        "export": _line("export_paths", "absolute", "trainers look for media from a folder of their own", 0)
+        if goal == "lora"
+        else "",
+        "columns": known.pop("columns", ""),
+        "prompt": ("" if goal == "lora" and model != "demo" else "# ") + f"prompt: {_yaml(_PROMPTS[medium])}",
+        "frames": _FRAMES.get(model, _FRAMES[""]) if medium == "video" else "",
+        "caption_as": _line("caption_as", known.pop("caption_as", "text"), "or list: a list with a caption for each video"),
+        "provenance": _line("provenance_field", "null", "or a column that records model, prompt and seed")
+        if goal == "lora"
+        else "",
+        "overwrite": known.pop("overwrite", ""),
+        "mode": _line("conversation_mode", *_MODES[known.pop("mode", "overwrite")]),
+        "medium": medium,
+        "max_tokens": "64" if model == "demo" else "256",
+        "model": _piece(f"models/{model}").rstrip("\n"),
+    }
+    values = {name: _yaml(value) for name, value in known.items()}
+    body = _filled(_piece(f"ops/{op}"), {**whole, **comments, **values})
+    text = _filled(_piece("recipe"), {**whole, **comments, **values, "op": body})
+    return Written(template, "\n".join(map(_aligned, text.splitlines())) + "\n", _missing(MODELS[model]))
+
+
+def op_of(template: str, goal: str) -> Op:
+    """Which op captions."""
+    if template == "conversations" or goal == "vqa":
+        return "conversations"
+    return "images" if template == "images" else "videos"
+
+
+def free(name: str, columns: tuple[str, ...]) -> str:
+    """The name, or one like it that no column has."""
+    taken = set(columns)
+    return next(each for each in (name, *(f"{name}_{number}" for number in range(2, len(taken) + 3))) if each not in taken)
+
+
+def key_line(key: str, value: str, comment: str) -> str:
+    """A key of the recipe, or of a block where `key` is indented."""
+    return f"{key}: {_yaml(value)}  # {comment}"
+
+
+_MODES = {
+    "overwrite": ("overwrite", "the prompt becomes the question; fill_empty answers a question that is there"),
+    "fill_empty": ("fill_empty", "a question that is there is answered; overwrite asks the prompt in its place"),
+}
+
+
+def _missing(backend: str) -> str:
+    spec = find(backend)
+    lacking = missing_libraries(spec)
+    if not lacking:
+        return ""
+    verb = "is" if len(lacking) == 1 else "are"
+    return f"{', '.join(lacking)} {verb} not installed, which backend {backend} needs: {install_command(spec.extra)}"
+
+
+def _line(key: str, value: str, comment: str, indent: int = 6) -> str:
+    return f"{' ' * indent}{key}: {value}  # {comment}"
+
+
+def _piece(name: str) -> str:
+    return (ASSETS / "templates" / f"{name}.yaml").read_text(encoding="utf-8")
+
+
+def _filled(text: str, words: Mapping[str, str]) -> str:
     lines: list[str] = []
     for line in text.splitlines():
-        filled = re.sub(r"@(\w+)@", lambda word: texts[word[1]], line)
-        if filled or not line:
+        filled = re.sub(r"@(\w+)@", lambda word: words[word[1]], line)
+        if filled.strip() or not line:
             lines += filled.splitlines() or [""]
-    return "\n".join(map(_aligned, lines)) + "\n"
+    return "\n".join(lines)
 
 
 def _aligned(line: str) -> str:
@@ -119,12 +220,6 @@ def _aligned(line: str) -> str:
         return line
     gap = " " if len(match[1]) < _COMMENT else "  "
     return f"{match[1]:<{_COMMENT - 1}}{gap}{match[2]}"
-
-
-def _free(name: str, columns: Iterable[str]) -> str:
-    """The name, or one like it that no column has."""
-    taken = set(columns)
-    return next(each for each in (name, *(f"{name}_{number}" for number in range(2, len(taken) + 3))) if each not in taken)
 
 
 def _yaml(text: str) -> str:

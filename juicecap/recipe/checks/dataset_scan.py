@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from juicecap.data import source
 from juicecap.data.record import NAMES, Record
@@ -17,12 +17,13 @@ from juicecap.data.source import folder, metadata, mixture, several
 from juicecap.data.source.options import SourceOptions
 from juicecap.data.source.shards import webdataset
 from juicecap.data.source.tables.peek import INSIDE, FirstRows
-from juicecap.data.source.text import csv_table, file_list, json_list, jsonl
+from juicecap.data.source.text import caption_map, csv_table, file_list, json_list, jsonl, line_pairs
 from juicecap.errors import MediaError, SampleError
 from juicecap.fragment import without_fragment
 from juicecap.media.access.picture_folder import is_folder, pictures_in
 from juicecap.naming import missing, unnameable
 from juicecap.nested import names_in
+from juicecap.ops.base import Op
 from juicecap.recipe.checks.columns import video_columns
 from juicecap.recipe.types import Recipe, Step
 from juicecap.sample import ORIGIN, display_path, is_remote, media_paths
@@ -68,6 +69,8 @@ class MediaCount:
 class RowWarning:
     """A warning of an op about rows: the number of scanned rows that it applies to, and the first of them."""
 
+    kind: Literal["misfit", "usual", "advice"] = "usual"
+    """Whether it is a problem: always, if it applies to all rows, or never."""
     rows: int = 0
     first: str = ""
 
@@ -118,7 +121,7 @@ def scan_dataset(recipe: Recipe, format_: str, budget: float) -> DatasetScan:
     local = {part: kind for part, kind in parts.items() if part not in elsewhere}
     columns = dict.fromkeys(column for step in recipe.steps for column in step.op.media_columns())
     films = {column for step in recipe.steps for column in video_columns(step.op)}
-    fixed = format_ in ("csv", "tsv", "folder", "parquet", "saved")
+    fixed = format_ in ("csv", "tsv", "parquet", "saved") or (format_ == "folder" and not recipe.sidecar_suffixes)
     remote = any(getattr(step.op, "allow_remote", False) for step in recipe.steps)
     scan = DatasetScan(
         elsewhere=elsewhere, fixed=fixed, media={each: MediaCount(each, remote=remote, films=each in films) for each in columns}
@@ -151,15 +154,18 @@ class _RecordReader:
     def __init__(self, recipe: Recipe, deadline: float) -> None:
         self._deadline = deadline
         self.cut = False
-        keys = {name: getattr(recipe, name) for name in ("video_key", "image_key", "audio_key", "suffixes")}
+        names = ("video_key", "image_key", "audio_key", "suffixes", "sidecar_suffixes")
+        keys = {name: getattr(recipe, name) for name in names}
         self.options = SourceOptions(**keys)
         self.passed = folder.PassedOver()
         self.first_rows = FirstRows()
         self.readers: dict[str, Callable[[Path], Iterator[Record]]] = {
             **READERS,
+            "captions": partial(caption_map.records, options=self.options),
             "files": partial(file_list.records, options=self.options),
             "folder": partial(folder.records, options=self.options, passed=self.passed),
             "metadata": partial(metadata.all_records, options=self.options, first_rows=self.first_rows),
+            "pairs": partial(line_pairs.records, options=self.options),
             "parquet": self.first_rows.records,
             "saved": self.first_rows.saved_records,
             "several": self._of_several,
@@ -204,14 +210,24 @@ def _first_steps(recipe: Recipe) -> list[tuple[int, Step]]:
 
 
 def _warn(sample: dict[str, Any], where: str, index: int, step: Step, scan: DatasetScan) -> None:
-    try:
-        step.op.requests(sample)
-        sentences = step.op.sample_warnings(sample)
-    except SampleError as error:
-        sentences = [] if error.code in TOLD_BY_MEDIA else [("", f"{error.code}: {error.message}")]
-    for parameter, sentence in sentences:
-        warning = scan.sample_warnings.setdefault((index, parameter, sentence if parameter else ""), RowWarning())
+    for kind, parameter, sentence in _said_by(step.op, sample):
+        key = (index, parameter, sentence if parameter else "")
+        warning = scan.sample_warnings.setdefault(key, RowWarning(kind))
         warning.count(where if parameter else f"{where}: {sentence}")
+
+
+def _said_by(op: Op, sample: dict[str, Any]) -> list[tuple[Literal["misfit", "usual", "advice"], str, str]]:
+    """Kind, parameter and sentence of what an op says of a sample."""
+    try:
+        op.requests(sample)
+        return [
+            *(("usual", parameter, sentence) for parameter, sentence in op.sample_warnings(sample)),
+            *(("advice", parameter, sentence) for parameter, sentence in op.sample_advice(sample)),
+        ]
+    except SampleError as error:
+        if error.code in TOLD_BY_MEDIA:
+            return []
+        return [("misfit", error.parameter, error.message) if error.parameter else ("usual", "", str(error))]
 
 
 def _count(sample: dict[str, Any], where: str, media: MediaCount, deadline: float) -> None:

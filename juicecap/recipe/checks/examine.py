@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from juicecap.data import export
+from juicecap.data.source import sidecar
 from juicecap.errors import DataError
 from juicecap.hidden import Hidden
 from juicecap.recipe.checks.columns import missing_columns, problem_of, taken_columns
@@ -108,6 +109,7 @@ def _compared(recipe: Recipe, budget: float) -> Report:
 
 def _judge(recipe: Recipe, format_: str, scan: DatasetScan, found: _Findings) -> None:
     found.unseen.extend(_unseen(recipe, scan))
+    found.warnings.extend(_unread_sidecars(recipe, scan))
     _columns(recipe, format_, scan, found)
     if scan.broken.rows:
         what = f"{scan.broken.rows:,} of {scan.rows:,} rows looked at cannot be read; the first: {scan.broken.first}"
@@ -124,7 +126,8 @@ def _judge(recipe: Recipe, format_: str, scan: DatasetScan, found: _Findings) ->
         if not parameter and not _columns_fit(step, scan):
             continue  # that is reported already
         problem = problem_of(recipe, step, parameter, _warning_text(sentence, warning, scan))
-        (found.problems if whole else found.warnings).append(problem)
+        is_problem = warning.kind == "misfit" or (whole and warning.kind == "usual")
+        (found.problems if is_problem else found.warnings).append(problem)
 
 
 def _columns_fit(step: Step, scan: DatasetScan) -> bool:
@@ -158,6 +161,14 @@ def _columns(recipe: Recipe, format_: str, scan: DatasetScan, found: _Findings) 
         else:
             message = f"{problem.message}, going by {_first(scan.rows)}"
             found.warnings.append(replace(problem, message=message))
+
+
+def _unread_sidecars(recipe: Recipe, scan: DatasetScan) -> Iterator[Problem]:
+    """Suffixes of texts that no medium has beside it."""
+    for suffix in recipe.sidecar_suffixes:
+        if scan.columns and sidecar.column_of(suffix) not in scan.columns:
+            rows = f"{scan.rows:,} media looked at"
+            yield recipe.source.problem(("sidecar_suffix",), f"sidecar_suffix: none of {rows} has a text {suffix!r} beside it")
 
 
 def _literal_prompts(recipe: Recipe) -> Iterator[Problem]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from juicecap.data import export, source
 from juicecap.data.export.shards import check_folder
+from juicecap.data.source import sidecar
 from juicecap.data.source.options import SourceOptions
 from juicecap.errors import DataError
 from juicecap.naming import unnameable, unwritable
@@ -83,7 +84,19 @@ def _dataset(recipe: Recipe) -> tuple[str | None, list[Problem]]:
     if format_ == "hub" and folder.is_dir():
         message = f"dataset_path: {path} does not exist, and no dataset on the Hub is meant, since {folder} is a folder here"
         return None, [recipe.source.problem(trail, message, hint=_near_path(Path(path)))]
-    return format_, []
+    unfit = list(_sidecars(recipe, format_))
+    return None if unfit else format_, unfit
+
+
+def _sidecars(recipe: Recipe, format_: str) -> Iterator[Problem]:
+    """What is wrong with `sidecar_suffix`."""
+    if recipe.sidecar_suffixes and format_ not in ("folder", "mixture", "several"):
+        message = f"sidecar_suffix is for texts beside the media of a folder, and {recipe.dataset_path} is a dataset of records"
+        yield recipe.source.problem(("sidecar_suffix",), message, at="key")
+    options = SourceOptions(video_key=recipe.video_key, image_key=recipe.image_key, audio_key=recipe.audio_key)
+    for suffix in recipe.sidecar_suffixes:
+        if why := sidecar.unfit(suffix, options):
+            yield recipe.source.problem(("sidecar_suffix",), f"sidecar_suffix: {why}")
 
 
 def _near_path(path: Path) -> str:

@@ -50,6 +50,19 @@ def test_metadata_of_splits_are_read_against_their_own_folders(tmp_path: Path) -
     ]
 
 
+@pytest.mark.parametrize("path", ["data", "data/videos2caption.json"])
+def test_videos2caption_names_what_lies_in_videos(tmp_path: Path, path: str) -> None:
+    write(tmp_path / "data/videos2caption.json", json.dumps([{"path": "a.mp4", "cap": ["A", "a"]}, {"path": "b.mp4", "cap": []}]))
+    (tmp_path / "data/videos").mkdir()
+    (tmp_path / "data/videos/a.mp4").touch()
+    (tmp_path / "data/a.mp4").unlink()
+    assert format_of(str(tmp_path / path)) == "metadata"
+    assert rows(tmp_path / path, tmp_path) == [
+        {"path": "a.mp4", "cap": ["A", "a"], "videos": ["videos/a.mp4"]},
+        {"path": "b.mp4", "cap": [], "videos": ["b.mp4"]},
+    ]
+
+
 def test_metadata_without_names_leaves_the_folder_one_of_media_and_that_is_said(tmp_path: Path, said: list[str]) -> None:
     write(tmp_path / "data/metadata.csv", "prompt,mood\nfirst,calm\n")
     (tmp_path / "data/b.png").touch()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,21 @@ def test_the_conversation_is_asked_and_not_changed():
     out = generator()({"image": paths, "conversation": [turns] * len(paths)})
     assert out["output"] == [each["color"] for each in IMAGES.values()][:5]
     assert out["conversation"] == [turns] * len(paths)
+
+
+def test_the_caption_may_become_the_answer(outcome):
+    op = generator(conversation_answer="replace")
+    talk = [{"from": "human", "value": "<image>\nWhat is it?"}, {"from": "gpt", "value": "old"}]
+    sample = {"image": "a.png", "conversation": talk}
+    (out,) = op.process(sample, [replace(outcome("new"), request=op.requests(sample)[0])])
+    assert out == {"image": "a.png", "conversation": [talk[0], {"from": "gpt", "value": "new"}], "output": "new"}
+    (out,) = op.process({"image": "a.png"}, [outcome("new")])
+    assert out["conversation"] == [
+        {"from": "human", "value": "Please describe the image in detail."},
+        {"from": "gpt", "value": "new"},
+    ]
+    assert list(op.columns_written()) == ["conversation", "output"]
+    assert list(generator().columns_written()) == ["output"]
 
 
 @pytest.mark.parametrize("conversation", [{}, {"conversation": None}, {"conversation": []}, {"conversation": ""}])

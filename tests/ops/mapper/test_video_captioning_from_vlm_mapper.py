@@ -372,6 +372,34 @@ class TestColumns:
         out = processed(op, {"videos": ["a", "b"]}, outcome("a0", "a1"), outcome("b0", "b1"))
         assert [sample["caption"] for sample in out] == [["a0", "b0"], ["a1", "b1"]]
 
+    def test_one_caption_as_a_text(self, outcome):
+        op = mapper(caption_field="caption", caption_as="text", provenance_field=None)
+        sample = {"videos": ["a.mp4"], "text": "old"}
+        assert processed(op, sample, outcome(" a cat ")) == [{**sample, "caption": "a cat"}]
+        assert op.columns_written() == {"caption": "text"}
+        everything = mapper(caption_field="caption", caption_as="text", caption_num=2, keep_candidate_mode="all")
+        assert [row["caption"] for row in processed(everything, sample, outcome("a", "b"))] == ["a", "b"]
+
+    def test_the_text_itself_may_be_replaced_and_is_what_candidates_are_compared_with(self, outcome):
+        op = mapper(
+            text_key="caption",
+            caption_field="caption",
+            caption_as="text",
+            caption_num=3,
+            keep_candidate_mode="similar_one_simhash",
+            provenance_field=None,
+        )
+        sample = {"videos": ["a.mp4"], "caption": "<__dj__video> a red circle moves left <|__dj__eoc|>"}
+        candidates = ("the sea at night", "a red circle moves left", "two dogs in a park")
+        assert processed(op, sample, outcome(*candidates)) == [{"videos": ["a.mp4"], "caption": "a red circle moves left"}]
+
+    def test_one_caption_as_a_text_takes_one_video(self):
+        op = mapper(caption_field="caption", caption_as="text")
+        message = "caption_as: text takes samples with one video, and there are more: set caption_as: list"
+        assert rejected(lambda: op.requests({"videos": ["a.mp4", "b.mp4"]})) == ("SEVERAL_VIDEOS", message)
+        assert len(op.requests({"videos": ["a.mp4", "b.mp4"], "text": "<__dj__video> one <|__dj__eoc|>"})) == 1
+        assert rejected(lambda: op.process({"videos": []}, [])) == ("NO_VIDEO", "column 'videos' holds no video")
+
     def test_other_columns_are_copied(self, outcome):
         sample = {"videos": ["a"], "id": 7, "meta": {"deep": [1, None]}, "text": "t"}
         original, new = processed(mapper(), sample, outcome("c"))
@@ -399,6 +427,21 @@ class TestColumns:
                 {"text_update_strategy": "keep_origin"},
                 "text_update_strategy",
                 "text_update_strategy: keep_origin would throw the captions away: set caption_field",
+            ),
+            (
+                {"caption_as": "text"},
+                "caption_as",
+                "caption_as: text says what caption_field receives: set caption_field",
+            ),
+            (
+                {"caption_as": "text", "caption_field": "text", "text_update_strategy": "rewrite"},
+                "text_update_strategy",
+                "text_update_strategy: rewrite and caption_field both write the column 'text': leave one out",
+            ),
+            (
+                {"caption_field": "text"},
+                "caption_field",
+                "caption_field and text_key both name the column 'text': name another",
             ),
             ({"caption_num": 0}, "caption_num", "caption_num must be int > 0, not 0"),
             ({"caption_num": True}, "caption_num", "caption_num must be int > 0, not True"),

@@ -303,6 +303,51 @@ class TestConversations:
         assert asked(generator(conversation_mode="ignore"), {"video": "a.mp4", "conversation": turns})[1][1][1] == PROMPT
 
 
+OLD = [{"from": "human", "value": "<video>\nWhat is it?"}, {"from": "gpt", "value": "old"}]
+
+
+class TestAnswers:
+    @pytest.mark.parametrize(
+        ("how", "turns"),
+        [
+            ("keep", [{"from": "human", "value": f"<video>\n{PROMPT}"}, OLD[1]]),
+            ("replace", [{"from": "human", "value": f"<video>\n{PROMPT}"}, {"from": "gpt", "value": "new"}]),
+            ("append", [*OLD, {"from": "human", "value": PROMPT}, {"from": "gpt", "value": "new"}]),
+        ],
+    )
+    def test_what_becomes_of_an_old_answer(self, outcome, how, turns):
+        sample = {"video": "a.mp4", "conversation": OLD}
+        out = processed(generator(conversation_answer=how), sample, outcome("new"))
+        assert (out["conversation"], out["caption"]) == (turns, "new")
+
+    @pytest.mark.parametrize("how", ["replace", "append"])
+    @pytest.mark.parametrize("turns", [None, [], [{"from": "human", "value": ""}]])
+    def test_a_question_without_an_answer_gets_one(self, outcome, how, turns):
+        out = processed(generator(conversation_answer=how), {"video": "a.mp4", "conversation": turns}, outcome("new"))
+        assert out["conversation"] == [{"from": "human", "value": PROMPT}, {"from": "gpt", "value": "new"}]
+
+    def test_a_question_of_its_own_is_answered(self, outcome):
+        op = generator(conversation_answer="replace", conversation_mode="fill_empty")
+        out = processed(op, {"video": "a.mp4", "conversation": OLD}, outcome("new"))
+        assert out["conversation"] == [OLD[0], {"from": "gpt", "value": "new"}]
+
+    def test_an_old_answer_that_stays_is_a_warning(self):
+        sample = {"video": "a.mp4", "conversation": OLD}
+        ((parameter, sentence),) = generator().sample_advice(sample)
+        assert (parameter, sentence.partition(":")[0]) == (
+            "conversation_answer",
+            "the old answer stays behind the new prompt, and a trainer would learn it",
+        )
+        assert generator(conversation_answer="replace").sample_advice(sample) == ()
+        assert generator(conversation_mode="fill_empty").sample_advice(sample) == ()
+        assert generator(conversation_mode="ignore").sample_advice(sample) == ()
+        assert generator().sample_advice({**sample, "conversation": OLD[:1]}) == ()
+
+    def test_a_conversation_that_is_not_read_gets_no_answer(self):
+        with pytest.raises(SettingsError, match="conversation_answer: replace and conversation_mode: ignore exclude each other"):
+            generator(conversation_mode="ignore", conversation_answer="replace")
+
+
 class TestTemplates:
     def test_columns_are_filled_in(self, outcome):
         op, sample = generator(prompt_template="A {title} of {year}. {{x}}"), {"video": "a.mp4", "title": "<b>", "year": 1999}

@@ -1,4 +1,4 @@
-"""A JSON file that holds one list of objects.
+"""A JSON file that holds one list of objects; or one object, whose members are read in the same way.
 
 The list is read piece by piece, so that memory grows with the longest record and not with the file. (On a broken file it may
 grow with the rest of the file, up to `record.LONGEST`, because a quote that is never closed ends only there.)
@@ -23,6 +23,7 @@ from juicecap.data.record import LONGEST, BrokenRecord, Record, decode_object, d
 from juicecap.data.source.options import SourceOptions
 from juicecap.data.source.text.text_file import dataset_of_file
 from juicecap.errors import DataError
+from juicecap.sample import short_repr
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -62,6 +63,36 @@ def values(path: Path) -> Iterator[Callable[[str], Any]]:
     window = _Window(path)
     for _ in _entries(path, window):
         yield lambda _: window.take_value(str(path), decode_value)
+
+
+def is_object(path: Path) -> bool:
+    """Whether a JSON file holds an object.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
+    return _Window(path).peek() == "{"
+
+
+def members(path: Path) -> Iterator[tuple[str, Callable[[str], Any]]]:
+    """The names of an object that the file holds, each with a function for its value, called before the next name is taken.
+
+    Raises:
+        DataError: the file cannot be read, or its JSON is not valid.
+    """
+    window = _Window(path)
+    separator = window.take()
+    while separator == "," or window.peek() != "}":
+        name = window.take_value(str(path), decode_value)
+        if not isinstance(name, str) or window.take() != ":":
+            raise _not_json(path, window, "a name in quotes and a colon are missing")
+        yield name, lambda where: window.take_value(where, decode_value)
+        separator = window.take() if window.peek() == "," else ""
+        if not separator and window.peek() != "}":
+            raise _not_json(path, window, f"behind {short_repr(name)} a comma or the end of the object is missing")
+    window.take()
+    if window.peek():
+        raise _not_json(path, window, "text stands behind the end of the object")
 
 
 def _entries(path: Path, window: _Window) -> Iterator[int]:

@@ -20,11 +20,21 @@ def dataset_of_file(path: str, records: Callable[[Path], Iterator[Record]], opti
 
 
 def dataset_of_files(
-    path: str, files: Sequence[Path], records: Callable[[Path], Iterator[Record]], options: SourceOptions
+    path: str,
+    files: Sequence[Path],
+    records: Callable[[Path], Iterator[Record]],
+    options: SourceOptions,
+    *,
+    beside: Sequence[Path] = (),
+    key: Sequence[object] = (),
 ) -> Dataset:
-    """The dataset of the records of several files, in order; media paths are relative to the folder of each."""
+    """The dataset of the records of several files, in order; media paths are relative to the folder of each.
+
+    `beside` are files that are read along with them, and `key` what else the records depend on.
+    """
     first = absolute(files[0]).parent
     columns = [options.video_key, options.image_key, options.audio_key, *options.suffixes]
+    sources = [*files, *beside]
 
     def read() -> Iterator[Record]:
         for file in files:
@@ -34,8 +44,8 @@ def dataset_of_files(
 
     return dataset_of_records(
         read,
-        key=lambda: [path, *map(file_key, files), *columns],
-        size=lambda: sum(file.stat().st_size for file in files),
+        key=lambda: [path, *map(file_key, sources), *columns, *key],
+        size=lambda: sum(file.stat().st_size for file in sources),
         folder=first,
         empty=f"{path} has no records. Give a file with at least one.",
         cache=options.cache_folder,

@@ -1,0 +1,36 @@
+"""Which backends can run here, by the libraries that are installed, and how the others are installed. None is imported."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from importlib.util import find_spec
+from pathlib import Path
+
+import juicecap
+from juicecap.vlm.catalog import BackendSpec, find
+
+
+def missing_libraries(spec: BackendSpec) -> list[str]:
+    """The libraries of a backend that are not installed."""
+    return [name for name in spec.libraries if find_spec(name) is None]
+
+
+def first_installed(names: Iterable[str]) -> str | None:
+    """The first of these backends whose libraries are all installed."""
+    return next((name for name in names if not missing_libraries(find(name))), None)
+
+
+def install_command(extra: str) -> str:
+    """The command that installs an extra of juicecap: from the checkout, if juicecap runs from one."""
+    root = Path(juicecap.__file__).parent.parent
+    if not _is_checkout(root):
+        return f'pip install "juicecap[{extra}]"'
+    place = "." if root == Path.cwd() else str(root)
+    return f'pip install -e "{place}[{extra}]"'
+
+
+def _is_checkout(root: Path) -> bool:
+    try:
+        return 'name = "juicecap"' in (root / "pyproject.toml").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return False
