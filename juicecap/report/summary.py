@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Iterator, Mapping
 
 from juicecap.ops.apply.fate import FAILURES
+from juicecap.report.exports import export_lines
 from juicecap.report.words import plural
 from juicecap.runner.result import RunResult, StepResult
 
@@ -45,7 +46,10 @@ def _lines(result: RunResult) -> Iterator[str]:
     if result.replayed:
         yield from _folded(f"journal   {result.replayed:,} answers were replayed, {result.asked:,} were asked")
     yield from _folded(f"time      {result.seconds:.1f} s{_times(result)}")
-    yield f"output    {result.export_path}"
+    if result.has_table:
+        yield f"output    {result.export_path}"
+    for export in result.exports:
+        yield from export_lines(export)
     if result.rejected:
         yield f"rejected  {result.work_dir / 'rejected.jsonl'}"
     if result.failed:

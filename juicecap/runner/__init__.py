@@ -20,6 +20,7 @@ def run(
     overrides: Sequence[str] = (),
     limit: int | None = None,
     overwrite: bool = False,
+    overwrite_texts: bool = False,
     retry_rejected: bool = False,
     fresh: bool = False,
     progress: Progress | None = None,
@@ -28,7 +29,8 @@ def run(
     """Run a recipe and export its result.
 
     `overrides` are `KEY=VALUE` texts as on the command line (for a recipe given by path); `limit` takes only the first
-    samples; `overwrite` allows replacing an output that another run wrote. A repeated run continues after its last finished step,
+    samples; `overwrite` allows replacing an output that another run wrote, and `overwrite_texts` texts beside media that somebody
+    edited, or that were there before (copies are kept in the run folder). A repeated run continues after its last finished step,
     and retries samples that failed for a temporary reason, with `retry_rejected` all that failed. Earlier answers of a model are
     reused, unless `fresh` is set: then nothing of earlier runs is used. `progress` receives reports; `metrics` is a file that is
     kept up to date with figures in the text format of Prometheus.
@@ -44,6 +46,7 @@ def run(
         loaded,
         limit=limit,
         overwrite=overwrite,
+        overwrite_texts=overwrite_texts,
         retry_rejected=retry_rejected,
         fresh=fresh,
         progress=progress or SilentProgress(),

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
+from juicecap.data.export.writers.job import ExportResult
 from juicecap.ops.apply.table import Counts
 
 
@@ -41,11 +42,18 @@ class RunResult:
     steps: tuple[StepResult, ...]
     exported: int
     export_path: Path
-    """The file, or the folder of shards."""
+    """The file, or the folder of shards; without `export_path` the place of the first export."""
     work_dir: Path
     seconds: float
     max_rejected: float | int
     """A share of the input samples if a float, a number if an int."""
+    exports: tuple[ExportResult, ...] = ()
+    """What the recipe's `exports` wrote."""
+
+    @property
+    def has_table(self) -> bool:
+        """Whether there is a table at `export_path`, besides the exports."""
+        return all(self.export_path != export.to for export in self.exports)
 
     @property
     def replayed(self) -> int:

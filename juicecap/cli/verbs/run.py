@@ -22,6 +22,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     recipe_arguments.add_arguments(parser)
     parser.add_argument("--limit", type=whole(MOST_RECORDS), metavar="N", help="use only the first N samples")
     parser.add_argument("--overwrite", action="store_true", help="replace an output that another run wrote")
+    parser.add_argument(
+        "--overwrite-texts", action="store_true", help="replace texts beside media that somebody edited; copies are kept"
+    )
     parser.add_argument("--retry-rejected", action="store_true", help="retry samples that an earlier run rejected permanently")
     parser.add_argument("--fresh", action="store_true", help="ignore answers and steps of earlier runs")
     parser.add_argument("--quiet", action="store_true", help="show only warnings and errors: no progress and no summary")
@@ -47,6 +50,7 @@ def main(options: argparse.Namespace) -> int:
             recipe,
             limit=options.limit,
             overwrite=options.overwrite,
+            overwrite_texts=options.overwrite_texts,
             retry_rejected=options.retry_rejected,
             fresh=options.fresh,
             progress=progress,
