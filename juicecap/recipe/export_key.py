@@ -104,22 +104,20 @@ def schema(variable: Mapping[str, Any]) -> dict[str, Any]:
         "properties": {
             "as": {"description": "The writer.", "enum": [*KINDS]},
             "for": {"description": "The trainer (juicecap export --list).", "enum": [*PRESETS]},
-            **{
-                name: {"description": helps[name], **json_union([_of_any_kind(name), {"type": "null"}, dict(variable)])}
-                for name in options
-            },
+            **{name: {"description": helps[name], **_written(name, variable)} for name in options},
         },
         "additionalProperties": False,
     }
     return {"type": ["array", "null"], "items": entry}
 
 
-def _of_any_kind(name: str) -> dict[str, Any]:
-    """What an option may be, whichever writer it is for."""
+def _written(name: str, variable: Mapping[str, Any]) -> dict[str, Any]:
+    """What an option may be, whichever writer it is for; a variable too, where not any text may stand."""
     found: list[dict[str, Any]] = []
     for kind in KINDS.values():
         found += [json_type(hint) for each, hint in _options(kind) if each.name == name and json_type(hint) not in found]
-    return found[0] if len(found) == 1 else {"anyOf": found}
+    takes_text = any("string" in str(each.get("type", "")) for each in found)
+    return json_union([*found, {"type": "null"}, *([] if takes_text else [dict(variable)])])
 
 
 def _options(kind: type) -> Iterator[tuple[Any, Any]]:

@@ -9,7 +9,7 @@ from juicecap.sample import short_repr
 from juicecap.text import near
 
 MEDIA = (True, "video", "image", "name", "kind")
-"""What `media` may be: the path of the medium, that of a video or of an image alone, its file's name, or the word video or image."""
+"""What `media` may be: the path of the medium, that of a video or an image alone, the file's name, the word video or image."""
 
 
 class Column(NamedTuple):
