@@ -30,7 +30,7 @@ def main(name: str, python: str) -> int:
             exporting = Exporting(Path(folder), ROOT / "recipes" / "clips" / "clip_00.mp4", captions)
             exporting.run(EXPORTS[name])
             reader = Path(__file__).with_name(f"read_{name}.py")
-            done = subprocess.run(
+            done = subprocess.run(  # noqa: S603  (the interpreter that was named)
                 [python, str(reader), str(Path(folder) / "out" / "set")], capture_output=True, text=True, check=False, cwd=folder
             )
             if done.returncode:
@@ -44,7 +44,9 @@ def main(name: str, python: str) -> int:
             ]
             same = read == wanted
             wrong += not same
-            print(f"{name}, {title}: {len(read)} of {len(wanted)} loaded, {'all as exported' if same else f'other than exported: {read}'}")
+            print(
+                f"{name}, {title}: {len(read)} of {len(wanted)} loaded, {'all as exported' if same else f'other than exported: {read}'}"
+            )
     return 1 if wrong else 0
 
 

@@ -7,22 +7,20 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from loguru import logger
 
 import juicecap
 from juicecap.data.columns import column_names
 from juicecap.data.export import write_export
-from juicecap.data.export.media_paths import with_paths
 from juicecap.data.export.shards import check_folder
-from juicecap.data.export.writers.job import ExportResult, Job, Ready
 from juicecap.data.surroundings import check_devices, check_working_directory, quiet_datasets
 from juicecap.errors import BugError, JuicecapError
 from juicecap.notice import say_once
@@ -33,9 +31,10 @@ from juicecap.recipe.checks.overwrites import outputs
 from juicecap.recipe.checks.paths import overwrite_problems
 from juicecap.recipe.problems import failure
 from juicecap.recipe.resolved import resolved_text
+from juicecap.runner.exporting.in_run import write_of_run, write_table
 from juicecap.runner.exporting.media_tools import MediaTools
 from juicecap.runner.exporting.result_facts import export_facts, result_facts
-from juicecap.runner.exporting.write import media_options_of, roles_of, write_exports
+from juicecap.runner.exporting.write import media_options_of
 from juicecap.runner.loading import LoadedDataset, load
 from juicecap.runner.reporting.metrics import check_metrics
 from juicecap.runner.reporting.progress import Progress
@@ -52,9 +51,6 @@ from juicecap.vlm.backends.openai.options import DEFAULT_KEY_NAME
 from juicecap.vlm.base import digest_of
 from juicecap.vlm.journal import Journal
 from juicecap.vlm.pipeline import core
-
-if TYPE_CHECKING:
-    from datasets import Dataset
 
 TOTALS = (
     "filtered", "rejected", "failed", "damaged", "captions", "truncated", "empty", "looping", "refused", "mixed",
@@ -130,53 +126,17 @@ def run_local(
         )
         _check(result, rejected)
         reporter.phase("exporting")
-        _write_table(recipe, last, folder, ready)
-        exports = _write_exports(recipe, last, folder, ready, overwrite=overwrite, overwrite_texts=overwrite_texts)
-        result = replace(result, exports=exports)
+        write_table(recipe, last, folder, ready)
+        if recipe.exports:
+            with _journal(recipe, fresh=False, retry_rejected=False) as journal:
+                tools = MediaTools(media_options_of(recipe), folder.media, journal)
+                exports = write_of_run(recipe, last, folder, ready, tools, overwrite=overwrite, overwrite_texts=overwrite_texts)
+            result = replace(result, exports=exports)
         facts = _manifest(recipe, result, started, limit, reporter.engine_seconds())
         folder.write_manifest({**facts, "result": result_facts(recipe, finished)})
         reporter.finished(result)
         _log_end(result)
     return result
-
-
-def _write_table(recipe: Recipe, last: Dataset, folder: RunFolder, ready: Callable[[Path], Ready]) -> None:
-    """Write the result to `export_path`, if the recipe wants that."""
-    if not (recipe.export_path and recipe.table):
-        return
-    at = recipe.table if recipe.export_shard_size else recipe.table.parent
-    write_export(
-        with_paths(last, *recipe.path_columns(), at.absolute(), recipe.export_paths, folder.steps),
-        recipe.export_path,
-        format=recipe.export_type,
-        shard_size=recipe.export_shard_size,
-        owner=folder.owner,
-        ready=ready(recipe.table),
-        csv_formulas=recipe.export_csv_formulas,
-    )
-
-
-def _write_exports(
-    recipe: Recipe, last: Dataset, folder: RunFolder, ready: Callable[[Path], Ready], *, overwrite: bool, overwrite_texts: bool
-) -> tuple[ExportResult, ...]:
-    """Write what the recipe wants besides."""
-    if not recipe.exports:
-        return ()
-    with _journal(recipe, fresh=False, retry_rejected=False) as journal:
-        job = Job(
-            dataset=last,
-            roles=roles_of(recipe),
-            tools=MediaTools(media_options_of(recipe), folder.media, journal),
-            scratch=folder.scratch,
-            memory=folder.root,
-            replaced=folder.replaced,
-            owner=folder.owner,
-            ready=ready,
-            path_columns=recipe.path_columns(),
-            overwrite=overwrite,
-            overwrite_texts=overwrite_texts,
-        )
-        return write_exports(recipe.exports, job, folder.memory)
 
 
 def _check(result: RunResult, rejected: int) -> None:

@@ -1,4 +1,4 @@
-"""Frames are counted by packets: in every container, with B-frames and uneven times, of a part, and of films that are no video."""
+"""Frames are counted by packets: in every container, with B-frames, uneven times, of a part, and of films that are no video."""
 
 from __future__ import annotations
 
@@ -66,7 +66,9 @@ def test_of_a_part(span: Span, count: int, tmp_path: Path) -> None:
 
 def test_animations_and_folders_of_pictures(tmp_path: Path) -> None:
     pictures = [Image.fromarray(picture_of(number)) for number in range(5)]
-    pictures[0].save(tmp_path / "a.webp", save_all=True, append_images=pictures[1:], duration=[100, 200, 300, 100, 100], lossless=True)
+    pictures[0].save(
+        tmp_path / "a.webp", save_all=True, append_images=pictures[1:], duration=[100, 200, 300, 100, 100], lossless=True
+    )
     assert frame_times(str(tmp_path / "a.webp")) == [0.0, 0.1, 0.3, 0.6, 0.7]
     assert frames(Medium(kind="video", path=str(tmp_path / "a.webp"), span=Span(start=0.2, end=0.6))) == 2
     folder = tmp_path / "film"

@@ -15,6 +15,7 @@ from juicecap.data.export.settings import KINDS, SidecarExport, TableExport, byt
 from juicecap.errors import RecipeError
 from juicecap.recipe import check, load_recipe
 from juicecap.recipe.authoring.schema import recipe_schema
+from juicecap.recipe.load import draft_recipe
 
 TABLE: dict[str, Any] = {"to": "out/t.jsonl", "as": "table"}
 
@@ -104,6 +105,18 @@ class TestPlaces:
         exports = [{"to": f"{tmp_path}/a", "as": "sidecar"}, {"to": f"{tmp_path}/a", "for": "finetrainers"}]
         (problem,) = [each for each in check(load_recipe(recipe(tmp_path, exports))).problems if "another export" in each.message]
         assert problem.message.startswith(f"exports: another export writes texts with the suffix .txt into {tmp_path}/a too")
+
+    @pytest.mark.parametrize("read", [".txt", ["caption", "txt"]])
+    def test_texts_that_are_read_are_not_written(self, tmp_path: Path, read: Any) -> None:
+        path = recipe(
+            tmp_path,
+            [{"as": "sidecar", "media": "none"}, {"as": "sidecar", "media": "none", "suffix": ".new"}],
+            sidecar_suffix=read,
+        )
+        found = [each for each in check(draft_recipe(path).recipe).problems if "sidecar_suffix" in each.message]
+        assert [(each.message, each.line) for each in found] == [
+            ("exports: texts with the suffix .txt beside the media are what sidecar_suffix reads", 3)
+        ]
 
     @pytest.mark.parametrize(
         ("entry", "run_folder"),

@@ -17,7 +17,7 @@ from juicecap.errors import DataError
 from juicecap.hidden import Hidden
 from juicecap.recipe.checks.columns import missing_columns, problem_of, taken_columns
 from juicecap.recipe.checks.dataset_scan import DatasetScan, MediaCount, RowWarning, scan_dataset
-from juicecap.recipe.checks.exports import export_columns, lost_captions, text_clashes
+from juicecap.recipe.checks.exports import export_columns, lost_captions, text_clashes, texts_read_and_written
 from juicecap.recipe.checks.model_check import check_models
 from juicecap.recipe.checks.paths import dataset_format, export_problems
 from juicecap.recipe.load import draft_recipe
@@ -97,7 +97,7 @@ def _compared(recipe: Recipe, budget: float) -> Report:
         except DataError as error:
             found.problems.append(Problem(file="", message=str(error)))
         else:
-            found.problems += text_clashes(recipe, format_)
+            found.problems += [*text_clashes(recipe, format_), *texts_read_and_written(recipe)]
             _judge(recipe, format_, scan, found)
     return Report(
         problems=tuple(found.problems),

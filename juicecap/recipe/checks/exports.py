@@ -63,6 +63,17 @@ def text_clashes(recipe: Recipe, format_: str) -> Iterator[Problem]:
                     return
 
 
+def texts_read_and_written(recipe: Recipe) -> Iterator[Problem]:
+    """Texts beside media that a run reads and writes, so that the next one would read captions for what was there before."""
+    read = recipe.source.values.get("sidecar_suffix")
+    suffixes = {str(each).lstrip(".").lower() for each in (read if isinstance(read, list) else [read] if read else [])}
+    for index, export in enumerate(recipe.exports):
+        if isinstance(export, SidecarExport) and not export.places_media and export.suffix.lstrip(".").lower() in suffixes:
+            message = f"exports: texts with the suffix {export.suffix} beside the media are what sidecar_suffix reads"
+            hint = "give the export another suffix, or media: link and a folder of its own (to)"
+            yield recipe.source.problem(("exports", index), message, hint=hint)
+
+
 def lost_captions(recipe: Recipe) -> Iterator[Problem]:
     """That of several captions of a clip all but one are lost."""
     several = next((step for step in recipe.steps if getattr(step.op, "keep_candidate_mode", "") == "all"), None)
