@@ -44,9 +44,8 @@ def main(name: str, python: str) -> int:
             ]
             same = read == wanted
             wrong += not same
-            print(
-                f"{name}, {title}: {len(read)} of {len(wanted)} loaded, {'all as exported' if same else f'other than exported: {read}'}"
-            )
+            told = "all as exported" if same else f"other than exported: {read}"
+            print(f"{name}, {title}: {len(read)} of {len(wanted)} loaded, {told}")
     return 1 if wrong else 0
 
 

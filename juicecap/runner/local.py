@@ -120,6 +120,7 @@ def run_local(
             steps=(*loaded.results, *(each.result for each in finished)),
             exported=len(last),
             export_path=output,
+            has_table=recipe.table is not None,
             work_dir=recipe.work_dir,
             seconds=time.monotonic() - began,
             max_rejected=recipe.max_rejected,

@@ -47,13 +47,10 @@ class RunResult:
     seconds: float
     max_rejected: float | int
     """A share of the input samples if a float, a number if an int."""
+    has_table: bool = True
+    """Whether there is a table at `export_path`; else only `exports` were written."""
     exports: tuple[ExportResult, ...] = ()
     """What the recipe's `exports` wrote."""
-
-    @property
-    def has_table(self) -> bool:
-        """Whether there is a table at `export_path`, besides the exports."""
-        return all(self.export_path != export.to for export in self.exports)
 
     @property
     def replayed(self) -> int:

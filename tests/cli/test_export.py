@@ -96,7 +96,7 @@ class TestDatasets:
         train = exporting.folder / "out" / "train"
         command = ["export", str(exporting.dataset), "--as", "sidecar", "--to", str(train)]
         assert main(command) == 0
-        assert {path.name for path in train.iterdir()} == {"a.mp4", "a.txt", "b.mp4", "b.txt", ".juicecap-export.jsonl"}
+        assert {path.name for path in train.iterdir()} == {"a.mp4", "a.txt", "b.mp4", "b.txt", ".juicecap-sidecar.jsonl"}
         (train / "a.txt").write_text("By hand.")
         assert main([*command, "--json"]) == 0
         told = json.loads(capsys.readouterr().out.splitlines()[-1])

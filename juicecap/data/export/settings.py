@@ -5,6 +5,7 @@ An entry says `as:` (which writer) or `for:` (a row of `presets`). The recipe's 
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -78,6 +79,11 @@ class Export:
     def place(self) -> Path:
         """What the entry names as `to`: of a preset a folder, in which the target may be a file."""
         return self.target.parent if self.preset and PRESETS[self.preset].file else self.target
+
+    @property
+    def identity(self) -> str:
+        """What tells it from other exports, whose memories of what they wrote are not its own."""
+        return f"{self.kind} {os.path.abspath(self.target)}"
 
     def outputs(self) -> list[Path]:
         """The files, or folders of shards, that it replaces as a whole; single texts and media are not among them."""
@@ -190,6 +196,11 @@ class SidecarExport(Export):
     """Several captions of a medium: the first, or a line each."""
     newlines: Literal["space", "keep"] = "space"
     """Line breaks in a caption: one space, or kept."""
+
+    @property
+    def identity(self) -> str:
+        """As `Export.identity`; texts with other suffixes are another export's."""
+        return f"{super().identity}/*{self.suffix}"
 
     def problems(self) -> list[tuple[str, str]]:
         """As `Export.problems`; texts beside the media need no place, and have one only for the sake of the run folder."""

@@ -34,15 +34,14 @@ from juicecap.runner.exporting.media_tools import MediaTools
 from juicecap.runner.exporting.result_facts import media_options_in, roles_in
 from juicecap.runner.exporting.write import write_exports
 from juicecap.runner.run_folder.folder import RunFolder
-from juicecap.runner.run_folder.lock import is_locked
 from juicecap.sample import HIDDEN
 from juicecap.vlm.journal import Journal
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
-HIDDEN_MEMORY = ".juicecap-export.jsonl"
-"""What an export of a dataset wrote into the folder of this file."""
+HIDDEN_MEMORY = ".juicecap-{kind}.jsonl"
+"""The file of what an export of a dataset, of this kind, wrote into its folder."""
 
 HIDDEN_REPLACED = ".juicecap-replaced"
 """The folder beside it with copies of texts that were overwritten on demand."""
@@ -81,7 +80,7 @@ def export_afterwards(source: str, export: Export, *, overwrite: bool = False, o
             memory=Path(),
             **places,
         )
-        memory = RunFolder(Path(source)).memory if of_run else partial(_hidden_memory, export)
+        memory = RunFolder(Path(source)).memory if of_run else _hidden_memory
         (result,) = write_exports([export], job, memory)
     return result
 
@@ -103,8 +102,6 @@ def dataset_of_run(source: str) -> str:
 @contextmanager
 def _run_job(source: str, export: Export, *, overwrite: bool) -> Iterator[tuple[Exported, dict[str, Any]]]:
     folder = RunFolder(Path(source))
-    if is_locked(folder.root):
-        raise UsageError(f"{folder.root} is in use by a run; wait for it to end")
     found = _result(folder)
     with (
         folder.claimed(export.outputs(), overwrite=overwrite) as ready,
@@ -205,8 +202,8 @@ def _home(export: Export) -> Path:
     return export.media_home if isinstance(export, MediaFolderExport) else export.target
 
 
-def _hidden_memory(export: Export, _: Path) -> Path:
-    return _home(export) / HIDDEN_MEMORY
+def _hidden_memory(export: Export) -> Path:
+    return _home(export) / HIDDEN_MEMORY.format(kind=export.kind)
 
 
 def _new_output(output: Path, *, overwrite: bool) -> Ready | None:

@@ -16,15 +16,15 @@ from juicecap.ops.options.media_options import MediaOptions
 from juicecap.recipe import Recipe
 
 
-def write_exports(exports: Sequence[Export], job: Job, memory: Callable[[Path], Path]) -> tuple[ExportResult, ...]:
-    """Write exports of one dataset; `memory` gives the file of what an export wrote, by its place.
+def write_exports(exports: Sequence[Export], job: Job, memory: Callable[[Export], Path]) -> tuple[ExportResult, ...]:
+    """Write exports of one dataset; `memory` gives the file of what an export wrote.
 
     Raises:
         DataError, UsageError: one cannot be written; if that is known before, none is.
         EnvironmentFailure: the disk is full or fails.
         BugError: something is not there that was written.
     """
-    ready = [_prepared(export, replace(job, memory=memory(export.place))) for export in exports]
+    ready = [_prepared(export, replace(job, memory=memory(export))) for export in exports]
     results = []
     for each in ready:
         result = each.write()

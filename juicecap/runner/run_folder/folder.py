@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from juicecap.data.export.settings import Export
 from juicecap.data.export.writers.job import Ready
 from juicecap.data.writing.atomic import NO_SPACE, remove, remove_leftovers, replacing, write_error
 from juicecap.data.writing.lines import write_lines
@@ -58,9 +59,9 @@ class RunFolder:
         """Files being written; removed at the end of a run."""
         return self.root / "unfinished"
 
-    def memory(self, place: Path) -> Path:
-        """The file of what the export to `place` wrote into its folder."""
-        digest = hashlib.blake2b(os.fsencode(os.path.abspath(place)), digest_size=16).hexdigest()
+    def memory(self, export: Export) -> Path:
+        """The file of what an export wrote into its folder."""
+        digest = hashlib.blake2b(os.fsencode(export.identity), digest_size=16).hexdigest()
         return self.root / WRITTEN / f"{digest}.jsonl"
 
     @property

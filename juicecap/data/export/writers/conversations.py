@@ -199,7 +199,7 @@ def _parts(_: ConversationsExport, media: Sequence[Medium], paths: Sequence[str]
             if number:
                 medium, path = next(left)
                 yield {"type": medium.kind, medium.kind: path, "path": path}
-            if text.strip():
+            if text.strip() or len(texts) == 1:
                 yield {"type": "text", "text": text.strip() if len(texts) > 1 else text}
 
     return {"messages": [{"role": turn.speaker, "content": list(split(turn))} for turn in turns]}

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from exporting import Exporting, digest, files, texts
 
+from juicecap.data.export.settings import SidecarExport
 from juicecap.data.export.writers import sidecar
 from juicecap.data.export.writers.captioned import Medium
 from juicecap.data.export.writers.memory import Memory
@@ -30,7 +31,7 @@ SIDECAR = {"to": "out/train", "as": "sidecar"}
 def names_by_source(exporting: Exporting) -> dict[str, str]:
     """The stems in the export's memory, by the names of the clips."""
     folder = exporting.folder
-    memory = Memory(RunFolder(folder / "out" / "train.run").memory(folder / "out" / "train"))
+    memory = Memory(RunFolder(folder / "out" / "train.run").memory(SidecarExport(to=str(folder / "out" / "train"))))
     root = folder / "data"
     return {str(Path(source).relative_to(root)): entry.stem for source, entry in memory.entries.items()}
 
@@ -218,6 +219,16 @@ class TestEdits:
         exporting.run(SIDECAR, overwrite=True)
         assert digest(train / "clip.mp4") == digest(exporting.clip("clip.mp4"))
 
+    def test_exports_into_one_folder_leave_each_others_files(self, exporting: Exporting) -> None:
+        columns = {"file_name": {"media": True}, "caption": "caption"}
+        both = (SIDECAR, {"to": "out/train/metadata.jsonl", "as": "table", "columns": columns, "media": "link"})
+        exporting.run(*both)
+        train = exporting.folder / "out" / "train"
+        before = {path.name for path in train.iterdir()}
+        exporting.run(*both)
+        assert {path.name for path in train.iterdir()} == before
+        assert len(texts(train)) == 5
+
     def test_what_trainers_leave_in_the_folder_stays(self, exporting: Exporting) -> None:
         exporting.run(SIDECAR)
         train = exporting.folder / "out" / "train"
@@ -230,7 +241,9 @@ class TestEdits:
 
     def test_a_damaged_memory_makes_texts_somebody_elses(self, exporting: Exporting) -> None:
         exporting.run(SIDECAR)
-        memory = RunFolder(exporting.folder / "out" / "train.run").memory(exporting.folder / "out" / "train")
+        memory = RunFolder(exporting.folder / "out" / "train.run").memory(
+            SidecarExport(to=str(exporting.folder / "out" / "train"))
+        )
         head, *rest = memory.read_text().splitlines()
         memory.write_text("\n".join([head, *("{" + line for line in rest)]))
         exporting.captions["clip.mp4"] = "New."
