@@ -12,6 +12,7 @@ from juicecap.data.export.writers.job import Job
 from juicecap.data.export.writers.memory import Memory, Written
 from juicecap.data.export.writers.names import Names
 from juicecap.data.export.writers.placing import Placing, coming, remove_placed
+from juicecap.data.writing.atomic import remove_temporaries
 from juicecap.errors import DataError
 from juicecap.naming import missing
 from juicecap.sample import display_path, is_remote
@@ -21,7 +22,7 @@ class NamedMedia:
     """The paths of media in an export, and the media that it places."""
 
     def __init__(self, export: MediaFolderExport, job: Job) -> None:
-        self._export = export
+        self._export, self._owner = export, job.owner
         self._base = os.path.realpath(export.folder)
         self._home = export.media_home
         self._memory = Memory(job.memory)
@@ -46,6 +47,7 @@ class NamedMedia:
         """
         if not self._placing.places and not self._memory.entries:
             return
+        remove_temporaries(self._home, self._owner)
         self._memory.begin(coming(self._placing.places))
         gone = {name: entry for name, entry in self._memory.entries.items() if name not in self._placing.places}
         left = self._placing.write()

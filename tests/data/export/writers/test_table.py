@@ -16,6 +16,7 @@ from PIL import Image
 
 import juicecap
 from juicecap.errors import DataError, EnvironmentFailure, RecipeError, UsageError
+from juicecap.runner.run_folder.folder import RunFolder
 
 MEDIUM, CAPTION = {"media": True}, {"caption": True}
 
@@ -228,6 +229,16 @@ class TestPlaced:
         folder = exporting.folder / "out" / "set"
         assert not (folder / "UPPER.mp4").exists()
         assert {path.name for path in folder.glob("*.mp4")} == {row["file_name"] for row in lines(folder / "metadata.jsonl")}
+
+    def test_what_a_killed_run_left_goes(self, exporting: Exporting) -> None:
+        entry = table("out/set/metadata.jsonl", columns={"file_name": MEDIUM}, media="copy")
+        exporting.run(entry)
+        folder = exporting.folder / "out" / "set"
+        owner = RunFolder(folder / "metadata.run").owner
+        (folder / f".juicecap-{owner}-0123456789abcdef.tmp").write_text("half a clip")
+        (folder / ".juicecap-another-0123456789abcdef.tmp").write_text("half of another's")
+        exporting.run(entry)
+        assert [path.name for path in folder.glob(".juicecap*")] == [".juicecap-another-0123456789abcdef.tmp"]
 
     def test_parts_are_cut_where_a_file_is_needed(self, exporting: Exporting) -> None:
         exporting.write([{"videos": ["clip.mp4#t=0.5,1.5"], "caption": "c"}, {"videos": ["clip.mp4"], "caption": "d"}])
