@@ -176,6 +176,16 @@ def media_paths(sample: Sample, key: str) -> list[str]:
     Raises:
         SampleError: `BAD_MEDIA_COLUMN` if an entry is not a path.
     """
+    folder = (sample.get(ORIGIN) or {}).get("folder") or ""
+    return [entry if is_remote(entry) else os.path.join(folder, entry) for entry in media_entries(sample, key)]
+
+
+def media_entries(sample: Sample, key: str) -> list[str]:
+    """As `media_paths`, with relative paths as they are written.
+
+    Raises:
+        SampleError: as `media_paths`.
+    """
     value = value_of(sample, key)
     if value is None or value == "":
         return []
@@ -185,8 +195,7 @@ def media_paths(sample: Sample, key: str) -> list[str]:
         value = _listed(value)
     if not isinstance(value, list | tuple):
         raise SampleError("BAD_MEDIA_COLUMN", f"column {key!r} holds {short_repr(value)}, not a path or a list of paths")
-    folder = (sample.get(ORIGIN) or {}).get("folder") or ""
-    paths = []
+    entries = []
     for each in value:
         entry = each["path"] if _is_medium(each) else each
         if _is_medium(each) and each["bytes"] is not None:
@@ -199,11 +208,10 @@ def media_paths(sample: Sample, key: str) -> list[str]:
         if not isinstance(entry, str | os.PathLike) or not entry:
             raise SampleError("BAD_MEDIA_COLUMN", f"column {key!r} holds {short_repr(each)} where a path should be")
         try:
-            path = local_path(os.fspath(entry))
+            entries.append(local_path(os.fspath(entry)))
         except ValueError as error:
             raise SampleError("BAD_MEDIA_COLUMN", f"column {key!r} holds {short_repr(entry)}, which {error}") from None
-        paths.append(path if is_remote(path) else os.path.join(folder, path))
-    return paths
+    return entries
 
 
 def _is_medium(value: object) -> bool:

@@ -23,6 +23,7 @@ from juicecap.printable import printable
 VERBS = {
     "check": "find what is wrong with a recipe before it costs anything",
     "completion": "print the script with which a shell completes commands",
+    "export": "write what trainers read from the result of a run, or from a dataset; no model is used",
     "init": "write a commented recipe to start from",
     "merge": "make one run of its shards, and export its result",
     "ops": "list the ops, or show the parameters of one",

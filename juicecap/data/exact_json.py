@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from juicecap.data.record import too_many
-from juicecap.sample import MOST_NESTED, nested_too_deeply
+from juicecap.sample import MOST_NESTED, Sample, batch_of, nested_too_deeply
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from datasets import Features
 
     from juicecap.sample import Batch
@@ -46,6 +47,15 @@ def encode_batch(batch: Batch, features: Mapping[str, Any]) -> Batch:
         name: [_encode(features[name], value) for value in values] if name in features and _has_json(features[name]) else values
         for name, values in batch.items()
     }
+
+
+def record_batch(rows: Iterable[Sample], features: Features) -> pa.RecordBatch:
+    """Rows as a batch of an Arrow file with these features; what a row lacks is null."""
+    import pyarrow as pa
+
+    schema = features.arrow_schema
+    encoded = encode_batch(batch_of(rows, features), features)
+    return pa.RecordBatch.from_arrays([pa.array(encoded[field.name], field.type) for field in schema], schema=schema)
 
 
 def to_text(value: Any) -> str | None:

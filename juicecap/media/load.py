@@ -17,7 +17,7 @@ from juicecap.media.sampling import PICTURE_FPS, FrameSampling
 from juicecap.media.sizes import FrameSizes
 from juicecap.media.video.decode import Allocate, decode_frames, in_memory
 from juicecap.media.video.part import part_of
-from juicecap.media.video.probe import VideoInfo, probe
+from juicecap.media.video.probe import VideoInfo, packet_times, probe
 from juicecap.sample import display_path
 from juicecap.signatures import HEAD, is_still
 
@@ -85,6 +85,25 @@ def video_info(
     """
     film = _picture_film(path, pictures, picture_fps, rules, span) or _animation(path, rules, span)
     return part_of(path, film.info if film else probe(path, rules, span), span)
+
+
+def frame_times(
+    path: str,
+    rules: MediaLimits = DEFAULT_RULES,
+    *,
+    pictures: Sequence[str] = (),
+    picture_fps: float = PICTURE_FPS,
+    span: Span = WHOLE,
+) -> list[float]:
+    """The times of all frames of a video, in seconds from its first one and in order; nothing is decoded. `span` as in `probe`.
+
+    Raises:
+        MediaError: as `video_info`.
+    """
+    if film := _picture_film(path, pictures, picture_fps, rules, span):
+        return [number / film.info.fps for number in range(len(film.pictures))]
+    animation = _animation(path, rules, span)
+    return list(animation.stamps) if animation else packet_times(path, rules)
 
 
 def _picture_film(path: str, pictures: Sequence[str], rate: float, rules: MediaLimits, span: Span) -> PictureFilm | None:

@@ -30,7 +30,9 @@ class RecipeKeys(MediaOptions, ColumnsAndTokens):
     dataset: dict[str, Any] | None = None
     """Several datasets in place of dataset_path: `configs`, a list of {type: local, path, weight}, and `max_sample_num`."""
     export_path: str = field(default="./outputs/hello_world/hello_world.jsonl", metadata=NOT_EMPTY)
-    """Where the captions go."""
+    """Where the captions go; with `exports` and without this key there is no such table."""
+    exports: list[Any] | None = None
+    """Exports for trainers: `{to: …, as: table | sidecar | conversations | webdataset}` or `{to: …, for: TRAINER}` each."""
     process: list[Any] = field(default_factory=list)
     """The ops, applied in order: `op_name: {parameters}` each."""
     custom_operator_paths: str | list[str] = field(default_factory=list)
@@ -42,7 +44,7 @@ class RecipeKeys(MediaOptions, ColumnsAndTokens):
     """Column that holds the text; of several the first."""
 
     work_dir: str | None = field(default=None, metadata=NOT_EMPTY)
-    """Run folder; null: the export path without its suffix, and `.run`."""
+    """Run folder; null: the export path (or the place of the first of `exports`) without its suffix, and `.run`."""
     seed: Seed = 0
     """Seed of the ops that have one and do not set it."""
     max_rejected: float | int = 0.05

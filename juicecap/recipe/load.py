@@ -20,7 +20,7 @@ from juicecap.ops.options.common_options import ColumnsAndTokens
 from juicecap.ops.options.media_options import MediaOptions
 from juicecap.ops.options.run_options import OnError, at_failure, contradictions
 from juicecap.ops.options.types import as_number, empty_problems, not_empty
-from juicecap.recipe import compat, dataset_key
+from juicecap.recipe import compat, dataset_key, export_key
 from juicecap.recipe.compat import data_juicer_defaults
 from juicecap.recipe.keys import IGNORED, RecipeKeys
 from juicecap.recipe.problems import Problem, failure, shown, suggestion
@@ -88,17 +88,20 @@ def draft_recipe(path: str | os.PathLike[str], overrides: Sequence[str] = ()) ->
     steps = steps_of(source, shared, found)
     cluster = _cluster(source, keys, found)
     datasets, max_sample_num = dataset_key.dataset_of(source, found.problems)
+    exports = export_key.exports_of(source, keys.dataset_path or datasets, found.problems)
     unreadable = {each.place for each in problems}
     news = (each for each in found.problems if each.place not in unreadable and not any(text in each.message for text in unset))
     wrong = [*problems, *news]
-    export_path = Path(keys.export_path)
-    work_dir = Path(keys.work_dir) if keys.work_dir else export_path.parent / f"{export_path.stem}.run"
+    only_exports = bool(exports) and source.values.get("export_path") is None
+    export_path = None if only_exports else Path(keys.export_path)
+    work_dir = Path(keys.work_dir) if keys.work_dir else _beside(export_path or exports[0].place)
     recipe = Recipe(
         path=Path(file),
         project_name=keys.project_name,
         dataset_path=keys.dataset_path or datasets,
         max_sample_num=max_sample_num,
         export_path=export_path,
+        exports=exports,
         work_dir=work_dir,
         steps=tuple(steps),
         custom_operator_paths=_listed(keys.custom_operator_paths),
@@ -184,7 +187,7 @@ def _written(source: Source, found: Findings) -> dict[str, Any]:
             _other(source, key, value, found)
         elif key == "custom_operator_paths":
             written[key] = _named(source.as_text((key,)))
-        elif key in ("process", "max_rejected") or (key == dataset_key.KEY and dataset_key.is_empty(value)):
+        elif key in ("process", "max_rejected", export_key.KEY) or (key == dataset_key.KEY and dataset_key.is_empty(value)):
             continue
         elif value is not None or (key in NOT_EMPTY and source.is_empty((key,))):
             written[str(key)] = source.as_text((key,)) if schema.takes_text(RecipeKeys, str(key)) else value
@@ -229,7 +232,7 @@ def _say_ignored(source: Source, keys: RecipeKeys, found: Findings) -> None:
     for key, reason in IGNORED.items():
         if getattr(keys, key) != getattr(RecipeKeys, key):
             found.notices[f"{key!r} has no effect: {reason}"] = None
-    if source.values.get("export_path") is None:
+    if source.values.get("export_path") is None and not source.values.get(export_key.KEY):
         found.notices[f"export_path is not set: the captions go to {keys.export_path}"] = None
 
 
@@ -262,6 +265,12 @@ def _load_operators(source: Source, paths: Sequence[str], found: Findings) -> No
                 files = ", ".join(file.name for file in registry.files_of(path)) or "none"
                 notice = f"{key}: {path} is a folder; its Python files were run: {files}"
                 found.notices[source.named.message(trail, notice)] = None
+
+
+def _beside(output: Path) -> Path:
+    """The run folder for an output."""
+    output = output if output.name else Path(os.path.abspath(output))
+    return output.parent / f"{output.stem}.run"
 
 
 def _named(paths: Any) -> Any:

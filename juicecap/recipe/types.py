@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from juicecap.data.export import CsvFormulas
+from juicecap.data.export import CsvFormulas, export_target
 from juicecap.data.export.media_paths import ExportPaths
+from juicecap.data.export.settings import Export
 from juicecap.hidden import Hidden
 from juicecap.ops.base import Op
 from juicecap.ops.options.run_options import OnError, RunOptions
@@ -43,7 +44,9 @@ class Recipe:
     """Of several datasets the text that names them (see `data/source/mixture.py`)."""
     max_sample_num: int | None = None
     """How many rows are drawn of several datasets; null: all are taken."""
-    export_path: Path
+    export_path: Path | None
+    """None: only `exports` are written."""
+    exports: tuple[Export, ...] = ()
     work_dir: Path
     steps: tuple[Step, ...]
     custom_operator_paths: tuple[str, ...]
@@ -88,6 +91,16 @@ class Recipe:
     def hidden(self) -> Hidden:
         """Removes the values of variables from messages."""
         return self.source.named.hidden
+
+    @property
+    def table(self) -> Path | None:
+        """The file at `export_path`, or the folder of its shards; None: there is no such table."""
+        return export_target(self.export_path, self.export_shard_size) if self.export_path else None
+
+    @property
+    def output(self) -> Path:
+        """The table, or else the place of the first export."""
+        return self.table or self.exports[0].place
 
     def path_columns(self) -> tuple[set[str], set[str]]:
         """The columns that hold paths of media, and those of conversations, whose parts name some."""

@@ -27,7 +27,7 @@ MARK = {"juicecap": "run folder", "version": 1}
 """The content of the marker; a later version may add to it."""
 
 JOURNAL, LOG, RECIPE = "journal.sqlite", "log.jsonl", "recipe.yaml"
-MEDIA, SHARDS = "media", "shards"
+MEDIA, REPLACED, SHARDS, WRITTEN = "media", "replaced", "shards", "written"
 
 ADVICE = "move it away, or set work_dir to another folder"
 
@@ -221,5 +221,5 @@ FILES: Mapping[str, Callable[[Path], bool]] = {
 }
 """The files that a run writes into its folder, and for each a function that recognises it by its content."""
 
-FOLDERS = (MEDIA, "preview", SHARDS, "steps", "unfinished")
+FOLDERS = (MEDIA, "preview", REPLACED, SHARDS, "steps", "unfinished", WRITTEN)
 """The folders that it writes; the content of `unfinished` is removed at its end."""

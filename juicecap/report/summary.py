@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Iterator, Mapping
 
 from juicecap.ops.apply.fate import FAILURES
+from juicecap.report.exports import export_lines
 from juicecap.report.words import plural
 from juicecap.runner.result import RunResult, StepResult
 
@@ -45,9 +46,7 @@ def _lines(result: RunResult) -> Iterator[str]:
     if result.replayed:
         yield from _folded(f"journal   {result.replayed:,} answers were replayed, {result.asked:,} were asked")
     yield from _folded(f"time      {result.seconds:.1f} s{_times(result)}")
-    yield from _folded(f"next      {result.next}") if result.next else [f"output    {result.export_path}"]
-    if result.promise and not result.next:
-        yield from _folded(f"bytes     {result.promise}")
+    yield from _outputs(result)
     if result.rejected:
         yield f"rejected  {result.work_dir / 'rejected.jsonl'}"
     if result.failed:
@@ -57,6 +56,19 @@ def _lines(result: RunResult) -> Iterator[str]:
             f"more samples were rejected than max_rejected ({result.max_rejected}) allows; "
             "the output is written, the exit code is 3"
         )
+
+
+def _outputs(result: RunResult) -> Iterator[str]:
+    """What was written, or what has to be done until it is."""
+    if result.next:
+        yield from _folded(f"next      {result.next}")
+        return
+    if result.has_table:
+        yield f"output    {result.export_path}"
+    for export in result.exports:
+        yield from export_lines(export)
+    if result.promise:
+        yield from _folded(f"bytes     {result.promise}")
 
 
 def _steps(result: RunResult) -> Iterator[str]:

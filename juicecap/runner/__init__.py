@@ -24,6 +24,7 @@ def run(
     overrides: Sequence[str] = (),
     limit: int | None = None,
     overwrite: bool = False,
+    overwrite_texts: bool = False,
     retry_rejected: bool = False,
     fresh: bool = False,
     progress: Progress | None = None,
@@ -34,7 +35,8 @@ def run(
     """Run a recipe and export its result.
 
     `overrides` are `KEY=VALUE` texts as on the command line (for a recipe given by path); `limit` takes only the first
-    samples; `overwrite` allows replacing an output that another run wrote. A repeated run continues after its last finished step,
+    samples; `overwrite` allows replacing an output that another run wrote, and `overwrite_texts` texts beside media that somebody
+    edited, or that were there before (copies are kept in the run folder). A repeated run continues after its last finished step,
     and retries samples that failed for a temporary reason, with `retry_rejected` all that failed. Earlier answers of a model are
     reused, unless `fresh` is set: then nothing of earlier runs is used. `progress` receives reports; `metrics` is a file that is
     kept up to date with figures in the text format of Prometheus.
@@ -55,6 +57,7 @@ def run(
             loaded,
             limit=limit,
             overwrite=overwrite,
+            overwrite_texts=overwrite_texts,
             retry_rejected=retry_rejected,
             fresh=fresh,
             progress=progress,
@@ -75,7 +78,7 @@ def run(
         return run_shard(loaded, one, options)
     assert shards is not None
     check_count(shards)
-    return run_all(loaded, shards, options, overwrite=overwrite)
+    return run_all(loaded, shards, options, overwrite=overwrite, overwrite_texts=overwrite_texts)
 
 
 def merge(
@@ -84,6 +87,7 @@ def merge(
     overrides: Sequence[str] = (),
     shards: int | None = None,
     overwrite: bool = False,
+    overwrite_texts: bool = False,
     progress: Progress | None = None,
     metrics: Path | None = None,
 ) -> RunResult:
@@ -100,4 +104,11 @@ def merge(
     loaded = recipe if isinstance(recipe, Recipe) else load_recipe(recipe, overrides)
     if shards is not None:
         check_count(shards)
-    return merge_shards(loaded, count=shards, overwrite=overwrite, progress=progress or SilentProgress(), metrics=metrics)
+    return merge_shards(
+        loaded,
+        count=shards,
+        overwrite=overwrite,
+        overwrite_texts=overwrite_texts,
+        progress=progress or SilentProgress(),
+        metrics=metrics,
+    )

@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from functools import partial
 from importlib import metadata
@@ -20,18 +20,23 @@ from loguru import logger
 
 import juicecap
 from juicecap.data.columns import column_names
-from juicecap.data.export import export_target, write_export
-from juicecap.data.export.media_paths import with_paths
+from juicecap.data.export import write_export
 from juicecap.data.export.shards import check_folder
 from juicecap.data.surroundings import check_devices, check_working_directory, quiet_datasets
 from juicecap.errors import BugError, JuicecapError
 from juicecap.notice import say_once
 from juicecap.ops.apply.table import rejections
 from juicecap.recipe import Recipe, Step, missing_columns, taken_columns
+from juicecap.recipe.checks.exports import export_columns
+from juicecap.recipe.checks.overwrites import outputs
 from juicecap.recipe.checks.paths import overwrite_problems
 from juicecap.recipe.problems import failure
 from juicecap.recipe.resolved import resolved_text
 from juicecap.runner.cluster import answering
+from juicecap.runner.exporting.in_run import write_of_run, write_table
+from juicecap.runner.exporting.media_tools import MediaTools
+from juicecap.runner.exporting.result_facts import export_facts, result_facts
+from juicecap.runner.exporting.write import media_options_of
 from juicecap.runner.loading import LoadedDataset, load
 from juicecap.runner.reporting.metrics import check_metrics
 from juicecap.runner.reporting.progress import Progress
@@ -66,6 +71,7 @@ def run_local(
     *,
     limit: int | None,
     overwrite: bool,
+    overwrite_texts: bool,
     retry_rejected: bool,
     fresh: bool,
     progress: Progress,
@@ -80,8 +86,8 @@ def run_local(
     """
     began, started = time.monotonic(), datetime.now(UTC)
     folder = RunFolder(recipe.work_dir)
-    output = check_outputs(recipe, metrics)
-    with at_work(recipe, folder, folder.claimed(output, overwrite=overwrite), progress, metrics, limit) as (ready, reporter):
+    held = folder.claimed(check_outputs(recipe, metrics), overwrite=overwrite)
+    with at_work(recipe, folder, held, progress, metrics, limit) as (ready, reporter):
         loaded = load(recipe, folder.steps, limit, folder.media)
         check_columns(recipe, loaded)
         with (
@@ -105,7 +111,8 @@ def run_local(
             samples=len(loaded.everything),
             steps=(*loaded.results, *(each.result for each in finished)),
             exported=len(last),
-            export_path=output,
+            export_path=recipe.output,
+            has_table=recipe.table is not None,
             work_dir=recipe.work_dir,
             seconds=time.monotonic() - began,
             max_rejected=recipe.max_rejected,
@@ -117,24 +124,21 @@ def run_local(
             reporter.finished(result)
             return result
         reporter.phase("exporting")
-        at = output if recipe.export_shard_size else output.parent
-        write_export(
-            with_paths(last, *recipe.path_columns(), at.absolute(), recipe.export_paths, folder.steps),
-            recipe.export_path,
-            format=recipe.export_type,
-            shard_size=recipe.export_shard_size,
-            owner=folder.owner,
-            ready=ready,
-            csv_formulas=recipe.export_csv_formulas,
-        )
-        folder.write_manifest(manifest(recipe, result, started, limit, reporter.engine_seconds()))
+        write_table(recipe, last, folder, ready)
+        if recipe.exports:
+            with open_journal(recipe, recipe.journal, fresh=False, retry_rejected=False) as journal:
+                tools = MediaTools(media_options_of(recipe), folder.media, journal)
+                exports = write_of_run(recipe, last, folder, ready, tools, overwrite=overwrite, overwrite_texts=overwrite_texts)
+            result = replace(result, exports=exports)
+        facts = manifest(recipe, result, started, limit, reporter.engine_seconds())
+        folder.write_manifest({**facts, "result": result_facts(recipe, finished)})
         reporter.finished(result)
         log_end(result)
     return result
 
 
-def check_outputs(recipe: Recipe, metrics: Path | None) -> Path:
-    """Look, before anything is written, for what would prevent the output, and return its path.
+def check_outputs(recipe: Recipe, metrics: Path | None) -> list[Path]:
+    """Look, before anything is written, for what would prevent the outputs, and return their paths.
 
     Raises:
         RecipeError, UsageError, DataError, EnvironmentFailure: something does.
@@ -145,10 +149,11 @@ def check_outputs(recipe: Recipe, metrics: Path | None) -> Path:
         raise failure(wrong, recipe.source.text)
     if metrics:
         check_metrics(recipe, metrics)
-    output = export_target(recipe.export_path, recipe.export_shard_size)
-    if recipe.export_shard_size:
-        check_folder(output)
-    return output
+    written = list(outputs(recipe))
+    for each in written:
+        if each.is_folder:
+            check_folder(each.path)
+    return [each.path for each in written]
 
 
 @contextmanager
@@ -162,13 +167,12 @@ def at_work(
 ) -> Iterator[tuple[T, Reporter]]:
     """A block in which the folder is `held`, and what happens is logged and reported; gives what that gives, and the reporter."""
     hidden, secrets = recipe.hidden, secret_names(recipe)
-    output = export_target(recipe.export_path, recipe.export_shard_size)
     with (
         hidden.in_errors(),
         held as given,
         logging_to(folder.log, secrets, hidden),
         quiet_datasets(),
-        Reporter(recipe, folder.root, output, progress, metrics) as reporter,
+        Reporter(recipe, folder.root, recipe.output, progress, metrics) as reporter,
         hidden.in_errors(),  # before the reporter shows them
     ):
         _log_start(recipe, limit)
@@ -185,7 +189,7 @@ def check_columns(recipe: Recipe, loaded: LoadedDataset) -> None:
         RecipeError: one is missing, or taken.
     """
     columns = column_names(loaded.dataset.features)
-    if wrong := [*missing_columns(recipe, columns), *taken_columns(recipe, columns)]:
+    if wrong := [*missing_columns(recipe, columns), *taken_columns(recipe, columns), *export_columns(recipe, columns)]:
         raise failure(wrong, recipe.source.text)
 
 
@@ -308,6 +312,7 @@ def manifest(
         "reasons": result.reasons,
         "max_rejected": result.max_rejected,
         "exit_code": result.exit_code,
+        "exports": [export_facts(each) for each in result.exports],
         "steps": [
             {
                 "op": step.op,

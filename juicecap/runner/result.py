@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
+from juicecap.data.export.writers.job import ExportResult
 from juicecap.ops.apply.table import Counts
 
 
@@ -41,7 +42,7 @@ class RunResult:
     steps: tuple[StepResult, ...]
     exported: int
     export_path: Path
-    """The file, or the folder of shards."""
+    """The file, or the folder of shards; without `export_path` the place of the first export."""
     work_dir: Path
     seconds: float
     max_rejected: float | int
@@ -50,6 +51,10 @@ class RunResult:
     """What has to be done until there is an output, a sentence; empty: it is written."""
     promise: str = ""
     """Of merged shards: what holds for the output beside that of one run, a sentence."""
+    has_table: bool = True
+    """Whether there is a table at `export_path`; else only `exports` were written."""
+    exports: tuple[ExportResult, ...] = ()
+    """What the recipe's `exports` wrote."""
 
     @property
     def replayed(self) -> int:

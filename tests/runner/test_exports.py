@@ -14,7 +14,7 @@ from juicecap.errors import DataError, EnvironmentFailure, JuicecapError, UsageE
 
 pytestmark = pytest.mark.process
 
-REFUSED = "exists and was not written by this run; give another export_path, or --overwrite to replace it"
+REFUSED = "exists and was not written by this run; give another path, or --overwrite to replace it"
 
 KILLED = """
 

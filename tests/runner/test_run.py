@@ -250,7 +250,7 @@ def test_an_output_of_somebody_else_is_not_overwritten(job: Job) -> None:
     job.output.parent.mkdir(parents=True)
     job.output.write_text("precious\n", encoding="utf-8")
     job.process = job.process[:1]
-    with pytest.raises(UsageError, match="exists and was not written by this run; give another export_path, or --overwrite"):
+    with pytest.raises(UsageError, match="exists and was not written by this run; give another path, or --overwrite"):
         job.run()
     assert job.output.read_text() == "precious\n"
     job.run(overwrite=True)

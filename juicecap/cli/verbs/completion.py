@@ -36,6 +36,7 @@ def answer(parser: argparse.ArgumentParser) -> None:
 
     completers = {
         "dataset": FilesCompleter(),
+        "source": FilesCompleter(),
         "name": _ops,
         "operators": FilesCompleter(("py",)),
         "overrides": _keys,

@@ -51,6 +51,9 @@ def main(options: argparse.Namespace) -> int:
 def add_output_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what a run and a merge share: what they may replace, and what they show."""
     parser.add_argument("--overwrite", action="store_true", help="replace an output that another run wrote")
+    parser.add_argument(
+        "--overwrite-texts", action="store_true", help="replace texts beside media that somebody edited; copies are kept"
+    )
     parser.add_argument("--quiet", action="store_true", help="show only warnings and errors: no progress and no summary")
     parser.add_argument("--json", action="store_true", help="print events, one JSON object per line; the rest goes to stderr")
     parser.add_argument(
@@ -68,7 +71,12 @@ def shown(options: argparse.Namespace, recipe: Recipe, work: Callable[..., RunRe
     with JsonProgress() if options.json else display(quiet=options.quiet) as progress:
         warnings = partial(progress.warnings, hidden=recipe.hidden)
         logger.add(warnings, level="WARNING", filter=not_an_error, format="{message}", colorize=False)
-        result = work(overwrite=options.overwrite, progress=progress, metrics=options.metrics)
+        result = work(
+            overwrite=options.overwrite,
+            overwrite_texts=options.overwrite_texts,
+            progress=progress,
+            metrics=options.metrics,
+        )
     if not options.quiet:
         with suppress(OSError, EnvironmentFailure):  # the exit code is the run's, whether or not anybody reads the summary
             (say if options.json else show)(summary(result))

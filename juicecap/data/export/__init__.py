@@ -22,6 +22,9 @@ CsvFormulas = Literal["escape", "raw"]
 FORMATS: Mapping[str, str] = {"csv": "csv_table", "json": "json_list", "jsonl": "jsonl", "parquet": "parquet"}
 """Format -> module of this package; each has `write(dataset, stream)` and `count(path)`."""
 
+TABLES: Mapping[str, str] = {**FORMATS, "lines": "text_lines", "mapping": "mapping"}
+"""Besides those that a suffix names, the formats that must be asked for by name."""
+
 
 def write_export(
     dataset: Dataset,
@@ -47,7 +50,7 @@ def write_export(
     """
     target = export_target(Path(path), shard_size)
     name = format_of(Path(path), format)
-    module: Format = importlib.import_module(f"{__name__}.{FORMATS[name]}")
+    module: Format = importlib.import_module(f"{__name__}.{TABLES[name]}")
     if name == "csv" and csv_formulas == "escape":
         module = csv_table.ESCAPING
     if shard_size:
@@ -64,13 +67,13 @@ def export_target(path: Path, shard_size: int) -> Path:
 
 
 def format_of(path: Path, format: str | None = None) -> str:
-    """The format (a key of `FORMATS`) in which `path` will be written.
+    """The format (a key of `TABLES`) in which `path` will be written.
 
     Raises:
         DataError: it is unknown.
     """
     name = format or path.suffix.lower().removeprefix(".")
-    if name not in FORMATS:
+    if name not in (TABLES if format else FORMATS):
         what = f"the format {name!r}" if format else f"the suffix {quoted(path.suffix)}"
         raise DataError(f"{path} cannot be written: {what} is unknown. Use one of: {', '.join(FORMATS)}.")
     return name

@@ -15,14 +15,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from juicecap.data.exact_json import encode_batch, exact
+from juicecap.data.exact_json import exact, record_batch
 from juicecap.data.table import build_once, cached_file, fingerprint_of, rows_at_once, write_arrow
 from juicecap.nested import split_name, with_replaced
-from juicecap.sample import HIDDEN, ORIGIN, Sample, batch_of, is_remote, json_in_cell, local_path, samples_of
+from juicecap.sample import HIDDEN, ORIGIN, Sample, is_remote, json_in_cell, local_path, samples_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from datasets import Dataset
+    from datasets import Dataset, Features
 
 ExportPaths = Literal["auto", "absolute", "relative", "as_written"]
 
@@ -78,18 +78,14 @@ def _folders(dataset: Dataset) -> set[str]:
 
 
 def _batches(
-    whole: Dataset, features: Mapping[str, Any], changed: Mapping[str, _Change], folder: Path, how: ExportPaths
+    whole: Dataset, features: Features, changed: Mapping[str, _Change], folder: Path, how: ExportPaths
 ) -> Iterator[pa.RecordBatch]:
-    import pyarrow as pa
-
-    schema = features.arrow_schema  # type: ignore[attr-defined]  # they are `datasets.Features`
     base = os.path.realpath(folder)
     changing = whole.select_columns([*features, ORIGIN])
     for batch in changing.iter(rows_at_once(changing)):
-        rules = [_rule((origin or {}).get("folder") or "", base, how) for origin in batch.pop(ORIGIN)]
+        rules = [path_rule((origin or {}).get("folder") or "", base, how) for origin in batch.pop(ORIGIN)]
         rows = [_rewritten(row, changed, rule) for row, rule in zip(samples_of(batch), rules, strict=True)]
-        encoded = encode_batch(batch_of(rows, features), features)
-        yield pa.RecordBatch.from_arrays([pa.array(encoded[field.name], field.type) for field in schema], schema=schema)
+        yield record_batch(rows, features)
 
 
 def _rewritten(row: Sample, changed: Mapping[str, _Change], rule: Callable[[str], str]) -> Sample:
@@ -98,8 +94,8 @@ def _rewritten(row: Sample, changed: Mapping[str, _Change], rule: Callable[[str]
     return row
 
 
-def _rule(folder: str, base: str, how: ExportPaths) -> Callable[[str], str]:
-    """What becomes of a path that is relative to `folder`."""
+def path_rule(folder: str, base: str, how: ExportPaths) -> Callable[[str], str]:
+    """What becomes of a path that is relative to `folder`, in an export into `base`, in whose path is no link."""
 
     def path(written: str) -> str:
         try:

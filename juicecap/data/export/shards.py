@@ -8,7 +8,8 @@ their own, `NAME/`. The index is YAML, since readers that take a whole folder wo
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -48,9 +49,43 @@ def write_shards(
         EnvironmentFailure: the disk is full or fails.
         BugError: a shard does not hold as many rows as were written.
     """
-    check_folder(folder)
     number = _number_of_shards(dataset, shard_size)
     digits = len(str(number)) + 1
+    with replacing_shards(folder, owner, ready) as unfinished:
+        shards = []
+        for index in range(number):
+            rows = dataset.shard(number, index, contiguous=True)
+            file = unfinished.path / f"{folder.name}-{index:0{digits}}-of-{number:0{digits}}.{suffix}"
+            with file.open("xb") as stream:
+                write_counted(rows, stream, format, str(folder / file.name))
+                _sync(stream)
+            shards.append({"file": file.name, "rows": len(rows), "bytes": file.stat().st_size})
+        unfinished.write_index(suffix, len(dataset), shards)
+
+
+class UnfinishedShards:
+    """A folder of shards that are being written."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def write_index(self, format: str, rows: int, shards: Sequence[Mapping[str, Any]]) -> None:
+        """Write the index: of each shard its file, rows and bytes."""
+        with (self.path / INDEX).open("xb") as stream:
+            index = {"format": format, "rows": rows, "shards": list(shards)}
+            stream.write(yaml.safe_dump(index, sort_keys=False, allow_unicode=True).encode())
+            _sync(stream)
+
+
+@contextmanager
+def replacing_shards(folder: Path, owner: str, ready: Callable[[Path], None] | None = None) -> Iterator[UnfinishedShards]:
+    """A new folder of shards, which takes the place of an earlier export when the block ends well; as `atomic.replacing_folder`.
+
+    Raises:
+        DataError: `folder` holds other things, or cannot be written.
+        EnvironmentFailure: the disk is full or fails.
+    """
+    check_folder(folder)
 
     def still(temporary: Path) -> None:
         if ready:
@@ -58,18 +93,7 @@ def write_shards(
         check_folder(folder)  # all of its content will be removed, so check again at the last moment
 
     with replacing_folder(folder, owner, still) as temporary:
-        shards = []
-        for index in range(number):
-            rows = dataset.shard(number, index, contiguous=True)
-            file = temporary / f"{folder.name}-{index:0{digits}}-of-{number:0{digits}}.{suffix}"
-            with file.open("xb") as stream:
-                write_counted(rows, stream, format, str(folder / file.name))
-                _sync(stream)
-            shards.append({"file": file.name, "rows": len(rows), "bytes": file.stat().st_size})
-        with (temporary / INDEX).open("xb") as stream:
-            index_of = {"format": suffix, "rows": len(dataset), "shards": shards}
-            stream.write(yaml.safe_dump(index_of, sort_keys=False, allow_unicode=True).encode())
-            _sync(stream)
+        yield UnfinishedShards(temporary)
 
 
 def check_folder(folder: Path) -> None:

@@ -129,7 +129,13 @@ def remove_leftovers(path: Path, owner: str) -> None:
     with suppress(OSError):
         if aside.exists() and not target.exists():
             aside.rename(target)
-    for left in [aside, *target.parent.glob(f".juicecap-{owner}-*.tmp")]:
+    remove(aside)
+    remove_temporaries(target.parent, owner)
+
+
+def remove_temporaries(folder: Path, owner: str) -> None:
+    """Remove the temporary files that killed processes of this owner left in a folder. Only as `remove_leftovers`."""
+    for left in folder.glob(f".juicecap-{owner}-*.tmp"):
         remove(left)
 
 

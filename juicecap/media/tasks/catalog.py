@@ -48,6 +48,15 @@ CUT = Task(name="cut", function="juicecap.media.tasks.cut:cut", cost=2.0, long=T
 Parameter: `copy`, whether nothing is encoded anew if the part begins and ends with key frames.
 """
 
+FRAMES = Task(
+    name="frames",
+    function="juicecap.media.tasks.frames:frames",
+    known_by="state",
+    cost=0.05,
+    accepts=lambda value: type(value) is int,
+)
+"""How many frames of a video, or of a part of it, are shown, counted by its packets. Parameter: `picture_fps`."""
+
 HEADER = Task(name="header", function="juicecap.media.tasks.header:header", known_by="state", brief=True, accepts=is_header)
 """The facts of a video's header (`VideoInfo`), or of a part of it. Parameter: `picture_fps`."""
 

@@ -158,6 +158,22 @@ def measured(packets: Iterable[Packet[VideoStream]], stream: VideoStream, *, ste
     return found
 
 
+def times_of(packets: Iterable[Packet[VideoStream]], stream: VideoStream, *, step: float) -> tuple[list[float], int]:
+    """The times of packets by the file's own clock, which is followed where it starts again, and how many packets there are."""
+    base, count = float(stream.time_base or 0), 0
+    times: list[float] = []
+    clock = Clock(follows=bool(stream.container.format.flags & _JUMPS))
+    for packet in packets:
+        count += 1
+        stamp = packet.dts if packet.pts is None or stream.container.format.name == "avi" else packet.pts
+        if packet.pts is None and packet.dts is not None and times:  # the second half of a picture
+            continue
+        if stamp is not None:
+            decoded = (stamp if packet.dts is None else packet.dts) * base
+            times.append(stamp * base + clock.time(decoded, packet.duration * base if packet.duration else step) - decoded)
+    return times, count
+
+
 def _by_index(
     stream: VideoStream, evidence: Evidence, header: float, *, origin: float, measure: Callable[[float | None], Measure]
 ) -> Extent:

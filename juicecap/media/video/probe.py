@@ -21,7 +21,7 @@ from juicecap.errors import EnvironmentFailure, MediaError
 from juicecap.fragment import WHOLE, Span
 from juicecap.media.access.files import open_file
 from juicecap.media.rules import DEFAULT_RULES, MediaLimits
-from juicecap.media.video.extent import Evidence, Measure, evidence_of, extent_of, measured
+from juicecap.media.video.extent import Evidence, Measure, evidence_of, extent_of, measured, times_of
 from juicecap.media.video.packets import packets, raise_memory_error
 from juicecap.media.video.rate import rate_of
 from juicecap.media.video.reader import FrameReader, frame_rate
@@ -278,6 +278,21 @@ def measured_seconds(path: str, rules: MediaLimits) -> float:
     """How long a file's packets last that are there."""
     found = _measured(path, rules, None)
     return math.inf if found.begin is None else found.end - found.begin
+
+
+def packet_times(path: str, rules: MediaLimits) -> list[float]:
+    """The times of the pictures that a file's packets bear, in seconds from the first one that is shown, and in order.
+
+    The second half of an interlaced picture has no time of its own; of a raw stream, whose packets have none, all are counted.
+
+    Raises:
+        MediaError: as `probe`.
+    """
+    with open_video(path, rules) as (container, stream):
+        step = 1 / frame_rate(stream)
+        shown = (packet for packet in _counted(path, packets(container, stream), rules) if packet.size and not packet.is_discard)
+        times, count = times_of(shown, stream, step=step)
+    return sorted(time - min(times) for time in times) if times else [number * step for number in range(count)]
 
 
 def _measured(path: str, rules: MediaLimits, since: float | None) -> Measure:

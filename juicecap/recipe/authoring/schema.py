@@ -22,7 +22,7 @@ from juicecap.ops.base import Op
 from juicecap.ops.options.run_options import RunOptions
 from juicecap.ops.options.types import json_type, json_union, not_empty
 from juicecap.ops.schema import Parameter, parameters
-from juicecap.recipe import compat, dataset_key
+from juicecap.recipe import compat, dataset_key, export_key
 from juicecap.recipe.authoring.snippet import settings
 from juicecap.recipe.compat import data_juicer_defaults
 from juicecap.recipe.keys import IGNORED, RecipeKeys
@@ -47,6 +47,7 @@ def recipe_schema() -> dict[str, Any]:
     keys["process"] |= {"items": _step(blocks)}
     keys["max_rejected"] |= {"minimum": 0}
     keys[dataset_key.KEY] |= dataset_key.schema(_VARIABLE)
+    keys[export_key.KEY] = {"description": keys[export_key.KEY]["description"], **export_key.schema(_VARIABLE)}
     return {
         "$schema": DIALECT,
         "title": "juicecap recipe",

@@ -18,6 +18,7 @@ from juicecap.errors import DataError
 from juicecap.hidden import Hidden
 from juicecap.recipe.checks.columns import missing_columns, problem_of, taken_columns
 from juicecap.recipe.checks.dataset_scan import DatasetScan, MediaCount, RowWarning, scan_dataset
+from juicecap.recipe.checks.exports import export_columns, lost_captions, text_clashes, texts_read_and_written
 from juicecap.recipe.checks.model_check import check_models
 from juicecap.recipe.checks.paths import dataset_format, export_problems
 from juicecap.recipe.load import draft_recipe
@@ -89,7 +90,7 @@ def _compared(recipe: Recipe, budget: float) -> Report:
     found.problems += [*problems, *export_problems(recipe)]
     unfit, doubtful = check_models(recipe)
     found.problems += unfit
-    found.warnings += [*doubtful, *_literal_prompts(recipe), *_formulas(recipe)]
+    found.warnings += [*doubtful, *_literal_prompts(recipe), *_formulas(recipe), *lost_captions(recipe)]
     scan = DatasetScan()
     if format_ is not None:
         try:
@@ -97,6 +98,7 @@ def _compared(recipe: Recipe, budget: float) -> Report:
         except DataError as error:
             found.problems.append(Problem(file="", message=str(error)))
         else:
+            found.problems += [*text_clashes(recipe, format_), *texts_read_and_written(recipe)]
             _judge(recipe, format_, scan, found)
     return Report(
         problems=tuple(found.problems),
@@ -155,6 +157,8 @@ def _columns(recipe: Recipe, format_: str, scan: DatasetScan, found: _Findings) 
     if not scan.columns:
         return
     found.problems.extend(taken_columns(recipe, scan.columns))
+    if scan.complete or scan.fixed:
+        found.problems.extend(export_columns(recipe, scan.columns))
     for problem in missing_columns(recipe, scan.columns):
         if scan.complete or scan.fixed:
             found.problems.append(problem)
@@ -182,6 +186,8 @@ def _literal_prompts(recipe: Recipe) -> Iterator[Problem]:
 
 def _formulas(recipe: Recipe) -> Iterator[Problem]:
     """That captions in a CSV may be formulas, unless the recipe says what is to become of them."""
+    if not recipe.export_path:
+        return
     try:
         format_ = export.format_of(recipe.export_path, recipe.export_type)
     except DataError:  # which is reported already

@@ -13,7 +13,7 @@ from juicecap.data.source import sidecar
 from juicecap.data.source.options import SourceOptions
 from juicecap.errors import DataError
 from juicecap.naming import unnameable, unwritable
-from juicecap.recipe.checks.overwrites import clashes
+from juicecap.recipe.checks.overwrites import clashes, outputs, outputs_key
 from juicecap.recipe.problems import Problem, suggestion
 from juicecap.recipe.types import Recipe
 from juicecap.recipe.work_dir import ADVICE, obstacle
@@ -44,8 +44,8 @@ def export_problems(recipe: Recipe) -> list[Problem]:
     try:
         return list(_export(recipe))
     except (OSError, ValueError) as error:
-        message = f"export_path cannot be looked at: {_reason(error)}"
-        return [recipe.source.problem(("export_path",), message)]
+        key = outputs_key(recipe)
+        return [recipe.source.problem((key,), f"{key} cannot be looked at: {_reason(error)}")]
 
 
 def overwrite_problems(recipe: Recipe) -> list[Problem]:
@@ -55,13 +55,13 @@ def overwrite_problems(recipe: Recipe) -> list[Problem]:
     try:
         return [*clashes(recipe), *_journal(recipe)]
     except (OSError, ValueError) as error:
-        message = f"export_path cannot be looked at: {_reason(error)}"
-        return [recipe.source.problem(("export_path",), message)]
+        key = outputs_key(recipe)
+        return [recipe.source.problem((key,), f"{key} cannot be looked at: {_reason(error)}")]
 
 
 def _unnameable(recipe: Recipe) -> list[Problem]:
     values = recipe.source.values
-    paths = {"export_path": recipe.export_path}
+    paths = {"export_path": recipe.export_path} if recipe.export_path else {}
     paths |= {name: path for name, path in (("work_dir", recipe.work_dir), ("journal", recipe.journal)) if values.get(name)}
     reasons = {name: why for name, path in paths.items() if (why := unnameable(str(path)))}
     return [recipe.source.problem((name,), f"{name}: {display_path(str(paths[name]))} {why}") for name, why in reasons.items()]
@@ -110,17 +110,19 @@ def _export(recipe: Recipe) -> Iterator[Problem]:
     if "://" in str(written):
         yield recipe.source.problem(trail, f"export_path: juicecap exports to local paths only, not to {written}")
         return
-    try:
-        export.format_of(path, recipe.export_type)
-    except DataError as error:
-        hint = suggestion(path.suffix, [f".{each}" for each in export.FORMATS])
-        yield recipe.source.problem(trail, f"export_path: {error}", hint=hint)
-    clashing = list(clashes(recipe))
-    if recipe.export_shard_size and not clashing:
+    if path:
         try:
-            check_folder(export.export_target(path, recipe.export_shard_size))
+            export.format_of(path, recipe.export_type)
         except DataError as error:
-            yield recipe.source.problem(trail, f"export_path: {error}")
+            hint = suggestion(path.suffix, [f".{each}" for each in export.FORMATS])
+            yield recipe.source.problem(trail, f"export_path: {error}", hint=hint)
+    clashing = list(clashes(recipe))
+    for output in outputs(recipe):
+        if output.is_folder and not clashing:
+            try:
+                check_folder(output.path)
+            except DataError as error:
+                yield recipe.source.problem(output.trail, f"{output.trail[0]}: {error}")
     yield from clashing
     yield from _run_folder(recipe, already_told=bool(clashing))
     yield from _journal(recipe)
@@ -141,8 +143,8 @@ def _journal(recipe: Recipe) -> Iterator[Problem]:
 
 def _run_folder(recipe: Recipe, *, already_told: bool) -> Iterator[Problem]:
     """`already_told`: what the run would overwrite is reported already."""
-    folders = {"export_path": recipe.export_path.parent}
-    key = "export_path"  # beside which it lies
+    key = outputs_key(recipe)  # beside which it lies
+    folders = {key: recipe.output.parent}
     if recipe.source.values.get("work_dir"):
         key = "work_dir"
         folders[key] = recipe.work_dir

@@ -27,10 +27,15 @@ def apply_overrides(source: Source, overrides: Sequence[str], known_keys: Collec
         if not equals or not all(words):
             raise UsageError(f"--set takes KEY=VALUE, such as seed=4, not {option!r}")
         trail = _trail(source, words, known_keys, option)
-        source.set(trail, _value(option, value.strip()), option)
+        source.set(trail, value_of(option, value.strip()), option)
 
 
-def _value(option: str, text: str) -> Any:
+def value_of(option: str, text: str) -> Any:
+    """The value that a text is, as YAML.
+
+    Raises:
+        UsageError: it is none.
+    """
     try:
         parsed = parse(text, f"--set {option}")
     except RecipeError as error:

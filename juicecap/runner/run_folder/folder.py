@@ -5,17 +5,21 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from juicecap.data.export.settings import Export
+from juicecap.data.export.writers.job import Ready
 from juicecap.data.writing.atomic import NO_SPACE, remove, remove_leftovers, replacing, write_error
 from juicecap.data.writing.lines import write_lines
 from juicecap.errors import DataError, UsageError
 from juicecap.recipe.shards import Shard
-from juicecap.recipe.work_dir import JOURNAL, MEDIA, RECIPE, SHARDS, claim
+from juicecap.recipe.work_dir import JOURNAL, MEDIA, RECIPE, REPLACED, SHARDS, WRITTEN, claim
 from juicecap.runner.run_folder.exports import Exports, state_of
 from juicecap.runner.run_folder.lock import locked
 
@@ -72,6 +76,16 @@ class RunFolder:
         """Files being written; removed at the end of a run."""
         return self.root / "unfinished"
 
+    def memory(self, export: Export) -> Path:
+        """The file of what an export wrote into its folder."""
+        digest = hashlib.blake2b(os.fsencode(export.identity), digest_size=16).hexdigest()
+        return self.root / WRITTEN / f"{digest}.jsonl"
+
+    @property
+    def replaced(self) -> Path:
+        """Copies of texts that a run of this moment overwrites on demand."""
+        return self.root / REPLACED / datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+
     @property
     def owner(self) -> str:
         """The name of this folder's runs in the names of their temporary files elsewhere."""
@@ -82,12 +96,12 @@ class RunFolder:
         return self.steps / f"{number:02d}-{op}-{fingerprint[:16]}.arrow"
 
     @contextmanager
-    def claimed(self, output: Path, *, overwrite: bool) -> Iterator[Callable[[Path], None]]:
-        """Hold the folder, which is made if missing, for a run that is going to write `output`.
+    def claimed(self, outputs: Sequence[Path], *, overwrite: bool) -> Iterator[Callable[[Path], Ready]]:
+        """Hold the folder, which is made if missing, for a run that is going to write `outputs`.
 
         An output that exists must be as a run of this folder left it, unless `overwrite` is set. Leftovers of killed runs are
-        removed. Yields a function for `write_export` to call when the new output is `ready`: it records the output as this
-        folder's own, and raises a UsageError if somebody else wrote it meanwhile.
+        removed. Yields a function that gives for each output a function for `write_export` to call when it is `ready`: it records
+        the output as this folder's own, and raises a UsageError if somebody else wrote it meanwhile.
 
         Raises:
             UsageError: it is not.
@@ -96,13 +110,14 @@ class RunFolder:
         """
         exports = Exports(self.root / "exports.json")
 
-        def found() -> str | None:
-            state = state_of(output)
-            if state and not overwrite and not exports.wrote(output, state):
-                raise UsageError(
-                    f"{output} exists and was not written by this run; give another export_path, or --overwrite to replace it"
-                )
-            return state
+        def found() -> dict[Path, str | None]:
+            states = {output: state_of(output) for output in outputs}
+            for output, state in states.items():
+                if state and not overwrite and not exports.wrote(output, state):
+                    raise UsageError(
+                        f"{output} exists and was not written by this run; give another path, or --overwrite to replace it"
+                    )
+            return states
 
         found()
         make_folder(self.root)
@@ -111,18 +126,19 @@ class RunFolder:
             make_folder(self.steps)
             self._clean(exports.outputs())
             before = found()
-            exports.begin(output)
+            for output in outputs:
+                exports.begin(output)
 
-            def ready(temporary: Path) -> None:
-                if state_of(output) != before and not overwrite:
+            def ready(output: Path, temporary: Path) -> None:
+                if state_of(output) != before[output] and not overwrite:
                     raise UsageError(
                         f"{output} was written by somebody else while this run was at work, so it is left as it is; what the run "
-                        "did is kept: run again with another export_path, or with --overwrite"
+                        "did is kept: run again with another path, or with --overwrite"
                     )
                 exports.expect(output, temporary)
 
             try:
-                yield ready
+                yield lambda output: partial(ready, output)
             finally:
                 remove(self.scratch)
 

@@ -45,7 +45,9 @@ class OtherAnswers(DataError):
         self.shards = tuple(shards)
 
 
-def merge_shards(recipe: Recipe, *, count: int | None, overwrite: bool, progress: Progress, metrics: Path | None) -> RunResult:
+def merge_shards(
+    recipe: Recipe, *, count: int | None, overwrite: bool, overwrite_texts: bool, progress: Progress, metrics: Path | None
+) -> RunResult:
     """Merge the shards of a recipe; `runner.merge` documents the arguments and errors."""
     whole = RunFolder(recipe.work_dir)
     count = count_of(recipe, whole, count)
@@ -55,6 +57,7 @@ def merge_shards(recipe: Recipe, *, count: int | None, overwrite: bool, progress
         recipe,
         limit=limit,
         overwrite=overwrite,
+        overwrite_texts=overwrite_texts,
         retry_rejected=False,
         fresh=False,
         progress=progress,
@@ -64,7 +67,7 @@ def merge_shards(recipe: Recipe, *, count: int | None, overwrite: bool, progress
     )
 
 
-def run_all(recipe: Recipe, count: int, options: Options, *, overwrite: bool) -> RunResult:
+def run_all(recipe: Recipe, count: int, options: Options, *, overwrite: bool, overwrite_texts: bool) -> RunResult:
     """Run all shards one after the other in this process, and merge them, phase by phase, until there is an output.
 
     Raises:
@@ -77,7 +80,14 @@ def run_all(recipe: Recipe, count: int, options: Options, *, overwrite: bool) ->
         core.close_engines()
         options = options.going_on()
         try:
-            result = merge_shards(recipe, count=count, overwrite=overwrite, progress=options.progress, metrics=options.metrics)
+            result = merge_shards(
+                recipe,
+                count=count,
+                overwrite=overwrite,
+                overwrite_texts=overwrite_texts,
+                progress=options.progress,
+                metrics=options.metrics,
+            )
         except OtherAnswers as told:
             due = list(told.shards)
             continue

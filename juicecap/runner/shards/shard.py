@@ -147,7 +147,7 @@ def _result(recipe: Recipe, shard: Shard, work: Work, finished: list[StepOutput]
         samples=len(work.loaded.everything),
         steps=(*work.loaded.results, *(done.result for done in finished)),
         exported=len(dataset),
-        export_path=recipe.export_path,
+        export_path=recipe.output,
         work_dir=folder.root,
         seconds=seconds,
         max_rejected=recipe.max_rejected,

@@ -1,0 +1,1 @@
+"""Exports of a run, and those that are made afterwards."""
