@@ -133,8 +133,8 @@ def _not_connected(address: str, error: BaseException) -> str:
 
 
 def _log(data: Mapping[str, Any], *_: Any, **__: Any) -> None:
-    for line in data.get("lines", ()):
-        logger.debug("ray: {}", line)
+    for text in data.get("lines", ()):
+        logger.debug("ray: {}", first_line(text))
 
 
 def living_nodes() -> dict[str, dict[str, float]]:
