@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-import itertools
 import os
-import platform
-import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from dataclasses import asdict, replace
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
-from importlib import metadata
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from loguru import logger
 
 import juicecap
 from juicecap.data.columns import column_names
-from juicecap.data.export import write_export
 from juicecap.data.export.shards import check_folder
 from juicecap.data.surroundings import check_devices, check_working_directory, quiet_datasets
-from juicecap.errors import BugError, JuicecapError
+from juicecap.errors import BugError
 from juicecap.notice import say_once
-from juicecap.ops.apply.table import rejections
-from juicecap.recipe import Recipe, Step, missing_columns, taken_columns
+from juicecap.recipe import Recipe, missing_columns, taken_columns
 from juicecap.recipe.checks.exports import export_columns
 from juicecap.recipe.checks.overwrites import outputs
 from juicecap.recipe.checks.paths import overwrite_problems
@@ -35,30 +29,23 @@ from juicecap.recipe.resolved import resolved_text
 from juicecap.runner.cluster import answering
 from juicecap.runner.exporting.in_run import write_of_run, write_table
 from juicecap.runner.exporting.media_tools import MediaTools
-from juicecap.runner.exporting.result_facts import export_facts, result_facts
+from juicecap.runner.exporting.result_facts import result_facts
 from juicecap.runner.exporting.write import media_options_of
 from juicecap.runner.loading import LoadedDataset, load
+from juicecap.runner.manifest import manifest
 from juicecap.runner.reporting.metrics import check_metrics
 from juicecap.runner.reporting.progress import Progress
 from juicecap.runner.reporting.reporter import Reporter
-from juicecap.runner.result import RunResult, StepResult, rejections_allowed
-from juicecap.runner.retry import earlier_step
+from juicecap.runner.result import RunResult, rejections_allowed
 from juicecap.runner.run_folder.folder import RunFolder
 from juicecap.runner.run_folder.log import logging_to
-from juicecap.runner.segment import Segment, segment_end
+from juicecap.runner.run_steps import all_rejected, run_steps
 from juicecap.runner.step_at_work import RunContext
-from juicecap.runner.steps import StepInput, StepOutput, media_state
+from juicecap.runner.steps import StepInput, StepOutput
 from juicecap.secrecy import TOKENS, keep
 from juicecap.vlm.backends.openai.options import DEFAULT_KEY_NAME
-from juicecap.vlm.base import ModelSettings, digest_of
+from juicecap.vlm.base import digest_of
 from juicecap.vlm.journal import Journal
-from juicecap.vlm.pipeline import core
-
-TOTALS = (
-    "filtered", "rejected", "failed", "damaged", "captions", "truncated", "empty", "looping", "refused", "mixed",
-    "prompt_tokens", "completion_tokens",
-)  # fmt: skip
-"""Counts that the manifest also has for the whole run."""
 
 T = TypeVar("T")
 
@@ -106,7 +93,7 @@ def run_local(
             )
             finished, todo = (work or _run_all)(loaded, context)
         last = finished[-1].stage.dataset if finished else loaded.dataset
-        written = folder.write_rejected(rejected(recipe, loaded, finished))
+        written = folder.write_rejected(all_rejected(recipe, loaded, finished))
         result = RunResult(
             samples=len(loaded.everything),
             steps=(*loaded.results, *(each.result for each in finished)),
@@ -218,124 +205,7 @@ def open_journal(
 
 def _run_all(loaded: LoadedDataset, context: RunContext) -> tuple[list[StepOutput], str]:
     recipe = context.recipe
-    return run_steps(context, source(loaded), range(len(recipe.steps)), partial(rejected, recipe, loaded)), ""
-
-
-def run_steps(
-    context: RunContext,
-    stage: StepInput,
-    numbers: range,
-    rejected: Callable[[list[StepOutput], Iterable[dict[str, Any]]], Iterable[dict[str, Any]]],
-) -> list[StepOutput]:
-    """Apply the ops with these numbers, from 0, to `stage`.
-
-    If that ends early, the records that `rejected` makes of the finished ones, and of those of the others, are written.
-    """
-    recipe, finished = context.recipe, list[StepOutput]()
-    while len(finished) < len(numbers):
-        index = numbers[len(finished)]
-        segment: Segment | None = None
-        try:
-            step = recipe.steps[index]
-            state = media_state(step.op, stage.dataset)
-            if done := earlier_step(step, index + 1, stage, state, context):
-                finish(done, finished, context)
-            else:
-                end = min(segment_end(recipe, index), numbers.stop)
-                segment = Segment(recipe.steps[index:end], index + 1, stage, state, context)
-                for done in segment.run():
-                    finish(done, finished, context)
-        except JuicecapError as error:
-            failed = recipe.steps[numbers[len(finished)]].name
-            logger.bind(event="failed", op=failed).error("{}: {}", failed, error)
-            with suppress(JuicecapError):  # such as a full disk, which is being reported already
-                context.folder.write_rejected(rejected(finished, segment.rejections() if segment else ()))
-            raise
-        stage = finished[-1].stage
-        again = recipe.steps[numbers.start : segment_end(recipe, numbers.start)] if context.keeps_engines else ()
-        core.close_engines(but=_engines((*recipe.steps[numbers.start + len(finished) :], *again)))
-    return finished
-
-
-def _engines(steps: Iterable[Step]) -> list[ModelSettings]:
-    return [engine for step in steps for engine in step.op.engines()]
-
-
-def finish(done: StepOutput, finished: list[StepOutput], context: RunContext) -> None:
-    """A step is done: log it, and keep it readable if the recipe wants that."""
-    finished.append(done)
-    _log_step(done.result)
-    if context.recipe.keep_steps:
-        file = context.folder.step_file(done.step.index + 1, done.step.name, done.stage.fingerprint)
-        _keep_readable(done.stage, file, context.recipe.keep_steps, context.folder.owner)
-
-
-def _keep_readable(stage: StepInput, step_file: Path, format_: str, owner: str) -> None:
-    """Write a step's output as a human-readable table, unless an earlier run did."""
-    table = step_file.with_suffix(f".{format_}")
-    if not os.path.lexists(table):
-        write_export(stage.dataset, table, owner=owner)
-
-
-def rejected(
-    recipe: Recipe, loaded: LoadedDataset, finished: list[StepOutput], more: Iterable[dict[str, Any]] = ()
-) -> Iterator[dict[str, Any]]:
-    """The lines of `rejected.jsonl`, and `more` of them. Messages show names of variables, not values; samples are unchanged."""
-    hidden = recipe.hidden
-    known = (rejections(done.table, done.fates, done.step.name, done.step.op.media_keys()) for done in finished)
-    for record in itertools.chain(loaded.rejections(), *known, more):
-        yield {**record, "message": hidden.text(record["message"])}
-
-
-def manifest(
-    recipe: Recipe, result: RunResult, started: datetime, limit: int | None, engine_seconds: list[float]
-) -> dict[str, Any]:
-    """The facts of `manifest.json`."""
-    engines = [0.0] * (len(result.steps) - len(engine_seconds)) + engine_seconds  # loading uses no engine
-    return {
-        "juicecap": juicecap.__version__,
-        "python": platform.python_version(),
-        "libraries": _versions(),
-        "recipe": str(recipe.path),
-        "recipe_digest": digest_of(recipe.resolved),
-        "dataset_path": os.path.abspath(recipe.dataset_path) if os.path.exists(recipe.dataset_path) else recipe.dataset_path,
-        "export_path": os.path.abspath(result.export_path),
-        "seed": recipe.seed,
-        "limit": limit,
-        "started": started.isoformat(timespec="seconds"),
-        "seconds": round(result.seconds, 3),
-        "samples": result.samples,
-        "exported": result.exported,
-        **{name: result.total(name) for name in TOTALS},
-        "replayed": result.replayed,
-        "asked": result.asked,
-        "reasons": result.reasons,
-        "max_rejected": result.max_rejected,
-        "exit_code": result.exit_code,
-        "exports": [export_facts(each) for each in result.exports],
-        "steps": [
-            {
-                "op": step.op,
-                "finished_before": step.finished_before,
-                "tried_again": step.tried_again,
-                "replayed": step.replayed,
-                "asked": step.asked,
-                "measured": step.measured,
-                "measured_before": step.measured_before,
-                "seconds": round(step.seconds, 3),
-                "engine_seconds": engine,
-                **asdict(step.counts),
-                "reasons": dict(step.reasons),
-            }
-            for step, engine in zip(result.steps, engines, strict=True)
-        ],
-    }
-
-
-def _versions() -> dict[str, str]:
-    """Versions of the loaded libraries that can affect the output."""
-    names = {"av": "av", "datasets": "datasets", "numpy": "numpy", "torch": "torch", "transformers": "transformers"}
-    return {name: metadata.version(name) for module, name in names.items() if module in sys.modules}
+    return run_steps(context, source(loaded), range(len(recipe.steps)), partial(all_rejected, recipe, loaded)), ""
 
 
 def secret_names(recipe: Recipe) -> list[str]:
@@ -356,16 +226,6 @@ def secret_names(recipe: Recipe) -> list[str]:
 def _log_start(recipe: Recipe, limit: int | None) -> None:
     facts = {"juicecap": juicecap.__version__, "recipe": str(recipe.path), "recipe_digest": digest_of(recipe.resolved)}
     logger.bind(event="started", pid=os.getpid(), limit=limit, seed=recipe.seed, **facts).info("{} begins", recipe.path)
-
-
-def _log_step(step: StepResult) -> None:
-    facts = {"op": step.op, "seconds": round(step.seconds, 3), "finished_before": step.finished_before}
-    tally = {"replayed": step.replayed, "asked": step.asked, "measured": step.measured, "reasons": dict(step.reasons)}
-    counts = step.counts
-    logger.bind(event="step", **facts, **tally, **asdict(counts)).info(
-        "{}: {} taken, {} kept, {} filtered, {} rejected, {} given",
-        *(step.op, counts.taken, counts.kept, counts.filtered, counts.rejected, counts.given),
-    )
 
 
 def log_end(result: RunResult) -> None:

@@ -18,6 +18,7 @@ from juicecap.runner.loading import LoadedDataset
 from juicecap.runner.reporting.progress import Progress
 from juicecap.runner.result import RunResult
 from juicecap.runner.run_folder.folder import RunFolder
+from juicecap.runner.run_steps import all_rejected, run_steps
 from juicecap.runner.shards.answers import merge_journals, settle
 from juicecap.runner.shards.conditions import merge_conditions
 from juicecap.runner.shards.dataset import facts_of
@@ -144,10 +145,10 @@ class _Merge:
         """The output of the ops that run at the merge."""
 
         def rejected(finished: list[StepOutput], more: Iterable[dict[str, Any]] = ()) -> Iterator[dict[str, Any]]:
-            return local.rejected(self._recipe, loaded, [*self._finished, *finished], more)
+            return all_rejected(self._recipe, loaded, [*self._finished, *finished], more)
 
         context = replace(context, end=phase.end)
-        decided = local.run_steps(context, stage, range(phase.barrier, phase.end), rejected)
+        decided = run_steps(context, stage, range(phase.barrier, phase.end), rejected)
         self._finished += decided
         return decided[-1].stage if decided else stage
 

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING
 from juicecap.recipe.shards import Phase, Shard
 from juicecap.runner import local
 from juicecap.runner.cluster import answering
+from juicecap.runner.manifest import manifest
 from juicecap.runner.reporting.progress import Progress
 from juicecap.runner.result import RunResult, rejections_allowed
 from juicecap.runner.run_folder.folder import RunFolder
+from juicecap.runner.run_steps import all_rejected, run_steps
 from juicecap.runner.shards.conditions import MADE_BY
 from juicecap.runner.shards.record import Record, StepRecord, read_record, record_file, write_record
 from juicecap.runner.shards.work import Work, work_of
@@ -86,7 +88,7 @@ def _run_phase(recipe: Recipe, shard: Shard, whole: RunFolder, options: Options,
             )
             finished = _finished(work, context)
             models = _models(recipe, work.phase, before, finished, journal)
-        written = folder.write_rejected(local.rejected(recipe, work.loaded, finished))
+        written = folder.write_rejected(all_rejected(recipe, work.loaded, finished))
         record, goes_on = _record(work, finished, models), work.is_merged
         if not _is_noted(before, record, finished):
             _reopen(whole, work.phase)
@@ -94,7 +96,7 @@ def _run_phase(recipe: Recipe, shard: Shard, whole: RunFolder, options: Options,
             goes_on = False
         result = _result(recipe, shard, work, finished, folder, time.monotonic() - began)
         local.check_counts(result, written)
-        folder.write_manifest(local.manifest(recipe, result, started, options.limit, reporter.engine_seconds()))
+        folder.write_manifest(manifest(recipe, result, started, options.limit, reporter.engine_seconds()))
         reporter.finished(result)
         local.log_end(result)
     if not options.keeps_engines:
@@ -103,8 +105,8 @@ def _run_phase(recipe: Recipe, shard: Shard, whole: RunFolder, options: Options,
 
 
 def _finished(work: Work, context: RunContext) -> list[StepOutput]:
-    rejected = partial(local.rejected, context.recipe, work.loaded)
-    return local.run_steps(context, work.stage, range(work.phase.start, work.phase.barrier), rejected)
+    rejected = partial(all_rejected, context.recipe, work.loaded)
+    return run_steps(context, work.stage, range(work.phase.start, work.phase.barrier), rejected)
 
 
 def _models(

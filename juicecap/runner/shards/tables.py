@@ -14,8 +14,8 @@ from juicecap.data.table import CHUNK, open_arrow, open_cached, write_arrow
 from juicecap.errors import DataError
 from juicecap.ops.apply.table import fates_of
 from juicecap.recipe.shards import Phase, Shard, all_shards
-from juicecap.runner import local
 from juicecap.runner.result import StepResult
+from juicecap.runner.run_steps import finish
 from juicecap.runner.shards.record import Record, StepRecord, summed, worked
 from juicecap.runner.shards.work import shard_input
 from juicecap.runner.step_at_work import RunContext
@@ -45,7 +45,7 @@ def merged_steps(
         tables = [_table(context, shard, each) for shard, each in zip(shards, noted, strict=True)]
         fingerprint = _fingerprint(context, step, stage, inputs, noted)
         done = _merged(context, step, stage, tables, noted, fingerprint)
-        local.finish(done, finished, context)
+        finish(done, finished, context)
         stage, inputs = done.stage, [each.output for each in noted]
     return stage
 
