@@ -56,9 +56,8 @@ def test_check_asks_all_nodes(nodes, texts: list[str], tmp_path: Path, capsys: p
     recipe = napping.write_recipe(tmp_path, texts, params={}, cluster={"address": nodes.address})
     assert cli.main(["check", str(recipe), "--cluster"]) == 0
     shown = capsys.readouterr().out.splitlines()
-    assert [line.partition(":")[0][-6:] for line in shown if line.startswith("node ")] == [
-        node.node_id[:6] for node in nodes.nodes
-    ]
+    named = {line.partition(":")[0][-6:] for line in shown if line.startswith("node ")}
+    assert named == {node.node_id[:6] for node in nodes.nodes}
     plain = json.loads(recipe.read_text())
     plain["process"][0]["napping_mapper"]["hf_model"] = "./no/such/model"
     recipe.write_text(json.dumps(plain))
