@@ -1,6 +1,6 @@
 """How a run gets faster with the engines of a Ray cluster, and what a request costs its driver.
 
-    python benchmarks/cluster.py [--requests N] [--seconds S] [--calls N]
+    python benchmarks/cluster.py [--requests N] [--seconds S] [--calls N] [--batch N]
 
 Needs Ray (`pip install "juicecap[ray]"`). The cluster has a head and four nodes, all on this machine. Engines are scripted:
 they take time and no CPU, so that what is measured is the driver, and Ray. `speedup_2` and `speedup_4` are the requests per
@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from common import ROOT, conclude
+from loguru import logger
 
 sys.path.insert(0, str(ROOT / "tests" / "support"))
 
@@ -39,7 +40,9 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=4000)
     parser.add_argument("--seconds", type=float, default=0.1)
     parser.add_argument("--calls", type=int, default=8)
+    parser.add_argument("--batch", type=int, default=1, help="requests in a call, as of an engine that takes batches")
     options = parser.parse_args()
+    logger.remove()
     with tempfile.TemporaryDirectory() as name, napping.installed(Path(name) / "installed"):
         import ray
         from ray.cluster_utils import Cluster
@@ -75,7 +78,7 @@ class _Subject:
 
     def run(self, name: str, requests: int, engines: int | None) -> tuple[RunResult, float]:
         """A run, and the CPU seconds of this process that it took."""
-        params: dict[str, Any] = {"seconds": self._options.seconds, "calls": self._options.calls}
+        params: dict[str, Any] = {"seconds": self._options.seconds, "calls": self._options.calls, "batch": self._options.batch}
         cluster = {"address": self._address, "engines": engines} if engines else None
         texts = [f"what is {number}?" for number in range(requests)]
         recipe = napping.write_recipe(self._folder / name, texts, params=params, cluster=cluster)

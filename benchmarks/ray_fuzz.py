@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from common import ROOT, conclude
+from loguru import logger
 
 sys.path.insert(0, str(ROOT / "tests" / "support"))
 
@@ -45,6 +46,7 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=120)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
+    logger.remove()
     with tempfile.TemporaryDirectory() as name, napping.installed(Path(name) / "installed"):
         fuzz = _Fuzz(Path(name), options)
         try:
