@@ -9,7 +9,8 @@
     │   ├── TemplateComplaint   its chat template raises an error (`vlm.models.sandbox`)
     │   └── TemplateStopped     its chat template exceeds a limit, or crashes (`vlm.models.sandbox`)
     ├── DataError               a dataset or an output cannot be read or written   exit 1
-    │   └── BrokenRecord        one record cannot be read (`data.record`)
+    │   ├── BrokenRecord        one record cannot be read (`data.record`)
+    │   └── OtherAnswers        shards were answered otherwise than lower ones (`runner.shards.merge`)
     ├── EnvironmentFailure      engine, server, disk or library failed             exit 4
     │   ├── MissingLibrary      an optional library is not installed
     │   └── ServerAbsent        a server is not there (`vlm.backends.openai.detect_server`)

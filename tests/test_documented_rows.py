@@ -82,8 +82,14 @@ def written(page: Path, body: str) -> Recipe:
     content = yaml.safe_load(body)
     if page in OP_PAGES:
         body = yaml.safe_dump({"dataset_path": "sample_data.json", "export_path": "out/captions.jsonl", "process": content})
-    elif not {"dataset_path", "dataset"} & content.keys():
-        body = f"dataset_path: sample_data.json\n{body}"
+    else:
+        for key in {"executor_type", "ray"} & content.keys():  # the rows are the same wherever it runs
+            del content[key]
+            body = yaml.safe_dump(content)
+        if not {"dataset_path", "dataset"} & content.keys():
+            body = f"dataset_path: sample_data.json\n{body}"
+        if not {"export_path", "include"} & content.keys():  # the files of exports are looked at in their own tests
+            body = f"export_path: out/captions.jsonl\n{body}"
     for number, source in enumerate(each for each in blocks(page, "python") if "@register" in each):
         Path("my_ops").mkdir(exist_ok=True)
         Path(f"my_ops/op_{number}.py").write_text(source.replace('(value_of(sample, self.text_key) or "").split()', '"moves"'))

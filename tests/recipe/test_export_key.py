@@ -9,6 +9,7 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
+from make_clips import write_clip
 
 from juicecap.data.export.presets import PRESETS
 from juicecap.data.export.settings import KINDS, SidecarExport, TableExport, bytes_of
@@ -108,12 +109,15 @@ class TestPlaces:
 
     @pytest.mark.parametrize("read", [".txt", ["caption", "txt"]])
     def test_texts_that_are_read_are_not_written(self, tmp_path: Path, read: Any) -> None:
+        (tmp_path / "clips").mkdir()
+        write_clip(tmp_path / "clips" / "a.mp4", 4)
         path = recipe(
             tmp_path,
             [{"as": "sidecar", "media": "none"}, {"as": "sidecar", "media": "none", "suffix": ".new"}],
+            dataset_path=str(tmp_path / "clips"),
             sidecar_suffix=read,
         )
-        found = [each for each in check(draft_recipe(path).recipe).problems if "sidecar_suffix" in each.message]
+        found = [each for each in check(draft_recipe(path).recipe).problems if "what sidecar_suffix reads" in each.message]
         assert [(each.message, each.line) for each in found] == [
             ("exports: texts with the suffix .txt beside the media are what sidecar_suffix reads", 3)
         ]

@@ -155,6 +155,10 @@ def test_the_recipes_of_the_docs_load(load: Load, files: Callable[..., None], mo
         "hf_model": "juicecap-demo-vlm",
         "caption_num": 2,
         "prompt": "What does a person with ${5} see?",
+        "keep_original_sample": False,
     }
     assert anchors.steps[0].settings["sampling_params"] == {"max_tokens": 64}
-    assert (includes.seed, includes.steps[0].settings) == (5, {"hf_model": "m", "fps": 1})
+    assert (includes.seed, includes.steps[0].settings) == (
+        5,
+        {"hf_model": "m", "caption_field": "caption", "caption_as": "text", "fps": 1},
+    )

@@ -65,8 +65,7 @@ def text_clashes(recipe: Recipe, format_: str) -> Iterator[Problem]:
 
 def texts_read_and_written(recipe: Recipe) -> Iterator[Problem]:
     """Texts beside media that a run reads and writes, so that the next one would read captions for what was there before."""
-    read = recipe.source.values.get("sidecar_suffix")
-    suffixes = {str(each).lstrip(".").lower() for each in (read if isinstance(read, list) else [read] if read else [])}
+    suffixes = {each.lstrip(".").lower() for each in recipe.sidecar_suffixes}
     for index, export in enumerate(recipe.exports):
         if isinstance(export, SidecarExport) and not export.places_media and export.suffix.lstrip(".").lower() in suffixes:
             message = f"exports: texts with the suffix {export.suffix} beside the media are what sidecar_suffix reads"
