@@ -128,7 +128,7 @@ class TestObjects:
         [
             ("old", NEW["clip_05"]),
             (["old", "older"], [NEW["clip_05"]]),
-            ({"caption": "old", "tags": "a, b"}, {"caption": NEW["clip_05"], "tags": "a, b"}),
+            ({"caption": "old", "file": "a, b"}, {"caption": NEW["clip_05"], "file": "a, b"}),
         ],
     )
     @pytest.mark.parametrize("name", ["captions.json", "meta.json"])

@@ -89,7 +89,7 @@ def _object(found: Guess, to: str, caption: str) -> Entry:
     """An object whose keys are the media."""
     name = PurePath(found.path).name
     file = os.path.join(to, name if name.endswith(".json") else CAPTIONS)
-    columns = {"file": {"media": True}, **_columns(found, caption)}
+    columns = {str(found.video or found.image): {"media": True}, **_columns(found, caption)}
     return _table(file, caption, columns, format="mapping", captions="list" if _is_list(found) else "first")
 
 
