@@ -51,6 +51,9 @@ def test_one_row_for_each_medium_with_its_caption(template: str, goal: str, scri
     kept = {"dataset": {"caption_provenance"} if template in ("demo", "hf", "vllm", "api") else set()}.get(goal, set())
     talk = {"conversation"} if goal == "vqa" or template == "conversations" else set()
     assert found[0].keys() == {column, "caption", *kept, *talk}
+    texts = {path.name: path.read_text() for path in Path("made/out/train").glob("*.txt")}
+    lora = zip(names, found, strict=True) if goal == "lora" else ()
+    assert texts == {f"{Path(name).stem}.txt": " ".join(row["caption"].split()) for name, row in lora}
 
 
 def test_captions_beside_clips_are_replaced() -> None:

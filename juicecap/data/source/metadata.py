@@ -67,6 +67,19 @@ def metadata_files(location: Path, options: SourceOptions) -> list[Path]:
     return [each for each in (own, *inner) if each]
 
 
+def file_and_column(location: Path) -> tuple[Path, str]:
+    """The first file with metadata, and its column of names of media.
+
+    Raises:
+        DataError: there is none.
+    """
+    options = SourceOptions()
+    for file in metadata_files(location, options):
+        if column := _column(file, options):
+            return file, column
+    raise DataError(f"{location} has no metadata. Give a folder with one of {', '.join(NAMES)}.")
+
+
 def records(path: Path, options: SourceOptions, first_rows: FirstRows | None = None) -> Iterator[Record]:
     """The rows of one file, each with its medium's path; of Parquet those that `first_rows` gives.
 

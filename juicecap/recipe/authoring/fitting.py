@@ -6,8 +6,19 @@ import os
 
 from juicecap.errors import UsageError
 from juicecap.printable import folded
+from juicecap.recipe.authoring.exports import exports_text, fitting_export, place_in
 from juicecap.recipe.authoring.guess import Guess, guess
-from juicecap.recipe.authoring.template import MODELS, TEMPLATES, Written, check_pair, free, key_line, op_of, written
+from juicecap.recipe.authoring.template import (
+    MODELS,
+    TEMPLATES,
+    Written,
+    check_pair,
+    free,
+    image_key_line,
+    key_line,
+    op_of,
+    written,
+)
 from juicecap.vlm.installed import first_installed
 
 PREFERRED = ("vllm", "hf", "openai")
@@ -63,9 +74,13 @@ def _words(found: Guess, folder: str, template: str, goal: str) -> dict[str, str
     elif found.text and op == "videos":
         words["output_note"] = f"a column of its own; {folded(found.text)} stays as it is"
     words["caption_as"] = "list" if found.has_several or (old and old.is_list) else "text"
+    entry = fitting_export(found, op, goal, place_in(folder), words["output"])
+    words["exports"] = exports_text(entry, op)
     lines = (
         [key_line("sidecar_suffix", found.sidecar, "texts beside the media; each suffix is a column")] if found.sidecar else []
     )
+    if entry and op == "images" and found.image and found.image != "images":
+        lines.append(image_key_line(found.image))
     if op == "videos":
         keys = [
             ("video_key", found.video, "videos", "column with the paths of the videos"),

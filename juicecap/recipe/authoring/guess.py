@@ -17,7 +17,7 @@ from juicecap.errors import DataError, EnvironmentFailure, SampleError
 from juicecap.fragment import without_fragment
 from juicecap.nested import value_of
 from juicecap.ops.captioning.conversation import read_conversation
-from juicecap.sample import HIDDEN, ORIGIN, media_paths
+from juicecap.sample import HIDDEN, ORIGIN, is_remote, media_paths
 
 ROWS = 200
 """Rows that are read."""
@@ -69,6 +69,8 @@ class Guess:
     """Whether the dataset is nothing but media."""
     has_several: bool
     """Whether a row has several videos."""
+    single: tuple[str, ...]
+    """Columns of media that hold one file on this machine in each row."""
     asks: bool
     """Whether the conversations ask something already."""
     sidecar: str
@@ -95,18 +97,20 @@ def guess(path: str) -> Guess:
     old = _old_caption(rows, columns, sidecar) if sidecar or format_ in IMPORTS else None
     if old:
         text = None if old.is_list else old.column
+    image = _media_column(rows, columns, IMAGE_SUFFIXES, "image")
     conversation = next((name for name in columns if _all(rows, name, _is_conversation)), None)
     found = Guess(
         rows=len(rows),
         columns=tuple(columns),
         video=video,
-        image=_media_column(rows, columns, IMAGE_SUFFIXES, "image"),
+        image=image,
         text=text,
         conversation=conversation,
         path=path,
         format=format_,
         is_media=format_ in ("folder", "files"),
         has_several=any(len(media_paths({**row, ORIGIN: None}, video)) > 1 for row in rows) if video else False,
+        single=tuple(name for name in (video, image) if name and all(_has_one_file(row, name) for row in rows)),
         asks=any(_asks(row[conversation]) for row in rows) if conversation else False,
         sidecar=sidecar,
         old=old,
@@ -153,6 +157,11 @@ def _old_caption(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], side
         if values and all(isinstance(value, list) and all(isinstance(each, str) for each in value) for value in values):
             return OldCaption(name, is_list=True)
     return None
+
+
+def _has_one_file(row: Mapping[str, Any], column: str) -> bool:
+    paths = media_paths({**row, ORIGIN: None}, column)
+    return len(paths) == 1 and not is_remote(paths[0])
 
 
 def _asks(turns: Any) -> bool:

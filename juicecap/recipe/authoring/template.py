@@ -17,6 +17,8 @@ import yaml
 import juicecap
 from juicecap.errors import UsageError
 from juicecap.printable import folded
+from juicecap.recipe.authoring.exports import exports_text, pairs, place_in
+from juicecap.recipe.yaml.environment import literal
 from juicecap.vlm.catalog import find
 from juicecap.vlm.installed import install_command, missing_libraries
 
@@ -104,11 +106,14 @@ def recipe_text(folder: str, template: str, goal: str = "dataset") -> Written:
     """
     check_pair(template, goal)
     dataset = os.path.join(folder, samples(template)[0].name)
+    entry = pairs(place_in(folder), "caption") if goal == "lora" else None
     words = {
         "dataset": "two samples; put yours here",
         "video": "videos" if template in MODELS else "video",
         "output": "caption",
         "caption_as": "text",
+        "exports": exports_text(entry, op_of(template, goal)),
+        "columns": image_key_line("image") if entry and template == "images" else "",
     }
     return written(folder, template, goal, template if template in MODELS else "demo", dataset, words)
 
@@ -144,7 +149,7 @@ def written(folder: str, template: str, goal: str, model: str, dataset: str, wor
         "export": _line("export_paths", "absolute", "trainers look for media from a folder of their own", 0)
         if goal == "lora"
         else "",
-        "columns": known.pop("columns", ""),
+        **{name: known.pop(name) for name in ("columns", "exports")},
         "prompt": ("" if goal == "lora" and model != "demo" else "# ") + f"prompt: {_yaml(_PROMPTS[medium])}",
         "frames": _FRAMES.get(model, _FRAMES[""]) if medium == "video" else "",
         "caption_as": _line("caption_as", known.pop("caption_as", "text"), "or list: a list with a caption for each video"),
@@ -174,6 +179,11 @@ def free(name: str, columns: tuple[str, ...]) -> str:
     """The name, or one like it that no column has."""
     taken = set(columns)
     return next(each for each in (name, *(f"{name}_{number}" for number in range(2, len(taken) + 3))) if each not in taken)
+
+
+def image_key_line(column: str) -> str:
+    """The key that tells exports where images are."""
+    return key_line("image_key", column, "column with the paths of the images")
 
 
 def key_line(key: str, value: str, comment: str) -> str:
@@ -224,5 +234,5 @@ def _aligned(line: str) -> str:
 
 def _yaml(text: str) -> str:
     """A text as a value in a recipe."""
-    dumped: str = yaml.safe_dump([text.replace("${", "$${")], allow_unicode=True, width=float("inf"))
+    dumped: str = yaml.safe_dump([literal(text)], allow_unicode=True, width=float("inf"))
     return dumped[len("- ") :].rstrip("\n")

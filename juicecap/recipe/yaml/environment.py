@@ -105,6 +105,11 @@ def fill(written: str, environment: Mapping[str, str] = os.environ, room: int = 
     )
 
 
+def literal(text: str) -> str:
+    """The text as a recipe has it, so that nothing in it is filled in."""
+    return text.replace("${", "$${")
+
+
 def _variable(piece: re.Match[str], written: str) -> tuple[str, str | None]:
     """The name of a variable, and its default if it has one."""
     variable = _VARIABLE.fullmatch(piece[1] or "")
