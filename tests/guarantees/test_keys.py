@@ -255,7 +255,7 @@ def test_a_key_of_one_server_is_hidden_in_what_another_says(
         tmp_path,
         clips.paths[:8],
         captioning(server),
-        captioning(other, SECOND_NAME, caption_field="more", provenance_field=None),
+        captioning(other, SECOND_NAME, caption_field="more", provenance_field=None, num_frames=3),  # another question
         max_rejected=1.0,
     )
     assert done.returncode == 0, done.stderr
