@@ -217,7 +217,7 @@ def test_a_terminal_ends_with_the_ops_and_the_summary(recipe: Path, columns: int
 
 
 def test_a_terminal_that_is_resized_goes_on_in_its_new_width(recipe: Path) -> None:
-    terminal = Terminal(run(recipe), 100)
+    terminal = Terminal(run(recipe, "--set", "paced_mapper.seconds=0.2"), 100)
     terminal.until(lambda: any("/30 samples" in line for line in terminal.shown()))
     terminal.resize(30, 10)
     seen = len(terminal.raw)
