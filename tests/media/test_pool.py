@@ -25,7 +25,9 @@ from juicecap.errors import EnvironmentFailure, MediaError
 from juicecap.media.load import load_frames
 from juicecap.media.sampling import FrameSampling
 from juicecap.media.sizes import FrameSizes, PixelBudget
+from juicecap.media.tasks.task import Work, task_in_file
 from juicecap.media.video.probe import probe
+from juicecap.media.workers import pool as pools
 from juicecap.media.workers import worker_process
 from juicecap.media.workers.pool import DecodePool
 from juicecap.media.workers.worker_process import WorkerProcess
@@ -433,3 +435,17 @@ def test_the_loop_is_free_while_workers_start_and_decode(heavy):
         return turns
 
     assert run(ask) > 20
+
+
+def test_a_worker_that_has_read_many_media_is_replaced(clip, tmp_path, monkeypatch):
+    monkeypatch.setattr(pools, "MOST_MEDIA", 3)
+    (tmp_path / "tasks.py").write_text("import os\n\ndef process(medium):\n    return os.getpid()\n")
+    task = task_in_file(tmp_path / "tasks.py", "process")
+    work = Work(kind="video", path=str(clip), params={})
+
+    async def ask(pool):
+        one_by_one = [await pool.measure(task, work) for _ in range(5)]
+        return [*one_by_one, *await pool.measure_several(task, [work] * 4), await pool.measure(task, work)]
+
+    processes = run(ask)
+    assert [processes.index(each) for each in processes] == [0, 0, 0, 3, 3, 3, 3, 3, 3, 9]

@@ -37,6 +37,9 @@ from juicecap.sample import display_path
 
 TRIES = 2
 
+MOST_MEDIA = 5000
+"""Media after which a worker is replaced: libraries keep a little of the memory that each medium took."""
+
 MEMORY = 4 * 2**30
 """Bytes: what decoding 64 million pixels per frame takes, with all the frames that others are made from."""
 
@@ -222,8 +225,12 @@ class DecodePool:
         except BaseException:
             self._drop(worker)
             raise
+        worker.media += len(job.get("jobs", [job]))
         self._busy.remove(worker)
-        self._idle.append(worker)
+        if worker.media < MOST_MEDIA:
+            self._idle.append(worker)
+        else:
+            self._drop(worker)
         return reply
 
     async def _worker(self, *, fresh: bool) -> WorkerProcess:

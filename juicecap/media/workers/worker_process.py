@@ -35,6 +35,8 @@ class WorkerProcess:
     """
 
     def __init__(self) -> None:
+        self.media = 0
+        """Media that it has read, which the pool counts."""
         self._received, self._fds = b"", list[int]()
         try:
             self._output = nameless_file()
