@@ -144,6 +144,17 @@ def nested_too_deeply(value: object) -> bool:
     return True
 
 
+def list_in_cell(value: Any, *, indented: bool = False) -> Any:
+    """The list that a text holds as JSON, as a cell of a CSV file does; whatever else it is, the value itself.
+
+    Where texts may be `indented`, there may be white space before the list.
+    """
+    if isinstance(value, str) and (value.lstrip() if indented else value).startswith("["):
+        with suppress(ValueError):
+            return json_in_cell(value)
+    return value
+
+
 def json_in_cell(text: str) -> Any:
     """The JSON value that a text holds, as a cell of a CSV file does.
 
@@ -219,9 +230,5 @@ def _is_medium(value: object) -> bool:
 
 
 def _listed(value: str) -> list[Any]:
-    if value.startswith("["):
-        with suppress(ValueError):
-            parsed = json_in_cell(value)
-            if isinstance(parsed, list):
-                return parsed
-    return [value]
+    listed = list_in_cell(value)
+    return listed if isinstance(listed, list) else [value]

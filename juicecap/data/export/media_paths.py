@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from juicecap.data.exact_json import exact, record_batch
 from juicecap.data.table import build_once, cached_file, fingerprint_of, rows_at_once, write_arrow
 from juicecap.nested import split_name, with_replaced
-from juicecap.sample import HIDDEN, ORIGIN, Sample, is_remote, json_in_cell, local_path, samples_of
+from juicecap.sample import HIDDEN, ORIGIN, Sample, is_remote, list_in_cell, local_path, samples_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -134,12 +133,8 @@ def _conversation(value: Any, rule: Callable[[str], str]) -> Any:
 
 def _listed(value: Any) -> list[Any] | None:
     """The list that a text holds as JSON."""
-    if isinstance(value, str) and value.lstrip().startswith("["):
-        with suppress(ValueError):
-            listed = json_in_cell(value)
-            if isinstance(listed, list):
-                return listed
-    return None
+    listed = list_in_cell(value, indented=True) if isinstance(value, str) else None
+    return listed if isinstance(listed, list) else None
 
 
 def _turn(turn: Any, rule: Callable[[str], str]) -> Any:

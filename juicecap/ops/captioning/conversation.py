@@ -11,13 +11,12 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from juicecap.errors import SampleError
 from juicecap.ops.captioning.part_frames import NO_SETTINGS, PartFrames, read_part_frames
-from juicecap.sample import is_remote, json_in_cell, local_path, short_repr
+from juicecap.sample import is_remote, list_in_cell, local_path, short_repr
 
 Kind = Literal["image", "video"]
 
@@ -110,9 +109,7 @@ def without_tokens(text: str) -> str:
 
 
 def _turns(value: object, column: str) -> list[Mapping[str, Any]]:
-    if isinstance(value, str) and value.lstrip().startswith("["):
-        with suppress(ValueError):
-            value = json_in_cell(value)
+    value = list_in_cell(value, indented=True)
     if value is None or value == "":
         return []
     if not isinstance(value, list | tuple):

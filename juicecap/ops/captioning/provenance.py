@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
 from juicecap.errors import SampleError
 from juicecap.fragment import WHOLE, without_fragment
 from juicecap.nested import value_of
-from juicecap.sample import ORIGIN, Sample, json_in_cell, sample_name, short_repr
+from juicecap.sample import ORIGIN, Sample, list_in_cell, sample_name, short_repr
 from juicecap.vlm.base import Answer, Outcome, Request
 
 PROVENANCE = [
@@ -54,10 +53,7 @@ def entries_of(sample: Sample, column: str) -> list[Any]:
     Raises:
         SampleError: `BAD_PROVENANCE` if it holds something else, which would be lost.
     """
-    value = value_of(sample, column)
-    if isinstance(value, str) and value.startswith("["):
-        with suppress(ValueError):
-            value = json_in_cell(value)
+    value = list_in_cell(value_of(sample, column))
     if value is None or value == "":
         return []
     if not isinstance(value, list | tuple):

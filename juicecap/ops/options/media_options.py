@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +16,7 @@ from juicecap.ops.options.groups import LIMITS
 from juicecap.ops.options.numbers import Amount, FrameRate, Megabytes, Pixels, Seconds, Share
 from juicecap.ops.options.run_options import RUN_ONLY
 from juicecap.ops.options.types import NOT_EMPTY
-from juicecap.sample import Sample, display_path, json_in_cell, media_paths, short_repr
+from juicecap.sample import Sample, display_path, list_in_cell, media_paths, short_repr
 from juicecap.vlm.base import LATER, Limits
 
 
@@ -97,10 +96,7 @@ def _times(sample: Sample, column: str | None, count: int) -> list[float | None]
     Raises:
         SampleError: `BAD_FRAGMENT`.
     """
-    value = value_of(sample, column) if column else None
-    if isinstance(value, str) and value.startswith("["):
-        with suppress(ValueError):
-            value = json_in_cell(value)
+    value = list_in_cell(value_of(sample, column)) if column else None
     listed = list(value) if isinstance(value, list | tuple) else [value] * count
     if len(listed) != count:
         told = f"has {len(listed)} times for {count} {'video' if count == 1 else 'videos'}"

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -23,7 +22,7 @@ from juicecap.sample import (
     Sample,
     display_path,
     is_remote,
-    json_in_cell,
+    list_in_cell,
     media_entries,
     media_paths,
     sample_name,
@@ -170,10 +169,8 @@ def _captions(sample: Sample, roles: Roles, column: str) -> tuple[str | None, ..
         DataError: it holds something else; names the sample.
     """
     value: Any = value_of(sample, column)
-    if isinstance(value, str) and value.startswith("["):
-        with suppress(ValueError):
-            parsed = json_in_cell(value)
-            value = parsed if isinstance(parsed, list) and _are_texts(parsed) else value
+    if isinstance(listed := list_in_cell(value), list) and _are_texts(listed):
+        value = listed
     if isinstance(value, str):
         return _texts(value, roles)
     if value is None or (isinstance(value, list | tuple) and _are_texts(value)):

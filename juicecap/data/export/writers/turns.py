@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from juicecap.data.export.writers.captioned import Medium
-from juicecap.sample import json_in_cell
+from juicecap.sample import list_in_cell
 
 Speaker = Literal["system", "user", "assistant"]
 
@@ -36,9 +35,7 @@ class Turn:
 
 def turns_of(value: Any) -> list[Turn] | None:
     """The turns of a conversation that a column holds; None if it is no conversation that can be written anew."""
-    if isinstance(value, str) and value.lstrip().startswith("["):
-        with suppress(ValueError):
-            value = json_in_cell(value)
+    value = list_in_cell(value, indented=True)
     if value is None or value == "":
         return []
     if not isinstance(value, list | tuple):
