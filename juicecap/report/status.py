@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 
 from juicecap.printable import one_line, printable
 from juicecap.report import words
-from juicecap.runner.reporting.status import EngineStatus, RunStatus
+from juicecap.runner.reporting.status import RunStatus
+from juicecap.vlm.cluster.engine_status import EngineStatus
 
 LONGEST_NAME, LONGEST_PATH, LONGEST_MESSAGE = 200, 1000, 8000
 """Characters that are shown."""

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 
 from rich.cells import cell_len, set_cell_size
 
-from juicecap.runner.reporting.status import EngineStatus, RunStatus, StepStatus
+from juicecap.runner.reporting.status import RunStatus, StepStatus
+from juicecap.vlm.cluster.engine_status import EngineStatus
 
 _WHOLE = 100
 """Rates from here on have no digits behind the point."""

@@ -8,7 +8,7 @@ import secrets
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,11 @@ from juicecap.fragment import located
 from juicecap.media.rules import DEFAULT_RULES
 from juicecap.recipe import Recipe
 from juicecap.runner.loading import load
-from juicecap.runner.reporting.status import EngineStatus
 from juicecap.runner.run_folder.folder import RunFolder, make_folder
+from juicecap.runner.steps import engines_of
 from juicecap.sample import Sample, is_remote, media_paths
 from juicecap.vlm.backends.opening import opened
-from juicecap.vlm.base import ModelSettings
+from juicecap.vlm.cluster.engine_status import EngineStatus
 from juicecap.vlm.cluster.node_report import NodeReport, Wanted
 from juicecap.vlm.cluster.shape import shape_of
 from juicecap.vlm.pipeline import core
@@ -54,7 +54,7 @@ def answering(recipe: Recipe, samples: Iterable[Sample], folder: RunFolder, keys
     with cluster.connected(recipe.cluster), _shared(recipe, folder) as (file, text):
         run = cluster.new_run(folder.owner)
         cluster.wait_for_others(run)
-        models = models_of(recipe)
+        models = engines_of(recipe.steps)
         launch = sites.Launch(
             shape=shape_of(recipe.cluster, models, cluster.living_nodes().values()),
             run=run,
@@ -64,7 +64,7 @@ def answering(recipe: Recipe, samples: Iterable[Sample], folder: RunFolder, keys
         )
         site = sites.RaySite(launch)
         with core.answering_at(site):
-            yield lambda: [EngineStatus(**asdict(engine)) for engine in site.view()]
+            yield site.view
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def check_cluster(recipe: Recipe) -> NodesFound:
         dataset = load(recipe, folder.steps, ROWS, folder.media).dataset
         wanted = wanted_on_nodes(recipe, list(dataset))
     with cluster.connected(recipe.cluster):
-        shape = shape_of(recipe.cluster, models_of(recipe), cluster.living_nodes().values())
+        shape = shape_of(recipe.cluster, engines_of(recipe.steps), cluster.living_nodes().values())
         reports, problems, warnings = surveys.survey(wanted, shape, recipe.cluster.runtime_env)
     nodes = [f"node {each.node}: {each.cores} cores, Python {each.python}, {_libraries(each)}" for each in reports]
     return NodesFound(nodes, problems, warnings)
@@ -104,11 +104,6 @@ def _libraries(report: NodeReport) -> str:
     return ", ".join(f"{name} {version}" for name, version in report.libraries.items())
 
 
-def models_of(recipe: Recipe) -> tuple[ModelSettings, ...]:
-    """All engines that the recipe's ops use."""
-    return tuple(dict.fromkeys(engine for step in recipe.steps for engine in step.op.engines()))
-
-
 def wanted_on_nodes(recipe: Recipe, samples: Iterable[Sample], shared_file: str = "", shared_text: str = "") -> Wanted:
     """What each node has to see."""
     limits = [step.op.limits(step.options.batch_size) for step in recipe.steps]
@@ -116,7 +111,7 @@ def wanted_on_nodes(recipe: Recipe, samples: Iterable[Sample], shared_file: str 
         working_directory=str(Path.cwd()),
         media=tuple(itertools.islice(_media(recipe, samples), MEDIA)),
         rules=next((each.media for each in limits if each.media != DEFAULT_RULES), DEFAULT_RULES),
-        models=models_of(recipe),
+        models=engines_of(recipe.steps),
         shared_file=shared_file,
         shared_text=shared_text,
     )

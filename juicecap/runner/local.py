@@ -41,7 +41,7 @@ from juicecap.runner.run_folder.folder import RunFolder
 from juicecap.runner.run_folder.log import logging_to
 from juicecap.runner.run_steps import all_rejected, run_steps
 from juicecap.runner.step_at_work import RunContext
-from juicecap.runner.steps import StepInput, StepOutput
+from juicecap.runner.steps import StepInput, StepOutput, engines_of
 from juicecap.secrecy import TOKENS, keep
 from juicecap.vlm.backends.openai.options import DEFAULT_KEY_NAME
 from juicecap.vlm.base import digest_of
@@ -213,7 +213,7 @@ def secret_names(recipe: Recipe) -> list[str]:
 
     The keys are hidden from now on, also those of ops that run later, or not at all.
     """
-    engines = [engine for step in recipe.steps for engine in step.op.engines()]
+    engines = engines_of(recipe.steps)
     names = sorted({DEFAULT_KEY_NAME, *TOKENS, *(engine.api_key_env for engine in engines if engine.api_key_env)})
     for name in names:
         keep(os.environ.get(name, "").strip(), name)

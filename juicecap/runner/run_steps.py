@@ -15,14 +15,13 @@ from loguru import logger
 from juicecap.data.export import write_export
 from juicecap.errors import JuicecapError
 from juicecap.ops.apply.table import rejections
-from juicecap.recipe import Recipe, Step
+from juicecap.recipe import Recipe
 from juicecap.runner.loading import LoadedDataset
 from juicecap.runner.result import StepResult
 from juicecap.runner.retry import earlier_step
 from juicecap.runner.segment import Segment, segment_end
 from juicecap.runner.step_at_work import RunContext
-from juicecap.runner.steps import StepInput, StepOutput, media_state
-from juicecap.vlm.base import ModelSettings
+from juicecap.runner.steps import StepInput, StepOutput, engines_of, media_state
 from juicecap.vlm.pipeline import core
 
 
@@ -58,12 +57,8 @@ def run_steps(
             raise
         stage = finished[-1].stage
         again = recipe.steps[numbers.start : segment_end(recipe, numbers.start)] if context.keeps_engines else ()
-        core.close_engines(but=_engines((*recipe.steps[numbers.start + len(finished) :], *again)))
+        core.close_engines(but=engines_of((*recipe.steps[numbers.start + len(finished) :], *again)))
     return finished
-
-
-def _engines(steps: Iterable[Step]) -> list[ModelSettings]:
-    return [engine for step in steps for engine in step.op.engines()]
 
 
 def finish(done: StepOutput, finished: list[StepOutput], context: RunContext) -> None:

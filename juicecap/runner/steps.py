@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ from juicecap.ops.apply.table import Fates, Rows, kept
 from juicecap.ops.registry import source_of
 from juicecap.runner.result import StepResult
 from juicecap.sample import ORIGIN, Sample
-from juicecap.vlm.base import digest_of
+from juicecap.vlm.base import ModelSettings, digest_of
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -76,6 +76,11 @@ def media_state(op: Op, dataset: Dataset) -> str:
         for sample in Rows(dataset.select_columns(columns), CHUNK):
             state.add(sample)
     return state.digest(there)
+
+
+def engines_of(steps: Iterable[Step]) -> tuple[ModelSettings, ...]:
+    """The engines that these steps use, each once."""
+    return tuple(dict.fromkeys(engine for step in steps for engine in step.op.engines()))
 
 
 def columns_read(op: Op, there: Sequence[str]) -> list[str]:

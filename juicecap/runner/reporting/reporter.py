@@ -26,8 +26,9 @@ from juicecap.ops.apply.fate import Fate
 from juicecap.recipe import Recipe
 from juicecap.runner.reporting.metrics import write_metrics
 from juicecap.runner.reporting.progress import Progress
-from juicecap.runner.reporting.status import EngineStatus, RunStatus, State, StepStatus, write_status
+from juicecap.runner.reporting.status import RunStatus, State, StepStatus, write_status
 from juicecap.runner.result import RunResult, StepResult
+from juicecap.vlm.cluster.engine_status import EngineStatus
 from juicecap.vlm.pipeline.resources.engine_stats import EngineStats, StatsSnapshot
 
 LOOKED_AT, WRITTEN = 0.5, 1.0

@@ -20,6 +20,7 @@ from juicecap.errors import UsageError
 from juicecap.plain import kind_at, read_plain
 from juicecap.recipe.work_dir import LARGEST
 from juicecap.runner.run_folder.lock import is_locked
+from juicecap.vlm.cluster.engine_status import EngineState, EngineStatus
 from juicecap.vlm.cluster.options import MOST_ENGINES
 
 FILE = "status.json"
@@ -28,8 +29,6 @@ State = Literal["loading", "running", "exporting", "done", "failed", "interrupte
 """`killed`: the last status is that of a running run, and nobody holds its folder any more."""
 
 StepState = Literal["running", "done", "done before"]
-
-EngineState = Literal["starting", "ready", "gone"]
 
 AT_WORK = ("loading", "running", "exporting")
 
@@ -86,19 +85,6 @@ class StepStatus:
     engine_seconds: float = 0.0
     eta_seconds: float | None = None
     """Until the step is done, if it goes on as it does."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class EngineStatus:
-    """An engine of a cluster."""
-
-    node: str
-    """Where it is; empty while it waits for room."""
-    state: EngineState
-    in_flight: int = 0
-    """Requests that it works on."""
-    answered: int = 0
-    """Requests that it has answered."""
 
 
 @dataclass(frozen=True, kw_only=True)

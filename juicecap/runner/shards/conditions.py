@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import juicecap
 from juicecap.ops.registry import source_of
 from juicecap.recipe.shards import Phase
+from juicecap.runner.steps import engines_of
 from juicecap.vlm.base import digest_of
 from juicecap.vlm.catalog import spec_of
 
@@ -81,8 +82,7 @@ def _op(recipe: Recipe, step: Step) -> dict[str, Any]:
 
 
 def _libraries(steps: tuple[Step, ...]) -> list[str]:
-    engines = [engine for step in steps for engine in step.op.engines()]
-    specs = [spec_of(engine) for engine in engines]
+    specs = [spec_of(engine) for engine in engines_of(steps)]
     found = {name for spec in specs if not spec.is_remote for name in spec.libraries}
     return sorted(found | ({*_OF_MEDIA} if any(step.op.asks() for step in steps) else set()))
 

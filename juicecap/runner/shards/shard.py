@@ -23,7 +23,7 @@ from juicecap.runner.shards.conditions import MADE_BY
 from juicecap.runner.shards.record import Record, StepRecord, read_record, record_file, write_record
 from juicecap.runner.shards.work import Work, work_of
 from juicecap.runner.step_at_work import RunContext
-from juicecap.runner.steps import StepOutput
+from juicecap.runner.steps import StepOutput, engines_of
 from juicecap.vlm.pipeline import core
 
 if TYPE_CHECKING:
@@ -115,8 +115,7 @@ def _models(
     """The identities of the phase's engines. If nothing was done, they are those that are noted already."""
     if before and all(done.result.finished_before for done in finished) and isinstance(before.conditions.get("models"), list):
         return list(before.conditions["models"])
-    engines = [engine for step in recipe.steps[phase.start : phase.barrier] for engine in step.op.engines()]
-    return core.identities(dict.fromkeys(engines), journal)
+    return core.identities(engines_of(recipe.steps[phase.start : phase.barrier]), journal)
 
 
 def _record(work: Work, finished: list[StepOutput], models: list[str]) -> Record:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -16,6 +16,7 @@ from juicecap.media.tasks.task import Task, Work
 from juicecap.media.workers.turns import FOR_ENGINE, Need
 from juicecap.sample import is_remote
 from juicecap.vlm.base import Limits, ModelSettings, Part, Request
+from juicecap.vlm.cluster.engine_status import EngineStatus
 from juicecap.vlm.cluster.fleet import Fleet, Launch
 from juicecap.vlm.cluster.ray_engine import RayEngine
 from juicecap.vlm.cluster.seat import Seat, SiteLost
@@ -26,16 +27,6 @@ from juicecap.vlm.pipeline.sites.site import Description
 
 AT_ONCE = 16
 """Files in one call of an actor: a call costs the driver as much as some questions."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class EngineView:
-    """What is shown of an actor."""
-
-    node: str
-    state: str
-    in_flight: int
-    answered: int
 
 
 class RaySite:
@@ -61,11 +52,11 @@ class RaySite:
         ready = self._fleet.ready if self._fleet else []
         return max(1, sum(max(1, seat.report.cores // self._launch.shape.part) for seat in ready))
 
-    def view(self) -> list[EngineView]:
+    def view(self) -> list[EngineStatus]:
         """The actors at this moment; may be called from any thread."""
         seats = list(self._fleet.seats) if self._fleet else []
         return [
-            EngineView(node=seat.report.node, state=seat.state, in_flight=seat.in_progress, answered=seat.answered)
+            EngineStatus(node=seat.report.node, state=seat.state, in_flight=seat.in_progress, answered=seat.answered)
             for seat in seats
         ]
 

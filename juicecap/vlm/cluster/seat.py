@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Literal
+from typing import Any
 
 import ray
 from ray.exceptions import ActorDiedError, RayActorError, RayError, RayTaskError
@@ -19,6 +19,7 @@ from juicecap.errors import BugError, EnvironmentFailure
 from juicecap.notice import say_once
 from juicecap.vlm.cluster.actor import Reply, SiteActor
 from juicecap.vlm.cluster.connection import living_nodes, node_name
+from juicecap.vlm.cluster.engine_status import EngineState
 from juicecap.vlm.cluster.node_report import NodeReport
 
 PROCESS_DIED = "its worker process has died"
@@ -26,9 +27,6 @@ PROCESS_DIED = "its worker process has died"
 
 SURE_AFTER = 1.0
 """Seconds after which a node that was lost together with a process is known to be lost."""
-
-
-SeatState = Literal["starting", "ready", "gone"]
 
 
 class SiteLost(Exception):
@@ -45,7 +43,7 @@ class Seat:
     def __init__(self, number: int, actor: Any, on_lost: Callable[[Seat], None]) -> None:
         self.number, self._actor, self._on_lost = number, actor, on_lost
         self.node_id, self.report = "", NodeReport(node="", python="", juicecap="")
-        self.state: SeatState = "starting"
+        self.state: EngineState = "starting"
         self.last_words = ""
         """What Ray said when it was lost."""
         self.reserved = False
