@@ -34,8 +34,9 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from common import ROOT, conclude, processes_of_session
+from common import ROOT
 from kill_subjects import Ask, Observed, Served, Subject, dataset
+from kill_tally import Tally, started
 from kill_traces import PHASES, Left, claimed, entries, phase_of, wait_for_handlers
 
 LATEST = 1.1
@@ -53,18 +54,10 @@ SENTENCES = {
 
 
 @dataclass
-class Tally:
-    """What came of the rounds."""
+class PhasesTally(Tally):
+    """Kills also by the phase in which they came."""
 
-    kills: Counter[str] = field(default_factory=Counter)
     phases: Counter[str] = field(default_factory=Counter)
-    rounds: int = 0
-    identical: int = 0
-    lost: int = 0
-    duplicated: int = 0
-    reasked: int = 0
-    uncommitted: int = 0
-    broken: list[str] = field(default_factory=list)
 
 
 def main() -> None:
@@ -78,30 +71,19 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="kill_fuzz_") as folder, ExitStack() as stack:
         tally = fuzz(Path(folder), options.kills, options.hf_share, options.by, random.Random(options.seed), stack)
     print(f"kills: {dict(tally.kills)}, {tally.rounds} rounds; in phases: {dict(sorted(tally.phases.items()))}")
-    print(f"answers that had been asked for and were not in the journal yet: {tally.uncommitted}")
-    for each in tally.broken:
-        print(each)
-    conclude(
-        kills=sum(tally.kills.values()),
-        lost=tally.lost,
-        duplicated=tally.duplicated,
-        identical=tally.identical / tally.rounds,
-        reasked=tally.reasked,
-        rounds=tally.rounds,
-        broken=len(tally.broken),
-    )
+    tally.conclude()
 
 
-def fuzz(folder: Path, kills: int, hf_share: float, by: str, moments: random.Random, stack: ExitStack) -> Tally:
+def fuzz(folder: Path, kills: int, hf_share: float, by: str, moments: random.Random, stack: ExitStack) -> PhasesTally:
     """Rounds until there were so many kills."""
-    tally = Tally()
+    tally = PhasesTally()
     served = Victim(Served(stack), folder, by, moments, tally)
     observed = Victim(Observed(), folder, by, moments, tally) if hf_share else None
-    while (done := sum(tally.kills.values())) < kills:
+    while (done := tally.kills.total()) < kills:
         victim = observed if observed and tally.kills["hf"] < hf_share * (done + 1) else served
         victim.round(kills - done)
         print(
-            f"{sum(tally.kills.values())} kills, {tally.identical} of {tally.rounds} identical, broken: {tally.broken}",
+            f"{tally.kills.total()} kills, {tally.identical} of {tally.rounds} identical, broken: {tally.broken}",
             flush=True,
         )
     return tally
@@ -110,7 +92,7 @@ def fuzz(folder: Path, kills: int, hf_share: float, by: str, moments: random.Ran
 class Victim:
     """A subject with its data and what an undisturbed run of it left."""
 
-    def __init__(self, subject: Subject, folder: Path, by: str, moments: random.Random, tally: Tally) -> None:
+    def __init__(self, subject: Subject, folder: Path, by: str, moments: random.Random, tally: PhasesTally) -> None:
         self._subject, self._by, self._moments, self._tally = subject, by, moments, tally
         self._home = folder / subject.name
         self._home.mkdir()
@@ -152,19 +134,12 @@ class Victim:
         else:
             self._finish(folder)
         self._tally.reasked += len(committed & set(self._subject.asked(folder)[already:]))
-        self._compare(folder, number)
+        self._tally.compare(Left.of(folder), self._expected)
+        self._tally.look_for_leftovers(folder)
         shutil.rmtree(folder)
 
     def _start(self, folder: Path) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            self._subject.command(),
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
+        return started(self._subject.command(), folder)
 
     def _finish(self, folder: Path) -> None:
         run = self._start(folder)
@@ -174,7 +149,7 @@ class Victim:
     def _ended(self, run: subprocess.Popen[str], told: str) -> None:
         if run.returncode:
             self._tally.broken.append(f"a run that nobody disturbed ends with exit code {run.returncode}: {told[-1500:]}")
-        self._expect_nobody(run.pid)
+        self._tally.expect_nobody(run.pid)
 
     def _disturbed(self, folder: Path, questions: int) -> bool:
         """Run and disturb; whether it was disturbed before it ended. So many `questions` are left to be asked."""
@@ -235,26 +210,7 @@ class Victim:
         output = folder / "out" / "captions.jsonl"
         if output.exists() and output.read_bytes() != self._expected.output:
             self._tally.broken.append(f"{self._by} in phase {phase} left half an output")
-        self._expect_nobody(run.pid)
-
-    def _expect_nobody(self, session: int) -> None:
-        for _ in range(1200):  # one that has just been started first has to come to itself
-            if not processes_of_session(session):
-                return
-            time.sleep(0.05)
-        self._tally.broken.append(f"processes outlive their run: {processes_of_session(session)}")
-
-    def _compare(self, folder: Path, number: int) -> None:
-        tally, expected, left = self._tally, self._expected, Left.of(folder)
-        tally.rounds += 1
-        tally.identical += left == expected
-        tally.lost += (expected.samples() - left.samples()).total()
-        tally.duplicated += (left.samples() - expected.samples()).total()
-        if left.rejected != expected.rejected:
-            tally.broken.append(f"round {number}: rejected {left.rejected} instead of {expected.rejected}")
-        names = [name for _, folders, files in os.walk(folder) for name in (*folders, *files)]
-        if leftovers := [name for name in names if name.endswith((".tmp", ".merged")) or name == "unfinished"]:
-            tally.broken.append(f"round {number} leaves {leftovers}")
+        self._tally.expect_nobody(run.pid)
 
 
 if __name__ == "__main__":

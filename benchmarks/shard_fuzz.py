@@ -26,11 +26,11 @@ import subprocess
 import tempfile
 import time
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 
-from common import ROOT, conclude, processes_of_session
+from common import ROOT
 from kill_subjects import Ask, Served, dataset
+from kill_tally import Tally, started
 from kill_traces import Left, entries
 
 LATEST = 1.1
@@ -38,20 +38,6 @@ LATEST = 1.1
 
 SHARE_KILLED = 0.6
 """Of the runs, as long as there are kills left."""
-
-
-@dataclass
-class Tally:
-    """What came of the rounds."""
-
-    kills: dict[str, int] = field(default_factory=lambda: {"shard": 0, "merge": 0})
-    rounds: int = 0
-    identical: int = 0
-    lost: int = 0
-    duplicated: int = 0
-    reasked: int = 0
-    uncommitted: int = 0
-    broken: list[str] = field(default_factory=list)
 
 
 def main() -> None:
@@ -64,20 +50,11 @@ def main() -> None:
     os.environ.update(OMP_NUM_THREADS="1", HF_HUB_OFFLINE="1", PYTHONPATH=str(ROOT))
     with tempfile.TemporaryDirectory(prefix="shard_fuzz_") as folder, ExitStack() as stack:
         fuzz = Fuzz(Path(folder), options, stack)
-        while sum(fuzz.tally.kills.values()) < options.kills:
+        while fuzz.tally.kills.total() < options.kills:
             fuzz.round()
             tally = fuzz.tally
-            print(f"{tally.kills} kills, {tally.identical} of {tally.rounds} identical, broken: {tally.broken}", flush=True)
-    print(f"answers that had been asked for and were not in the journal yet: {tally.uncommitted}")
-    conclude(
-        kills=sum(tally.kills.values()),
-        lost=tally.lost,
-        duplicated=tally.duplicated,
-        identical=tally.identical / tally.rounds,
-        reasked=tally.reasked,
-        rounds=tally.rounds,
-        broken=len(tally.broken),
-    )
+            print(f"{dict(tally.kills)} kills, {tally.identical} of {tally.rounds} identical, broken: {tally.broken}", flush=True)
+    fuzz.tally.conclude()
 
 
 class Fuzz:
@@ -134,7 +111,7 @@ class Fuzz:
         return not killed
 
     def _is_disturbed(self, what: str, share: float) -> bool:
-        done = sum(self.tally.kills.values())
+        done = self.tally.kills.total()
         left = done < self._options.kills and self.tally.kills[what] < share * self._options.kills
         return left and self._moments.random() < SHARE_KILLED
 
@@ -160,43 +137,23 @@ class Fuzz:
 
     def _start(self, folder: Path, verb: str, *options: str) -> subprocess.Popen[str]:
         command = [part if part != "run" else verb for part in self._subject.command()]
-        return subprocess.Popen(
-            [*command, *options],
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
+        return started([*command, *options], folder)
 
     def _ended(self, run: subprocess.Popen[str], arguments: tuple[str, ...], *, killed: bool) -> None:
         _, told = run.communicate()
         if run.returncode and not killed:
             self.tally.broken.append(f"{' '.join(arguments)} ends with exit code {run.returncode}: {told[-1500:]}")
-        for _ in range(1200):  # one that has just been started first has to come to itself
-            if not processes_of_session(run.pid):
-                return
-            time.sleep(0.05)
-        self.tally.broken.append(f"processes outlive their run: {processes_of_session(run.pid)}")
+        self.tally.expect_nobody(run.pid)
 
     def _compare(self, folder: Path) -> None:
-        tally, expected, left = self.tally, self._expected, Left.of(folder)
-        tally.rounds += 1
-        tally.identical += left == expected
-        tally.lost += (expected.samples() - left.samples()).total()
-        tally.duplicated += (left.samples() - expected.samples()).total()
-        if left.rejected != expected.rejected:
-            tally.broken.append(f"rejected {left.rejected} instead of {expected.rejected}")
+        self.tally.compare(Left.of(folder), self._expected)
         already = len(self._subject.asked(folder))
         self._run(folder, "run")
         manifest = json.loads((folder / "out" / "captions.run" / "manifest.json").read_text(encoding="utf-8"))
         made = [step["op"] for step in manifest["steps"] if not step["finished_before"]]
         if made or len(self._subject.asked(folder)) > already:
-            tally.broken.append(f"a run after the merge makes {made} again")
-        names = [name for _, folders, files in os.walk(folder) for name in (*folders, *files)]
-        if leftovers := [name for name in names if name.endswith((".tmp", ".merged")) or name == "unfinished"]:
-            tally.broken.append(f"a round leaves {leftovers}")
+            self.tally.broken.append(f"a run after the merge makes {made} again")
+        self.tally.look_for_leftovers(folder)
 
 
 if __name__ == "__main__":
