@@ -177,7 +177,7 @@ class TestOneThatFails:
 
         server.script = once_asked(silent)
         other.script = once_asked(Reply(said("Well.").body, hang=0.2))
-        assert texts(answers(server, other, requests=questions(24, in_flight=4), timeout=1.5)) == ["Well."] * 24
+        assert texts(answers(server, other, requests=questions(24, in_flight=4), timeout=4.0)) == ["Well."] * 24
         assert sorted(asked(other), key=int) == [str(number) for number in range(24)]
         assert len(ticks) == 4
 
