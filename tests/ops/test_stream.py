@@ -22,7 +22,7 @@ from juicecap.ops.apply.rounds import Conversation
 from juicecap.ops.apply.stream import Stage, Stream
 from juicecap.ops.base import Filter, Mapper, Op
 from juicecap.sample import Sample
-from juicecap.vlm.base import Failure, Message, ModelSettings, Outcome, Part, Request
+from juicecap.vlm.base import Failure, Limits, Message, ModelSettings, Outcome, Part, Request
 from juicecap.vlm.journal import Journal
 
 
@@ -238,6 +238,25 @@ def test_at_rest_what_is_furthest_downstream_goes_first(script: Script, monkeypa
         "first 0 to first 3", "last 0 to last 3", "first 4 to first 7",
         "last 4 to last 7", "first 8 to first 11", "last 8 to last 11",
     ]  # fmt: skip
+
+
+def test_of_all_that_can_be_done_what_is_furthest_downstream_is_first() -> None:
+    done: list[tuple[str, int]] = []
+
+    @dataclass(frozen=True, kw_only=True)
+    class NotingMapper(Mapper):
+        name_of: str = ""
+
+        @override
+        def process(self, sample: Sample, outcomes: Sequence[Outcome]) -> Sequence[Sample]:
+            done.append((self.name_of, sample["n"]))
+            return [sample]
+
+    stages = [Stage(NotingMapper(name_of=name), Limits()) for name in ("first", "second", "last")]
+    with Stream(stages, samples(4), at_once=1) as running:
+        for stage, fates in running:
+            running.pass_on(stage, [output for fate in fates for output in fate.outputs])
+    assert done == [(name, number) for number in range(4) for name in ("first", "second", "last")]
 
 
 def test_heavy_samples_take_more_room(script: Script, monkeypatch: pytest.MonkeyPatch) -> None:
