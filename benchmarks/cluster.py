@@ -7,12 +7,14 @@ they take time and no CPU, so that what is measured is the driver, and Ray. `spe
 second of two and four engines over those of one; `driver_share` is what the driver used of a core with four engines.
 `driver_ms` are CPU milliseconds of the driver for each request, `local_ms` the same where the engine is in the driver's own
 process, and `driver_ratio` the former over the latter. Both are taken as the difference of a long and a short run, so that what
-is done once does not count.
+is done once does not count. `call_ms` is the same for a call of Ray that does nothing: a request in a call of its own cannot cost
+its driver less than `local_ms + call_ms`, and `floor_share` is that over `driver_ms`.
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import sys
 import tempfile
 import time
@@ -54,12 +56,12 @@ def main() -> None:
         subject = _Subject(Path(name), options, cluster.address)
         subject.run("warm-up", 100, 4)
         rates = {engines: subject.rate(engines) for engines in (1, 2, 4)}
-        driver, local = subject.cost("ray", 4), subject.cost("local", None)
+        driver, local, call = subject.cost("ray", 4), subject.cost("local", None), asyncio.run(_call_cost(options))
         ray.shutdown()
         cluster.shutdown()
     for engines, (rate, share) in rates.items():
         print(f"{engines} engines: {rate:.1f} requests/s, the driver at {share:.0%} of a core")
-    print(f"driver: {driver:.3f} ms of CPU for each request; in a run on one machine {local:.3f} ms")
+    print(f"driver: {driver:.3f} ms of CPU for each request; in a run on one machine {local:.3f} ms; an empty call {call:.3f} ms")
     conclude(
         speedup_2=rates[2][0] / rates[1][0],
         speedup_4=rates[4][0] / rates[1][0],
@@ -67,7 +69,33 @@ def main() -> None:
         driver_ms=driver,
         local_ms=local,
         driver_ratio=driver / local,
+        call_ms=call,
+        floor_share=(local + call / options.batch) / driver,
     )
+
+
+async def _call_cost(options: argparse.Namespace) -> float:
+    """CPU milliseconds of this process for a call of Ray that does nothing, with as many under way as the runs have."""
+    import ray
+
+    class Idler:
+        async def nap(self, seconds: float) -> None:
+            await asyncio.sleep(seconds)
+
+    actors = [ray.remote(max_concurrency=1000)(Idler).remote() for _ in range(4)]
+    each = options.requests // (4 * options.calls)
+
+    async def some(actor: Any, calls: int) -> None:
+        for _ in range(calls):
+            await actor.nap.remote(options.seconds)
+
+    async def all_of(calls: int) -> float:
+        began = time.process_time()
+        await asyncio.gather(*(some(actor, calls) for actor in actors for _ in range(options.calls)))
+        return time.process_time() - began
+
+    await all_of(1)
+    return 1000 * await all_of(each) / (each * 4 * options.calls)
 
 
 class _Subject:
