@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import socket
 import threading
@@ -29,6 +30,9 @@ GONE_WITHIN = 120.0
 
 HEARD_WITHIN = 10.0
 """Seconds in which somebody must take a connection at the cluster's address."""
+
+AUTH_MODE = "RAY_AUTH_MODE"
+"""The variable that says whether a cluster takes tokens. Ray finds that out by itself for `auto`, and for no address."""
 
 OBJECT_STORE = 200_000_000
 """Bytes of the object store of a cluster that is started here: nothing large travels."""
@@ -128,8 +132,10 @@ def _not_connected(address: str, error: BaseException) -> str:
     where = "this machine is part of no Ray cluster" if address == AUTO else f"there is no Ray cluster at {address}"
     if address == LOCAL:
         where = "Ray cannot be started on this machine"
-    how = "start one (`ray start --head`), correct ray.address, or set it to local; running again resumes"
-    return f"{where} ({first_line(error)}): {how}"
+    how = "start one (`ray start --head`), correct ray.address, or set it to local"
+    if address not in (AUTO, LOCAL) and AUTH_MODE not in os.environ:
+        how += f"; if it wants a token, set {AUTH_MODE}=token, with the token in RAY_AUTH_TOKEN or ~/.ray/auth_token"
+    return f"{where} ({first_line(error)}): {how}; running again resumes"
 
 
 def _log(data: Mapping[str, Any], *_: Any, **__: Any) -> None:

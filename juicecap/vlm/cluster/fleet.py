@@ -39,6 +39,8 @@ CLOSED_WITHIN = 10.0
 STARTS = 8
 """Actors in a row that may end before they are ready."""
 
+INSTALL = 'install juicecap, of the same version, on all nodes (`pip install "juicecap[ray]"`), and start Ray there again'
+
 
 @dataclass(frozen=True, kw_only=True)
 class Launch:
@@ -150,7 +152,10 @@ class Fleet:
         environment["env_vars"] = {**threads, **environment.get("env_vars", {})}
         if self.refused:
             options["label_selector"] = {"ray.io/node-id": f"!in({','.join(self.refused)})"}
-        actor = self._class.options(runtime_env=environment, **options).remote(shape.part)
+        try:
+            actor = self._class.options(runtime_env=environment, **options).remote(shape.part)
+        except ImportError as error:  # with `ray://` the class is loaded on the head
+            raise EnvironmentFailure(f"the head of the cluster: {error}; {INSTALL}; running again resumes") from error
         seat = Seat(self._numbers, actor, self._lost)
         self.seats.append(seat)
         self.spawn(self._make_ready(seat))
@@ -201,10 +206,8 @@ class Fleet:
         node = seat.report.node or "that had no room yet"
         logger.bind(event="engine", state="gone", node=seat.report.node).info("the engine on node {} is gone", node)
         if self._ended_early >= STARTS:
-            self._failure = EnvironmentFailure(
-                f"{STARTS} engines in a row ended before they were ready ({seat.last_words}): `ray logs` tells more; running "
-                "again resumes"
-            )
+            ended = f"{STARTS} engines in a row ended before they were ready ({seat.last_words})"
+            self._failure = EnvironmentFailure(f"{ended}: {_what_next(seat.last_words)}; running again resumes")
             return
         self._start()
 
@@ -243,6 +246,10 @@ class Fleet:
             "cpus_per_engine or gpus_per_engine; running again resumes"
             + (f" (nodes that are not used: {self._refusals()})" if self.refused else "")
         )
+
+
+def _what_next(last_words: str) -> str:
+    return INSTALL if "No module named 'juicecap" in last_words else "`ray logs` tells more"
 
 
 async def _closed(seat: Seat) -> None:

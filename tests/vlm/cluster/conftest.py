@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,14 +15,24 @@ if importlib.util.find_spec("ray") is None:
     collect_ignore_glob = ["test_ray_*.py"]  # a lane of its own in .ci/run has Ray, and runs them all
 
 
+def free_port() -> int:
+    """A port that nobody listens at."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port: int = taken.getsockname()[1]
+        return port
+
+
 class Nodes:
     """The cluster: nodes are added and removed."""
 
     def __init__(self) -> None:
         from ray.cluster_utils import Cluster
 
-        head = {"num_cpus": 0, "object_store_memory": 100_000_000, "include_dashboard": False}
+        port = free_port()
+        head = {"num_cpus": 0, "object_store_memory": 100_000_000, "include_dashboard": False, "ray_client_server_port": port}
         self._cluster = Cluster(initialize_head=True, head_node_args=head)
+        self.client_address = f"ray://127.0.0.1:{port}"
         self.address: str = self._cluster.address
         self.session = Path(self._cluster.head_node.get_session_dir_path())
         """Where Ray's processes leave logs."""

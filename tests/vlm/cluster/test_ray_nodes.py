@@ -22,6 +22,21 @@ pytestmark = [pytest.mark.process, pytest.mark.slow]
 KEY = "hf_" + "a1B2c3D4e5F6" * 3
 
 
+WITHOUT_JUICECAP = """
+import sys
+
+
+class Lacking:
+    def find_spec(self, name, path=None, target=None):
+        if name == "juicecap":
+            raise ModuleNotFoundError("No module named 'juicecap'", name=name)
+
+
+sys.meta_path.insert(0, Lacking())
+"""
+"""What Python does first in a process, to be as on a node without juicecap: Ray gives workers the driver's `sys.path`."""
+
+
 def messages(folder: Path) -> list[str]:
     """What a run has logged."""
     return [json.loads(line)["message"] for line in (folder / "out.run" / "log.jsonl").read_text().splitlines()]
@@ -90,3 +105,37 @@ def test_a_recipe_of_one_machine_has_no_cluster_to_check(texts: list[str], tmp_p
 
 def _path() -> str:
     return os.pathsep.join(filter(None, sys.path))
+
+
+def test_a_driver_elsewhere_is_a_client_of_the_cluster(nodes, texts: list[str], tmp_path: Path) -> None:
+    there = napping.write_recipe(tmp_path / "there", texts, params={}, cluster={"address": nodes.address, "engines": 2})
+    juicecap.run(there)
+    client = napping.write_recipe(tmp_path / "client", texts, params={}, cluster={"address": nodes.client_address, "engines": 2})
+    ran = subprocess.run([sys.executable, "-m", "juicecap", "run", str(client)], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    runs = {recipe.parent.name: recipe.with_name("out.jsonl").read_bytes() for recipe in (there, client)}
+    assert len(runs["there"].splitlines()) == len(texts)
+    assert runs["client"] == runs["there"]
+
+
+def test_nodes_without_juicecap_are_one_sentence(nodes, texts: list[str], tmp_path: Path, monkeypatch) -> None:
+    from juicecap.vlm.cluster import fleet
+
+    monkeypatch.setattr(fleet, "STARTS", 1)
+    (tmp_path / "bare").mkdir()
+    (tmp_path / "bare" / "sitecustomize.py").write_text(WITHOUT_JUICECAP)
+    bare = {"env_vars": {"PYTHONPATH": str(tmp_path / "bare")}}
+    recipe = napping.write_recipe(tmp_path, texts, params={}, cluster={"address": nodes.address, "runtime_env": bare})
+    with pytest.raises(EnvironmentFailure, match=r"No module named 'juicecap.*: install juicecap, of the same version, on all"):
+        juicecap.run(recipe)
+
+
+@pytest.mark.parametrize(("mode", "hint"), [(None, True), ("token", False)])
+def test_a_cluster_that_may_want_a_token(tmp_path: Path, monkeypatch, mode: str | None, hint: bool) -> None:  # noqa: FBT001
+    monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
+    if mode:
+        monkeypatch.setenv("RAY_AUTH_MODE", mode)
+    recipe = napping.write_recipe(tmp_path, ["what?"], params={}, cluster={"address": "ray://127.0.0.1:1"})
+    with pytest.raises(EnvironmentFailure, match=r"there is no Ray cluster at ray://127\.0\.0\.1:1 ") as met:
+        juicecap.run(recipe)
+    assert ("set RAY_AUTH_MODE=token, with the token in RAY_AUTH_TOKEN" in str(met.value)) == hint
