@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -36,7 +36,11 @@ class WholeDatasetOp(Op):
     ) -> Generator[Fate, None, None]:
         """Apply the op to samples, taken as the whole dataset; they are iterated more than once."""
         del batch_size, journal
-        selections = iter(self.select(samples))
+        yield from self.selected(samples, self.select(samples))
+
+    def selected(self, samples: Iterable[Sample], chosen: Iterable[Selection]) -> Generator[Fate, None, None]:
+        """The fates of samples about which it is decided already."""
+        selections = iter(chosen)
         for sample in samples:
             selection = next(selections, None)
             if selection is None:
@@ -64,13 +68,23 @@ class Deduplicator(WholeDatasetOp):
 
     def select(self, samples: Iterable[Sample]) -> list[Selection]:
         """Keep a sample whose signature has not been met before."""
-        seen: set[str] = set()
-        selections: list[Selection] = []
+        return self.decide(self.signatures(samples))
+
+    def signatures(self, samples: Iterable[Sample]) -> Iterator[str | SampleError]:
+        """For each sample, in order, its signature, or the error that prevents it."""
         for sample in samples:
             try:
-                signature = self.signature(sample)
+                yield self.signature(sample)
             except SampleError as error:
-                selections.append(error)
+                yield error
+
+    def decide(self, signatures: Iterable[str | SampleError]) -> list[Selection]:
+        """Keep the first sample of each signature."""
+        seen: set[str] = set()
+        selections: list[Selection] = []
+        for signature in signatures:
+            if isinstance(signature, SampleError):
+                selections.append(signature)
                 continue
             selections.append(signature not in seen)
             seen.add(signature)

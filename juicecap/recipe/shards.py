@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from juicecap.errors import UsageError
 from juicecap.ops.apply.applied import stands_alone
-from juicecap.recipe.types import Recipe
+from juicecap.ops.whole_dataset import Deduplicator
+from juicecap.recipe.types import Recipe, Step
 
 MOST_SHARDS = 512
 """The largest number of shards: a merge has the journals of all of them open at once."""
@@ -115,18 +116,28 @@ def phases(recipe: Recipe) -> list[Phase]:
     return found
 
 
+def signing(recipe: Recipe, phase: Phase) -> tuple[Step, Deduplicator] | None:
+    """The step behind the phase and its op, if that decides by signatures alone, which the shards take."""
+    step = recipe.steps[phase.barrier] if phase.barrier < phase.end else None
+    if step and isinstance(step.op, Deduplicator) and type(step.op).select is Deduplicator.select:
+        return step, step.op
+    return None
+
+
 def division(recipe: Recipe, count: int) -> list[str]:
     """What is done where, a line for each phase's shards and merge."""
     lines, all_phases = list[str](), phases(recipe)
     for phase in all_phases:
         again = " again" if phase.number > 1 else ""
-        lines.append(f"{count} shards{again}: {_named(recipe, phase.start, phase.barrier)}")
+        signer = signing(recipe, phase)
+        works = [_named(recipe, phase.start, phase.barrier), f"signatures for [{signer[0].index + 1}]" if signer else ""]
+        lines.append(f"{count} shards{again}: {', '.join(filter(None, works)) or 'no op'}")
         last = phase.number == len(all_phases)
         done = "the output" if last else "what was kept is split again"
-        ops = f"{_named(recipe, phase.barrier, phase.end)}; " if phase.end > phase.barrier else ""
+        ops = f"{named}; " if (named := _named(recipe, phase.barrier, phase.end)) else ""
         lines.append(f"merge: {ops}{done}")
     return lines
 
 
 def _named(recipe: Recipe, start: int, end: int) -> str:
-    return ", ".join(f"[{step.index + 1}] {step.name}" for step in recipe.steps[start:end]) or "no op"
+    return ", ".join(f"[{step.index + 1}] {step.name}" for step in recipe.steps[start:end])

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,12 +12,13 @@ from loguru import logger
 
 from juicecap.data.table import chunks, open_arrow
 from juicecap.data.table_writer import TableWriter, without_fates
-from juicecap.errors import JuicecapError
+from juicecap.errors import JuicecapError, SampleError
 from juicecap.ops.apply.applied import stands_alone
 from juicecap.ops.apply.fate import Fate, rows_of
 from juicecap.ops.apply.stream import AT_ONCE, Stage, Stream
 from juicecap.ops.apply.table import Fates, Rows, fates_of, rejections, table_features
 from juicecap.ops.options.run_options import OnError
+from juicecap.ops.whole_dataset import Deduplicator
 from juicecap.runner.failure_guard import FailureGuard
 from juicecap.runner.reporting.reporter import AtWork, Reporter
 from juicecap.runner.result import StepResult
@@ -56,6 +57,8 @@ class RunContext:
     retry_rejected: bool
     end: int | None = None
     keeps_engines: bool = False
+    signatures: Mapping[int, Iterable[str | SampleError]] = field(default_factory=dict)
+    """Signatures of samples that are known to deduplicators, by the number of the op (from 1)."""
 
     def on_error(self, step: Step) -> OnError:
         """What happens to a sample on which this op fails."""
@@ -130,8 +133,13 @@ class StepAtWork:
         Raises:
             JuicecapError: as `take`; or an engine cannot be opened, or died.
         """
-        if stands_alone(self.step.op):
-            fates = self.step.op.stream(rows, self.step.options.batch_size, self._context.journal)
+        op = self.step.op
+        if stands_alone(op):
+            signatures = self._context.signatures.get(self.number)
+            if signatures is not None and isinstance(op, Deduplicator):
+                fates = op.selected(rows, op.decide(signatures))
+            else:
+                fates = op.stream(rows, self.step.options.batch_size, self._context.journal)
             for some in chunks(map(self._judged, fates), AT_ONCE):
                 self.take(some)
             return

@@ -40,7 +40,7 @@ def conditions(recipe: Recipe, phase: Phase, dataset: Mapping[str, Any], input_:
         "juicecap": juicecap.__version__,
         "dataset": dict(dataset),
         "input": input_,
-        "ops": [_op(recipe, step) for step in steps],
+        "ops": [op_conditions(recipe, step) for step in steps],
         "libraries": {name: _version(name) for name in _libraries(steps)},
     }
 
@@ -51,9 +51,19 @@ def merge_conditions(recipe: Recipe, phase: Phase, dataset: Mapping[str, Any], i
     Whoever merges needs none of the libraries that the shards need, so these are compared among the shards alone.
     """
     steps = recipe.steps[phase.barrier : phase.end]
-    found = conditions(recipe, phase, dataset, input_) | {"at_merge": [_op(recipe, step) for step in steps]}
+    found = conditions(recipe, phase, dataset, input_) | {"at_merge": [op_conditions(recipe, step) for step in steps]}
     del found["libraries"]
     return found
+
+
+def op_conditions(recipe: Recipe, step: Step) -> dict[str, Any]:
+    """What tells one op with its settings from another."""
+    op = step.op
+    settings = {name: digest_of(value) for name, value in op.settings().items() if name not in _PLACES}
+    settings["on_error"] = step.options.at_failure or recipe.on_error
+    settings["batch_size"] = str(step.options.batch_size)
+    source = [source_of(type(op)), *([task.name, task.version, task.source] for task in op.tasks())]
+    return {"name": step.name, "version": op.version, "source": digest_of(source), "settings": settings}
 
 
 def differences(these: Mapping[str, Any], those: Any) -> list[str]:
@@ -70,15 +80,6 @@ def differences(these: Mapping[str, Any], those: Any) -> list[str]:
         if group in these and group in those:
             told += _group(these[group], those[group])
     return told
-
-
-def _op(recipe: Recipe, step: Step) -> dict[str, Any]:
-    op = step.op
-    settings = {name: digest_of(value) for name, value in op.settings().items() if name not in _PLACES}
-    settings["on_error"] = step.options.at_failure or recipe.on_error
-    settings["batch_size"] = str(step.options.batch_size)
-    source = [source_of(type(op)), *([task.name, task.version, task.source] for task in op.tasks())]
-    return {"name": step.name, "version": op.version, "source": digest_of(source), "settings": settings}
 
 
 def _libraries(steps: tuple[Step, ...]) -> list[str]:

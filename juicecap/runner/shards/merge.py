@@ -25,6 +25,7 @@ from juicecap.runner.shards.dataset import facts_of
 from juicecap.runner.shards.proof import check_at_rest, count_of, has_begun, noted_limit, proven
 from juicecap.runner.shards.record import Record, StepRecord, write_record
 from juicecap.runner.shards.shard import Options, run_shard
+from juicecap.runner.shards.signatures import merged_signatures
 from juicecap.runner.shards.tables import merged_steps
 from juicecap.runner.step_at_work import RunContext
 from juicecap.runner.steps import StepInput, StepOutput
@@ -126,7 +127,9 @@ class _Merge:
             if phase.number == 1:
                 self._settle_answers(context)
             stage = merged_steps(context, phase, records, stage, self._finished)
-            stage = self._decided(context, loaded, phase, stage)
+            signatures = merged_signatures(self._recipe, phase, records, self._whole, len(stage.dataset))
+            known = {} if signatures is None else {phase.barrier + 1: signatures}
+            stage = self._decided(replace(context, end=phase.end, signatures=known), loaded, phase, stage)
             self._note(phase, rows, wanted)
             rows, input_ = len(stage.dataset), stage.fingerprint
         return self._finished, ""
@@ -147,7 +150,6 @@ class _Merge:
         def rejected(finished: list[StepOutput], more: Iterable[dict[str, Any]] = ()) -> Iterator[dict[str, Any]]:
             return all_rejected(self._recipe, loaded, [*self._finished, *finished], more)
 
-        context = replace(context, end=phase.end)
         decided = run_steps(context, stage, range(phase.barrier, phase.end), rejected)
         self._finished += decided
         return decided[-1].stage if decided else stage

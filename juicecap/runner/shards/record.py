@@ -20,6 +20,8 @@ from juicecap.runner.steps import StepOutput
 
 _TABLE = re.compile(r"\d\d+-\w+-[0-9a-f]{16}\.arrow")
 
+_SIGNATURES = re.compile(r"(\d\d+-\w+\.signatures-[0-9a-f]{16}\.arrow)?")
+
 _WORK = ("seconds", "tried_again", "replayed", "asked", "measured", "measured_before")
 """Figures of a `StepResult` that its table does not tell."""
 
@@ -52,6 +54,8 @@ class Record:
     rows: tuple[int, int]
     conditions: dict[str, Any]
     steps: tuple[StepRecord, ...]
+    signatures: str = ""
+    """The name of the file in `steps/` with the signatures that the op behind the phase needs; empty if it needs none."""
 
     @property
     def output(self) -> str:
@@ -79,11 +83,12 @@ def read_record(folder: Path, phase: int) -> Record | None:
     try:
         content = json.loads(read_plain(record_file(folder, phase), LARGEST))
         first, end = content["rows"]
-        steps = tuple(_step(each) for each in content["steps"])
+        steps, signatures = tuple(_step(each) for each in content["steps"]), content.get("signatures", "")
+        sound = _is_count(first) and _is_count(end) and isinstance(content["conditions"], dict)
+        sound &= bool(_SIGNATURES.fullmatch(signatures))
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
-    sound = _is_count(first) and _is_count(end) and isinstance(content["conditions"], dict)
-    return Record((first, end), content["conditions"], steps) if sound else None
+    return Record((first, end), content["conditions"], steps, signatures) if sound else None
 
 
 def summed(works: list[Mapping[str, Any]]) -> dict[str, Any]:

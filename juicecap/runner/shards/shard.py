@@ -21,6 +21,7 @@ from juicecap.runner.run_folder.folder import RunFolder
 from juicecap.runner.run_steps import all_rejected, run_steps
 from juicecap.runner.shards.conditions import MADE_BY
 from juicecap.runner.shards.record import Record, StepRecord, read_record, record_file, write_record
+from juicecap.runner.shards.signatures import signing_conditions, take_signatures
 from juicecap.runner.shards.work import Work, work_of
 from juicecap.runner.step_at_work import RunContext
 from juicecap.runner.steps import StepOutput, engines_of
@@ -88,8 +89,11 @@ def _run_phase(recipe: Recipe, shard: Shard, whole: RunFolder, options: Options,
             )
             finished = _finished(work, context)
             models = _models(recipe, work.phase, before, finished, journal)
+            stage = finished[-1].stage if finished else work.stage
+            signatures = take_signatures(recipe, work.phase, stage, folder, use_cache=context.use_cache)
         written = folder.write_rejected(all_rejected(recipe, work.loaded, finished))
-        record, goes_on = _record(work, finished, models), work.is_merged
+        conditions = {**work.conditions, "models": models, **signing_conditions(recipe, work.phase)}
+        record, goes_on = Record(work.rows, conditions, _step_records(finished), signatures), work.is_merged
         if not _is_noted(before, record, finished):
             _reopen(whole, work.phase)
             write_record(folder.root, work.phase.number, record)
@@ -118,16 +122,15 @@ def _models(
     return core.identities(engines_of(recipe.steps[phase.start : phase.barrier]), journal)
 
 
-def _record(work: Work, finished: list[StepOutput], models: list[str]) -> Record:
-    steps = tuple(StepRecord.of(done, done.table._fingerprint) for done in finished)  # noqa: SLF001  (there is no public name for it)
-    return Record(work.rows, {**work.conditions, "models": models}, steps)
+def _step_records(finished: list[StepOutput]) -> tuple[StepRecord, ...]:
+    return tuple(StepRecord.of(done, done.table._fingerprint) for done in finished)  # noqa: SLF001  (there is no public name for it)
 
 
 def _is_noted(before: Record | None, record: Record, finished: Sequence[StepOutput]) -> bool:
     """Whether nothing was done, and the tables are noted already: then figures and circumstances of who made them stay."""
     if before is None or not all(done.result.finished_before for done in finished):
         return False
-    tables = ([(step.fingerprint, step.output) for step in each.steps] for each in (before, record))
+    tables = ([each.signatures, *((step.fingerprint, step.output) for step in each.steps)] for each in (before, record))
     rest = ({name: value for name, value in each.conditions.items() if name not in MADE_BY} for each in (before, record))
     return before.rows == record.rows and operator.eq(*tables) and operator.eq(*rest)
 

@@ -44,11 +44,15 @@ class AskMapper(ModelOptions, Mapper):
 @register
 @dataclass(frozen=True, kw_only=True)
 class TextDeduplicator(Deduplicator):
-    """Keeps the first of all samples whose texts begin alike."""
+    """Keeps the first of all samples whose texts begin alike; has none where `odd.txt` says; notes whom it is given."""
 
     letters: int = 6
 
     def signature(self, sample):
+        with (HERE / "signed.txt").open("a") as stream:
+            stream.write(sample["text"] + "\\n")
+        if (HERE / "odd.txt").exists() and sample["text"] in (HERE / "odd.txt").read_text().splitlines():
+            raise SampleError("ODD", f"no letters in {sample['text']}", retryable=True)
         return sample["text"][: self.letters]
 '''
 
@@ -106,6 +110,13 @@ class ShardedJob:
         asked = [prompt_of(each) for batch in self.script.batches for each in batch]
         self.script.batches.clear()
         return sorted(asked)
+
+    def signed(self) -> list[str]:
+        """The texts that the deduplicator saw since this was called last."""
+        notes = self.texts.folder / "signed.txt"
+        signed = notes.read_text().splitlines() if notes.exists() else []
+        notes.unlink(missing_ok=True)
+        return signed
 
     def folder(self, number: int, of: int = 4) -> Path:
         return self.texts.work_dir / "shards" / f"{number:02}-of-{of:02}"

@@ -31,16 +31,16 @@ def test_what_is_done_where(chain) -> None:
     recipe = load_recipe(chain.texts.recipe())
     assert phases(recipe) == [Phase(1, 0, 1, 3), Phase(2, 3, 4, 5)]
     assert division(recipe, 8) == [
-        "8 shards: [1] trouble_mapper",
+        "8 shards: [1] trouble_mapper, signatures for [2]",
         "merge: [2] text_deduplicator, [3] text_length_filter; what was kept is split again",
-        "8 shards again: [4] ask_mapper",
+        "8 shards again: [4] ask_mapper, signatures for [5]",
         "merge: [5] text_deduplicator; the output",
     ]
     chain.texts.process = [chain.ask]
     assert phases(load_recipe(chain.texts.recipe())) == [Phase(1, 0, 1, 1)]
     chain.texts.process = [{"text_deduplicator": {}}, chain.ask]
     assert division(load_recipe(chain.texts.recipe()), 2) == [
-        "2 shards: no op",
+        "2 shards: signatures for [1]",
         "merge: [1] text_deduplicator; what was kept is split again",
         "2 shards again: [2] ask_mapper",
         "merge: the output",

@@ -132,7 +132,7 @@ def test_nodes_without_juicecap_are_one_sentence(nodes, texts: list[str], tmp_pa
 
 
 @pytest.mark.parametrize(("mode", "hint"), [(None, True), ("token", False)])
-def test_a_cluster_that_may_want_a_token(tmp_path: Path, monkeypatch, mode: str | None, hint: bool) -> None:  # noqa: FBT001
+def test_a_cluster_that_may_want_a_token(tmp_path: Path, monkeypatch, mode: str | None, hint: bool) -> None:
     monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
     if mode:
         monkeypatch.setenv("RAY_AUTH_MODE", mode)
