@@ -12,16 +12,19 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from collections import defaultdict
 from dataclasses import fields
 from pathlib import Path
 from types import ModuleType
+from xml.etree import ElementTree as ET
 
 import make_docs
 import make_readme_picture
+import make_readme_terminal
 import numpy as np
 import pytest
 import yaml
-from documented import FENCE, OP_PAGES, PAGES, ROOT, blocks, named
+from documented import FENCE, OP_PAGES, PAGES, ROOT, TRANSLATION, blocks, named
 from PIL import Image
 
 import juicecap
@@ -299,6 +302,36 @@ def test_the_readmes_picture_shows_the_clip_and_its_caption() -> None:
     with Image.open(make_readme_picture.PICTURE) as kept:
         assert kept.size == (drawn.shape[1], drawn.shape[0])
         assert np.abs(np.asarray(kept.convert("RGB"), int) - drawn).mean() < 3
+
+
+def test_the_readmes_terminal_shows_a_run_that_goes_on_after_a_kill() -> None:
+    picture = make_readme_terminal.PICTURE
+    for page in (ROOT / "README.md", TRANSLATION):
+        assert f"](docs/images/{picture.name})" in page.read_text(encoding="utf-8")
+    drawn = ET.fromstring(picture.read_text(encoding="utf-8"))
+    lines: dict[str, str] = defaultdict(str)
+    for text in drawn.iter("{http://www.w3.org/2000/svg}text"):
+        lines[text.attrib.get("y", "")] += (text.text or "").replace("\xa0", " ")
+    screen = [line.rstrip() for line in lines.values()]
+    command = f"$ {make_readme_terminal.COMMAND}"
+    assert [line for line in screen if line.startswith(("$", "Killed"))] == [
+        command,
+        "Killed",
+        f"$ {make_readme_terminal.KILL}",
+        command,
+    ]
+    replayed = [int(found[1]) for line in screen if (found := re.search(r"(\d+) replayed", line))]
+    assert replayed
+    assert make_readme_terminal.CLIPS / 4 < replayed[0] < make_readme_terminal.CLIPS - 1  # one is no video
+    assert "href" not in picture.read_text(encoding="utf-8")
+    assert "url(http" not in picture.read_text(encoding="utf-8")
+
+
+def test_each_page_stands_in_the_index_of_the_docs() -> None:
+    index = ROOT / "docs" / "README.md"
+    targets = {(index.parent / target).resolve() for target in re.findall(r"\]\(([^)\s#]+)\)", prose(index))}
+    missing = [page for page in PAGES if ROOT / "docs" in page.parents and page not in (index, *OP_PAGES, *targets)]
+    assert [named(page) for page in missing] == []
 
 
 def test_each_recipe_stands_in_the_readme() -> None:
