@@ -3,8 +3,8 @@
     python tools/make_readme_terminal.py
 
 It is a recording: a shell on a pseudo-terminal runs two ops of the recipe on made-up clips, one of which is no video. juicecap is
-killed by SIGKILL at about half and started again, and what is then on the screen is drawn by rich, in a window with colours of its
-own, so that it looks the same on a light page and on a dark one. Takes about a minute.
+killed by SIGKILL at about half and started again. Then rich draws what is on the screen, in a window with colours of its own, so
+that it looks the same on a light page and on a dark one. Takes about a minute.
 """
 
 from __future__ import annotations
