@@ -25,7 +25,7 @@ from juicecap.cli import main
 SHELL = ("", "bash", "sh", "shell", "console")
 WHY = re.compile(r"<!-- (not run here: \S.*|run by \S+) -->")
 FILE = re.compile(r"# ([\w/]+\.\w+)\n")
-HARMLESS = ("cat", "export", "head", "juicecap", "ls")
+HARMLESS = ("export", "head", "juicecap", "ls")
 """Programs that blocks begin with; others are not run here, and their blocks say so."""
 OPERATORS = {"|", "||", "&", "&&", ";", "<", ">", ">>", "(", ")"}
 

@@ -31,6 +31,8 @@ from terminal import ROOT, Terminal
 PICTURE = ROOT / "docs" / "images" / "terminal.svg"
 CLIPS, KILLED_AT, SEED = 400, 200, 20_262
 COLUMNS, LINES = 100, 60
+LONGEST = 300
+"""Seconds: a recording that waits for what never comes is ended."""
 OPS = {"video_duration_filter", "video_captioning_from_vlm_mapper"}
 COMMAND = "juicecap run recipe.yaml"
 PROMPT = r"\[\e[32m\]$\[\e[0m\] "
@@ -59,6 +61,7 @@ FORMAT = """\
 
 
 def main() -> None:
+    signal.alarm(LONGEST)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         film(folder / "my_videos")
