@@ -12,16 +12,19 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from collections import defaultdict
 from dataclasses import fields
 from pathlib import Path
 from types import ModuleType
+from xml.etree import ElementTree as ET
 
 import make_docs
 import make_readme_picture
+import make_readme_terminal
 import numpy as np
 import pytest
 import yaml
-from documented import FENCE, OP_PAGES, PAGES, ROOT, blocks, named
+from documented import FENCE, OP_PAGES, PAGES, ROOT, TRANSLATION, blocks, named
 from PIL import Image
 
 import juicecap
@@ -301,6 +304,36 @@ def test_the_readmes_picture_shows_the_clip_and_its_caption() -> None:
         assert np.abs(np.asarray(kept.convert("RGB"), int) - drawn).mean() < 3
 
 
+def test_the_readmes_terminal_shows_a_run_that_goes_on_after_a_kill() -> None:
+    picture = make_readme_terminal.PICTURE
+    for page in (ROOT / "README.md", TRANSLATION):
+        assert f"](docs/images/{picture.name})" in page.read_text(encoding="utf-8")
+    drawn = ET.fromstring(picture.read_text(encoding="utf-8"))
+    lines: dict[str, str] = defaultdict(str)
+    for text in drawn.iter("{http://www.w3.org/2000/svg}text"):
+        lines[text.attrib.get("y", "")] += (text.text or "").replace("\xa0", " ")
+    screen = [line.rstrip() for line in lines.values()]
+    command = f"$ {make_readme_terminal.COMMAND}"
+    assert [line for line in screen if line.startswith(("$", "Killed"))] == [
+        command,
+        "Killed",
+        f"$ {make_readme_terminal.KILL}",
+        command,
+    ]
+    replayed = [int(found[1]) for line in screen if (found := re.search(r"(\d+) replayed", line))]
+    assert replayed
+    assert make_readme_terminal.CLIPS / 4 < replayed[0] < make_readme_terminal.CLIPS - 1  # one is no video
+    assert "href" not in picture.read_text(encoding="utf-8")
+    assert "url(http" not in picture.read_text(encoding="utf-8")
+
+
+def test_each_page_stands_in_the_index_of_the_docs() -> None:
+    index = ROOT / "docs" / "README.md"
+    targets = {(index.parent / target).resolve() for target in re.findall(r"\]\(([^)\s#]+)\)", prose(index))}
+    missing = [page for page in PAGES if ROOT / "docs" in page.parents and page not in (index, *OP_PAGES, *targets)]
+    assert [named(page) for page in missing] == []
+
+
 def test_each_recipe_stands_in_the_readme() -> None:
     found = re.findall(r"\(recipes/([\w-]+)\.yaml\)", (ROOT / "README.md").read_text(encoding="utf-8"))
     assert sorted(found) == sorted(path.stem for path in (ROOT / "recipes").glob("*.yaml"))
@@ -313,18 +346,19 @@ def test_verbs_in_the_docs_exist(page: Path) -> None:
 
 
 def test_all_verbs_are_documented() -> None:
-    text = (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8")
+    text = "".join((ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8") for name in ("recipes", "outputs"))
     assert [verb for verb in VERBS if f"juicecap {verb}" not in text] == []
 
 
 def test_recipe_keys_in_the_docs_are_those_that_are_known() -> None:
-    tables = re.findall(r"<!-- (keys|ignored keys) -->(.*?)<!-- end of", (ROOT / "docs" / "recipes.md").read_text(), re.DOTALL)
+    pages = "".join((ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8") for name in ("recipes", "from_data_juicer"))
+    tables = re.findall(r"<!-- (keys|ignored keys) -->(.*?)<!-- end of", pages, re.DOTALL)
     rows = [key for _, table in tables for key in re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)]
     assert sorted(rows) == sorted([*(each.name for each in fields(RecipeKeys)), *EFFECTLESS])
 
 
 def test_codes_in_the_docs_are_those_that_the_code_gives() -> None:
-    listed = (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8").partition("### Codes")[2].partition("\n## ")[0]
+    listed = (ROOT / "docs" / "failures.md").read_text(encoding="utf-8").partition("### Codes")[2].partition("\n## ")[0]
     source = "".join(path.read_text(encoding="utf-8") for path in Path(juicecap.__file__).parent.rglob("*.py"))
     raised = re.findall(r"(?:(?:Sample|Media)Error\(\s*|code = |CODE = |code=| else )\"([A-Z_]{6,})\"", source)
     raised = [code for code in raised if code != "DEFAULT"]  # a word of FFmpeg's
@@ -333,7 +367,7 @@ def test_codes_in_the_docs_are_those_that_the_code_gives() -> None:
 
 @pytest.mark.parametrize("page", [*OP_PAGES, ROOT / "docs" / "python.md"], ids=named)
 def test_codes_on_other_pages_are_listed(page: Path) -> None:
-    listed = (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8").partition("### Codes")[2]
+    listed = (ROOT / "docs" / "failures.md").read_text(encoding="utf-8").partition("### Codes")[2]
     for code in re.findall(r"[`\"]([A-Z]{2,}(?:_[A-Z]+)+|UNREADABLE|UNDECODABLE)[`\"]", page.read_text(encoding="utf-8")):
         assert f"| `{code}` |" in listed
 
@@ -370,13 +404,13 @@ class TestArchitecture:
 
 
 def test_exit_codes_in_the_docs_are_those_of_the_command_line() -> None:
-    documented = (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8").partition("## Exit codes")[2].partition("\n## ")[0]
+    documented = (ROOT / "docs" / "failures.md").read_text(encoding="utf-8").partition("## Exit codes")[2].partition("\n## ")[0]
     promised = " ".join((inspect.getdoc(cli) or "").partition("Exit codes")[2].split())
     assert re.findall(r"^\| (\d+) \|", documented, re.MULTILINE) == re.findall(r"[:;] (\d+) ", promised)
 
 
 def test_the_files_of_a_run_folder_in_the_docs_are_those_that_a_run_writes() -> None:
-    part = (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8").partition("## The run folder")[2].partition("\n## ")[0]
+    part = (ROOT / "docs" / "outputs.md").read_text(encoding="utf-8").partition("## The run folder")[2].partition("\n## ")[0]
     names = {name for row in re.findall(r"^\| (`.*?) \|", part, re.MULTILINE) for name in re.findall(r"`([^`]+)`", row)}
     files = {name for name in names if "/" not in name and not name.startswith("-")}
     files |= {f"journal.sqlite{name}" for name in names if name.startswith("-")}

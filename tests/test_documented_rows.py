@@ -6,15 +6,12 @@ They are run as they are, with media at the places that they name; the model alo
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import yaml
-from documented import OP_PAGES, PAGES, ROOT, blocks, named
+from documented import OP_PAGES, PAGES, ROOT, TRANSLATION, blocks, furnish, named
 from scripted import Script, prompt_of, stands_in_for_all
 
 import juicecap
@@ -22,20 +19,14 @@ from juicecap.ops import VideoCaptioningFromVLMMapper
 from juicecap.recipe import load_recipe
 from juicecap.recipe.types import Recipe
 
-SAMPLES = Path(juicecap.__file__).parent / "assets" / "samples"
 CONTRIBUTING = ROOT / "CONTRIBUTING.md"  # its recipe measures, and is run in test_docs
 CAPTIONING = ("image_caption_generator", "video_captioning_from_vlm_mapper", "video_to_caption_generator")
-TALK = [{"from": "human", "value": ""}]
-ROWS = [
-    {"videos": ["a.mp4"], "video": ["a.mp4"], "image": ["a.png"], "title": "A", "conversation": TALK},
-    {"videos": ["b.mp4"], "video": ["b.mp4"], "image": ["b.png"], "title": "B", "conversation": TALK},
-]
 
 
 def examples() -> list[Any]:
     """The recipes of the documentation in which a model is asked."""
     found = []
-    for page in (each for each in PAGES if each != CONTRIBUTING):
+    for page in (each for each in PAGES if each not in (CONTRIBUTING, TRANSLATION)):
         for language in ("yaml", "yml"):
             for number, body in enumerate(blocks(page, language)):
                 if any(f"- {name}:" in body for name in CAPTIONING):
@@ -50,20 +41,7 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: Script, c
     monkeypatch.setenv("MY_SERVERS_KEY", "k")
     monkeypatch.setenv("DF_API_KEY", "k")
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "recipes").symlink_to(ROOT / "recipes")
-    (tmp_path / "my_videos").mkdir()
-    for letter, clip, image in (("a", "clip_05.mp4", "image_00.png"), ("b", "clip_09.mp4", "image_01.png")):
-        for folder in (tmp_path, tmp_path / "my_videos"):
-            shutil.copy(SAMPLES / clip, folder / f"{letter}.mp4")
-        shutil.copy(SAMPLES / image, tmp_path / f"{letter}.png")
-        (tmp_path / "my_videos" / f"{letter}.txt").write_text(f"old {letter}", encoding="utf-8")
-    times = {"start_time": "0", "end_time": "1.5"}
-    (tmp_path / "sample_data.json").write_text(json.dumps([row | times for row in ROWS]), encoding="utf-8")
-    (tmp_path / "a.jsonl").write_text(json.dumps(ROWS[0]), encoding="utf-8")
-    pq.write_table(pa.Table.from_pylist(ROWS[1:]), tmp_path / "b.parquet")
-    (tmp_path / "shared").mkdir()
-    (tmp_path / "shared/project.yaml").write_text("seed: 1\nexport_path: out/shared.jsonl\n", encoding="utf-8")
-    (tmp_path / "shared/model.yaml").write_text("hf_model: juicecap-demo-vlm\n", encoding="utf-8")
+    furnish(tmp_path)
     return tmp_path
 
 

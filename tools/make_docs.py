@@ -80,8 +80,10 @@ def wanted(root: Path) -> dict[Path, str]:
         Path("README.md"): {"ops": op_table(OPS)},
         Path("docs/recipes.md"): {
             "keys": key_table(),
-            "ignored keys": reasons(ignored_keys(), "key"),
             "ignored parameters": reasons(IGNORED_OPTIONS, "parameter"),
+        },
+        Path("docs/from_data_juicer.md"): {
+            "ignored keys": reasons(ignored_keys(), "key"),
             "answers": reasons({key: why for key, why in DATA_JUICER.items() if key not in EFFECTLESS}, "key"),
         },
         Path("docs/from_dataflow.md"): {"serving names": serving_table()},

@@ -64,7 +64,7 @@ def obstacle(root: Path) -> str:
     if not foreign:
         return ""
     if not os.access(root / foreign[0], os.R_OK):
-        return f"{foreign[0]} may not be read by this user, so whose it is cannot be told"
+        return f"{foreign[0]} may not be read by this user, so nobody can say whose it is"
     return f"{foreign[0]} is not juicecap's, and a run would write over it"
 
 

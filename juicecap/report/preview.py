@@ -149,7 +149,7 @@ def _facts(picture: MediaFrames | MediaError) -> str:
 
 
 def _prompt_facts(question: RequestPreview) -> str:
-    tokens = f"{question.outcome.prompt_tokens:,} tokens" if question.outcome.prompt_tokens else "tokens not told"
+    tokens = f"{question.outcome.prompt_tokens:,} tokens" if question.outcome.prompt_tokens else "tokens unknown"
     return tokens if question.templated else f"{tokens}; the chat template is not known here, so these are the parts"
 
 

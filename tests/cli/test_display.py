@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import fcntl
 import io
 import itertools
 import json
 import os
-import pty
 import re
 import signal
-import struct
 import subprocess
 import sys
-import termios
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import pyte
 import pytest
 from loguru import logger
 from rich.cells import cell_len
+from terminal import Terminal
 
 from juicecap.cli import main
 from juicecap.cli.progress import display as module
@@ -75,62 +70,6 @@ RUNNING = StepStatus(
     engine_busy=0.974,
     eta_seconds=3661.0,
 )
-
-
-class Terminal:
-    """A pseudo-terminal with a program in it, and what its screen shows."""
-
-    def __init__(self, command: list[str], columns: int, lines: int = 24, **environment: str) -> None:
-        self.screen = pyte.HistoryScreen(columns, lines, history=1000)
-        self._stream = pyte.ByteStream(self.screen)
-        self.raw = b""
-        self._ours, theirs = pty.openpty()
-        self._size(theirs, columns, lines)
-        variables = {**os.environ, "TERM": "xterm-256color", "PYTHONUNBUFFERED": "1", **environment}
-        for name in ("COLUMNS", "LINES", "NO_COLOR"):
-            variables.pop(name, None)
-        self.process = subprocess.Popen(
-            command, stdin=theirs, stdout=theirs, stderr=theirs, cwd=ROOT, env=variables, start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509  (so that Ctrl-C reaches it)
-        )  # fmt: skip
-        os.close(theirs)
-
-    def _size(self, handle: int, columns: int, lines: int) -> None:
-        fcntl.ioctl(handle, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
-
-    def resize(self, columns: int, lines: int) -> None:
-        self._size(self._ours, columns, lines)
-        self.screen.resize(lines, columns)
-
-    def press(self, key: bytes) -> None:
-        os.write(self._ours, key)
-
-    def read(self) -> bool:
-        """Take in what was written; False at the end."""
-        try:
-            data = os.read(self._ours, 65536)
-        except OSError:  # the program has ended
-            return False
-        self.raw += data
-        self._stream.feed(data)
-        return bool(data)
-
-    def until(self, seen: Callable[[], object]) -> None:
-        while not seen():
-            assert self.read(), self.text()
-
-    def end(self) -> int:
-        while self.read():
-            pass
-        os.close(self._ours)
-        return self.process.wait(timeout=60)
-
-    def shown(self) -> list[str]:
-        return [line.rstrip() for line in self.screen.display]
-
-    def text(self) -> str:
-        above = ["".join(line[column].data for column in range(self.screen.columns)).rstrip() for line in self.screen.history.top]
-        return "\n".join([*above, *self.shown()])
 
 
 @pytest.fixture

@@ -409,5 +409,5 @@ def test_what_may_not_be_read_is_told_as_such(texts, monkeypatch: pytest.MonkeyP
     texts.run()
     (texts.work_dir / "log.jsonl").write_text("{}\n")
     monkeypatch.setattr("os.access", lambda path, mode: not str(path).endswith("log.jsonl"))
-    with pytest.raises(JuicecapError, match=r"log\.jsonl may not be read by this user, so whose it is cannot be told: move it"):
+    with pytest.raises(JuicecapError, match=r"log\.jsonl may not be read by this user, so nobody can say whose it is: move it"):
         texts.run()

@@ -102,7 +102,7 @@ def _fact(name: str, this: Any, that: Any) -> Iterator[str]:
 
 def _dataset(this: Mapping[str, Any], that: Any) -> Iterator[str]:
     if not isinstance(that, Mapping):
-        yield "the dataset is not told"
+        yield "the dataset is not named"
         return
     named = [
         f"{name} {_said(that.get(name))} instead of {_said(this[name])}"
