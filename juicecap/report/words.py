@@ -74,7 +74,8 @@ def _together(several: Sequence[EngineStatus]) -> str:
 
 def losses(step: StepStatus) -> list[str]:
     """Samples that did not go on, and answers that cost nothing."""
-    counts = {"filtered": step.filtered, "rejected": step.rejected, "replayed": step.replayed}
+    answers = {"shared": step.shared, "replayed": step.replayed}
+    counts = {"filtered": step.filtered, "rejected": step.rejected, **answers}
     return [f"{count:,} {what}" for what, count in counts.items() if count]
 
 

@@ -72,8 +72,8 @@ def test_a_run_reads_as_many_tokens_as_the_plan_says(here: Path) -> None:
     assert plan.prompt_tokens() == Interval(1370, 1370)
     assert main(["run", "recipe.yaml"]) == 0
     manifest = json.loads(Path("out/captions.run/manifest.json").read_text())
-    assert manifest["prompt_tokens"] == 1370
-    assert 320 / 3 < manifest["completion_tokens"] <= 640
+    assert manifest["answers"]["prompt_tokens"] == 1370
+    assert 320 / 3 < manifest["answers"]["completion_tokens"] <= 640
     frames = [
         len(json.loads(line)["caption_provenance"][0]["frame_times"])
         for line in Path("out/captions.jsonl").read_text().splitlines()
