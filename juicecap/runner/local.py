@@ -83,9 +83,7 @@ def run_local(
         check_columns(recipe, loaded)
         with (
             open_journal(recipe, recipe.journal, fresh=fresh, retry_rejected=retry_rejected) as journal,
-            stopwatch.entering(
-                answering(recipe, loaded.dataset, folder, secret_names(recipe)) if work is None else nullcontext(tuple)
-            ) as engines,
+            answering(recipe, loaded.dataset, folder, secret_names(recipe)) if work is None else nullcontext(tuple) as engines,
         ):
             reporter.phase("running", samples=len(loaded.everything), engines=engines)
             context = RunContext(

@@ -1,19 +1,17 @@
 """What a run spends its time on: start-up, loading, ops, export. Spans are pairs of moments of `time.monotonic`.
 
-What goes on side by side counts once, and what belongs to start-up belongs to nothing else.
+What goes on side by side counts once. Start-up is everything before the ops but loading, and the opening of engines, which is part
+of nothing else.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypeVar
 
 from juicecap.vlm.pipeline.resources.engine_stats import Span
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +19,7 @@ class RunTimes:
     """Seconds of a run by what was done; the rest of its time is bookkeeping."""
 
     start_up: float = 0.0
-    """From the command to the dataset (libraries, checks), and until engines were open."""
+    """From the command to the first op (libraries, checks), without loading; and the opening of engines."""
     loading: float = 0.0
     """Reading the dataset."""
     ops: float = 0.0
@@ -35,7 +33,7 @@ class Stopwatch:
 
     def __init__(self, began: float) -> None:
         self.began = began
-        self._start_up: list[Span] = [(began, time.monotonic())]
+        self._start_up: list[Span] = []
         self._openings: list[Callable[[], Iterable[Span]]] = []
         self._others: dict[str, list[Span]] = {"loading": [], "ops": [], "export": []}
 
@@ -58,17 +56,11 @@ class Stopwatch:
             self._start_up.append((began, time.monotonic()))
 
     @contextmanager
-    def entering(self, manager: AbstractContextManager[T]) -> Iterator[T]:
-        """The block of a context manager whose beginning is start-up."""
-        with ExitStack() as stack:
-            with self.starting_up():
-                given = stack.enter_context(manager)
-            yield given
-
-    @contextmanager
     def measuring(self, what: str) -> Iterator[None]:
-        """A block of `loading`, `ops` or `export`."""
+        """A block of `loading`, `ops` or `export`. What was before the first ops is start-up."""
         began = time.monotonic()
+        if what == "ops" and not self._others[what]:
+            self._start_up.append((self.began, began))
         try:
             yield
         finally:
@@ -81,8 +73,9 @@ class Stopwatch:
 
     def times(self) -> RunTimes:
         """The times until now."""
-        start_up = self.start_up
-        return RunTimes(start_up=together(start_up), **{what: outside(spans, start_up) for what, spans in self._others.items()})
+        start_up, loading = self.start_up, self._others["loading"]
+        ops, export = (outside(self._others[what], start_up) for what in ("ops", "export"))
+        return RunTimes(start_up=outside(start_up, loading), loading=together(loading), ops=ops, export=export)
 
 
 def together(spans: Iterable[Span]) -> float:

@@ -76,7 +76,7 @@ def _run_phase(recipe: Recipe, shard: Shard, whole: RunFolder, options: Options,
         how = {"fresh": options.fresh, "retry_rejected": options.retry_rejected}
         with (
             local.open_journal(recipe, folder.journal, earlier=recipe.journal, **how) as journal,
-            stopwatch.entering(answering(recipe, work.loaded.dataset, folder, local.secret_names(recipe))) as engines,
+            answering(recipe, work.loaded.dataset, folder, local.secret_names(recipe)) as engines,
         ):
             reporter.phase("running", samples=len(work.loaded.everything), engines=engines)
             context = RunContext(
