@@ -1,7 +1,7 @@
 """What a run spends its time on: start-up, loading, ops, export. Spans are pairs of moments of `time.monotonic`.
 
-What goes on side by side counts once. Start-up is everything before the ops but loading, and the opening of engines, which is part
-of nothing else.
+What goes on side by side counts once. Start-up is everything before the ops but loading, and the opening of engines, which is
+part of nothing else.
 """
 
 from __future__ import annotations
