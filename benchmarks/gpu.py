@@ -121,7 +121,7 @@ def _measure(model: str, paths: list[str], options: argparse.Namespace) -> None:
         with Stream([Stage(op, op.limits(options.batch_size), stats=stats)], ({"videos": [path]} for path in some)) as stream:
             for _ in stream:
                 pass
-        return time.perf_counter() - began, stats.read().completion_tokens
+        return time.perf_counter() - began, stats.read().answers.completion_tokens
 
     run(paths[:4])
     backend = core._core().resources.local.engines._opened[op.question([], 1).model].result()

@@ -10,6 +10,7 @@ import argparse
 import importlib
 import os
 import sys
+import time
 import traceback
 from collections.abc import Sequence
 from typing import Any
@@ -38,10 +39,12 @@ VERBS = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line and return its exit code."""
+    began = time.monotonic()
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
         with ending_in_good_order():
             options = _parser(given).parse_args(given)  # imports the verb, which takes a moment
+            options.began = began
             return int(_verb(options.verb).main(options))
     except BrokenPipeError:  # `juicecap ops | head`
         return 0

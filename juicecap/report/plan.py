@@ -2,44 +2,16 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
+from juicecap.report.prices import Prices, cost_lines, hours, interval_text
 from juicecap.report.words import duration
-from juicecap.runner.estimate.model import Interval, Plan, StepPlan
+from juicecap.runner.estimate.model import Plan, StepPlan
 from juicecap.vlm.catalog import spec_of
-
-"""Requests that these engines work on at once, unless the recipe says otherwise."""
 
 _SHOWN = 3
 _GIB, _MIB, _KIB = 2**30, 2**20, 2**10
-
-
-@dataclass(frozen=True, kw_only=True)
-class Prices:
-    """What things cost, where it is known. Prices of tokens are for a million."""
-
-    gpu_hour: float | None = None
-    input_mtok: float | None = None
-    output_mtok: float | None = None
-    tokens_per_second: float | None = None
-    """Tokens of prompts and answers together, on all GPUs together."""
-
-
-def hours(plan: Plan, prices: Prices) -> Interval | None:
-    """How long the engines will work."""
-    if not prices.tokens_per_second:
-        return None
-    return plan.prompt_tokens().plus(plan.answer_tokens()).times(1 / prices.tokens_per_second / 3600)
-
-
-def cost(plan: Plan, prices: Prices) -> Interval | None:
-    """What it will cost, by tokens or by hours."""
-    if prices.input_mtok is not None or prices.output_mtok is not None:
-        read = plan.prompt_tokens().times((prices.input_mtok or 0) / 1e6)
-        return read.plus(plan.answer_tokens().times((prices.output_mtok or 0) / 1e6))
-    time = hours(plan, prices)
-    return time.times(prices.gpu_hour) if time and prices.gpu_hour is not None else None
 
 
 def plan_text(plan: Plan, prices: Prices) -> str:
@@ -50,10 +22,14 @@ def plan_text(plan: Plan, prices: Prices) -> str:
 def _lines(plan: Plan, prices: Prices) -> Iterator[str]:
     seen = "all looked at" if plan.looked_at == plan.samples else f"{plan.looked_at:,} of them looked at (--all looks at all)"
     yield _line("samples", f"{plan.samples:,}; {seen}")
+    if plan.media is not None:
+        yield _line("media", f"{plan.media:,} different ones by path; equal ones under other names are asked about once, too")
     if lengths := plan.steps[0].video_seconds if plan.steps else []:
         share = "" if plan.looked_at == plan.samples else "about "
-        total, mean = duration(sum(lengths) * plan.factor), sum(lengths) / len(lengths)
-        yield _line("video", f"{share}{total} in {_about(len(lengths) * plan.factor)} videos, {mean:.1f} s on average")
+        shares = plan.steps[0].video_shares
+        different, seconds = sum(shares), sum(map(operator.mul, lengths, shares))
+        total, videos = duration(seconds * plan.factor), _about(different * plan.factor)
+        yield _line("video", f"{share}{total} in {videos} videos, {seconds / different:.1f} s on average")
     if plan.unreadable:
         yield _line("unusable", f"{len(plan.unreadable):,} media; the first: {plan.unreadable[0]}")
     if plan.not_applied:
@@ -64,7 +40,7 @@ def _lines(plan: Plan, prices: Prices) -> Iterator[str]:
         yield from _step(step)
     yield ""
     read, written = plan.prompt_tokens(), plan.answer_tokens()
-    yield _line("in all", f"{_band(read)} tokens to read, {_band(written)} to write")
+    yield _line("in all", f"{interval_text(read)} tokens to read, {interval_text(written)} to write")
     yield from _time_and_cost(plan, prices)
 
 
@@ -79,31 +55,38 @@ def _step(step: StepPlan) -> Iterator[str]:
         if step.failed:
             yield _line("journal", _failed(step))
         return
-    requests, answers = len(asked) * step.factor, sum(each.candidates for each in asked) * step.factor
-    yield _line("requests", f"{_about(requests)} about {_about(step.samples * step.factor)} samples, {_about(answers)} answers")
+    requests, samples = len(asked) * step.factor, step.samples * step.factor
+    yield _line("requests", f"{_about(requests)} about {_about(samples)} samples; {_about(step.questions())} different questions")
     if step.further:
         more = _about(step.further * step.factor)
         yield _line("then", f"the op asks again once it has seen answers: {more} requests more, if made-up answers are any guide")
-    yield _line("journal", _journal(step))
-    frames = [each.frames for each in asked]
-    yield _line("frames", f"{_about(sum(frames) * step.factor)}; {min(frames):,} to {max(frames):,} in a request")
+    yield _line("answers", _answers(step))
+    if told := _journal(step):
+        yield _line("journal", told)
+    frames, shown = [each.frames for each in asked], sum(each.frames * each.share for each in asked)
+    yield _line("frames", f"{_about(shown * step.factor)}; {min(frames):,} to {max(frames):,} in a request")
     prompts = [each.prompt for each in asked]
     vision = sum(each.vision for each in asked)
     share = round(100 * vision / max(1, sum(prompts)))
     yield _line("prompts", f"{min(prompts):,} to {max(prompts):,} tokens, {share} % of them frames; {_exactness(asked)}")
-    yield _line("answers", f"at most {asked[0].max_tokens:,} tokens each")
+    yield _line("", f"answers of at most {asked[0].max_tokens:,} tokens")
     yield from _largest(step)
     yield from _memory(step)
+
+
+def _answers(step: StepPlan) -> str:
+    """Where they will come from, in the words of a run's summary."""
+    all_, asked, replayed = step.answers(), step.answers_asked(), step.answers_replayed()
+    parts = {"asked": asked, "shared within the run": all_ - asked - replayed, "replayed": replayed}
+    return f"{_about(all_)}: " + " + ".join(f"{_about(count)} {what}" for what, count in parts.items() if round(count))
 
 
 def _journal(step: StepPlan) -> str:
     if step.unknown_because:
         return f"cannot be looked into: {step.unknown_because}"
     if step.known is None:
-        return "there is none yet: all is asked"
-    known, left = sum(step.known), sum(lacking for _, lacking in step.left())
-    told = f"{_about(known * step.factor)} answers are in it already, {_about(left * step.factor)} are asked"
-    return f"{told}; {_failed(step)}" if step.failed else told
+        return "there is none yet"
+    return _failed(step) if step.failed else ""
 
 
 def _failed(step: StepPlan) -> str:
@@ -159,12 +142,8 @@ def _time_and_cost(plan: Plan, prices: Prices) -> Iterator[str]:
         yield _line("time", f"{band} at {prices.tokens_per_second:,.0f} tokens per second")
     else:
         yield _line("time", "not known: give --tokens-per-second (prompts and answers together, of all GPUs)")
-    spent = cost(plan, prices)
-    if spent:
-        digits = 2 if spent.high >= 1 else 4
-        yield _line("cost", f"{spent.low:,.{digits}f} to {spent.high:,.{digits}f}")
-    elif prices.gpu_hour is not None:
-        yield _line("cost", "not known: --gpu-hour needs --tokens-per-second")
+    for number, line in enumerate(cost_lines(plan, prices)):
+        yield _line("" if number else "cost", line)
 
 
 def _line(name: str, text: str) -> str:
@@ -173,11 +152,6 @@ def _line(name: str, text: str) -> str:
 
 def _about(number: float) -> str:
     return f"{round(number):,}"
-
-
-def _band(band: Interval) -> str:
-    low, high = round(band.low), round(band.high)
-    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
 
 
 def _bytes(size: float) -> str:

@@ -16,8 +16,8 @@ WIDTH = 80
 MOST_STEPS, MOST_REASONS, MOST_TIMES = 5, 3, 3
 """Ops, reasons of an op, and ops by time that are shown; `manifest.json` has all."""
 
-TOLD_FROM = 0.1
-"""Share of the run's time from which an op's time is shown."""
+TOLD_FROM, SHORTEST_TIME = 0.1, 0.05
+"""An op's time is shown from this share of that of all ops on, and from these seconds."""
 
 _ODD = {"empty": "empty", "looping": "in a loop", "refused": "refused", "mixed": "of mixed scripts"}
 
@@ -36,16 +36,13 @@ def _lines(result: RunResult) -> Iterator[str]:
         f"out       {plural(result.exported, 'sample')}; {result.filtered:,} filtered, {result.rejected:,} rejected on the way"
     )
     if captions := result.total("captions"):
-        truncated, prompt = result.total("truncated"), result.total("prompt_tokens")
-        completion = result.total("completion_tokens")
-        odd = {"cut by max_tokens": truncated, **{word: result.total(name) for name, word in _ODD.items()}}
+        odd = {"cut by max_tokens": result.total("truncated"), **{word: result.total(name) for name, word in _ODD.items()}}
         cut = "".join(f", {count:,} {word}" for word, count in odd.items() if count)
-        yield from _folded(f"captions  {captions:,}{cut}; {prompt:,} prompt tokens, {completion:,} completion tokens")
+        yield from _folded(f"captions  {captions:,}{cut}")
+    yield from _answers(result)
     if damaged := result.total("damaged"):
         yield from _folded(f"damaged   {plural(damaged, 'sample')} with captions of damaged media (see the provenance)")
-    if result.replayed:
-        yield from _folded(f"journal   {result.replayed:,} answers were replayed, {result.asked:,} were asked")
-    yield from _folded(f"time      {result.seconds:.1f} s{_times(result)}")
+    yield from _time(result)
     yield from _outputs(result)
     if result.rejected:
         yield f"rejected  {result.work_dir / 'rejected.jsonl'}"
@@ -104,10 +101,49 @@ def _reasons(reasons: Mapping[str, int]) -> str:
     return f" ({', '.join([*shown, *([f'{others:,} others'] if others else [])])})"
 
 
-def _times(result: RunResult) -> str:
+def _answers(result: RunResult) -> Iterator[str]:
+    """Where answers came from: the parts add up to what ops received. Then the tokens of those that cost something."""
+    counts, before = result.answers, result.received_before
+    if not (result.received or counts.failed):
+        return
+    parts = {
+        "asked": counts.asked,
+        "shared within the run": counts.shared,
+        "replayed": counts.replayed,
+        "of ops that an earlier run finished": before,
+    }
+    told = " + ".join(f"{count:,} {what}" for what, count in parts.items() if count) or "none"
+    failed = f"; {counts.failed:,} failed" if counts.failed else ""
+    yield from _folded(f"answers   {result.received:,}: {told}{failed}")
+    if counts.asked or counts.prompt_tokens:
+        yield from _folded(f"asked     {_tokens(counts.prompt_tokens, counts.completion_tokens)}: what a server bills")
+    if counts.replayed:
+        paid = _tokens(counts.replayed_prompt_tokens, counts.replayed_completion_tokens)
+        yield from _folded(f"replayed  {paid} of earlier runs")
+
+
+def _tokens(prompt: int, completion: int) -> str:
+    return f"{prompt:,} prompt tokens, {completion:,} completion tokens"
+
+
+def _time(result: RunResult) -> Iterator[str]:
+    """The whole time, then what it was spent on."""
+    times = result.times
+    yield f"time      {result.seconds:.1f} s"
+    yield f"{_INDENT}start-up {times.start_up:.1f} s"
+    yield f"{_INDENT}loading {times.loading:.1f} s"
+    seconds, where = times.ops, ""
+    if result.shards:
+        seconds, where = sum(step.seconds for step in result.steps), f" in {plural(result.shards, 'shard')}"
+    yield from _folded(f"{_INDENT}ops {seconds:.1f} s{where}{_slow(result, seconds)}")
+    if not result.next:
+        yield f"{_INDENT}export {times.export:.1f} s"
+
+
+def _slow(result: RunResult, seconds: float) -> str:
     """The ops that took long, the longest first."""
     slow = sorted(result.steps, key=lambda step: -step.seconds)[:MOST_TIMES]
-    shown = [f"{step.op} {step.seconds:.1f} s" for step in slow if step.seconds >= TOLD_FROM * result.seconds]
+    shown = [f"{step.op} {step.seconds:.1f} s" for step in slow if step.seconds >= max(SHORTEST_TIME, TOLD_FROM * seconds)]
     return f": {', '.join(shown)}" if shown else ""
 
 

@@ -73,8 +73,9 @@ def _together(several: Sequence[EngineStatus]) -> str:
 
 
 def losses(step: StepStatus) -> list[str]:
-    """Samples that did not go on, and answers that cost nothing."""
-    counts = {"filtered": step.filtered, "rejected": step.rejected, "replayed": step.replayed}
+    """Samples that did not go on, and where answers came from, in the words of the summary."""
+    answers = {"asked": step.asked, "shared": step.shared, "replayed": step.replayed, "answers failed": step.unanswered}
+    counts = {"filtered": step.filtered, "rejected": step.rejected, **answers}
     return [f"{count:,} {what}" for what, count in counts.items() if count]
 
 

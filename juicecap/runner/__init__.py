@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -31,6 +32,7 @@ def run(
     metrics: Path | None = None,
     shard: str | None = None,
     shards: int | None = None,
+    began: float | None = None,
 ) -> RunResult:
     """Run a recipe and export its result.
 
@@ -44,12 +46,15 @@ def run(
     With `shard`, such as `"3/64"`, only that part of the samples is worked on, and nothing is exported: `merge` does that once
     all shards are done. `shards` runs that many one after the other here, and merges them.
 
+    Time is counted from `began`, as `time.monotonic` has it, or from this call.
+
     Raises:
         RecipeError: the recipe is wrong; nothing was run.
         UsageError: the output belongs to another run; or there is no such shard.
         DataError: the dataset cannot be read, the output cannot be written, or the samples are all bad (see `on_error`).
         EnvironmentFailure: an engine or the disk failed, or another run uses the run folder; running again resumes.
     """
+    began = began or time.monotonic()
     loaded = recipe if isinstance(recipe, Recipe) else load_recipe(recipe, overrides)
     progress = progress or SilentProgress()
     if shard is None and shards is None:
@@ -62,6 +67,7 @@ def run(
             fresh=fresh,
             progress=progress,
             metrics=metrics,
+            began=began,
         )
     options = Options(
         limit=limit,
@@ -70,6 +76,7 @@ def run(
         progress=progress,
         metrics=metrics,
         keeps_engines=shard is None,
+        began=began,
     )
     if shard is not None:
         one = read_shard(shard)
@@ -90,6 +97,7 @@ def merge(
     overwrite_texts: bool = False,
     progress: Progress | None = None,
     metrics: Path | None = None,
+    began: float | None = None,
 ) -> RunResult:
     """Make one run of the shards of a recipe, and export its result.
 
@@ -101,6 +109,7 @@ def merge(
         RecipeError, UsageError, EnvironmentFailure: as `run`.
         DataError: shards are missing, not finished, or of another recipe, dataset or version; the message names each.
     """
+    began = began or time.monotonic()
     loaded = recipe if isinstance(recipe, Recipe) else load_recipe(recipe, overrides)
     if shards is not None:
         check_count(shards)
@@ -111,4 +120,5 @@ def merge(
         overwrite_texts=overwrite_texts,
         progress=progress or SilentProgress(),
         metrics=metrics,
+        began=began,
     )

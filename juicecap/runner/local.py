@@ -42,6 +42,7 @@ from juicecap.runner.run_folder.log import logging_to
 from juicecap.runner.run_steps import all_rejected, run_steps
 from juicecap.runner.step_at_work import RunContext
 from juicecap.runner.steps import StepInput, StepOutput, engines_of
+from juicecap.runner.times import Stopwatch
 from juicecap.secrecy import TOKENS, keep
 from juicecap.vlm.backends.openai.options import DEFAULT_KEY_NAME
 from juicecap.vlm.base import digest_of
@@ -65,17 +66,20 @@ def run_local(
     metrics: Path | None,
     work: Work | None = None,
     promise: str = "",
+    began: float | None = None,
+    shards: int = 0,
 ) -> RunResult:
     """Run a recipe on this machine; `runner.run` documents the arguments and errors.
 
-    `work` takes the place of the ops: a merge has other means to come by their tables. If it leaves some of them undone, nothing
-    is exported. `promise` is told with the result.
+    `work` takes the place of the ops: a merge of `shards` has other means to come by their tables. If it leaves some of them
+    undone, nothing is exported. `promise` is told with the result.
     """
-    began, started = time.monotonic(), datetime.now(UTC)
+    stopwatch, started = Stopwatch(began or time.monotonic()), datetime.now(UTC)
     folder = RunFolder(recipe.work_dir)
     held = folder.claimed(check_outputs(recipe, metrics), overwrite=overwrite)
-    with at_work(recipe, folder, held, progress, metrics, limit) as (ready, reporter):
-        loaded = load(recipe, folder.steps, limit, folder.media)
+    with at_work(recipe, folder, held, progress, metrics, limit, stopwatch) as (ready, reporter):
+        with stopwatch.measuring("loading"):
+            loaded = load(recipe, folder.steps, limit, folder.media)
         check_columns(recipe, loaded)
         with (
             open_journal(recipe, recipe.journal, fresh=fresh, retry_rejected=retry_rejected) as journal,
@@ -87,11 +91,13 @@ def run_local(
                 folder=folder,
                 reporter=reporter,
                 journal=journal,
+                stopwatch=stopwatch,
                 allowed=rejections_allowed(recipe.max_rejected, len(loaded.everything)),
                 use_cache=recipe.use_cache and not fresh,
                 retry_rejected=retry_rejected,
             )
-            finished, todo = (work or _run_all)(loaded, context)
+            with stopwatch.measuring("ops"):
+                finished, todo = (work or _run_all)(loaded, context)
         last = finished[-1].stage.dataset if finished else loaded.dataset
         written = folder.write_rejected(all_rejected(recipe, loaded, finished))
         result = RunResult(
@@ -101,27 +107,33 @@ def run_local(
             export_path=recipe.output,
             has_table=recipe.table is not None,
             work_dir=recipe.work_dir,
-            seconds=time.monotonic() - began,
+            seconds=stopwatch.seconds,
             max_rejected=recipe.max_rejected,
             next=todo,
             promise=promise,
+            times=stopwatch.times(),
+            shards=shards,
         )
         check_counts(result, written)
         if todo:
             reporter.finished(result)
             return result
         reporter.phase("exporting")
-        write_table(recipe, last, folder, ready)
-        if recipe.exports:
-            with open_journal(recipe, recipe.journal, fresh=False, retry_rejected=False) as journal:
-                tools = MediaTools(media_options_of(recipe), folder.media, journal)
-                exports = write_of_run(recipe, last, folder, ready, tools, overwrite=overwrite, overwrite_texts=overwrite_texts)
-            result = replace(result, exports=exports)
+        with stopwatch.measuring("export"):
+            write_table(recipe, last, folder, ready)
+            if recipe.exports:
+                with open_journal(recipe, recipe.journal, fresh=False, retry_rejected=False) as journal:
+                    tools = MediaTools(media_options_of(recipe), folder.media, journal)
+                    exports = write_of_run(
+                        recipe, last, folder, ready, tools, overwrite=overwrite, overwrite_texts=overwrite_texts
+                    )
+                result = replace(result, exports=exports)
+        result = replace(result, seconds=stopwatch.seconds, times=stopwatch.times())
         facts = manifest(recipe, result, started, limit, reporter.engine_seconds())
         folder.write_manifest({**facts, "result": result_facts(recipe, finished)})
         reporter.finished(result)
         log_end(result)
-    return result
+    return replace(result, seconds=stopwatch.seconds)
 
 
 def check_outputs(recipe: Recipe, metrics: Path | None) -> list[Path]:
@@ -151,6 +163,7 @@ def at_work(
     progress: Progress,
     metrics: Path | None,
     limit: int | None,
+    stopwatch: Stopwatch,
 ) -> Iterator[tuple[T, Reporter]]:
     """A block in which the folder is `held`, and what happens is logged and reported; gives what that gives, and the reporter."""
     hidden, secrets = recipe.hidden, secret_names(recipe)
@@ -159,7 +172,7 @@ def at_work(
         held as given,
         logging_to(folder.log, secrets, hidden),
         quiet_datasets(),
-        Reporter(recipe, folder.root, recipe.output, progress, metrics) as reporter,
+        Reporter(recipe, folder.root, recipe.output, progress, metrics, began=stopwatch.began) as reporter,
         hidden.in_errors(),  # before the reporter shows them
     ):
         _log_start(recipe, limit)

@@ -13,12 +13,11 @@ from typing import Any
 import juicecap
 from juicecap.recipe import Recipe
 from juicecap.runner.exporting.result_facts import export_facts
-from juicecap.runner.result import RunResult
+from juicecap.runner.result import RunResult, answer_facts, sample_facts
 from juicecap.vlm.base import digest_of
 
 TOTALS = (
     "filtered", "rejected", "failed", "damaged", "captions", "truncated", "empty", "looping", "refused", "mixed",
-    "prompt_tokens", "completion_tokens",
 )  # fmt: skip
 """Counts that the manifest also has for the whole run."""
 
@@ -40,11 +39,12 @@ def manifest(
         "limit": limit,
         "started": started.isoformat(timespec="seconds"),
         "seconds": round(result.seconds, 3),
+        "times": {name: round(seconds, 3) for name, seconds in asdict(result.times).items()},
+        "shards": result.shards,
         "samples": result.samples,
         "exported": result.exported,
         **{name: result.total(name) for name in TOTALS},
-        "replayed": result.replayed,
-        "asked": result.asked,
+        "answers": answer_facts(result),
         "reasons": result.reasons,
         "max_rejected": result.max_rejected,
         "exit_code": result.exit_code,
@@ -54,13 +54,12 @@ def manifest(
                 "op": step.op,
                 "finished_before": step.finished_before,
                 "tried_again": step.tried_again,
-                "replayed": step.replayed,
-                "asked": step.asked,
+                "answers": answer_facts(step),
                 "measured": step.measured,
                 "measured_before": step.measured_before,
                 "seconds": round(step.seconds, 3),
                 "engine_seconds": engine,
-                **asdict(step.counts),
+                **sample_facts(step.counts),
                 "reasons": dict(step.reasons),
             }
             for step, engine in zip(result.steps, engines, strict=True)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
 from juicecap.data.export.writers.job import ExportResult
 from juicecap.ops.apply.table import Counts
+from juicecap.runner.times import RunTimes
+from juicecap.vlm.pipeline.resources.answer_counts import AnswerCounts, summed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,19 +21,28 @@ class StepResult:
     op: str
     counts: Counts
     seconds: float
+    """From its first sample to its last, without the time in which engines were opened; of a merge that of all its shards."""
     finished_before: bool
     reasons: Mapping[str, int] = field(default_factory=dict)
     """Number of failed samples by code, the most frequent first."""
     tried_again: int = 0
     """Samples that failed in an earlier run and were tried again in this one."""
-    replayed: int = 0
-    """Answers that came from the journal in this run."""
-    asked: int = 0
-    """Answers that an engine was asked for in this run."""
+    answers: AnswerCounts = field(default_factory=AnswerCounts)
+    """Where the answers that it got in this run came from."""
     measured: int = 0
     """Measurements that were made in this run."""
     measured_before: int = 0
     """Measurements that were known from the journal, or from another op."""
+
+    @property
+    def received(self) -> int:
+        """The answers in the op's table, whichever run it got them in."""
+        return self.counts.captions + self.counts.further
+
+    @property
+    def received_before(self) -> int:
+        """Those of them that an earlier run left in the table."""
+        return self.received - self.answers.received
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +56,7 @@ class RunResult:
     """The file, or the folder of shards; without `export_path` the place of the first export."""
     work_dir: Path
     seconds: float
+    """From the command to the end."""
     max_rejected: float | int
     """A share of the input samples if a float, a number if an int."""
     next: str = ""
@@ -55,16 +67,35 @@ class RunResult:
     """Whether there is a table at `export_path`; else only `exports` were written."""
     exports: tuple[ExportResult, ...] = ()
     """What the recipe's `exports` wrote."""
+    times: RunTimes = field(default_factory=RunTimes)
+    """What the seconds were spent on."""
+    shards: int = 0
+    """Shards that were merged, which did the work of the ops; 0: the run did it itself."""
+
+    @property
+    def answers(self) -> AnswerCounts:
+        """Where the answers that all ops got in this run came from."""
+        return summed(step.answers for step in self.steps)
+
+    @property
+    def received(self) -> int:
+        """The answers that ops got: asked, shared and replayed ones (`answers`), and those of `received_before`."""
+        return sum(step.received for step in self.steps)
+
+    @property
+    def received_before(self) -> int:
+        """Those of them that stand in tables which an earlier run finished."""
+        return sum(step.received_before for step in self.steps)
 
     @property
     def replayed(self) -> int:
-        """Answers that came from the journal in this run."""
-        return sum(step.replayed for step in self.steps)
+        """Answers of earlier runs that came from the journal."""
+        return self.answers.replayed
 
     @property
     def asked(self) -> int:
-        """Answers that engines were asked for in this run."""
-        return sum(step.asked for step in self.steps)
+        """Answers that engines gave in this run."""
+        return self.answers.asked
 
     def total(self, name: str) -> int:
         """The sum of one of the `Counts` over all steps."""
@@ -115,6 +146,18 @@ class RunResult:
     def exit_code(self) -> int:
         """0, or 3 if there is an output, and more samples were rejected than the recipe allows."""
         return 3 if self.too_many_rejected and not self.next else 0
+
+
+def answer_facts(result: RunResult | StepResult) -> dict[str, int]:
+    """Where answers came from, as the manifest and the log have it: `received` is the sum of the four that follow it."""
+    counts = asdict(result.answers)
+    came = {name: counts.pop(name) for name in ("asked", "shared", "replayed")}
+    return {"received": result.received, **came, "received_before": result.received_before, **counts}
+
+
+def sample_facts(counts: Counts) -> dict[str, int]:
+    """The counts of samples. Tokens are left out, since shared answers count in each sample: `answer_facts` has what was paid."""
+    return {name: count for name, count in asdict(counts).items() if not name.endswith("_tokens")}
 
 
 def rejections_allowed(max_rejected: float, samples: int) -> int:

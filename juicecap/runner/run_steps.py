@@ -6,7 +6,6 @@ import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from juicecap.errors import JuicecapError
 from juicecap.ops.apply.table import rejections
 from juicecap.recipe import Recipe
 from juicecap.runner.loading import LoadedDataset
-from juicecap.runner.result import StepResult
+from juicecap.runner.result import StepResult, answer_facts, sample_facts
 from juicecap.runner.retry import earlier_step
 from juicecap.runner.segment import Segment, segment_end
 from juicecap.runner.step_at_work import RunContext
@@ -89,9 +88,9 @@ def all_rejected(
 
 def _log_step(step: StepResult) -> None:
     facts = {"op": step.op, "seconds": round(step.seconds, 3), "finished_before": step.finished_before}
-    tally = {"replayed": step.replayed, "asked": step.asked, "measured": step.measured, "reasons": dict(step.reasons)}
+    tally = {"answers": answer_facts(step), "measured": step.measured, "reasons": dict(step.reasons)}
     counts = step.counts
-    logger.bind(event="step", **facts, **tally, **asdict(counts)).info(
+    logger.bind(event="step", **facts, **tally, **sample_facts(counts)).info(
         "{}: {} taken, {} kept, {} filtered, {} rejected, {} given",
         *(step.op, counts.taken, counts.kept, counts.filtered, counts.rejected, counts.given),
     )

@@ -23,6 +23,7 @@ from juicecap.runner.failure_guard import FailureGuard
 from juicecap.runner.reporting.reporter import AtWork, Reporter
 from juicecap.runner.result import StepResult
 from juicecap.runner.steps import MediaState
+from juicecap.runner.times import Stopwatch, outside
 from juicecap.sample import FATE, Sample
 from juicecap.vlm.journal import Journal
 from juicecap.vlm.pipeline.resources.engine_stats import EngineStats
@@ -52,6 +53,7 @@ class RunContext:
     folder: RunFolder
     reporter: Reporter
     journal: Journal | None
+    stopwatch: Stopwatch
     allowed: int
     use_cache: bool
     retry_rejected: bool
@@ -66,16 +68,19 @@ class RunContext:
 
     def describe_engines(self, number: int) -> None:
         """What is wrong with an engine of step `number` (from 1) or a later one is told before the first sample is touched."""
-        for step in self.recipe.steps[number - 1 : self.end]:
-            step.op.describe_engines(self.journal)
+        with self.stopwatch.starting_up():
+            for step in self.recipe.steps[number - 1 : self.end]:
+                step.op.describe_engines(self.journal)
 
     def foresee(self, step: Step, dataset: Dataset) -> None:
         """Report how many answers the journal has for these samples, if it has any."""
         if self.journal is None or self.journal.empty():
             return
         if forecast := step.op.forecast(Rows(dataset, READ_AT_ONCE), self.journal, COUNTED_FOR):
-            logger.info("{}: {} answers are in the journal, {} are to be asked", step.name, forecast.replayed, forecast.asked)
-            self.reporter.forecast(forecast.replayed, forecast.asked, whole=forecast.whole)
+            replayed, asked, shared = forecast.replayed, forecast.asked, forecast.shared
+            told = "{}: {} answers are in the journal, {} are to be asked, {} equal ones are shared"
+            logger.info(told, step.name, replayed, asked, shared)
+            self.reporter.forecast(replayed, asked, shared=shared, whole=forecast.whole)
 
 
 class StepAtWork:
@@ -100,8 +105,10 @@ class StepAtWork:
         features = table_features(step.op, before, keep_failed=self.keeps_failed)
         self.output_features = without_fates(features)
         self.stats = EngineStats()
+        context.stopwatch.watch(self.stats.openings)
         self.state = MediaState(step.op)
         self._began = time.monotonic()
+        self._ended: float | None = None
         self._taken = 0
         self._writer = TableWriter(context.folder.scratch / f"{number:02d}-{step.name}.arrow", features)
         self._guard = FailureGuard(step, context.on_error(step), allowed=context.allowed) if guarded else None
@@ -181,6 +188,7 @@ class StepAtWork:
         Raises:
             EnvironmentFailure: all samples failed, and the environment is to blame; or the disk is full.
         """
+        self._ended = time.monotonic()
         if self._guard:
             self._guard.end()
         self._writer.close()
@@ -194,16 +202,16 @@ class StepAtWork:
 
     def result(self, fates: Fates, tried_again: int = 0) -> StepResult:
         """The result of the step, whose table has these fates."""
-        answers = self.stats.read()
+        stats = self.stats.read()
+        began, ended = self.stage.began or self._began, self._ended or time.monotonic()
         return StepResult(
             op=self.step.name,
             counts=fates.counts,
             reasons=fates.reasons,
-            seconds=time.monotonic() - self._began,
+            seconds=outside([(began, ended)], self._context.stopwatch.start_up),
             finished_before=False,
             tried_again=tried_again,
-            replayed=answers.replayed,
-            asked=answers.asked,
-            measured=answers.measured,
-            measured_before=answers.measured_before,
+            answers=stats.answers,
+            measured=stats.measured,
+            measured_before=stats.measured_before,
         )

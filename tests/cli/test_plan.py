@@ -6,18 +6,24 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from PIL import Image
+from scripted import Script
 
+import juicecap
 from juicecap.cli import main
+from juicecap.cli.numbers import price
 from juicecap.media.video.probe import probe
 from juicecap.recipe import load_recipe
-from juicecap.report.plan import Prices, cost, plan_text
+from juicecap.report.plan import plan_text
+from juicecap.report.prices import Prices, cost, cost_lines
 from juicecap.runner.estimate.compute import make_plan
 from juicecap.runner.estimate.dataset_sample import spread
 from juicecap.runner.estimate.model import Interval
+from juicecap.vlm.base import Outcome, Prepared
 
 ROOT = Path(__file__).parent.parent.parent
 CAPTION = """\
@@ -39,27 +45,32 @@ def rows(*media: str, text: str | None = None) -> None:
 
 def test_the_plan_of_the_demo_clips(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write()
-    arguments = ["--input-mtok", "100", "--output-mtok", "1000", "--tokens-per-second", "10"]
+    arguments = ["--input-mtok", "100USD", "--output-mtok", "1000", "--tokens-per-second", "10"]
     assert main(["plan", "recipe.yaml", *arguments]) == 0
     printed = capsys.readouterr().out
     assert printed == (
         """\
 samples   10; all looked at
+media     10 different ones by path; equal ones under other names are asked about once, too
 video     0:00:32 in 10 videos, 3.2 s on average
 
 [1] video_captioning_from_vlm_mapper, juicecap-demo-vlm (hf)
-requests  10 about 10 samples, 10 answers
-journal   there is none yet: all is asked
+requests  10 about 10 samples; 10 different questions
+answers   10: 10 asked
+journal   there is none yet
 frames    63; 4 to 10 in a request
 prompts   86 to 202 tokens, 84 % of them frames; exact
-answers   at most 64 tokens each
+          answers of at most 64 tokens
 largest   clips.jsonl:2: 202 tokens, 266 with an answer; fits into 32,768
 memory    frames of 126.8 KiB a request, 210.0 KiB at most; up to 64.0 MiB in flight
 KV cache  768 bytes a token: 150.8 KiB a request, 199.5 KiB the largest, 4.7 MiB for 32 at once, beside 3.0 MiB of weights
 
 in all    1,370 tokens to read, 320 to 640 to write
 time      0:02:49 to 0:03:21 at 10 tokens per second
-cost      0.4570 to 0.7770
+cost      0.4570 USD to 0.7770 USD
+          1,370 prompt tokens at 100 USD a million
+          320 to 640 completion tokens at 1,000 USD a million
+          shared and replayed answers cost nothing; attempts that fail and later rounds are not in it
 """
     )
     assert not Path("out").exists()
@@ -72,8 +83,8 @@ def test_a_run_reads_as_many_tokens_as_the_plan_says(here: Path) -> None:
     assert plan.prompt_tokens() == Interval(1370, 1370)
     assert main(["run", "recipe.yaml"]) == 0
     manifest = json.loads(Path("out/captions.run/manifest.json").read_text())
-    assert manifest["prompt_tokens"] == 1370
-    assert 320 / 3 < manifest["completion_tokens"] <= 640
+    assert manifest["answers"]["prompt_tokens"] == 1370
+    assert 320 / 3 < manifest["answers"]["completion_tokens"] <= 640
     frames = [
         len(json.loads(line)["caption_provenance"][0]["frame_times"])
         for line in Path("out/captions.jsonl").read_text().splitlines()
@@ -83,18 +94,75 @@ def test_a_run_reads_as_many_tokens_as_the_plan_says(here: Path) -> None:
 
 def test_a_spread_stands_for_all(here: Path) -> None:
     rows(*[f"clip_0{number % 10}.mp4" for number in range(1000)])
-    write(data="clips/own.jsonl")
+    lines = [json.loads(line) for line in Path("clips/own.jsonl").read_text().splitlines()]
+    asking = (json.dumps({**line, "ask": f"Is it {number:04}?"}) + "\n" for number, line in enumerate(lines))
+    Path("clips/own.jsonl").write_text("".join(asking))
+    write(CAPTION + "      prompt_key: ask\n", data="clips/own.jsonl")
     plan = make_plan(load_recipe("recipe.yaml"))
     (step,) = plan.steps
     assert (plan.samples, plan.looked_at, plan.factor, step.samples) == (1000, 200, 5.0, 200)
-    assert plan.prompt_tokens().low < 137_000 < plan.prompt_tokens().high
+    everything = make_plan(load_recipe("recipe.yaml"), look_at_all=True)
+    whole = everything.prompt_tokens()
+    assert (everything.looked_at, whole.low) == (1000, whole.high)
+    assert plan.prompt_tokens().low < whole.low < plan.prompt_tokens().high
     assert plan.prompt_tokens().high < 1.2 * plan.prompt_tokens().low
     text = plan_text(plan, Prices())
     assert "samples   1,000; 200 of them looked at (--all looks at all)" in text
-    assert "requests  1,000 about 1,000 samples, 1,000 answers" in text
-    assert " in 1,000 videos, " in text
+    assert "media     10 different ones by path" in text
+    assert "requests  1,000 about 1,000 samples; 1,000 different questions\nanswers   1,000: 1,000 asked\n" in text
+    assert " in 10 videos, " in text
+
+
+def test_equal_questions_cost_once(here: Path) -> None:
+    rows(*[f"clip_0{number % 10}.mp4" for number in range(1000)])
+    write(data="clips/own.jsonl")
+    plan = make_plan(load_recipe("recipe.yaml"))
+    assert plan.prompt_tokens().low < 1370 < plan.prompt_tokens().high < 1600
+    text = plan_text(plan, Prices())
+    assert "requests  1,000 about 1,000 samples; 10 different questions\n" in text
+    assert "answers   1,000: 10 asked + 990 shared within the run\n" in text
+    assert " in 10 videos, " in text
     everything = make_plan(load_recipe("recipe.yaml"), look_at_all=True)
-    assert (everything.looked_at, everything.prompt_tokens()) == (1000, Interval(137_000, 137_000))
+    assert everything.prompt_tokens() == Interval(pytest.approx(1370), pytest.approx(1370))
+
+
+def test_few_questions_about_one_clip_are_found_among_many_rows(here: Path) -> None:
+    asking = (json.dumps({"videos": ["clip_00.mp4"], "ask": f"Is it {number * 7 % 5}?"}) + "\n" for number in range(3000))
+    Path("clips/own.jsonl").write_text("".join(asking))
+    write(CAPTION + "      prompt_key: ask\n", data="clips/own.jsonl")
+    (step,) = make_plan(load_recipe("recipe.yaml")).steps
+    assert step.questions() == pytest.approx(5, rel=0.1)
+
+
+def test_a_run_asks_and_shares_what_the_plan_says(here: Path, script: Script) -> None:
+    """Of equal rows one is asked, in a second op as well, whether it asks about the clip or about the answer."""
+    videos = [f"clip_0{number % 3}.mp4" for number in range(12)]
+    lines = (json.dumps({"videos": [video], "ask": f"Is it {number % 2}?"}) + "\n" for number, video in enumerate(videos))
+    Path("clips/own.jsonl").write_text("".join(lines))
+    real = script.answer
+
+    def answer(prepared: Prepared) -> Outcome:
+        """What it shows is in the answer."""
+        outcome = real(prepared)
+        names = " ".join(Path(part.value).stem for part in prepared.request.media())
+        return replace(outcome, answers=tuple(replace(each, text=f"{each.text} {names}") for each in outcome.answers))
+
+    script.answer = answer  # type: ignore[method-assign]
+    caption = CAPTION.replace("juicecap-demo-vlm", script.model)
+    title = f"  - title_mapper:\n      model: {script.model}\n"
+    Path("own_ops.py").write_text(OWN_OP)
+    ops = caption + "      prompt_key: ask\n" + title + caption.replace("64}", "32}") + "      caption_num: 2\n"
+    write(ops, data="clips/own.jsonl", more="custom_operator_paths: own_ops.py\n")
+    recipe = load_recipe("recipe.yaml")
+    plan = make_plan(recipe)
+    juicecap.run(recipe)
+    steps = json.loads(Path("out/captions.run/manifest.json").read_text())["steps"]
+    ran = [(step["answers"]["received"], step["answers"]["asked"]) for step in steps]
+    assert ran == [(12, 6), (12, 6), (24, 6)]
+    assert [(round(step.answers()), round(step.answers_asked())) for step in plan.steps] == ran
+    again = make_plan(recipe).steps[0]
+    assert (round(again.answers_asked()), round(again.answers_replayed())) == (0, 6)
+    assert "answers   12: 6 shared within the run + 6 replayed\n" in plan_text(make_plan(recipe), Prices())
 
 
 def test_a_spread_reaches_from_one_end_to_the_other() -> None:
@@ -155,7 +223,8 @@ def test_what_comes_after_an_answer_is_counted_with_made_up_ones(here: Path) -> 
     write(CAPTION + several + "  - text_length_filter:\n      min_len: 20\n" + second)
     plan = make_plan(load_recipe("recipe.yaml"))
     assert [(step.samples, len(step.asked), step.asked[0].candidates) for step in plan.steps] == [(10, 10, 3), (30, 30, 1)]
-    assert plan.answer_tokens() == Interval(32 * 30 + 32 * 30, 64 * 30 + 32 * 30)
+    assert [step.questions() for step in plan.steps] == [10, pytest.approx(10)]  # all three captions lead to the same question
+    assert plan.answer_tokens() == Interval(pytest.approx(32 * 30 + 32 * 10), pytest.approx(64 * 30 + 32 * 10))
 
 
 def test_media_that_cannot_be_used_are_told(here: Path) -> None:
@@ -189,10 +258,8 @@ def test_failures_in_the_journal_are_failures(here: Path) -> None:
     assert refused.startswith("own.jsonl:2: UNDECODABLE: ")
     text = plan_text(plan, Prices())
     assert "rejected  1: own.jsonl:2: UNDECODABLE: " in text
-    assert (
-        "journal   1 answers are in it already, 0 are asked; "
-        "1 of the rejected failed in an earlier run, which --retry-rejected tries again\n"
-    ) in text
+    assert "answers   1: 1 replayed\n" in text
+    assert "journal   1 of the rejected failed in an earlier run, which --retry-rejected tries again\n" in text
     rows("torn.mp4")
     text = plan_text(make_plan(load_recipe("recipe.yaml")), Prices())
     assert ("requests  none\njournal   1 of the rejected failed in an earlier run, which --retry-rejected tries again\n") in text
@@ -234,13 +301,15 @@ from juicecap.vlm.base import Message, ModelSettings, Part, Request
 @register
 @dataclass(frozen=True, kw_only=True)
 class TitleMapper(Mapper):
+    model: str = "juicecap-demo-vlm"
+
     def requests(self, sample):
         words = sample["text"].split()
-        question = Message("user", (Part("text", f"A title with {words[0]}?"),))
-        return [Request(model=ModelSettings(model="juicecap-demo-vlm"), messages=(question,))]
+        question = Message("user", (Part("text", f"A title with {words[0]}? {sample['text']}"),))
+        return [Request(model=ModelSettings(model=self.model), messages=(question,))]
 
     def process(self, sample, outcomes):
-        return [{**sample, "text": outcomes[0].answers[0].text}]
+        return [sample]
 """
 
 
@@ -253,7 +322,7 @@ def test_an_op_of_ones_own_is_counted_and_what_it_raises_is_told(here: Path) -> 
     text = plan_text(make_plan(load_recipe("recipe.yaml")), Prices())
     assert "[1] title_mapper, juicecap-demo-vlm (hf)" in text
     assert "rejected  1: own.jsonl:2: OP_FAILED: title_mapper fails with IndexError: list index out of range" in text
-    assert "requests  1 about 2 samples, 1 answers" in text
+    assert "requests  1 about 2 samples; 1 different questions" in text
 
 
 def test_what_does_not_fit_is_told(here: Path) -> None:
@@ -296,6 +365,29 @@ def test_prices() -> None:
     assert cost(plan, Prices(input_mtok=0.5, output_mtok=10)) == Interval(1.5, 5.0)  # type: ignore[arg-type]
     assert cost(plan, Prices(gpu_hour=3.6, tokens_per_second=1000)) == Interval(pytest.approx(1.1), pytest.approx(2.4))  # type: ignore[arg-type]
     assert cost(plan, Prices(gpu_hour=3.6)) is None  # type: ignore[arg-type]
+    assert list(cost_lines(plan, Prices(input_mtok=0.5, currency="$"))) == [  # type: ignore[arg-type]
+        "$0.50 to $1.00",
+        "1,000,000 to 2,000,000 prompt tokens at $0.5 a million",
+        "100,000 to 400,000 completion tokens are not in it: give --output-mtok",
+        "shared and replayed answers cost nothing; attempts that fail and later rounds are not in it",
+    ]
+    assert list(cost_lines(plan, Prices(gpu_hour=3.6, tokens_per_second=1000, currency="元"))) == [  # type: ignore[arg-type]
+        "1.10 元 to 2.40 元",
+        "0:18:20 to 0:40:00 at 3.6 元 an hour of all GPUs",
+        "shared and replayed answers cost nothing; loading models, waiting for frames and later rounds are not in it",
+    ]
+    assert next(cost_lines(plan, Prices(gpu_hour=3.6))) == "not known: --gpu-hour needs --tokens-per-second"  # type: ignore[arg-type]
+    told = next(cost_lines(plan, Prices(input_mtok=0.5)))  # type: ignore[arg-type]
+    assert told == "0.50 to 1.00, in the currency of the prices"
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [("2.5", (2.5, "")), ("2.50USD", (2.5, "USD")), ("0.2 EUR", (0.2, "EUR")), ("$2e2", (200, "$")), ("￥3", (3, "￥")),
+     ("2e5RMB", (2e5, "RMB")), ("CNY 4", (4, "CNY")), ("5元", (5, "元"))],
+)  # fmt: skip
+def test_a_price_may_have_its_currency(text: str, read: tuple[float, str]) -> None:
+    assert price(text) == read
 
 
 @pytest.mark.parametrize(
@@ -303,6 +395,7 @@ def test_prices() -> None:
     [
         (["--gpu-hour", "2", "--input-mtok", "1"], "a run is paid by --gpu-hour or by --input-mtok and --output-mtok"),
         (["--tokens-per-second", "0"], "--tokens-per-second must be more than 0"),
+        (["--input-mtok", "1USD", "--output-mtok", "€2"], "prices are given in USD and €: give all of them in one currency"),
     ],
 )
 def test_wrong_usage_is_a_sentence(arguments: list[str], said: str, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -311,7 +404,7 @@ def test_wrong_usage_is_a_sentence(arguments: list[str], said: str, here: Path, 
     assert capsys.readouterr().err.startswith(said)
 
 
-@pytest.mark.parametrize("value", ["-1", "nan", "much"])
+@pytest.mark.parametrize("value", ["-1", "nan", "much", "2%", "$2$", "USD", "1.2.3USD", "-1USD", "1e99$"])
 def test_a_price_is_a_number(value: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
         main(["plan", "recipe.yaml", "--gpu-hour", value])

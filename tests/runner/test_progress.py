@@ -25,7 +25,8 @@ from juicecap.runner.reporting.status import read_status, write_status
 from juicecap.runner.run_folder.lock import is_locked, locked
 from juicecap.runner.run_folder.log import logging_to
 from juicecap.vlm.base import Answer, Outcome
-from juicecap.vlm.pipeline.resources import engine_stats
+from juicecap.vlm.pipeline.resources import answer_counts, engine_stats
+from juicecap.vlm.pipeline.resources.answer_counts import AnswerCounts
 from juicecap.vlm.pipeline.resources.engine_stats import EngineStats
 
 PACED = '''
@@ -316,7 +317,7 @@ def test_the_manifest_has_what_a_paper_asks_for(texts) -> None:
     texts.run(seed=7)
     manifest = texts.manifest()
     assert (manifest["juicecap"], manifest["seed"]) == (juicecap.__version__, 7)
-    assert {"python", "libraries", "recipe_digest", "started", "seconds", "prompt_tokens", "replayed", "asked"} <= manifest.keys()
+    assert {"python", "libraries", "recipe_digest", "started", "seconds", "times", "answers"} <= manifest.keys()
     assert [(step["op"], step["taken"], step["given"], step["engine_seconds"]) for step in manifest["steps"]] == [
         ("trouble_mapper", 10, 10, 0.0),
         ("text_length_filter", 10, 10, 0.0),
@@ -333,11 +334,10 @@ def test_the_meter_counts_answers_tokens_and_the_time_in_which_an_engine_works(m
         inside = meter.read()
         now += 3
     answer = Answer(text="x", finish_reason="stop", tokens=5, seed=0)
-    meter.answered([Outcome(answers=(answer, answer), prompt_tokens=40), Outcome()])
-    meter.count(replayed=4, asked=3)
+    meter.count(answer_counts.given([Outcome(answers=(answer, answer), prompt_tokens=40), Outcome()]))
+    meter.count(AnswerCounts(replayed=4, asked=3))
     now += 2
     after = meter.read()
     assert (inside.in_flight, after.in_flight) == (5, 0)
     assert (inside.busy_seconds, after.busy_seconds) == (4, 7)  # two calls at once are one time
-    assert (after.answers, after.asked, after.replayed) == (2, 3, 4)
-    assert (after.prompt_tokens, after.completion_tokens) == (40, 10)
+    assert after.answers == AnswerCounts(asked=3, replayed=4, prompt_tokens=40, completion_tokens=10)

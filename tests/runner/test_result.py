@@ -11,6 +11,8 @@ from juicecap.ops.apply.table import Counts
 from juicecap.report.summary import summary
 from juicecap.runner import RunResult, StepResult
 from juicecap.runner.result import rejections_allowed
+from juicecap.runner.times import RunTimes
+from juicecap.vlm.pipeline.resources.answer_counts import AnswerCounts
 
 
 def step(op: str, taken: int, kept: int, given: int, *, rejected: int = 0, filtered: int = 0, captions: int = 0) -> StepResult:
@@ -79,18 +81,40 @@ def test_the_summary_tells_answers_that_look_wrong() -> None:
     captioned = made.steps[1]
     odd = replace(captioned, counts=replace(captioned.counts, truncated=0, empty=2, looping=3, refused=1, mixed=4))
     text = summary(replace(made, steps=(made.steps[0], odd, made.steps[2])))
-    assert "captions  9, 2 empty, 3 in a loop, 1 refused, 4 of mixed scripts; 900 prompt\n" in text
+    assert "captions  9, 2 empty, 3 in a loop, 1 refused, 4 of mixed scripts\n" in text
 
 
 def test_the_summary() -> None:
-    assert summary(result()) == (
+    made = result()
+    answers = AnswerCounts(
+        asked=4,
+        shared=2,
+        replayed=2,
+        failed=5,
+        prompt_tokens=400,
+        completion_tokens=40,
+        replayed_prompt_tokens=200,
+        replayed_completion_tokens=20,
+    )
+    steps = (made.steps[0], replace(made.steps[1], answers=answers, seconds=4.0), replace(made.steps[2], seconds=0.2))
+    times = RunTimes(start_up=6.2, loading=0.5, ops=5.0, export=0.4)
+    assert summary(replace(made, steps=steps, times=times)) == (
         "in        10 samples\n"
         "          video_duration_filter: 1 rejected\n"
         "          video_captioning_from_vlm_mapper: 9 added\n"
         "          text_length_filter: 2 filtered\n"
         "out       16 samples; 2 filtered, 1 rejected on the way\n"
-        "captions  9, 1 cut by max_tokens; 900 prompt tokens, 90 completion tokens\n"
+        "captions  9, 1 cut by max_tokens\n"
+        "answers   9: 4 asked + 2 shared within the run + 2 replayed + 1 of ops that an\n"
+        "          earlier run finished; 5 failed\n"
+        "asked     400 prompt tokens, 40 completion tokens: what a server bills\n"
+        "replayed  200 prompt tokens, 20 completion tokens of earlier runs\n"
         "time      12.3 s\n"
+        "          start-up 6.2 s\n"
+        "          loading 0.5 s\n"
+        "          ops 5.0 s: video_captioning_from_vlm_mapper 4.0 s,\n"
+        "            video_duration_filter 1.0 s\n"
+        "          export 0.4 s\n"
         "output    out/captions.jsonl\n"
         "rejected  out/captions.run/rejected.jsonl\n"
         "more samples were rejected than max_rejected (0.05) allows; the output is written, the exit code is 3"

@@ -34,7 +34,7 @@ class Listener(SilentProgress):
     def started(self, op: str, number: int, of: int, samples: int, *, finished: bool) -> None:
         self.finished.append(finished)
 
-    def foreseen(self, replayed: int, asked: int, *, whole: bool) -> None:
+    def foreseen(self, replayed: int, asked: int, *, shared: int, whole: bool) -> None:
         self.foretold.append((replayed, asked, whole))
 
 
@@ -114,9 +114,11 @@ def test_a_run_that_goes_on_asks_nothing_twice_and_gives_the_same_bytes(job, scr
     assert job.output.read_bytes() == before
     assert (result.replayed, result.asked) == (6, 0)
     assert listener.foretold == [(6, 0, True)]
-    assert "journal   6 answers were replayed, 0 were asked" in summary(result).splitlines()
+    assert "answers   6: 6 replayed" in summary(result).splitlines()
+    assert "replayed  30 prompt tokens, 6 completion tokens of earlier runs" in summary(result).splitlines()
     manifest = json.loads((job.work_dir / "manifest.json").read_text())
-    assert (manifest["replayed"], manifest["asked"], manifest["steps"][0]["replayed"]) == (6, 0, 6)
+    assert manifest["answers"] == manifest["steps"][0]["answers"]
+    assert (manifest["answers"]["replayed"], manifest["answers"]["asked"]) == (6, 0)
 
 
 def test_what_an_edit_does_not_change_is_not_asked(job, script):

@@ -276,7 +276,7 @@ def test_the_manifest_tells_what_was_run(job: Job) -> None:
     assert manifest["juicecap"] == juicecap.__version__
     assert (manifest["samples"], manifest["exported"], manifest["captions"], manifest["rejected"]) == (9, 9, 9, 0)
     assert [step["op"] for step in manifest["steps"]] == [next(iter(item)) for item in job.process]
-    assert manifest["completion_tokens"] == sum(
+    assert manifest["answers"]["completion_tokens"] == sum(
         entry["completion_tokens"]
         for line in job.output.read_text().splitlines()
         for entry in json.loads(line)["caption_provenance"]

@@ -66,18 +66,18 @@ def check_rounds(paths: Sequence[str], folder: Path, *, exact: bool, **settings:
     op, more = DoubtOp(**settings), DoubtOp(**settings, answers=2)
     whole, stats = _flow(op, samples, folder / "whole.sqlite")
     assert [fate.failure and fate.failure.code for fate in whole] == [None, None, None, "UNREADABLE", *[None] * (len(paths) - 3)]
-    assert stats.read().asked == 2 * len(paths)
+    assert stats.read().answers.asked == 2 * len(paths)
     assert [(fate.usage.captions, fate.usage.further) for fate in whole if fate.outputs] == [(1, 1)] * len(paths)
     _, before = _flow(op, samples, folder / "left.sqlite", most=2)
     core.close()
     again, after = _flow(op, samples, folder / "left.sqlite")
-    assert before.read().answers + after.read().asked == 2 * len(paths)
+    assert before.read().answers.asked + after.read().answers.asked == 2 * len(paths)
     if exact:
         assert [fate.outputs for fate in again] == [fate.outputs for fate in whole]
     replayed, nothing = _flow(op, samples, folder / "left.sqlite")
     assert [fate.outputs for fate in replayed] == [fate.outputs for fate in again]
-    assert nothing.read().asked == 0
+    assert nothing.read().answers.asked == 0
     twice, rest = _flow(more, samples, folder / "left.sqlite")
-    assert rest.read().asked == 2 * len(paths)  # the missing ones
+    assert rest.read().answers.asked == 2 * len(paths)  # the missing ones
     firsts = [[output["captions"][0], output["doubts"][0]] for fate in twice for output in fate.outputs]
     assert firsts == [[output["captions"][0], output["doubts"][0]] for fate in again for output in fate.outputs]

@@ -68,6 +68,8 @@ class Script:
     gates: dict[str, threading.Event] = field(default_factory=dict)
     delay: Callable[[], float] | None = None
     """Seconds that the next call takes."""
+    opens_in: float = 0.0
+    """Seconds that opening the engine takes."""
     under_way: int = 0
     most_under_way: int = 0
 
@@ -104,6 +106,7 @@ def describe_of(known: Script) -> Describe:
         trouble, known.trouble = known.trouble, None
         if trouble:
             raise trouble
+        await asyncio.sleep(known.opens_in)
         known.opened.append(settings)
         yield ScriptedEngine()
         known.closed.append(settings)

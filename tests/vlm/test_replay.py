@@ -33,6 +33,7 @@ from juicecap.vlm.base import Failure, Limits, Message, ModelSettings, Outcome, 
 from juicecap.vlm.journal import Journal
 from juicecap.vlm.pipeline import core
 from juicecap.vlm.pipeline.lookup import digests, keys
+from juicecap.vlm.pipeline.resources.answer_counts import AnswerCounts
 from juicecap.vlm.pipeline.resources.engine_stats import EngineStats
 
 pytestmark = pytest.mark.process
@@ -195,8 +196,14 @@ class TestReplay:
                 stats, samples = EngineStats(), [{"path": path} for path in paths]
                 plan = lambda sample: [request_for(sample["path"], candidates=candidates)]  # noqa: B023, E731
                 list(stream_outcomes(samples, plan, Limits(), journal, stats))
-                counted.append((stats.read().replayed, stats.read().asked))
-        assert counted == [(0, 2), (2, 8)]
+                counted.append(stats.read().answers)
+        few, many = counted
+        assert few == AnswerCounts(asked=2, prompt_tokens=5, completion_tokens=2)
+        assert many == AnswerCounts(asked=8, shared=2, prompt_tokens=10, completion_tokens=8)
+        with Journal(tmp_path / "j") as journal:
+            list(stream_outcomes(samples * 3, plan, Limits(), journal, stats := EngineStats()))
+        again = AnswerCounts(replayed=10, shared=20, replayed_prompt_tokens=10, replayed_completion_tokens=10)
+        assert stats.read().answers == again
 
 
 class TestCandidates:
@@ -559,16 +566,17 @@ class TestForecast:
         samples = [{"path": path, "sampling": HOT} for path in old] + [{"path": str(bad), "sampling": Sampling()}]
         with Journal(tmp_path / "journal.sqlite") as journal:
             told = forecast(samples, plan, Limits(), journal, 60)
-            assert (told.replayed, told.asked, told.whole) == (5, 10, True)
+            assert (told.replayed, told.asked, told.shared, told.whole) == (2, 10, 0, True)
             assert script.opened == []
             list(stream_outcomes(samples, plan, Limits(), journal, stats := EngineStats()))
-            assert (stats.read().replayed, stats.read().asked) == (5, 10)
+            answers = stats.read().answers
+            assert (answers.replayed, answers.asked, answers.shared, answers.failed) == (2, 10, 0, 3)
 
     def test_it_does_not_count_for_longer_than_it_may(self, request_for, old, tmp_path):
         samples = [{"path": old[0]}] * 1000
         with Journal(tmp_path / "j") as journal:
             told = forecast(samples, lambda sample: [request_for(sample["path"])], Limits(), journal, 0)
-        assert (told.replayed, told.asked, told.whole) == (0, 64, False)
+        assert (told.replayed, told.asked, told.shared, told.whole) == (0, 1, 63, False)
 
 
 class TestPins:

@@ -73,7 +73,7 @@ class QuietProgress(Progress):
         self._name, self._of = f"[{number}/{of}] {op}", of
 
     @override
-    def foreseen(self, replayed: int, asked: int, *, whole: bool) -> None:
+    def foreseen(self, replayed: int, asked: int, *, shared: int, whole: bool) -> None:
         """Print nothing."""
 
     @override
@@ -99,11 +99,13 @@ class PlainProgress(QuietProgress):
         self._due = self._began + FIRST_LINE
 
     @override
-    def foreseen(self, replayed: int, asked: int, *, whole: bool) -> None:
+    def foreseen(self, replayed: int, asked: int, *, shared: int, whole: bool) -> None:
+        same = f", {shared:,} equal ones are shared" if shared else ""
         if whole:
-            self.line(f"{self._name}: {replayed:,} answers are replayed from the journal, {asked:,} are to be asked")
+            self.line(f"{self._name}: {replayed:,} answers are replayed from the journal, {asked:,} are to be asked{same}")
         else:
-            self.line(f"{self._name}: of the first {replayed + asked:,} answers {replayed:,} are replayed from the journal")
+            first = f"of the first {replayed + asked + shared:,} answers"
+            self.line(f"{self._name}: {first} {replayed:,} are replayed from the journal{same}")
 
     @override
     def reported(self, status: RunStatus) -> None:

@@ -54,8 +54,8 @@ class JsonProgress(Progress):
         self._say("step_started", op=op, number=number, of=of, samples=samples, finished_before=finished)
 
     @override
-    def foreseen(self, replayed: int, asked: int, *, whole: bool) -> None:
-        self._say("foreseen", replayed=replayed, asked=asked, whole=whole)
+    def foreseen(self, replayed: int, asked: int, *, shared: int, whole: bool) -> None:
+        self._say("foreseen", replayed=replayed, asked=asked, shared=shared, whole=whole)
 
     @override
     def reported(self, status: RunStatus) -> None:

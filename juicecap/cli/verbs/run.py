@@ -76,6 +76,7 @@ def shown(options: argparse.Namespace, recipe: Recipe, work: Callable[..., RunRe
             overwrite_texts=options.overwrite_texts,
             progress=progress,
             metrics=options.metrics,
+            began=options.began,
         )
     if not options.quiet:
         with suppress(OSError, EnvironmentFailure):  # the exit code is the run's, whether or not anybody reads the summary

@@ -103,6 +103,8 @@ class Stage:
         self.most_samples, self.most_bytes = MOST_SAMPLES, MOST_BYTES
         self.place = 0
         """Its place in a stream."""
+        self.began: float | None = None
+        """When the first sample entered, as `time.monotonic` has it."""
         self.input_ended = False
         """Whether no more samples come."""
         self._samples: dict[int, _InProgress] = {}
@@ -145,6 +147,7 @@ class Stage:
         if not self._arrived:
             return False
         sample = self._arrived.popleft()
+        self.began = self.began or time.monotonic()
         if self._hear_entered:
             self._hear_entered(sample)
         each = _InProgress(Rounds(self.op, sample), self._weights.popleft())

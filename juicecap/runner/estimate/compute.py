@@ -2,24 +2,29 @@
 
 A spread of samples (or all) goes through the recipe with made-up answers: ops that read text or headers are applied, for ops that
 use a model the requests are counted by the headers of their media, and nothing is decoded. The other samples are assumed to be
-like these. Not covered: ops that read pixels, deduplicators and selectors, which are assumed to keep everything.
+like these. How many of them ask the same is found by the media of all rows (`sharing.py`). Not covered: ops that read pixels,
+deduplicators and selectors, which are assumed to keep everything.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
+from juicecap.data.table import CHUNK
 from juicecap.errors import JuicecapError, MediaError, SampleError
 from juicecap.media.sampling import FrameSampling, most_frames, shown_times, target_times
 from juicecap.media.sizes import FrameSizes
 from juicecap.media.video.probe import VideoInfo
 from juicecap.ops.apply.fate import Fate
 from juicecap.ops.apply.rounds import Rounds
+from juicecap.ops.apply.table import Rows
 from juicecap.ops.base import Op
 from juicecap.ops.whole_dataset import WholeDatasetOp
 from juicecap.recipe import Recipe, Step
 from juicecap.runner.estimate.dataset_sample import Header, Headers, Medium, media_of, open_dataset, spread
 from juicecap.runner.estimate.model import SHORTEST_ANSWER, Plan, RequestEstimate, StepPlan
+from juicecap.runner.estimate.sharing import MADE_UP, Groups, Shares, Traced
 from juicecap.sample import Sample, sample_name
 from juicecap.vlm.base import Answer, Outcome, Request
 from juicecap.vlm.catalog import spec_of
@@ -29,11 +34,11 @@ from juicecap.vlm.models.facts import ModelFacts
 from juicecap.vlm.models.prompt_tokens import PromptCounters, Shown
 from juicecap.vlm.pipeline import core
 
+if TYPE_CHECKING:
+    from datasets import Dataset
+
 LOOKED_AT = 200
 """Samples that are examined, unless all are."""
-
-MADE_UP = "Somebody walks slowly from the left to the right, and something else happens behind them. " * 3
-"""An answer, for the ops that come after."""
 
 
 def make_plan(recipe: Recipe, *, look_at_all: bool = False) -> Plan:
@@ -47,16 +52,19 @@ def make_plan(recipe: Recipe, *, look_at_all: bool = False) -> Plan:
     """
     dataset = open_dataset(recipe)
     rows = spread(len(dataset), len(dataset) if look_at_all else LOOKED_AT)
-    plan = Plan(recipe=recipe, samples=len(dataset), looked_at=len(rows))
+    groups = Groups(recipe, dataset)
+    more = groups.more_rows(rows)
+    plan = Plan(recipe=recipe, samples=len(dataset), looked_at=len(rows), media=groups.media)
     headers = Headers()
-    samples: list[Sample] = [dataset[row] for row in rows]
+    samples, others = _traced(dataset, rows), _traced(dataset, more)
     with PromptCounters() as counters:
         for step in recipe.steps:
             if step.op.uses_model():
-                samples = _asking(step, samples, headers, counters, plan)
+                shares = Shares(groups, [*rows, *more])
+                others = _sharing(step, others, shares)
+                samples = _asking(step, samples, shares, headers, counters, plan)
             elif _is_applied(step.op):
-                fates = list(step.op.stream(samples))
-                samples = [output for fate in fates for output in fate.outputs]
+                samples, others = _applied(step.op, samples), _applied(step.op, others)
             else:
                 plan.not_applied.append(step.name)
     plan.unreadable = [str(header) for header in headers.known.values() if isinstance(header, MediaError)]
@@ -67,49 +75,84 @@ def _is_applied(op: Op) -> bool:
     return not isinstance(op, WholeDatasetOp) and (not op.media_columns() or op.headers_only)
 
 
-def _asking(step: Step, samples: Sequence[Sample], headers: Headers, counters: PromptCounters, plan: Plan) -> list[Sample]:
+def _traced(dataset: Dataset, rows: Sequence[int]) -> list[Traced]:
+    return [Traced(sample, row) for sample, row in zip(Rows(dataset.select(rows), CHUNK), rows, strict=True)]
+
+
+def _applied(op: Op, samples: Sequence[Traced]) -> list[Traced]:
+    fates = op.stream(each.sample for each in samples)
+    return [each._replace(sample=output) for each, fate in zip(samples, fates, strict=True) for output in fate.outputs]
+
+
+def _sharing(step: Step, samples: Sequence[Traced], shares: Shares) -> list[Traced]:
+    """Note what further samples ask; returns what these become."""
+    outputs: list[Traced] = []
+    for each in samples:
+        requests = step.op.plan_requests(each.sample)
+        if isinstance(requests, SampleError):
+            continue
+        _note(each, requests, shares)
+        outputs += each.answered(requests, _made_up(step.op, each.sample)[0])
+    return outputs
+
+
+def _note(each: Traced, requests: Sequence[Request], shares: Shares) -> None:
+    for request in requests:
+        shares.add(each.key(request))
+    for medium in dict.fromkeys(media_of(requests)):
+        shares.add(repr(medium))
+
+
+def _asking(
+    step: Step, samples: Sequence[Traced], shares: Shares, headers: Headers, counters: PromptCounters, plan: Plan
+) -> list[Traced]:
     """Count an op's requests; returns what its samples become with made-up answers."""
     planned = StepPlan(step=step, factor=plan.factor, samples=len(samples))
     plan.steps.append(planned)
-    wanted: list[tuple[Sample, Sequence[Request]]] = []
-    for sample in samples:
-        requests = step.op.plan_requests(sample)
+    wanted: list[tuple[Traced, Sequence[Request]]] = []
+    for each in samples:
+        requests = step.op.plan_requests(each.sample)
         if isinstance(requests, SampleError):
-            planned.refused.append(f"{sample_name(sample, step.op.media_keys())}: {requests}")
+            planned.refused.append(f"{sample_name(each.sample, step.op.media_keys())}: {requests}")
         else:
-            wanted.append((sample, requests))
-    models = dict.fromkeys([*(request.model for _, each in wanted for request in each), *step.op.engines()])
+            _note(each, requests, shares)
+            wanted.append((each, requests))
+    models = dict.fromkeys([*(request.model for _, requests in wanted for request in requests), *step.op.engines()])
     if models:
         planned.model = next(iter(models))
         planned.facts = counters.of(planned.model).facts
     known = headers.read(media_of(request for _, requests in wanted for request in requests), step.op.limits().media)
-    counted: list[tuple[Sample, Sequence[Request], list[RequestEstimate]]] = []
-    for sample, requests in wanted:
-        name = sample_name(sample, step.op.media_keys())
+    counted: list[tuple[Traced, Sequence[Request], list[RequestEstimate]]] = []
+    for each, requests in wanted:
+        name = sample_name(each.sample, step.op.media_keys())
         try:
-            counted.append((sample, requests, [_asked(name, request, counters, known) for request in requests]))
+            asked = [_asked(name, request, counters, known, shares.of(each.key(request), each.row)) for request in requests]
+            counted.append((each, requests, asked))
         except MediaError as error:
             planned.refused.append(f"{name}: {error}")
     outcomes = iter(_look_up(plan.recipe, planned, [request for _, requests, _ in counted for request in requests]))
-    outputs: list[Sample] = []
-    for sample, requests, asked in counted:
+    outputs: list[Traced] = []
+    for each, requests, asked in counted:
         mine = [next(outcomes) for _ in requests]
         if failure := next((outcome.failure for outcome in mine if outcome.failure), None):
-            planned.refused.append(f"{sample_name(sample, step.op.media_keys())}: {failure.code}: {failure.message}")
+            planned.refused.append(f"{sample_name(each.sample, step.op.media_keys())}: {failure.code}: {failure.message}")
             planned.failed += 1
             continue
         planned.asked += asked
         if planned.known is not None:
             planned.known += [len(outcome.answers) for outcome in mine]
-        shown = [known[medium] for medium in media_of(requests)]
-        planned.video_seconds += [header.duration for header in shown if isinstance(header, VideoInfo)]
-        made_up, further = _made_up(step.op, sample)
-        outputs += made_up
+        videos = {medium: header for medium in media_of(requests) if isinstance(header := known[medium], VideoInfo)}
+        planned.video_seconds += [header.duration for header in videos.values()]
+        planned.video_shares += [shares.of(repr(medium), each.row) for medium in videos]
+        made_up, further = _made_up(step.op, each.sample)
+        outputs += each.answered(requests, made_up)
         planned.further += further
     return outputs
 
 
-def _asked(name: str, request: Request, counters: PromptCounters, known: Mapping[Medium, Header]) -> RequestEstimate:
+def _asked(
+    name: str, request: Request, counters: PromptCounters, known: Mapping[Medium, Header], share: float
+) -> RequestEstimate:
     facts = counters.of(request.model).facts
     media = [_shown(known[medium], request.frames_of(medium[0]), facts) for medium in media_of([request])]
     counted = counters.count(request, media)
@@ -124,6 +167,7 @@ def _asked(name: str, request: Request, counters: PromptCounters, known: Mapping
         frame_bytes=sum(each.width * each.height * 3 * max(1, len(each.times)) for each in media),
         exact_vision=counted.exact_vision and is_local,
         exact_text=counted.exact_text and is_local,
+        share=share,
     )
 
 

@@ -50,6 +50,8 @@ class RequestEstimate:
     frame_bytes: int
     exact_vision: bool
     exact_text: bool
+    share: float = 1.0
+    """The part of it that is this sample's: a third if three samples ask it, of which a run asks one."""
 
     @property
     def needed(self) -> int:
@@ -70,6 +72,8 @@ class StepPlan:
     asked: list[RequestEstimate] = field(default_factory=list)
     video_seconds: list[float] = field(default_factory=list)
     """The duration of each video of `asked`."""
+    video_shares: list[float] = field(default_factory=list)
+    """The part of each that is its sample's, as in `RequestEstimate.share`."""
     refused: list[str] = field(default_factory=list)
     """Why requests of samples will be rejected: media that cannot be used, columns that are wrong, failures in the journal."""
     failed: int = 0
@@ -103,13 +107,29 @@ class StepPlan:
 
     def prompt_tokens(self) -> Interval:
         """Tokens of prompts that an engine will read, in the whole run."""
-        return self._scaled([float(each.prompt) for each, _ in self.left()])
+        return self._scaled([each.share * each.prompt for each, _ in self.left()])
 
     def answer_tokens(self) -> Interval:
         """Tokens that an engine will write, in the whole run."""
-        low = [float(lacking * min(SHORTEST_ANSWER, each.max_tokens)) for each, lacking in self.left()]
-        high = [float(lacking * each.max_tokens) for each, lacking in self.left()]
+        low = [each.share * lacking * min(SHORTEST_ANSWER, each.max_tokens) for each, lacking in self.left()]
+        high = [each.share * lacking * each.max_tokens for each, lacking in self.left()]
         return Interval(self._scaled(low).low, self._scaled(high).high)
+
+    def questions(self) -> float:
+        """Different questions in the whole run."""
+        return self.factor * sum(each.share for each in self.asked)
+
+    def answers(self) -> float:
+        """Answers to all samples in the whole run."""
+        return self.factor * sum(each.candidates for each in self.asked)
+
+    def answers_asked(self) -> float:
+        """Those of them that an engine will be asked for."""
+        return self.factor * sum(each.share * lacking for each, lacking in self.left())
+
+    def answers_replayed(self) -> float:
+        """Those that the journal has, each once. All others are shared within the run."""
+        return self.factor * sum(each.share * have for each, have in zip(self.asked, self.known or (), strict=bool(self.known)))
 
     def _scaled(self, values: Sequence[float]) -> Interval:
         total = sum(values) * self.factor
@@ -138,6 +158,8 @@ class Plan:
     recipe: Recipe
     samples: int
     looked_at: int
+    media: int | None = None
+    """Different paths in the columns of media, in all samples; None: there are no such columns."""
     steps: list[StepPlan] = field(default_factory=list)
     unreadable: list[str] = field(default_factory=list)
     not_applied: list[str] = field(default_factory=list)

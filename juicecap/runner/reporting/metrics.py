@@ -15,9 +15,11 @@ from juicecap.recipe.checks.overwrites import output_at
 from juicecap.runner.reporting.status import AT_WORK, RunStatus, StepStatus
 
 _COUNTERS: dict[str, tuple[str, Callable[[StepStatus], float]]] = {
-    "captions_total": ("Answers to samples, replayed ones included.", lambda step: step.captions),
-    "answers_replayed_total": ("Answers that came from the journal.", lambda step: step.replayed),
-    "answers_given_total": ("Answers that engines gave.", lambda step: step.answered),
+    "captions_total": ("Answers to samples, replayed and shared ones included.", lambda step: step.captions),
+    "answers_asked_total": ("Answers that engines gave.", lambda step: step.asked),
+    "answers_shared_total": ("Answers that an equal request of this run has got as well.", lambda step: step.shared),
+    "answers_replayed_total": ("Answers of earlier runs, from the journal.", lambda step: step.replayed),
+    "answers_failed_total": ("Answers that did not come.", lambda step: step.unanswered),
     "prompt_tokens_total": ("Tokens that engines read.", lambda step: step.prompt_tokens),
     "completion_tokens_total": ("Tokens that engines wrote.", lambda step: step.completion_tokens),
     "engine_busy_seconds_total": ("Seconds in which an engine had something to answer.", lambda step: step.engine_seconds),

@@ -18,8 +18,11 @@ class Progress(Protocol):
     def started(self, op: str, number: int, of: int, samples: int, *, finished: bool) -> None:
         """Step `number` of `of` begins with `samples` samples; `finished` says that an earlier run has done it."""
 
-    def foreseen(self, replayed: int, asked: int, *, whole: bool) -> None:
-        """`replayed` of the step's answers are in the journal, `asked` are to be asked; if not `whole`, of its first samples."""
+    def foreseen(self, replayed: int, asked: int, *, shared: int, whole: bool) -> None:
+        """`replayed` of the step's answers are in the journal, `asked` are to be asked, and `shared` are equal to some of these.
+
+        If not `whole`, that is so of its first samples.
+        """
 
     def reported(self, status: RunStatus) -> None:
         """The figures of this moment: about twice a second, and at the end of the run."""
@@ -36,7 +39,7 @@ class SilentProgress(Progress):
         """Do nothing."""
 
     @override
-    def foreseen(self, replayed: int, asked: int, *, whole: bool) -> None:
+    def foreseen(self, replayed: int, asked: int, *, shared: int, whole: bool) -> None:
         """Do nothing."""
 
     @override

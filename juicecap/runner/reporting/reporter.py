@@ -41,7 +41,7 @@ WINDOW = 30.0
 class _Moment(NamedTuple):
     time: float
     done: int
-    answers: StatsSnapshot
+    stats: StatsSnapshot
 
 
 @dataclass(frozen=True)
@@ -96,22 +96,24 @@ class _Step:
 
     def whole(self, result: StepResult) -> StepStatus:
         """The finished step: the counts of its table, and its rates over the whole step."""
-        status = self.between(_Moment(self.began, 0, StatsSnapshot()), self.now())
-        counts = result.counts
+        now, counts = self.now(), result.counts
+        status = self.between(_Moment(now.time - result.seconds, 0, StatsSnapshot()), now)
         facts = {"filtered": counts.filtered, "rejected": counts.rejected, "captions": counts.captions}
         if self.finished_before or result.tried_again:
             facts |= {"samples": counts.taken, "done": counts.taken}
         return replace(
             status,
             state="done before" if self.finished_before else "done",
+            seconds=round(result.seconds, 3),
             **facts,  # type: ignore[arg-type]  # all are int
         )
 
     def between(self, earlier: _Moment, now: _Moment) -> StepStatus:
         """The step as it is now, with rates since an earlier moment."""
         seconds = max(now.time - earlier.time, 1e-9)
-        answers, then = now.answers, earlier.answers
-        busy = (answers.busy_seconds - then.busy_seconds) / seconds
+        stats, then = now.stats, earlier.stats
+        answers, before = stats.answers, then.answers
+        busy = (stats.busy_seconds - then.busy_seconds) / seconds
         return StepStatus(
             op=self.op,
             number=self.number,
@@ -122,28 +124,33 @@ class _Step:
             filtered=self.filtered,
             rejected=self.rejected,
             captions=self.captions,
+            asked=answers.asked,
+            shared=answers.shared,
             replayed=answers.replayed,
-            answered=answers.answers,
+            unanswered=answers.failed,
             prompt_tokens=answers.prompt_tokens,
             completion_tokens=answers.completion_tokens,
-            in_flight=answers.in_flight if self.asks else 0,
+            in_flight=stats.in_flight if self.asks else 0,
             seconds=round(now.time - self.began, 3),
             samples_per_second=round((now.done - earlier.done) / seconds, 3),
-            captions_per_second=round((answers.answers - then.answers) / seconds, 3),
-            prompt_tokens_per_second=round((answers.prompt_tokens - then.prompt_tokens) / seconds, 3),
-            completion_tokens_per_second=round((answers.completion_tokens - then.completion_tokens) / seconds, 3),
+            captions_per_second=round((answers.asked - before.asked) / seconds, 3),
+            prompt_tokens_per_second=round((answers.prompt_tokens - before.prompt_tokens) / seconds, 3),
+            completion_tokens_per_second=round((answers.completion_tokens - before.completion_tokens) / seconds, 3),
             engine_busy=round(min(1.0, busy), 4) if self.asks else None,
-            engine_seconds=round(answers.busy_seconds, 3),
+            engine_seconds=round(stats.busy_seconds, 3),
         )
 
 
 class Reporter:
     """A context manager for the time of a run that holds its folder. `metrics` is the path of the metrics file, if any."""
 
-    def __init__(self, recipe: Recipe, work_dir: Path, output: Path, progress: Progress, metrics: Path | None) -> None:
+    def __init__(
+        self, recipe: Recipe, work_dir: Path, output: Path, progress: Progress, metrics: Path | None, *, began: float
+    ) -> None:
+        """`began`: when the run's command did, as `time.monotonic` has it."""
         self._progress = progress
         self._metrics = metrics
-        self._began = time.monotonic()
+        self._began = began
         now = _now()
         self._run = RunStatus(
             state="loading",
@@ -208,10 +215,10 @@ class Reporter:
             self._running[number] = step
             self._progress.started(op, number, self._run.step_count, step.samples, finished=finished)
 
-    def forecast(self, replayed: int, asked: int, *, whole: bool) -> None:
-        """Pass on how many answers are replayed and how many are to be asked (`Progress.foreseen`)."""
+    def forecast(self, replayed: int, asked: int, *, shared: int, whole: bool) -> None:
+        """Pass on how many answers are replayed, shared, and to be asked (`Progress.foreseen`)."""
         with self._lock:
-            self._progress.foreseen(replayed, asked, whole=whole)
+            self._progress.foreseen(replayed, asked, shared=shared, whole=whole)
 
     def count(self, number: int, fate: Fate) -> None:
         """Count the next fate of step `number`."""

@@ -63,11 +63,15 @@ class StepStatus:
     filtered: int = 0
     rejected: int = 0
     captions: int = 0
-    """Answers to these samples, replayed ones included."""
-    replayed: int = 0
-    """Answers that came from the journal."""
-    answered: int = 0
+    """Answers to these samples, replayed and shared ones included."""
+    asked: int = 0
     """Answers that engines gave."""
+    shared: int = 0
+    """Answers that an equal request of this run has got as well."""
+    replayed: int = 0
+    """Answers of earlier runs, from the journal."""
+    unanswered: int = 0
+    """Answers that did not come."""
     prompt_tokens: int = 0
     """Tokens that engines read in this run."""
     completion_tokens: int = 0

@@ -6,6 +6,7 @@ manifest are written, counted and replaced as by any run. No table is taken befo
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -48,7 +49,14 @@ class OtherAnswers(DataError):
 
 
 def merge_shards(
-    recipe: Recipe, *, count: int | None, overwrite: bool, overwrite_texts: bool, progress: Progress, metrics: Path | None
+    recipe: Recipe,
+    *,
+    count: int | None,
+    overwrite: bool,
+    overwrite_texts: bool,
+    progress: Progress,
+    metrics: Path | None,
+    began: float | None = None,
 ) -> RunResult:
     """Merge the shards of a recipe; `runner.merge` documents the arguments and errors."""
     whole = RunFolder(recipe.work_dir)
@@ -66,6 +74,8 @@ def merge_shards(
         metrics=metrics,
         work=_Merge(recipe, whole, count, limit),
         promise=promise(recipe, count),
+        began=began,
+        shards=count,
     )
 
 
@@ -75,10 +85,11 @@ def run_all(recipe: Recipe, count: int, options: Options, *, overwrite: bool, ov
     Raises:
         JuicecapError: as `run_shard` and `merge_shards`.
     """
-    due = all_shards(count)
+    due, began = all_shards(count), options.began or time.monotonic()
     while True:
         for shard in due:
             run_shard(recipe, shard, options)
+            options = replace(options, began=None)
         core.close_engines()
         options = options.going_on()
         try:
@@ -94,7 +105,7 @@ def run_all(recipe: Recipe, count: int, options: Options, *, overwrite: bool, ov
             due = list(told.shards)
             continue
         if not result.next:
-            return result
+            return replace(result, seconds=time.monotonic() - began)
         due = all_shards(count)
 
 

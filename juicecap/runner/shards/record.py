@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +17,15 @@ from juicecap.plain import read_plain
 from juicecap.recipe.work_dir import LARGEST
 from juicecap.runner.result import StepResult
 from juicecap.runner.steps import StepOutput
+from juicecap.vlm.pipeline.resources.answer_counts import AnswerCounts
 
 _TABLE = re.compile(r"\d\d+-\w+-[0-9a-f]{16}\.arrow")
 
 _SIGNATURES = re.compile(r"(\d\d+-\w+\.signatures-[0-9a-f]{16}\.arrow)?")
 
-_WORK = ("seconds", "tried_again", "replayed", "asked", "measured", "measured_before")
-"""Figures of a `StepResult` that its table does not tell."""
+_WORK = ("seconds", "tried_again", "measured", "measured_before")
+_ANSWERS = tuple(each.name for each in fields(AnswerCounts))
+"""Figures of a `StepResult`, and of its answers, that its table does not tell."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class StepRecord:
     def of(cls, done: StepOutput, fingerprint: str) -> StepRecord:
         """The record of a step with this fingerprint."""
         table = f"{done.step.index + 1:02d}-{done.step.name}-{fingerprint[:16]}.arrow"
-        work = {name: getattr(done.result, name) for name in _WORK}
+        work = {name: getattr(done.result, name) for name in _WORK} | asdict(done.result.answers)
         return cls(done.step.name, table, fingerprint, done.stage.fingerprint, done.result.counts.taken, work)
 
 
@@ -93,18 +95,19 @@ def read_record(folder: Path, phase: int) -> Record | None:
 
 def summed(works: list[Mapping[str, Any]]) -> dict[str, Any]:
     """The figures of several shards together."""
-    return {name: sum(work[name] for work in works) for name in _WORK}
+    return {name: sum(work[name] for work in works) for name in (*_WORK, *_ANSWERS)}
 
 
 def worked(result: StepResult, work: Mapping[str, Any]) -> StepResult:
     """A step's result with these figures."""
-    return StepResult(op=result.op, counts=result.counts, finished_before=False, reasons=result.reasons, **work)
+    answers = AnswerCounts(**{name: work[name] for name in _ANSWERS})
+    return replace(result, finished_before=False, answers=answers, **{name: work[name] for name in _WORK})
 
 
 def _step(content: Any) -> StepRecord:
     step = StepRecord(**{field.name: content[field.name] for field in fields(StepRecord)})
     texts = (step.op, step.table, step.fingerprint, step.output)
-    numbers = isinstance(step.work, dict) and all(_is_number(step.work[name]) for name in _WORK)
+    numbers = isinstance(step.work, dict) and all(_is_number(step.work[name]) for name in (*_WORK, *_ANSWERS))
     if not (all(isinstance(text, str) for text in texts) and _is_count(step.taken) and numbers and _TABLE.fullmatch(step.table)):
         raise ValueError("not a step")
     return step

@@ -25,6 +25,7 @@ from juicecap.runner.shards.signatures import signing_conditions, take_signature
 from juicecap.runner.shards.work import Work, work_of
 from juicecap.runner.step_at_work import RunContext
 from juicecap.runner.steps import StepOutput, engines_of
+from juicecap.runner.times import Stopwatch
 from juicecap.vlm.pipeline import core
 
 if TYPE_CHECKING:
@@ -42,10 +43,11 @@ class Options:
     progress: Progress
     metrics: Path | None = None
     keeps_engines: bool = False
+    began: float | None = None
 
     def going_on(self) -> Options:
         """The same for the phases behind a merge: what was done before it stays."""
-        return replace(self, fresh=False, retry_rejected=False)
+        return replace(self, fresh=False, retry_rejected=False, began=None)
 
 
 def run_shard(recipe: Recipe, shard: Shard, options: Options) -> RunResult:
@@ -60,15 +62,17 @@ def run_shard(recipe: Recipe, shard: Shard, options: Options) -> RunResult:
         result, number = _run_phase(recipe, shard, whole, options, number)
         if not number:
             return result
+        options = replace(options, began=None)
 
 
 def _run_phase(recipe: Recipe, shard: Shard, whole: RunFolder, options: Options, first: int) -> tuple[RunResult, int]:
     """Run the phase that is due, from number `first` on; also returns the number of the next one, 0 if a merge comes first."""
-    began, started = time.monotonic(), datetime.now(UTC)
-    folder = whole.shard(shard)
-    with local.at_work(recipe, folder, folder.held(), options.progress, options.metrics, options.limit) as (_, reporter):
+    stopwatch, started = Stopwatch(options.began or time.monotonic()), datetime.now(UTC)
+    folder, progress, metrics = whole.shard(shard), options.progress, options.metrics
+    with local.at_work(recipe, folder, folder.held(), progress, metrics, options.limit, stopwatch) as (_, reporter):
         again = options.fresh or options.retry_rejected
-        work = work_of(recipe, shard, whole, options.limit, first, again=again)
+        with stopwatch.measuring("loading"):
+            work = work_of(recipe, shard, whole, options.limit, first, again=again)
         before = read_record(folder.root, work.phase.number)
         how = {"fresh": options.fresh, "retry_rejected": options.retry_rejected}
         with (
@@ -81,13 +85,15 @@ def _run_phase(recipe: Recipe, shard: Shard, whole: RunFolder, options: Options,
                 folder=folder,
                 reporter=reporter,
                 journal=journal,
+                stopwatch=stopwatch,
                 allowed=rejections_allowed(recipe.max_rejected, work.records),
                 use_cache=recipe.use_cache and not options.fresh,
                 retry_rejected=options.retry_rejected,
                 end=work.phase.barrier,
                 keeps_engines=True,
             )
-            finished = _finished(work, context)
+            with stopwatch.measuring("ops"):
+                finished = _finished(work, context)
             models = _models(recipe, work.phase, before, finished, journal)
             stage = finished[-1].stage if finished else work.stage
             signatures = take_signatures(recipe, work.phase, stage, folder, use_cache=context.use_cache)
@@ -98,7 +104,7 @@ def _run_phase(recipe: Recipe, shard: Shard, whole: RunFolder, options: Options,
             _reopen(whole, work.phase)
             write_record(folder.root, work.phase.number, record)
             goes_on = False
-        result = _result(recipe, shard, work, finished, folder, time.monotonic() - began)
+        result = _result(recipe, shard, work, finished, folder, stopwatch)
         local.check_counts(result, written)
         folder.write_manifest(manifest(recipe, result, started, options.limit, reporter.engine_seconds()))
         reporter.finished(result)
@@ -143,7 +149,9 @@ def _reopen(whole: RunFolder, phase: Phase) -> None:
         number += 1
 
 
-def _result(recipe: Recipe, shard: Shard, work: Work, finished: list[StepOutput], folder: RunFolder, seconds: float) -> RunResult:
+def _result(
+    recipe: Recipe, shard: Shard, work: Work, finished: list[StepOutput], folder: RunFolder, stopwatch: Stopwatch
+) -> RunResult:
     dataset = finished[-1].stage.dataset if finished else work.loaded.dataset
     first, end = work.rows
     of = f"rows {first + 1:,} to {end:,}" if end > first else "no rows"
@@ -153,7 +161,8 @@ def _result(recipe: Recipe, shard: Shard, work: Work, finished: list[StepOutput]
         exported=len(dataset),
         export_path=recipe.output,
         work_dir=folder.root,
-        seconds=seconds,
+        seconds=stopwatch.seconds,
+        times=stopwatch.times(),
         max_rejected=recipe.max_rejected,
         next=f"shard {shard} ({of}) is done; when all are: juicecap merge {recipe.path}",
     )

@@ -24,6 +24,7 @@ from loguru import logger
 from juicecap.errors import EnvironmentFailure, JuicecapError
 from juicecap.vlm.journal.earlier import open_earlier
 from juicecap.vlm.journal.quarantine import Damaged, set_aside
+from juicecap.vlm.journal.seen import SeenAnswers
 from juicecap.vlm.journal.store import Entry, Fact, FileDigest, Record, Store, open_store
 
 T = TypeVar("T")
@@ -65,6 +66,8 @@ class Journal:
         self._fresh, self._retry_rejected = fresh, retry_rejected
         self.ignores_failures = fresh or retry_rejected
         """Whether the failures that it contains are ignored."""
+        self.seen = SeenAnswers()
+        """The answers that were met since it was opened; for the core's loop alone."""
         self._may_quarantine = may_quarantine
         self._store = open_store(path, may_quarantine=may_quarantine)
         self._earlier = open_earlier(earlier) if earlier else None

@@ -94,12 +94,6 @@ def identities(models: Iterable[ModelSettings], journal: Journal | None = None) 
     return [core.do(RequestKeys.of(core.resources.site, model, DEFAULT_LIMITS, journal)).identity for model in models]
 
 
-def known_answers(requests: Sequence[Request], journal: Journal, limits: Limits = DEFAULT_LIMITS) -> list[int]:
-    """How many answers to each of these requests the journal has; a failure counts as all of them. See `known_outcomes`."""
-    known = known_outcomes(requests, journal, limits)
-    return [request.candidates if each.failure else len(each.answers) for request, each in zip(requests, known, strict=True)]
-
-
 def known_outcomes(requests: Sequence[Request], journal: Journal, limits: Limits = DEFAULT_LIMITS) -> list[Outcome]:
     """What the journal knows of these requests: answers up to the first that is missing, or a failure.
 

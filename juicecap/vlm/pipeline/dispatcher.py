@@ -8,12 +8,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 
+from juicecap.vlm.base import Outcome
 from juicecap.vlm.journal.entries import entries_of, joined, medium_entry
 from juicecap.vlm.journal.store import ClearFailure, Record
 from juicecap.vlm.pipeline.lookup.cache_lookup import CacheMiss
 from juicecap.vlm.pipeline.lookup.keys import RequestKeys
 from juicecap.vlm.pipeline.lookup.single_flight import SingleFlight
 from juicecap.vlm.pipeline.preparing import OF_THE_CONTENT
+from juicecap.vlm.pipeline.resources import answer_counts
+from juicecap.vlm.pipeline.resources.answer_counts import AnswerCounts
 from juicecap.vlm.pipeline.resources.window_resources import QueueResources
 from juicecap.vlm.pipeline.sites.site import Place, Served, SiteEngine, SiteRequest
 from juicecap.vlm.pipeline.tasks import Tasks
@@ -65,19 +68,28 @@ class _Batch:
         keyed, failure, part = self._batch[index].keyed, served.outcome.failure, served.unusable
         if failure and part and failure.code in OF_THE_CONTENT:
             self._resources.record(medium_entry(keyed.media[part], part.value, failure))
+        self._resources.stats.count(answer_counts.failed(keyed.request.candidates))
         self._dispatcher.single_flight.settle(keyed, served.outcome)
 
     def _answered(self, answered: Sequence[tuple[CacheMiss, SiteRequest, Served]]) -> None:
         """Write the outcomes of one call to the journal together, and pass them on."""
         keys, journal = self._dispatcher.keys, self._resources.journal
-        self._resources.stats.answered([each.outcome for _, _, each in answered])
+        self._resources.stats.count(answer_counts.given(each.outcome for _, _, each in answered))
         records: list[Record] = []
         for wanted, asked, each in answered:
             if journal and journal.ignores_failures:
                 records += [ClearFailure(key) for key in wanted.keyed.media.values()]
             records += entries_of(keys.sent_key(wanted.keyed, each.outcome.unsent), asked, each.outcome)
-            self._resources.stats.count(replayed=asked.first, asked=asked.request.candidates - asked.first)
         meant = [keys.heard(joined(wanted.known, each.outcome)) for wanted, _, each in answered]
         self._resources.record([*records, *keys.to_pin()])
         for (wanted, _, _), outcome in zip(answered, meant, strict=True):
+            self._resources.stats.count(self._counted(wanted, outcome))
             self._dispatcher.single_flight.settle(wanted.keyed, outcome)
+
+    def _counted(self, wanted: CacheMiss, outcome: Outcome) -> AnswerCounts:
+        """Where the answers to a request came from, of which some may have been known."""
+        if outcome.failure:
+            return answer_counts.failed(wanted.keyed.request.candidates)
+        seen, key, first = self._resources.seen, wanted.keyed.flight, len(wanted.known.answers)
+        before = answer_counts.known(seen, key, wanted.known)
+        return before.plus(answer_counts.asked(seen, key, range(first, len(outcome.answers))))

@@ -68,7 +68,8 @@ class EnginePipeline:
         while True:
             if wanted := await lookup.next():
                 if serving is None:
-                    engine = await site.opened(self._settings, limits, size, resources.shared)
+                    with resources.stats.opening():
+                        engine = await site.opened(self._settings, limits, size, resources.shared)
                     resources.record(keys.to_pin())
                     serving = Dispatcher(keys, engine, single_flight, resources, self._tasks)
                 await serving.enter(wanted)

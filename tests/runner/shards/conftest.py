@@ -101,7 +101,16 @@ class ShardedJob:
         rejected = [{**each, "when": None} for each in self.texts.rejections()]
         manifest = self.texts.manifest()
         for facts in (manifest, *manifest["steps"]):
-            for name in ("export_path", "recipe_digest", "started", "seconds", "engine_seconds", "finished_before"):
+            for name in (
+                "export_path",
+                "recipe_digest",
+                "started",
+                "seconds",
+                "times",
+                "shards",
+                "engine_seconds",
+                "finished_before",
+            ):
                 facts.pop(name, None)
         return self.texts.output.read_bytes(), rejected, manifest
 

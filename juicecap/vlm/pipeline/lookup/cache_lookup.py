@@ -23,6 +23,7 @@ from juicecap.vlm.pipeline.batching import QueuedRequest
 from juicecap.vlm.pipeline.lookup.digests import Digest, Digests, OfFiles
 from juicecap.vlm.pipeline.lookup.keys import KeyedRequest, RequestKeys
 from juicecap.vlm.pipeline.lookup.single_flight import SingleFlight
+from juicecap.vlm.pipeline.resources import answer_counts
 from juicecap.vlm.pipeline.resources.ref_counted_cache import Lease
 from juicecap.vlm.pipeline.resources.window_resources import QueueResources, Resources
 from juicecap.vlm.pipeline.sites.site import SiteRequest
@@ -112,6 +113,7 @@ class LookupStage:
             case.asked = await self._brought(case.asked, hold)
             self._meet(case, await self._digests.complete(case.asked.request, recalled, hold))
         except SampleError as error:
+            self._resources.stats.count(answer_counts.failed(case.asked.request.candidates))
             case.asked.settle(Outcome(failure=failure_of(error)))
 
     async def _brought(self, asked: QueuedRequest, hold: Lease) -> QueuedRequest:
@@ -139,7 +141,7 @@ class LookupStage:
         wanted: list[CacheMiss] = []
         for case in batch:
             asked, keyed = case.asked, case.keyed
-            if keyed is None or self._single_flight.join(keyed, asked.settle):
+            if keyed is None or self._single_flight.join(keyed, partial(self._settle_joined, asked)):
                 continue
             if self._single_flight.seen_again(keyed):
                 case.keyed = keyed = self._keys.renewed(keyed)
@@ -151,13 +153,24 @@ class LookupStage:
             if whole and meant.failure and self._asks_failures_again:
                 whole, known = False, Outcome(seed=known.seed)
             if whole:
-                self._resources.stats.count(replayed=asked.request.candidates)
+                self._count_known(keyed, meant)
                 asked.settle(meant)
                 self._single_flight.release(keyed)
             else:
                 self._single_flight.start(keyed, asked.settle)
                 wanted.append(CacheMiss(keyed, known))
         return wanted
+
+    def _settle_joined(self, asked: QueuedRequest, outcome: Outcome) -> None:
+        """Settle a request with the outcome of the one that it joined."""
+        self._resources.stats.count(answer_counts.joined(outcome, asked.request.candidates))
+        asked.settle(outcome)
+
+    def _count_known(self, keyed: KeyedRequest, outcome: Outcome) -> None:
+        """Count what the journal says of a request."""
+        failed = answer_counts.failed(keyed.request.candidates)
+        known = failed if outcome.failure else answer_counts.known(self._resources.seen, keyed.flight, outcome)
+        self._resources.stats.count(known)
 
 
 async def known_outcomes(requests: Sequence[Request], journal: Journal, limits: Limits, resources: Resources) -> list[Outcome]:

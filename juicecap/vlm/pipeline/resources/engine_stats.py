@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from juicecap.vlm.base import Outcome
+from juicecap.vlm.pipeline.resources.answer_counts import AnswerCounts
+
+Span = tuple[float, float]
+"""Two moments of `time.monotonic`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,18 +23,12 @@ class StatsSnapshot:
 
     in_flight: int = 0
     """Requests that engines are working on."""
-    answers: int = 0
-    """Answers from engines."""
-    asked: int = 0
-    """Answers that engines were asked for, those that failed included."""
-    replayed: int = 0
-    """Answers from a journal."""
+    answers: AnswerCounts = field(default_factory=AnswerCounts)
+    """Where answers came from."""
     measured: int = 0
     """Measurements that were made."""
     measured_before: int = 0
     """Measurements that were known."""
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
     busy_seconds: float = 0.0
     """Seconds during which an engine had requests."""
 
@@ -42,9 +39,11 @@ class EngineStats:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._in_flight = self._calls = 0
-        self._answers = self._asked = self._replayed = self._prompt_tokens = self._completion_tokens = 0
+        self._answers = AnswerCounts()
         self._measured = self._measured_before = 0
         self._busy = self._busy_since = 0.0
+        self._openings: list[Span] = []
+        self._opening_since: list[float] = []
 
     @contextmanager
     def call(self, requests: int) -> Iterator[None]:
@@ -63,19 +62,28 @@ class EngineStats:
                 if not self._calls:
                     self._busy += time.monotonic() - self._busy_since
 
-    def answered(self, outcomes: Sequence[Outcome]) -> None:
-        """Count the outcomes of a call."""
+    @contextmanager
+    def opening(self) -> Iterator[None]:
+        """A block in which an engine is opened."""
+        since = time.monotonic()
         with self._lock:
-            for outcome in outcomes:
-                self._answers += len(outcome.answers)
-                self._prompt_tokens += outcome.prompt_tokens
-                self._completion_tokens += sum(answer.tokens for answer in outcome.answers)
+            self._opening_since.append(since)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._opening_since.remove(since)
+                self._openings.append((since, time.monotonic()))
 
-    def count(self, *, replayed: int, asked: int = 0) -> None:
-        """Count answers from a journal, and answers that an engine was asked for."""
+    def openings(self) -> list[Span]:
+        """When engines were opened, up to now."""
         with self._lock:
-            self._replayed += replayed
-            self._asked += asked
+            return [*self._openings, *((since, time.monotonic()) for since in self._opening_since)]
+
+    def count(self, answers: AnswerCounts) -> None:
+        """Count answers."""
+        with self._lock:
+            self._answers = self._answers.plus(answers)
 
     def count_measured(self, *, made: int = 0, known: int = 0) -> None:
         """Count measurements that were made, and those that were known."""
@@ -90,11 +98,7 @@ class EngineStats:
             return StatsSnapshot(
                 in_flight=self._in_flight,
                 answers=self._answers,
-                asked=self._asked,
-                replayed=self._replayed,
                 measured=self._measured,
                 measured_before=self._measured_before,
-                prompt_tokens=self._prompt_tokens,
-                completion_tokens=self._completion_tokens,
                 busy_seconds=self._busy + running,
             )

@@ -75,6 +75,8 @@ class QueueResources:
         self.claims, self._numbers = window.claims, window.numbers
         self.shared, self.single_flight = window.shared, window.single_flight
         self.digests = window.digests(limits.media)
+        self.seen = window.journal.seen if window.journal else None
+        """The answers that the run has met; without a journal none is met twice."""
 
     def next_need(self) -> Need:
         """How much the next measurement is needed: after frames for an engine, those of later ops first, then the earlier one."""
