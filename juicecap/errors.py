@@ -103,6 +103,8 @@ class SampleError(JuicecapError):
     """
 
     exit_code = 1
+    kept: Any = None
+    """The dataset that `Op.run` would have returned with `rejected`: all other samples are done."""
 
     def __init__(self, code: str, message: str, *, retryable: bool = False, attempts: int = 1, parameter: str = "") -> None:
         super().__init__(message)
