@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from juicecap import errors, ops
     from juicecap.data.source import open_source as load_dataset
+    from juicecap.notebook import merge, run
     from juicecap.recipe import load_recipe
-    from juicecap.runner import merge, run
 
 __version__ = "0.1.0"
 __all__ = ["__version__", "errors", "load_dataset", "load_recipe", "merge", "ops", "run"]
@@ -16,8 +16,8 @@ __all__ = ["__version__", "errors", "load_dataset", "load_recipe", "merge", "ops
 _HOMES = {
     "load_dataset": ("juicecap.data.source", "open_source"),
     "load_recipe": ("juicecap.recipe", "load_recipe"),
-    "merge": ("juicecap.runner", "merge"),
-    "run": ("juicecap.runner", "run"),
+    "merge": ("juicecap.notebook", "merge"),
+    "run": ("juicecap.notebook", "run"),
 }
 
 
