@@ -73,7 +73,7 @@ class NotebookProgress(Progress):
     def reported(self, status: RunStatus) -> None:
         running = status.running if status.at_work else ()
         doing = {"loading": "reading the dataset", "exporting": "writing the output"}.get(status.state, "")
-        bars = [_bar(step, self._of) for step in running] or [f"<div>{doing}</div>"]
+        bars = [_bar(step, self._of) for step in running] or ([f"<div>{doing}</div>"] if doing else [])
         told = [f"{words.title(step, self._of)}: {', '.join(words.told(step))}" for step in running] or [doing]
         self._draw(bars, told)
 

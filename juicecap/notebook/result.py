@@ -73,7 +73,8 @@ class Result(RunResult):
             counts = step.counts
             cells = [counts.taken, counts.given, counts.filtered, counts.rejected, counts.captions, step.replayed]
             numbers = "".join(f"<td{_RIGHT}>{number:,}</td>" for number in cells)
-            yield f"<tr><td{_LEFT}>{_text(step.op)}</td>{numbers}<td{_RIGHT}>{step.seconds:.1f} s</td></tr>"
+            time = "done before" if step.finished_before else f"{step.seconds:.1f} s"
+            yield f"<tr><td{_LEFT}>{_text(step.op)}</td>{numbers}<td{_RIGHT}>{time}</td></tr>"
         yield "</tbody></table>"
         told = f"{plural(self.samples, 'sample')} in, {self.exported:,} out, {self.seconds:.1f} s"
         yield f"<div>{told}; {_text(self.next) if self.next else f'<code>{_text(str(self.export_path))}</code>'}</div>"

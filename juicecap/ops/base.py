@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Self
 
 from typing_extensions import override
 
-from juicecap.errors import SampleError, SettingsError
+from juicecap.errors import ArgumentError, SampleError, SettingsError
 from juicecap.fragment import without_fragment
 from juicecap.media.tasks.task import Task
 from juicecap.ops.apply.applied import Applied
@@ -62,10 +62,10 @@ class Op(ColumnsAndTokens, Applied, ABC):
         """Refuse settings that do not exist; all others are those of the dataclass, whose signature editors show.
 
         Raises:
-            TypeError: one has no such name, or none at all; says what may be meant.
+            ArgumentError: one has no such name, or none at all; says what may be meant.
         """
         if wrong := misnamed(cls, positional, settings):
-            raise TypeError(wrong)
+            raise ArgumentError(wrong)
         return super().__new__(cls)
 
     def __post_init__(self) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from juicecap.data.source import sidecar
-from juicecap.errors import DataError, RecipeError
+from juicecap.errors import ArgumentError, DataError, RecipeError
 from juicecap.naming import unnameable
 from juicecap.ops import catalog, registry, schema
 from juicecap.ops.options.common_options import ColumnsAndTokens
@@ -66,7 +66,7 @@ def load_recipe(recipe: str | os.PathLike[str] | Mapping[str, Any], overrides: S
     Raises:
         RecipeError: the recipe is wrong; every problem is in the report, at its line, or in a dict at the path of its key.
         UsageError: an override is not `KEY=VALUE`, or leads nowhere.
-        TypeError: it is neither a path nor a dict.
+        ArgumentError: it is neither a path nor a dict.
     """
     draft = draft_recipe(recipe, overrides)
     if draft.problems:
@@ -135,7 +135,9 @@ def _parsed(recipe: str | os.PathLike[str] | Mapping[str, Any]) -> Parsed:
     if isinstance(recipe, Mapping):
         return of_mapping(recipe)
     if not isinstance(recipe, str | os.PathLike):
-        raise TypeError(f"a recipe is the path of a YAML file, or a dict of what would stand in one, not {short_repr(recipe)}")
+        raise ArgumentError(
+            f"a recipe is the path of a YAML file, or a dict of what would stand in one, not {short_repr(recipe)}"
+        )
     file = os.fspath(recipe)
     text = read(Path(file))
     try:

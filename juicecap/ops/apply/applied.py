@@ -74,7 +74,7 @@ class Applied:
         """Apply the op to a batch of columns, for `Dataset.map(..., batched=True)` or by hand.
 
         Raises:
-            TypeError: it is no batch of columns.
+            ArgumentError: it is no batch of columns.
             SampleError: a sample failed; the message names it.
         """
         check_batch(batch)
@@ -106,7 +106,7 @@ class Applied:
         (`answers.sqlite`), or a folder, such as a run folder, whose answers then count here, and these there.
 
         Raises:
-            TypeError: an argument is of a wrong kind; says which one is wanted.
+            ArgumentError: an argument is of a wrong kind; says which one is wanted.
             SampleError: a sample failed and `rejected` is None; the message names it.
             DataError: the dataset lacks a column that the op reads.
             ModelError, EnvironmentFailure: as `describe_engines`, before any sample.

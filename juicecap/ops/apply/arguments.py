@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from juicecap.data.columns import column_names
 from juicecap.data.given import no_dataset
-from juicecap.errors import DataError
+from juicecap.errors import ArgumentError, DataError
 from juicecap.naming import quoted
 from juicecap.nested import is_among
 from juicecap.printable import escaped
@@ -28,17 +28,17 @@ def check_arguments(op: Op, dataset: Any, rejected: Any, batch_size: Any, journa
     """Check the arguments of `Op.run`.
 
     Raises:
-        TypeError: one is of a wrong kind.
+        ArgumentError: one is of a wrong kind.
         DataError: the dataset lacks a column that the op reads.
     """
     if wrong := no_dataset(dataset):
-        raise TypeError(f"{op.name}: run() takes a datasets.Dataset, {wrong}")
+        raise ArgumentError(f"{op.name}: run() takes a datasets.Dataset, {wrong}")
     if not (rejected is None or isinstance(rejected, list | str | Path)):
-        raise TypeError(f"{op.name}: rejected= takes a list or the path of a jsonl file, not {short_repr(rejected)}")
+        raise ArgumentError(f"{op.name}: rejected= takes a list or the path of a jsonl file, not {short_repr(rejected)}")
     if batch_size is not None and (not isinstance(batch_size, int) or isinstance(batch_size, bool) or batch_size < 1):
-        raise TypeError(f"{op.name}: batch_size= takes a whole number from 1, not {short_repr(batch_size)}")
+        raise ArgumentError(f"{op.name}: batch_size= takes a whole number from 1, not {short_repr(batch_size)}")
     if not (journal is None or isinstance(journal, str | Path)):
-        raise TypeError(f"{op.name}: journal= takes the path of a file or of a folder, not {short_repr(journal)}")
+        raise ArgumentError(f"{op.name}: journal= takes the path of a file or of a folder, not {short_repr(journal)}")
     _check_columns(op, dataset)
 
 
@@ -46,20 +46,20 @@ def check_batch(batch: Any) -> None:
     """Check that it is a dict of lists of equal length, as an op takes it.
 
     Raises:
-        TypeError: it is not.
+        ArgumentError: it is not.
     """
     if not isinstance(batch, Mapping):
-        raise TypeError(f"an op takes a batch, a dict of lists, not {short_repr(batch)}; a Dataset goes to run(dataset)")
+        raise ArgumentError(f"an op takes a batch, a dict of lists, not {short_repr(batch)}; a Dataset goes to run(dataset)")
     lengths = {}
     for name, column in batch.items():
         if isinstance(column, str | bytes | Mapping) or not hasattr(column, "__len__"):
-            raise TypeError(
+            raise ArgumentError(
                 f"column {quoted(str(name))} of the batch holds {short_repr(column)}, not a list with a value per sample"
             )
         lengths[name] = len(column)
     if len(set(lengths.values())) > 1:
         told = ", ".join(f"{quoted(str(name))} has {length:,}" for name, length in lengths.items())
-        raise TypeError(f"the columns of a batch have one value per sample, but {told}")
+        raise ArgumentError(f"the columns of a batch have one value per sample, but {told}")
 
 
 def _check_columns(op: Op, dataset: Dataset) -> None:
