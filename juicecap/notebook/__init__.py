@@ -31,7 +31,8 @@ def _in_python(work: Callable[Concatenate[Given, P], runner.RunResult]) -> Calla
         with showing(arguments.get("progress"), loaded.hidden) as (progress, warnings):
             arguments.update(recipe=loaded, progress=progress)
             result = work(*bound.args, **bound.kwargs)
-        return Result.of(result, warnings)
+        notices = map(loaded.hidden.text, loaded.notices)  # which are logged once, and hold for each run
+        return Result.of(result, [*dict.fromkeys([*notices, *warnings])])
 
     return cast("Callable[Concatenate[Given, P], Result]", shown)
 

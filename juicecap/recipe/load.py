@@ -26,7 +26,7 @@ from juicecap.recipe.keys import IGNORED, RecipeKeys
 from juicecap.recipe.problems import Problem, failure, shown, suggestion
 from juicecap.recipe.steps import Findings, steps_of
 from juicecap.recipe.types import Recipe
-from juicecap.recipe.work_dir import RECIPE
+from juicecap.recipe.work_dir import JOURNAL, RECIPE
 from juicecap.recipe.yaml import include
 from juicecap.recipe.yaml.environment import strings
 from juicecap.recipe.yaml.mapping import of_mapping
@@ -112,7 +112,7 @@ def draft_recipe(recipe: str | os.PathLike[str] | Mapping[str, Any], overrides: 
         seed=keys.seed,
         max_rejected=keys.max_rejected,
         on_error=at_failure(_on_error(source, keys), skip_op_error=keys.skip_op_error) or "reject",
-        journal=Path(keys.journal) if keys.journal else work_dir / "journal.sqlite",
+        journal=Path(keys.journal) if keys.journal else work_dir / JOURNAL,
         use_cache=keys.use_cache,
         cluster=cluster,
         pipeline=keys.pipeline if isinstance(keys.pipeline, str) else "on" if keys.pipeline else "off",

@@ -64,6 +64,7 @@ def test_handlers_that_somebody_set_up_get_everything(recipe: dict[str, Any]) ->
 
 def test_warnings_are_in_the_result_and_shown(recipe: dict[str, Any]) -> None:
     result = juicecap.run({**recipe, "np": 2})
+    assert juicecap.run({**recipe, "np": 2}).warnings == result.warnings
     (warned,) = result.warnings
     assert warned.startswith("'np' has no effect")
     assert warned.replace("'", "&#x27;") in result._repr_html_()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from typing_extensions import override
 
 from juicecap.vlm.journal import HeldFailures, Journal
+from juicecap.vlm.journal.file_signature import NAME
 from juicecap.vlm.journal.store import Entry, Record
 
 if TYPE_CHECKING:
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".db", ".sqlite", ".sqlite3")
 """Of a journal that is named as a file. Any other path is a folder, unless there is a file."""
-
-IN_A_FOLDER = "journal.sqlite"
-"""As in a run folder."""
 
 
 class AnswerJournal(Journal):
@@ -49,4 +47,4 @@ def answers_in(place: str | Path | None, op: Op) -> AbstractContextManager[Journ
         return nullcontext()
     path = Path(place)
     is_file = path.is_file() or (path.suffix.lower() in SUFFIXES and not path.is_dir())
-    return AnswerJournal(path if is_file else path / IN_A_FOLDER)
+    return AnswerJournal(path if is_file else path / NAME)
