@@ -39,22 +39,25 @@ def showing(
     global _runs  # noqa: PLW0603
     _take_over()
     said: list[str] = []
-    sink = logger.add(partial(Warnings(said.append), hidden=hidden), level="WARNING", filter=not_an_error, format="{message}")
     _runs += 1
     try:
-        if progress is True:
-            with NotebookProgress() if in_notebook() else display() as drawn:
-                drawing = logger.add(
-                    partial(drawn.warnings, hidden=hidden), level="WARNING", filter=not_an_error, format="{message}"
-                )
-                try:
+        with _heard_by(Warnings(said.append), hidden):
+            if progress is True:
+                with NotebookProgress() if in_notebook() else display() as drawn, _heard_by(drawn.warnings, hidden):
                     yield drawn, said
-                finally:
-                    logger.remove(drawing)
-        else:
-            yield progress or None, said
+            else:
+                yield progress or None, said
     finally:
         _runs -= 1
+
+
+@contextmanager
+def _heard_by(warnings: Warnings, hidden: Hidden) -> Iterator[None]:
+    """A block whose warnings, without what must not be shown, go there."""
+    sink = logger.add(partial(warnings, hidden=hidden), level="WARNING", filter=not_an_error, format="{message}")
+    try:
+        yield
+    finally:
         logger.remove(sink)
 
 
