@@ -2,6 +2,7 @@
 
     JuicecapError
     ├── UsageError              the command line is wrong                          exit 2
+    │   └── ArgumentError       an argument in Python is of a wrong kind or name   exit 2
     ├── RecipeError             the recipe is wrong; carries every problem found   exit 1
     ├── SettingsError           an op's settings are wrong                         exit 1
     ├── UnknownOp               no op has this name (`ops.catalog`)                exit 1
@@ -24,7 +25,9 @@ where that library is called.
 
 from __future__ import annotations
 
+import os
 import re
+import traceback
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -42,6 +45,19 @@ class JuicecapError(Exception):
         """Pickle the error without calling its constructor, whatever arguments that takes: errors travel between processes."""
         return _again, (type(self), self.args, vars(self))
 
+    def _render_traceback_(self) -> list[str]:
+        """What IPython shows of the error: the lines of the caller, and the sentence; of a bug the whole traceback."""
+        if self.exit_code == JuicecapError.exit_code:
+            return [line.rstrip("\n") for line in traceback.format_exception(self)]
+        frames = [each for each in traceback.extract_tb(self.__traceback__) if _IPYTHON not in each.filename]
+        inside = (number for number, frame in enumerate(frames) if frame.filename.startswith(_HERE))
+        lines = traceback.format_list(frames[: next(inside, None)])
+        return [*(line.rstrip("\n") for line in lines), f"{type(self).__name__}: {self}"]
+
+
+_HERE, _IPYTHON = os.path.join(os.path.dirname(__file__), ""), f"{os.sep}IPython{os.sep}"  # noqa: PTH120  (text, as frames have it)
+"""The package, and a part of the paths of IPython's own files."""
+
 
 def _again(kind: type[JuicecapError], args: tuple[Any, ...], state: dict[str, Any]) -> JuicecapError:
     error = kind.__new__(kind, *args)
@@ -53,6 +69,10 @@ class UsageError(JuicecapError):
     """The command line is wrong."""
 
     exit_code = 2
+
+
+class ArgumentError(UsageError, TypeError):
+    """An argument of a function or a parameter of an op, in Python, is of a wrong kind, or has a name that does not exist."""
 
 
 class RecipeError(JuicecapError):
@@ -103,6 +123,8 @@ class SampleError(JuicecapError):
     """
 
     exit_code = 1
+    kept: Any = None
+    """The dataset that `Op.run` would have returned with `rejected`: all other samples are done."""
 
     def __init__(self, code: str, message: str, *, retryable: bool = False, attempts: int = 1, parameter: str = "") -> None:
         super().__init__(message)

@@ -39,6 +39,7 @@ from juicecap.report.summary import summary
 from juicecap.runner import RunResult, StepResult
 
 CONTRIBUTING = ROOT / "CONTRIBUTING.md"  # its examples are run in tests of their own
+NOTEBOOK = ROOT / "docs" / "python.md"  # its blocks are run one after the other, as cells, in tests/notebook/test_page.py
 NEEDS_A_MODEL = ("VideoCaptioningFromVLMMapper", 'run("recipes/video_caption.yaml"')
 
 
@@ -143,7 +144,7 @@ def test_a_recipe_in_the_docs_loads(page: Path, body: str, workplace: Path) -> N
 @pytest.mark.parametrize(("page", "body"), all_blocks("python"))
 def test_python_in_the_docs_works(page: Path, body: str, workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     compile(body, named(page), "exec")
-    if page == CONTRIBUTING or any(words in body for words in NEEDS_A_MODEL):
+    if page in (CONTRIBUTING, NOTEBOOK) or any(words in body for words in NEEDS_A_MODEL):
         return  # its op is tried below; tests of the op and of the runner use the model
     module_of(body, "snippet_of_the_docs", workplace / "snippet.py", monkeypatch)
 

@@ -10,12 +10,12 @@ hand and stays. An op without a page gets one to be completed.
 from __future__ import annotations
 
 import argparse
-import inspect
 import sys
 from pathlib import Path
 
 from juicecap.ops.base import Op
 from juicecap.ops.catalog import BUILTIN, find
+from juicecap.ops.docstrings import written
 from juicecap.ops.mapper.video_to_caption_generator import VideoToCaptionGenerator
 from juicecap.ops.options.dataflow_aliases import IGNORED as SERVING_IGNORED
 from juicecap.ops.options.groups import heading
@@ -188,7 +188,7 @@ def skeleton(name: str) -> str:
 
 def summary(op: type[Op]) -> str:
     """The first line of an op's docstring."""
-    return in_table(inspect.cleandoc(op.__doc__ or "").partition("\n")[0])
+    return in_table(written(op).partition("\n")[0])
 
 
 def in_table(text: str) -> str:

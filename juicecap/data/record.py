@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from juicecap.errors import DataError
 from juicecap.naming import unseen
-from juicecap.sample import HIDDEN, MOST_NESTED, nested_too_deeply, short_repr
+from juicecap.sample import HIDDEN, MOST_NESTED, ORIGIN, nested_too_deeply, short_repr
 
 JSON_SPACE = " \t\r\n"
 
@@ -60,11 +60,19 @@ class _UnwantedError(ValueError):
 
 
 def record(identity: str, where: str, values: Callable[[], dict[str, Any]]) -> Record:
-    """The record at `where` that `values` reads; a broken one if that raises `BrokenRecord`."""
+    """The record at `where` that `values` reads; a broken one if that raises `BrokenRecord`.
+
+    One that was written from a dataset of juicecap's with its hidden column is what it was there, with the id and the folder.
+    """
     try:
-        return Record(identity, where, values())
+        read = values()
     except BrokenRecord as error:
         return Record(identity, where, {}, error.reason)
+    if ORIGIN not in read:
+        return Record(identity, where, read)
+    origin = read.pop(ORIGIN)
+    read = {name: value for name, value in read.items() if not (value is None and name in origin["missing"])}
+    return Record(origin["id"], where, read, folder=origin["folder"])
 
 
 def decoded(line: bytes, where: str) -> str:
@@ -114,7 +122,7 @@ def decode_object(text: str, start: int, where: str) -> tuple[dict[str, Any], in
         reason = f"has {len(values):,} keys, and there can be {NAMES:,} columns. Put them into an object of their own."
         raise BrokenRecord(where, reason, end)
     for name in values:
-        if reason := misnamed(name):
+        if (reason := misnamed(name)) and not (name == ORIGIN and _is_origin(values[name])):
             raise BrokenRecord(where, reason, end)
     return values, end
 
@@ -223,6 +231,14 @@ def _float(text: str) -> float:
     if value in (float("inf"), float("-inf")):
         raise _UnwantedError(f"the number {text[:40]} is too large for a float")
     return value
+
+
+def _is_origin(value: object) -> bool:
+    """Whether it is a value of the hidden column `sample.ORIGIN`, as JSON has it."""
+    if not isinstance(value, dict) or value.keys() != {"id", "folder", "missing"}:
+        return False
+    texts = [value["id"], value["folder"], *(value["missing"] if isinstance(value["missing"], list) else [None])]
+    return all(isinstance(each, str) for each in texts)
 
 
 def _kind(value: object) -> str:

@@ -1,6 +1,6 @@
 """The ops, for use from Python: `from juicecap.ops import VideoCaptioningFromVLMMapper`.
 
-Classes are imported when they are first used; `catalog` has the table.
+Classes are imported when they are first used; `catalog` has the table. Their docstrings have the parameters in groups.
 """
 
 from __future__ import annotations
@@ -37,5 +37,11 @@ __all__ = [  # the catalog's classes (checked by a test) and the lookup by name
 
 def __getattr__(name: str) -> Any:
     if name in _CLASSES:
-        return load_builtin(_CLASSES[name])
+        from juicecap.ops.docstrings import document
+
+        return document(load_builtin(_CLASSES[name]))
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -12,11 +12,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from typing_extensions import override
 
-from juicecap.errors import SampleError, SettingsError
+from juicecap.errors import ArgumentError, SampleError, SettingsError
 from juicecap.fragment import without_fragment
 from juicecap.media.tasks.task import Task
 from juicecap.ops.apply.applied import Applied
@@ -24,6 +24,7 @@ from juicecap.ops.apply.rounds import Conversation
 from juicecap.ops.options.common_options import ColumnsAndTokens
 from juicecap.ops.options.groups import COLUMNS, KEPT, OWN
 from juicecap.ops.options.media_options import root_problems
+from juicecap.ops.options.misnamed import misnamed
 from juicecap.ops.options.run_options import IGNORED, is_run_only
 from juicecap.ops.options.types import NOT_EMPTY, type_problems
 from juicecap.sample import Sample, media_paths
@@ -56,6 +57,16 @@ class Op(ColumnsAndTokens, Applied, ABC):
     def __init_subclass__(cls) -> None:
         if "name" not in cls.__dict__:
             cls.name = cls.__module__.rpartition(".")[2]
+
+    def __new__(cls, *positional: object, **settings: object) -> Self:
+        """Refuse settings that do not exist; all others are those of the dataclass, whose signature editors show.
+
+        Raises:
+            ArgumentError: one has no such name, or none at all; says what may be meant.
+        """
+        if wrong := misnamed(cls, positional, settings):
+            raise ArgumentError(wrong)
+        return super().__new__(cls)
 
     def __post_init__(self) -> None:
         found = type_problems(self) or [*self.token_problems(), *root_problems(self), *self.shared_problems(), *self.problems()]

@@ -24,6 +24,7 @@ import functools
 import hashlib
 import importlib.metadata
 import inspect
+import linecache
 import os
 import re
 import sys
@@ -191,10 +192,17 @@ def _told(error: BaseException) -> str:
 
 
 def source_of(op: type[Op]) -> str:
-    """Source text of a user's op (part of its fingerprint: an edited op is run again); empty for built-in ones."""
+    """Source text of a user's op (part of its fingerprint: an edited op is run again); empty for built-in ones.
+
+    Of an op that was written in a notebook it is the whole cell.
+    """
     if op.__module__.startswith("juicecap."):
         return ""
     try:
         return read_beginning(Path(inspect.getfile(op)), MAX_BYTES, follow=True).decode("utf-8", "replace")
     except (OSError, TypeError):
-        return ""
+        codes = (each.__code__ for each in vars(op).values() if isinstance(each, types.FunctionType))
+        cells = {
+            code.co_filename for code in codes if code.co_qualname.startswith(f"{op.__qualname__}.")
+        }  # not a dataclass's own
+        return "".join(line for cell in sorted(cells) for line in linecache.getlines(cell))

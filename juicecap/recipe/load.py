@@ -1,4 +1,4 @@
-"""Reads a recipe's file into a `Recipe`, or raises one error with everything that is wrong with it.
+"""Reads a recipe, a file or a dict, into a `Recipe`, or raises one error with everything that is wrong with it.
 
 This module checks what depends on the recipe alone: its YAML, its keys, each op's parameters and their types and contradictions.
 `recipe/checks` compares it with the data and the disk.
@@ -7,13 +7,13 @@ This module checks what depends on the recipe alone: its YAML, its keys, each op
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from juicecap.data.source import sidecar
-from juicecap.errors import DataError, RecipeError
+from juicecap.errors import ArgumentError, DataError, RecipeError
 from juicecap.naming import unnameable
 from juicecap.ops import catalog, registry, schema
 from juicecap.ops.options.common_options import ColumnsAndTokens
@@ -26,12 +26,14 @@ from juicecap.recipe.keys import IGNORED, RecipeKeys
 from juicecap.recipe.problems import Problem, failure, shown, suggestion
 from juicecap.recipe.steps import Findings, steps_of
 from juicecap.recipe.types import Recipe
+from juicecap.recipe.work_dir import JOURNAL, RECIPE
 from juicecap.recipe.yaml import include
 from juicecap.recipe.yaml.environment import strings
+from juicecap.recipe.yaml.mapping import of_mapping
 from juicecap.recipe.yaml.overrides import apply_overrides
 from juicecap.recipe.yaml.source import Source
-from juicecap.recipe.yaml.values import bare, is_named_yaml, parse, read
-from juicecap.sample import display_path
+from juicecap.recipe.yaml.values import Parsed, bare, is_named_yaml, parse, read
+from juicecap.sample import display_path, short_repr
 from juicecap.vlm.cluster.options import ClusterOptions, options_of
 
 COLUMNS_AND_TOKENS = tuple(each.name for each in fields(ColumnsAndTokens))
@@ -56,25 +58,25 @@ class Draft:
     problems: tuple[Problem, ...]
 
 
-def load_recipe(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Recipe:
-    """Read a recipe; `overrides` are `KEY=VALUE` texts as `--set` takes them.
+def load_recipe(recipe: str | os.PathLike[str] | Mapping[str, Any], overrides: Sequence[str] = ()) -> Recipe:
+    """Read a recipe: a file, or a dict of what would stand in one. `overrides` are `KEY=VALUE` texts as `--set` takes them.
 
-    Files named in `custom_operator_paths` are run.
+    Relative paths start at the working directory. Files named in `custom_operator_paths` are run.
 
     Raises:
-        RecipeError: the recipe is wrong; every problem is in the report.
+        RecipeError: the recipe is wrong; every problem is in the report, at its line, or in a dict at the path of its key.
         UsageError: an override is not `KEY=VALUE`, or leads nowhere.
+        ArgumentError: it is neither a path nor a dict.
     """
-    draft = draft_recipe(path, overrides)
+    draft = draft_recipe(recipe, overrides)
     if draft.problems:
         raise failure(draft.problems, draft.recipe.source.text)
     return draft.recipe
 
 
-def draft_recipe(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Draft:
+def draft_recipe(recipe: str | os.PathLike[str] | Mapping[str, Any], overrides: Sequence[str] = ()) -> Draft:
     """As `load_recipe`, but problems that leave the rest readable are returned, not raised."""
-    file = os.fspath(path)
-    source, problems = _source(file)
+    source, problems = _source(_parsed(recipe))
     apply_overrides(source, overrides, {*KNOWN, *compat.DATA_JUICER, *compat.DATAFLOW})
     problems = (*problems, *source.fill_variables())
     unset = [repr(text) for trail, text in strings(source.values) if trail not in source.filled]
@@ -95,8 +97,8 @@ def draft_recipe(path: str | os.PathLike[str], overrides: Sequence[str] = ()) ->
     only_exports = bool(exports) and source.values.get("export_path") is None
     export_path = None if only_exports else Path(keys.export_path)
     work_dir = Path(keys.work_dir) if keys.work_dir else _beside(export_path or exports[0].place)
-    recipe = Recipe(
-        path=Path(file),
+    read = Recipe(
+        path=work_dir / RECIPE if source.is_mapping else Path(source.file),
         project_name=keys.project_name,
         dataset_path=keys.dataset_path or datasets,
         max_sample_num=max_sample_num,
@@ -110,7 +112,7 @@ def draft_recipe(path: str | os.PathLike[str], overrides: Sequence[str] = ()) ->
         seed=keys.seed,
         max_rejected=keys.max_rejected,
         on_error=at_failure(_on_error(source, keys), skip_op_error=keys.skip_op_error) or "reject",
-        journal=Path(keys.journal) if keys.journal else work_dir / "journal.sqlite",
+        journal=Path(keys.journal) if keys.journal else work_dir / JOURNAL,
         use_cache=keys.use_cache,
         cluster=cluster,
         pipeline=keys.pipeline if isinstance(keys.pipeline, str) else "on" if keys.pipeline else "off",
@@ -125,11 +127,18 @@ def draft_recipe(path: str | os.PathLike[str], overrides: Sequence[str] = ()) ->
         resolved=source.written,
         source=source,
     )
-    return Draft(recipe, tuple(wrong))
+    return Draft(read, tuple(wrong))
 
 
-def _source(file: str) -> tuple[Source, tuple[Problem, ...]]:
-    """The values of the file and of the files that it includes, and the problems of their texts that leave the rest readable."""
+def _parsed(recipe: str | os.PathLike[str] | Mapping[str, Any]) -> Parsed:
+    """The values of a file, or of a dict."""
+    if isinstance(recipe, Mapping):
+        return of_mapping(recipe)
+    if not isinstance(recipe, str | os.PathLike):
+        raise ArgumentError(
+            f"a recipe is the path of a YAML file, or a dict of what would stand in one, not {short_repr(recipe)}"
+        )
+    file = os.fspath(recipe)
     text = read(Path(file))
     try:
         parsed = parse(text, file)
@@ -141,17 +150,23 @@ def _source(file: str) -> tuple[Source, tuple[Problem, ...]]:
         what = "is empty" if parsed.values is None else f"is a {type(parsed.values).__name__}, not a mapping of keys"
         example = "it holds keys such as dataset_path, export_path and process"
         raise failure([Problem(file=file, line=1, column=1, message=f"the recipe {what}", hint=example)], parsed.text)
+    return parsed
+
+
+def _source(parsed: Parsed) -> tuple[Source, tuple[Problem, ...]]:
+    """The values of a recipe and of the files that it includes, and the problems of their texts that leave the rest readable."""
     included = include.with_includes(parsed)
     for key in [key for key in parsed.values if str(key).startswith(HOME_OF_ANCHORS)]:
         del parsed.values[key]
     source = Source(
-        file=file,
+        file=parsed.file,
         text=parsed.text,
         values=parsed.values,
         keys=parsed.keys,
         places=parsed.places,
         texts=included.texts,
         included=tuple(included.paths),
+        is_mapping=parsed.is_mapping,
     )
     return source, tuple(parsed.problems)
 

@@ -47,9 +47,8 @@ def resolved_text(recipe: Recipe) -> str:
         else:
             lines[span.line - 1] += f"; {remark}" if "  # " in lines[span.line - 1] else f"  # {remark}"
     whole = [line for number, line in enumerate(lines, start=1) for line in (*above.get(number, ()), line)]
-    head = (
-        f"# {folded(str(recipe.path))} as juicecap {juicecap.__version__} ran it. Remarks tell what does not stand in that file."
-    )
+    what = "A recipe given in Python" if recipe.source.is_mapping else folded(str(recipe.path))
+    head = f"# {what} as juicecap {juicecap.__version__} ran it. Remarks tell what does not stand in that file."
     return "\n".join([head, *whole]) + "\n"
 
 

@@ -34,7 +34,7 @@ def steps_of(source: Source, shared: Mapping[str, Any], found: Findings) -> list
     """The steps that have no problem. `shared` has the recipe's values for all ops: column names, tokens, perhaps a seed."""
     process = source.values.get("process")
     if not isinstance(process, list):
-        hint = "write '- ' in front of each op" if isinstance(process, dict) else ""
+        hint = "write '- ' in front of each op" if isinstance(process, dict) and not source.is_mapping else ""
         message = "process is missing: the list of ops" if process is None else "process must be a list of ops"
         found.problems.append(source.problem(("process",), message, at="key", hint=hint))
         return []
@@ -83,7 +83,8 @@ def _block(source: Source, index: int, item: Any, found: Findings) -> _Block | N
     name, *others = item
     if others:
         message = f"an item of process is one op; beside {name!r} there is {', '.join(map(repr, others))}"
-        hint = "indent parameters deeper than the op's name, and write '- ' in front of each op"
+        written = "indent parameters deeper than the op's name, and write '- ' in front of each op"
+        hint = "write a dict for each op: {name: parameters}" if source.is_mapping else written
         found.problems.append(source.problem((*trail, others[0]), message, at="key", hint=hint))
     block = item[name]
     if block is None:

@@ -38,7 +38,7 @@ class Recipe:
     """What `load_recipe` returns. The meaning of each key stands in `keys.RecipeKeys`."""
 
     path: Path
-    """The file that was read."""
+    """The file that was read; of a recipe given as a dict the one that its run writes into the run folder."""
     project_name: str
     dataset_path: str
     """Of several datasets the text that names them (see `data/source/mixture.py`)."""

@@ -20,13 +20,13 @@ from juicecap.data.writing.atomic import replacing, write_error
 from juicecap.data.writing.checksum import is_sealed
 from juicecap.errors import DataError
 from juicecap.plain import kind_at, kind_of, read_beginning, read_plain
-from juicecap.vlm.journal.file_signature import is_journal
+from juicecap.vlm.journal.file_signature import NAME, is_journal
 
 MARKER = ".juicecap"
 MARK = {"juicecap": "run folder", "version": 1}
 """The content of the marker; a later version may add to it."""
 
-JOURNAL, LOG, RECIPE = "journal.sqlite", "log.jsonl", "recipe.yaml"
+JOURNAL, LOG, RECIPE = NAME, "log.jsonl", "recipe.yaml"
 MEDIA, REPLACED, SHARDS, WRITTEN = "media", "replaced", "shards", "written"
 
 ADVICE = "move it away, or set work_dir to another folder"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from juicecap.errors import UsageError
 from juicecap.recipe import Recipe, load_recipe
@@ -20,7 +21,7 @@ __all__ = ["Progress", "RunResult", "RunStatus", "SilentProgress", "StepResult",
 
 
 def run(
-    recipe: Recipe | str | Path,
+    recipe: Recipe | str | Path | Mapping[str, Any],
     *,
     overrides: Sequence[str] = (),
     limit: int | None = None,
@@ -28,20 +29,21 @@ def run(
     overwrite_texts: bool = False,
     retry_rejected: bool = False,
     fresh: bool = False,
-    progress: Progress | None = None,
+    progress: Progress | bool | None = None,
     metrics: Path | None = None,
     shard: str | None = None,
     shards: int | None = None,
     began: float | None = None,
 ) -> RunResult:
-    """Run a recipe and export its result.
+    """Run a recipe (a file, or a dict of what would stand in one) and export its result.
 
-    `overrides` are `KEY=VALUE` texts as on the command line (for a recipe given by path); `limit` takes only the first
+    `overrides` are `KEY=VALUE` texts as on the command line (unless the recipe is loaded already); `limit` takes only the first
     samples; `overwrite` allows replacing an output that another run wrote, and `overwrite_texts` texts beside media that somebody
     edited, or that were there before (copies are kept in the run folder). A repeated run continues after its last finished step,
     and retries samples that failed for a temporary reason, with `retry_rejected` all that failed. Earlier answers of a model are
-    reused, unless `fresh` is set: then nothing of earlier runs is used. `progress` receives reports; `metrics` is a file that is
-    kept up to date with figures in the text format of Prometheus.
+    reused, unless `fresh` is set: then nothing of earlier runs is used. `progress` receives reports, and True shows them, in a
+    notebook or on a terminal; without it nothing is shown. `metrics` is a file that is kept up to date with figures in the text
+    format of Prometheus.
 
     With `shard`, such as `"3/64"`, only that part of the samples is worked on, and nothing is exported: `merge` does that once
     all shards are done. `shards` runs that many one after the other here, and merges them.
@@ -56,7 +58,7 @@ def run(
     """
     began = began or time.monotonic()
     loaded = recipe if isinstance(recipe, Recipe) else load_recipe(recipe, overrides)
-    progress = progress or SilentProgress()
+    reports = _reports(progress)
     if shard is None and shards is None:
         return run_local(
             loaded,
@@ -65,7 +67,7 @@ def run(
             overwrite_texts=overwrite_texts,
             retry_rejected=retry_rejected,
             fresh=fresh,
-            progress=progress,
+            progress=reports,
             metrics=metrics,
             began=began,
         )
@@ -73,7 +75,7 @@ def run(
         limit=limit,
         retry_rejected=retry_rejected,
         fresh=fresh,
-        progress=progress,
+        progress=reports,
         metrics=metrics,
         keeps_engines=shard is None,
         began=began,
@@ -89,13 +91,13 @@ def run(
 
 
 def merge(
-    recipe: Recipe | str | Path,
+    recipe: Recipe | str | Path | Mapping[str, Any],
     *,
     overrides: Sequence[str] = (),
     shards: int | None = None,
     overwrite: bool = False,
     overwrite_texts: bool = False,
-    progress: Progress | None = None,
+    progress: Progress | bool | None = None,
     metrics: Path | None = None,
     began: float | None = None,
 ) -> RunResult:
@@ -118,7 +120,14 @@ def merge(
         count=shards,
         overwrite=overwrite,
         overwrite_texts=overwrite_texts,
-        progress=progress or SilentProgress(),
+        progress=_reports(progress),
         metrics=metrics,
         began=began,
     )
+
+
+def _reports(to: Progress | bool | None) -> Progress:  # noqa: FBT001  (as it was given)
+    """What reports go to."""
+    if to is True:
+        raise UsageError("progress=True is for juicecap.run and juicecap.merge, which can draw; give juicecap.runner a Progress")
+    return to or SilentProgress()

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from juicecap.errors import DataError, EnvironmentFailure, JuicecapError, SampleError
 from juicecap.ops.apply.fate import Fate
+from juicecap.ops.apply.first_failures import IDENTICAL_FAILURES
 from juicecap.ops.options.run_options import OnError
 from juicecap.sample import FATE
 
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
     from juicecap.ops.apply.table import Fates
     from juicecap.recipe import Step
     from juicecap.vlm.journal import HeldFailures, Journal
-
-IDENTICAL_FAILURES = 100
-"""The number of samples at the start of a step that end the run if all fail with one code."""
 
 ENGINE = ("DECODER_CRASHED", "ENGINE_POISON", "GENERATE_FAILED", "PROCESSOR_FAILED")
 """Codes, besides retryable ones, that point to the environment if all samples have them."""

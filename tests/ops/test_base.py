@@ -155,7 +155,9 @@ class TestFailures:
             captioner()({"videos": [[clips.paths[0]], ["none.mp4"]]})
         assert str(caught.value) == "FILE_NOT_FOUND: none.mp4: none.mp4 does not exist"
         listed.write_text(listed.read_text() + '{"videos": ["gone.mp4"]}\n')
-        with pytest.raises(SampleError, match=r"^FILE_NOT_FOUND: clips\.jsonl:5: .*gone\.mp4 does not exist$"):
+        with pytest.raises(
+            SampleError, match=r"^FILE_NOT_FOUND: clips\.jsonl:5: .*gone\.mp4 does not exist \(1 of 5 samples failed; .*$"
+        ):
             VideoDurationFilter().run(load_dataset(str(listed)))
 
     def test_the_error_keeps_its_kind_and_facts(self):

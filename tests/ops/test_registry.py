@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import importlib.metadata
+import linecache
 import os
 import pickle
 import signal
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 
 import pytest
 from waiting import until
@@ -272,6 +273,16 @@ def test_a_file_that_never_ends_can_be_interrupted(tmp_path):
 
 def test_the_source_of_a_built_in_op_is_its_version():
     assert registry.source_of(TextLengthFilter) == ""
+
+
+def test_the_source_of_an_op_of_a_notebook_is_its_cell(monkeypatch):
+    monkeypatch.setitem(sys.modules, "a_notebook", ModuleType("a_notebook"))
+    for number, said in enumerate(("one", "two")):
+        cell = FILE.format(name="CellMapper") + f"    SAID = {said!r}\n"
+        name = f"<cell {number}>"
+        monkeypatch.setitem(linecache.cache, name, (len(cell), None, cell.splitlines(keepends=True), name))
+        exec(compile(cell, name, "exec"), vars(sys.modules["a_notebook"]))
+        assert registry.source_of(catalog.find("cell_mapper")) == cell
 
 
 def offer(monkeypatch, name, value):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import inspect
 import shutil
 import sys
 import textwrap
@@ -15,6 +14,7 @@ from juicecap.cli.printing import show, show_json
 from juicecap.errors import JuicecapError
 from juicecap.ops import catalog
 from juicecap.ops.base import Op
+from juicecap.ops.docstrings import written
 from juicecap.ops.options.groups import heading
 from juicecap.ops.options.run_options import RunOptions
 from juicecap.ops.schema import Parameter, default_text, family, grouped, parameters
@@ -75,7 +75,7 @@ def _row(told: dict[str, Any], width: int) -> str:
 def _one(op: type[Op]) -> str:
     own = [each for each in parameters(op) if not each.inherited]
     shared = [each for each in parameters(op) if each.inherited]
-    lines = [f"{op.name}  ({family(op)})", "", _wrapped(inspect.cleandoc(op.__doc__ or ""), 0)]
+    lines = [f"{op.name}  ({family(op)})", "", _wrapped(written(op), 0)]
     lines += [] if own else ["", "no parameters of its own"]
     for group, rows in grouped(own):
         lines += ["", _wrapped(heading(group), 0), *map(_parameter, rows)]
@@ -112,7 +112,7 @@ def _facts(op: type[Op]) -> dict[str, Any]:
         "name": op.name,
         "family": family(op),
         "summary": _summary(op),
-        "description": inspect.cleandoc(op.__doc__ or ""),
+        "description": written(op),
         "parameters": [_parameter_facts(each) for each in parameters(op)],
         "reads": list(_read(made)) if made else None,
         "writes": dict(made.columns_written()) if made else None,
@@ -176,4 +176,4 @@ def _hung(line: str, indent: int) -> str:
 
 
 def _summary(op: type[Op]) -> str:
-    return inspect.cleandoc(op.__doc__ or "").partition("\n")[0].rstrip(".")
+    return written(op).partition("\n")[0].rstrip(".")

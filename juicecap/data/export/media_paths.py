@@ -36,13 +36,13 @@ class _Change(Protocol):
 
 
 def with_paths(
-    dataset: Dataset, columns: Collection[str], conversations: Collection[str], folder: Path, how: ExportPaths, cache: Path
+    dataset: Dataset, columns: Collection[str], conversations: Collection[str], folder: Path, how: ExportPaths, cache: Path | None
 ) -> Dataset:
     """The dataset with the paths in its columns as an export into `folder` has them; itself if they stay as they are.
 
     `columns` hold paths, and in `conversations` parts of turns name them; either may be inside of objects.
 
-    The changed columns are kept in the folder `cache`.
+    The changed columns are kept in the folder `cache`, by default in that of `datasets`.
     """
     from datasets import Dataset, DatasetInfo, Features, concatenate_datasets
 

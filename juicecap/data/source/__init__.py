@@ -17,6 +17,7 @@ from juicecap.data.compressed import SUFFIXES as PACKED
 from juicecap.data.compressed import inner_suffix
 from juicecap.data.record import unreadable
 from juicecap.data.source import metadata, mixture, several, sidecar
+from juicecap.data.source.clean import cleaned
 from juicecap.data.source.folder import is_of_the_system, records
 from juicecap.data.source.options import MOST_RECORDS, SourceOptions
 from juicecap.data.source.shards import webdataset
@@ -79,6 +80,7 @@ def open_source(
     max_sample_num: int | None = None,
     seed: int = 0,
     media_home: Path | None = None,
+    clean: bool = False,
 ) -> Dataset:
     """The dataset at `path`, memory-mapped; its fingerprint comes from the state of the source.
 
@@ -89,6 +91,8 @@ def open_source(
     medium in a shard that has more than `media_max_mb` megabytes is not unpacked, and its record cannot be read. With
     `keep_broken` a single record that cannot be read is a row without values, with the reason in the column `BROKEN`. Of several
     datasets (`0.7 a.jsonl 0.3 b.jsonl`) `max_sample_num` rows are drawn by their weights and `seed`; without it all are taken.
+    A `clean` dataset has no hidden column, and the paths of its media are absolute, so that whatever is made of it or written
+    from it can be read anywhere.
 
     Raises:
         DataError: there is nothing to read at `path`, or it is broken.
@@ -118,7 +122,9 @@ def open_source(
     for suffix in options.sidecar_suffixes:
         if why := sidecar.unfit(suffix, options):
             raise DataError(f"sidecar_suffix: {why}")
-    return opened(path, options)
+    if clean and keep_broken:
+        raise DataError("a clean dataset has no column that says why a record cannot be read: leave out clean or keep_broken")
+    return cleaned(opened(path, options), options) if clean else opened(path, options)
 
 
 def opened(path: str, options: SourceOptions) -> Dataset:

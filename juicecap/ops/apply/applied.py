@@ -8,11 +8,15 @@ from collections.abc import Generator, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from juicecap.data.remembered import as_clean_as, with_origins
 from juicecap.data.source.tables.embedded import media_as_files
 from juicecap.data.writing.lines import write_lines
 from juicecap.errors import SampleError
 from juicecap.nested import split_name
+from juicecap.ops.apply.answers import answers_in
+from juicecap.ops.apply.arguments import check_arguments, check_batch
 from juicecap.ops.apply.fate import Fate
+from juicecap.ops.apply.first_failures import FirstFailures
 from juicecap.ops.apply.forecast import Forecast, describe, forecast
 from juicecap.ops.apply.rounds import Rounds
 from juicecap.ops.apply.stream import Stage, Stream
@@ -70,8 +74,10 @@ class Applied:
         """Apply the op to a batch of columns, for `Dataset.map(..., batched=True)` or by hand.
 
         Raises:
+            ArgumentError: it is no batch of columns.
             SampleError: a sample failed; the message names it.
         """
+        check_batch(batch)
         fates = self.fates(batch)
         for fate in fates:
             self._raise_failure(fate)
@@ -83,32 +89,48 @@ class Applied:
         return self.process_batched(batch)
 
     def run(
-        self: Op, dataset: Dataset, *, rejected: list[dict[str, Any]] | str | Path | None = None, batch_size: int | None = None
+        self: Op,
+        dataset: Dataset,
+        *,
+        rejected: list[dict[str, Any]] | str | Path | None = None,
+        batch_size: int | None = None,
+        journal: str | Path | None = None,
     ) -> Dataset:
         """Apply the op to a dataset and return the result, in which `Image`, `Video` and `Audio` columns are paths.
 
         With `rejected` a list or a path of a jsonl file, samples that fail are written there, with the fields of
-        `rejected.jsonl` in a run folder, and the rest is returned.
+        `rejected.jsonl` in a run folder, and the rest is returned. Without it the first failure is raised, once all other samples
+        are done: they are in the error's `kept`.
+
+        With `journal` a model's answers are kept on disk, and those that are there are not asked for again. It is a file
+        (`answers.sqlite`), or a folder, such as a run folder, whose answers then count here, and these there.
 
         Raises:
+            ArgumentError: an argument is of a wrong kind; says which one is wanted.
             SampleError: a sample failed and `rejected` is None; the message names it.
+            DataError: the dataset lacks a column that the op reads.
             ModelError, EnvironmentFailure: as `describe_engines`, before any sample.
         """
-        if len(dataset):
-            self.describe_engines()
-        watcher = self._raise_failure if rejected is None else None
+        check_arguments(self, dataset, rejected, batch_size, journal)
+        failures = FirstFailures(self.media_keys(), len(dataset), are_wanted=rejected is not None)
         # A fingerprint of its own: the media behind the same rows may be others than last time.
         options: dict[str, Any] = {"load_from_cache_file": False, "new_fingerprint": secrets.token_hex(16)}
-        table = step_table(self, media_as_files(dataset), batch_size=batch_size, watcher=watcher, **options)
+        with answers_in(journal, self) as answers:
+            if len(dataset):
+                self.describe_engines(answers)
+            samples = media_as_files(with_origins(dataset))
+            table = step_table(self, samples, batch_size=batch_size, watcher=failures.watch, journal=answers, **options)
         fates = fates_of(table)
+        result = as_clean_as(dataset, kept(table, fates))
         if rejected is None:
-            return kept(table, fates)
+            failures.check(fates.counts.rejected, result)
+            return result
         failed = rejections(table, fates, self.name, self.media_keys())
         if isinstance(rejected, list):
             rejected.extend(failed)
         else:
             write_lines(Path(rejected), failed)
-        return kept(table, fates)
+        return result
 
     def _raise_failure(self: Op, fate: Fate) -> None:
         if fate.failure:

@@ -115,9 +115,10 @@ def step_table(
     *,
     batch_size: int | None = None,
     watcher: Watcher | None = None,
+    journal: Journal | None = None,
     **map_options: Any,
 ) -> Dataset:
-    """Apply `op`; returns the step's table: the dataset's and the op's columns, and `FATE`.
+    """Apply `op`; returns the step's table: the dataset's and the op's columns, and `FATE`. `journal` as for `Op.stream`.
 
     `map_options` go to `Dataset.map` (a cache file, a fingerprint). Rows stand in the order of the input.
     """
@@ -127,7 +128,7 @@ def step_table(
     if not len(dataset):  # `map` would leave the columns as they are
         return type(dataset).from_dict({name: [] for name in features}, features=features)
     size = batch_size or op.default_batch_size
-    fates = op.stream(Rows(dataset, size), batch_size)
+    fates = op.stream(Rows(dataset, size), batch_size, journal)
 
     def step(indices: list[int]) -> Batch:
         chosen = []

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import inspect
 import sys
 from collections.abc import Mapping
 from typing import Any, get_type_hints
@@ -19,6 +18,7 @@ from typing import Any, get_type_hints
 from juicecap.errors import JuicecapError
 from juicecap.ops import catalog
 from juicecap.ops.base import Op
+from juicecap.ops.docstrings import written
 from juicecap.ops.options.run_options import RunOptions
 from juicecap.ops.options.types import json_type, json_union, not_empty
 from juicecap.ops.schema import Parameter, parameters
@@ -80,7 +80,7 @@ def op_schema(kind: type[Op]) -> dict[str, Any]:
     include = {"description": "YAML files whose keys hold here as well, unless this block sets them.", **_INCLUDE}
     needed = [each for each in parameters(kind) if each.default is dataclasses.MISSING]
     schema = {
-        "description": inspect.cleandoc(kind.__doc__ or ""),
+        "description": written(kind),
         "type": ["object", "null"],
         "properties": {**_fields(kind), **_fields(RunOptions), **ignored, "include": include},
         "additionalProperties": False,

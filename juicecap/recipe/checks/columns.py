@@ -8,15 +8,12 @@ from dataclasses import fields
 from juicecap.naming import quoted
 from juicecap.nested import is_among, names_in
 from juicecap.ops import schema
+from juicecap.ops.apply.arguments import lacking
 from juicecap.ops.base import Op
-from juicecap.printable import escaped
 from juicecap.recipe.problems import Problem
 from juicecap.recipe.types import Recipe, Step
 from juicecap.recipe.yaml.values import KeyPath
 from juicecap.text import near
-
-SHOWN_COLUMNS = 8
-"""Columns that a message lists."""
 
 
 def missing_columns(recipe: Recipe, columns: Iterable[str]) -> list[Problem]:
@@ -26,7 +23,7 @@ def missing_columns(recipe: Recipe, columns: Iterable[str]) -> list[Problem]:
     for step in _unbroken(recipe):
         for parameter, column in step.op.columns_required():
             if not is_among(column, present):
-                message, hint = _lacks(step, parameter, column, present), _near(column, present)
+                message, hint = lacking(step.op, parameter, column, present), _near(column, present)
                 problems.append(problem_of(recipe, step, parameter, message, hint))
         present.update(dict.fromkeys(names_in(step.op.columns_written(), lambda spec: spec == "json")))
     return problems
@@ -75,9 +72,3 @@ def _unbroken(recipe: Recipe) -> Iterator[Step]:
 def _near(column: str, present: dict[str, None]) -> str:
     found = near(column, present)
     return f"did you mean {quoted(found)}?" if found else ""
-
-
-def _lacks(step: Step, parameter: str, column: str, present: dict[str, None]) -> str:
-    have = ", ".join(map(escaped, list(present)[:SHOWN_COLUMNS])) + (", …" if len(present) > SHOWN_COLUMNS else "")
-    verb = "names" if getattr(step.op, parameter, column) == column else "needs"
-    return f"the data has no column {quoted(column)}, which {parameter} {verb}; it has {have}"

@@ -184,7 +184,7 @@ class _RecordReader:
         read = self.first_rows.records if kind == "parquet" else several.reader_of(kind, files, self.options)
         for file in files:
             for each in read(file):
-                yield each._replace(folder=str(file.absolute().parent))
+                yield each if each.folder else each._replace(folder=str(file.absolute().parent))
 
     def _of_shards(self, path: Path) -> Iterator[Record]:
         for each in webdataset.records(webdataset.shards_of(str(path)), None, self.options, self._is_over):

@@ -21,7 +21,7 @@ from juicecap.naming import unnameable
 from juicecap.recipe.problems import Problem, lines_of, shown
 from juicecap.recipe.yaml.compose import MAX_NODES
 from juicecap.recipe.yaml.environment import BadVariable, Filled, fill
-from juicecap.recipe.yaml.values import MAX_BYTES, SUFFIXES, KeyPath, Parsed, bare, is_named_yaml, parse, read
+from juicecap.recipe.yaml.values import MAX_BYTES, SUFFIXES, KeyPath, Parsed, bare, is_named_yaml, key_path, parse, read
 
 KEY = "include"
 
@@ -218,7 +218,10 @@ def _adopt(parsed: Parsed, trail: KeyPath, other: Parsed, skip: dict[Any, Any]) 
 
 
 def _complain(parsed: Parsed, trail: KeyPath, message: str, hint: str = "") -> None:
-    span = parsed.places[trail]
+    span = parsed.places.get(trail)
+    if span is None:  # of a dict
+        parsed.problems.append(Problem(file=key_path(trail), message=message, hint=hint))
+        return
     problem = Problem(
         file=parsed.file, line=span.line, column=span.column, length=max(1, span.length), message=message, hint=hint
     )

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from juicecap.recipe.problems import Problem, lines_of
 from juicecap.recipe.yaml.environment import BadVariable, Filled, fill, strings
 from juicecap.recipe.yaml.named import Named
-from juicecap.recipe.yaml.values import MAX_BYTES, KeyPath, SourceSpan
+from juicecap.recipe.yaml.values import MAX_BYTES, KeyPath, SourceSpan, key_path
 
 
 @dataclass
@@ -32,6 +32,8 @@ class Source:
     """The values before variables were filled in."""
     filled: dict[KeyPath, Filled] = field(default_factory=dict)
     """Values with variables that were filled in."""
+    is_mapping: bool = False
+    """Whether the recipe is a dict of Python's, so that problems name the paths of keys."""
 
     def fill_variables(self) -> list[Problem]:
         """Fill in the variables of all values; those that cannot be stay as they are and are problems."""
@@ -86,7 +88,7 @@ class Source:
         if isinstance(span, str):
             return Problem(file=f"--set {span}", message=message, hint=hint)
         if span is None:
-            return Problem(file=self.file, message=message, hint=hint)
+            return Problem(file=key_path(trail) if self.is_mapping else self.file, message=message, hint=hint)
         return Problem(
             file=span.file or self.file,
             line=span.line,

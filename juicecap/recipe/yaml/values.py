@@ -66,6 +66,8 @@ class Parsed:
     keys: dict[KeyPath, SourceSpan] = field(default_factory=dict)
     places: dict[KeyPath, SourceSpan] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    is_mapping: bool = False
+    """Whether they were given as a dict of Python's, in which nothing has a place."""
 
 
 def read(path: Path, *, waiting: bool = True) -> str:
@@ -108,6 +110,12 @@ def read(path: Path, *, waiting: bool = True) -> str:
 def _siblings(path: Path) -> list[str]:
     """The names of the recipes in the folder, or of many of them."""
     return [each.name for each in itertools.islice(path.parent.glob("*.y*ml"), MOST_SIBLINGS)] if path.parent.is_dir() else []
+
+
+def key_path(trail: KeyPath) -> str:
+    """Where something stands in a dict: `process[0].video_duration_filter.max_duration`."""
+    steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in trail)
+    return "".join(steps).removeprefix(".") or "recipe"
 
 
 def is_named_yaml(path: str | Path) -> bool:

@@ -102,7 +102,7 @@ def dataset_of_run(source: str) -> str:
 @contextmanager
 def _run_job(source: str, export: Export, *, overwrite: bool) -> Iterator[tuple[Exported, dict[str, Any]]]:
     folder = RunFolder(Path(source))
-    found = _result(folder)
+    found = result_of(folder.root)
     with (
         folder.claimed(export.outputs(), overwrite=overwrite) as ready,
         _journal(folder) as journal,
@@ -134,13 +134,14 @@ def _dataset_job(source: str, export: Export, *, overwrite: bool) -> Iterator[tu
         )
 
 
-def _result(folder: RunFolder) -> Exported:
-    """The result of a run.
+def result_of(work_dir: Path) -> Exported:
+    """The result of the run in this folder, with hidden columns.
 
     Raises:
         UsageError: the run is not finished.
         DataError: its table is gone or damaged.
     """
+    folder = RunFolder(work_dir)
     facts = _manifest(folder).get("result")
     if not isinstance(facts, dict):
         raise UsageError(

@@ -19,6 +19,9 @@ from juicecap.plain import kind_of, open_plain, read_beginning
 APPLICATION, VERSION = 0x4A434150, 1
 """How SQLite's header names the file: "JCAP", and the number of its schema."""
 
+NAME = "journal.sqlite"
+"""The name of a journal in a folder that is not named for it, such as a run folder."""
+
 PAGE = 4096
 """Bytes of a page of the database."""
 
