@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from juicecap.nested import value_of
-from juicecap.report.page.answers import card, title
+from juicecap.report.page.answers import card, label
 from juicecap.report.page.changes import changed, changes
 from juicecap.report.page.frames import media_seen, strip
 from juicecap.report.page.html import Element, element, foreign
@@ -48,13 +48,19 @@ def _loss(steps: list[StepPreview], results: list[Sample]) -> Iterator[Element]:
     """Which ops took the sample away, and why, if nothing is left of it."""
     for seen in steps if not results else ():
         if not seen.fate.outputs:
-            yield foreign("p", f"by {title(seen)}" + (f": {seen.fate.failure}" if seen.fate.failure else ""), class_="bad")
+            why = f": {seen.fate.failure}" if seen.fate.failure else ""
+            yield foreign("p", f"by {label(seen.step)}{why}", class_=_tone(seen))
+
+
+def _tone(seen: StepPreview) -> str:
+    """The class of words about what became of a sample."""
+    return "facts" if seen.fate.outputs else "bad" if seen.fate.failure else "warn"
 
 
 def _step(seen: StepPreview) -> Element:
     said = f"rejected, {seen.fate.failure.code}" if seen.fate.failure else fate(seen)
-    words = foreign("span", said, class_="facts" if seen.fate.outputs else "bad")
-    name = element("p", foreign("span", title(seen), class_="name"), " ", words)
+    words = foreign("span", said, class_=_tone(seen))
+    name = element("p", foreign("span", label(seen.step), class_="name"), " ", words)
     return element("li", name, *_grounds(seen), *_changes(seen))
 
 
