@@ -8,6 +8,7 @@ from typing import Any
 from juicecap.errors import MediaError
 from juicecap.media.picture import MediaFrames
 from juicecap.printable import printable
+from juicecap.report.words import as_json
 from juicecap.runner.estimate.preview import Preview, RequestPreview, StepPreview
 from juicecap.sample import visible
 from juicecap.vlm.base import Answer
@@ -53,7 +54,7 @@ def _question_text(seen: StepPreview, question: RequestPreview) -> Iterator[str]
 
 
 def _short(value: Any) -> str:
-    text = str(value).replace("\n", "\n        ")
+    text = (value if isinstance(value, str) else as_json(value)).replace("\n", "\n        ")
     return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}…"
 
 

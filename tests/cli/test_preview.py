@@ -69,6 +69,7 @@ def test_a_part_of_a_film_is_shown_alone(here: Path, model: Script) -> None:
     ((result,),) = preview.results.values()
     assert result["caption_provenance"][0]["source"] == "own.jsonl:1#t=0.5,1"
     assert model.batches[0][0].pictures[0].duration == 0.5
+    assert '    videos: ["clip_00.mp4#t=npt:0:00.5,1"]' in preview_text(preview), "values are no Python"
 
 
 def test_the_demo_model_sees_three_clips(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

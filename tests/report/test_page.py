@@ -13,14 +13,16 @@ from typing import Any
 import pytest
 from preview_job import CAPTION, FACTS, LONG_WORD, SCRIPT_TAG
 
+from juicecap.fragment import Span
 from juicecap.hidden import Hidden
 from juicecap.recipe import Recipe
 from juicecap.report.page import preview_page
 from juicecap.report.page.changes import changed, changes
-from juicecap.report.page.frames import side_of
+from juicecap.report.page.frames import short_name, side_of
 from juicecap.report.page.html import element, foreign
 from juicecap.report.page.values import record, value
 from juicecap.runner.estimate.preview import Preview
+from juicecap.vlm.base import Part
 
 
 class Reader(HTMLParser):
@@ -146,6 +148,15 @@ def test_the_result_marks_what_is_new_and_has_no_pythons_in_it(page: str) -> Non
     assert "assistant A ball. source licence CC0 year 2026" in result
     assert "None" not in result
     assert "{'" not in result
+
+
+def test_a_medium_is_called_by_the_end_of_its_path_without_secrets() -> None:
+    parts = (
+        Part("video", "/data/a/film.mp4", span=Span(start=1.0, end=2.5)),
+        Part("image", "https://me:key@host/a.png?signature=1"),
+    )
+    assert [short_name(part) for part in parts] == ["film.mp4#t=1,2.5", "https://…host/a.png?…"]
+    assert short_name(Part("video", "/data/1.png", ("/data/1.png", "/data/2.png"))) == "1.png and 1 more picture"
 
 
 def test_variables_have_their_names(preview: Preview, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterable, Iterator
-from pathlib import PurePath
 
 from juicecap.errors import MediaError
 from juicecap.media.encode import jpeg, thumbnail
@@ -12,6 +11,7 @@ from juicecap.media.picture import MediaFrames
 from juicecap.report.page.html import Element, element, foreign
 from juicecap.report.words import plural
 from juicecap.runner.estimate.preview import RequestPreview
+from juicecap.sample import display_path
 from juicecap.vlm.base import Part
 
 SIDES = ((300, 640), (1500, 320))
@@ -49,13 +49,13 @@ def strip(part: Part, picture: MediaFrames | MediaError, side: int) -> Element:
         facts = element("p", _facts(picture), class_="facts")
         frames = element("ul", *_frames(name, picture, side), class_="frames") if len(picture.pixels) else None
     damage = picture.damage if isinstance(picture, MediaFrames) else ""
-    caption = element("figcaption", foreign("span", name, class_="name", title=part.label), facts)
+    caption = element("figcaption", foreign("span", name, class_="name", title=display_path(part.label)), facts)
     return element("figure", caption, frames, foreign("p", damage, class_="bad") if damage else None, class_="strip")
 
 
 def short_name(part: Part) -> str:
     """What a medium is called on the page: the end of its path, with what of it was shown."""
-    return part.label.removeprefix(f"{PurePath(part.value).parent}/")
+    return display_path(part.label).removeprefix(f"{part.value.rpartition('/')[0]}/")
 
 
 def _facts(picture: MediaFrames) -> str:

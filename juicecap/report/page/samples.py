@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -13,7 +12,7 @@ from juicecap.report.page.frames import media_seen, strip
 from juicecap.report.page.html import Element, element, foreign
 from juicecap.report.page.values import record, value
 from juicecap.report.preview import fate
-from juicecap.report.words import plural
+from juicecap.report.words import as_json, plural
 from juicecap.runner.estimate.preview import StepPreview
 from juicecap.sample import Sample, visible
 
@@ -98,7 +97,7 @@ def _brief(facts: Any) -> str:
 def _short(fact: Any) -> str:
     if isinstance(fact, float):
         return f"{fact:.4g}"
-    return fact if isinstance(fact, str) else json.dumps(fact, ensure_ascii=False, default=str)
+    return fact if isinstance(fact, str) else as_json(fact)
 
 
 def _changes(seen: StepPreview) -> Iterator[Element]:

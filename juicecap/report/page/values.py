@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
 from juicecap.report.page.html import Element, element, foreign
-from juicecap.report.words import plural
-from juicecap.sample import json_in_cell, short_repr
+from juicecap.report.words import as_json, plural
+from juicecap.sample import json_in_cell
 
 FOLDED = 12
 """Values from which on an object or a list inside of a record is folded."""
@@ -38,11 +37,7 @@ def value(content: Any, depth: int = 0) -> Element:
         return element("ol", *map(_message, content), class_="conversation")
     if isinstance(content, Mapping | list | tuple) and content and depth < DEEPEST:
         return _folded(_object(content, depth) if isinstance(content, Mapping) else _list(content, depth), content, depth)
-    try:
-        written = json.dumps(content, ensure_ascii=False, default=str)
-    except ValueError:  # a number with more digits than Python writes
-        written = short_repr(content)
-    return element("bdi", written, class_="plain")
+    return element("bdi", as_json(content), class_="plain")
 
 
 def _object(content: Mapping[str, Any], depth: int) -> Element:
