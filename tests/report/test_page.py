@@ -8,6 +8,7 @@ import itertools
 import json
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -236,3 +237,10 @@ def test_changes_are_marked_by_words_and_by_characters_of_scripts_without_spaces
 
 def test_frames_are_smaller_on_a_page_with_many() -> None:
     assert [side_of(frames) for frames in (0, 300, 301, 1500, 1501, 100_000)] == [640, 640, 320, 320, 160, 160]
+
+
+def test_the_pictures_of_the_docs_are_small() -> None:
+    root = Path(__file__).parent.parent.parent
+    shown = re.findall(r"images/(preview_\w+\.png)", (root / "docs" / "cli.md").read_text(encoding="utf-8"))
+    assert shown == ["preview_wide.png", "preview_narrow.png"]
+    assert all((root / "docs" / "images" / name).stat().st_size < 200_000 for name in shown)
