@@ -88,7 +88,7 @@ def _facts(picture: MediaFrames | MediaError) -> str:
 
 def prompt_facts(question: RequestPreview) -> str:
     """How long a prompt is, and whether it is shown as it was sent."""
-    tokens = f"{question.outcome.prompt_tokens:,} tokens" if question.outcome.prompt_tokens else "tokens not told"
+    tokens = f"{question.outcome.prompt_tokens:,} tokens" if question.outcome.prompt_tokens else "tokens unknown"
     return tokens if question.templated else f"{tokens}; the chat template is not known here, so these are the parts"
 
 
