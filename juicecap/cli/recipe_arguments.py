@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 
 from loguru import logger
 
+from juicecap.cli.numbers import whole
 from juicecap.cli.printing import say
+from juicecap.data.source.options import MOST_RECORDS
 from juicecap.data.surroundings import quiet_datasets
 from juicecap.hidden import Hidden
 from juicecap.recipe import Recipe, Report, examine
@@ -24,6 +26,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the recipe and its overrides."""
     parser.add_argument("recipe", help="the recipe, a YAML file")
     parser.add_argument("--set", dest="overrides", metavar="KEY=VALUE", action="append", default=[], help="override a value")
+
+
+def add_limit(parser: argparse.ArgumentParser) -> None:
+    """Declare how many samples of the dataset are used."""
+    parser.add_argument("--limit", type=whole(MOST_RECORDS), metavar="N", help="use only the first N samples")
 
 
 def checked(options: argparse.Namespace) -> tuple[Recipe, Report]:

@@ -16,10 +16,10 @@ LONGEST_SIDE = 65_500
 """Pixels of a side of a JPEG, at most (libjpeg's limit)."""
 
 
-def jpeg(pixels: np.ndarray) -> bytes:
+def jpeg(pixels: np.ndarray, quality: int = QUALITY) -> bytes:
     """A picture of (height, width, 3) uint8 as a JPEG file."""
     file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "JPEG", quality=QUALITY, subsampling="4:4:4")
+    Image.fromarray(pixels).save(file, "JPEG", quality=quality, subsampling="4:4:4")
     return file.getvalue()
 
 

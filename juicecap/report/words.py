@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from rich.cells import cell_len, set_cell_size
 
 from juicecap.runner.reporting.status import RunStatus, StepStatus
+from juicecap.sample import short_repr
 from juicecap.vlm.cluster.engine_status import EngineStatus
 
 _WHOLE = 100
@@ -29,6 +31,14 @@ def rate(number: float) -> str:
 def plural(number: int, noun: str) -> str:
     """`1 sample`, `2 samples`."""
     return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
+def as_json(value: object) -> str:
+    """A value that is no text, as JSON writes it."""
+    try:
+        return json.dumps(value, ensure_ascii=False, default=str)
+    except (RecursionError, ValueError):  # nested more deeply, or a number with more digits, than Python writes
+        return short_repr(value)
 
 
 def title(step: StepStatus, of: int) -> str:

@@ -13,7 +13,8 @@ from scripted import Script
 
 from juicecap.cli import main
 from juicecap.recipe import load_recipe
-from juicecap.report.preview import preview_page, preview_text
+from juicecap.report.page import preview_page
+from juicecap.report.preview import preview_text
 from juicecap.runner.estimate.compute import make_plan
 from juicecap.runner.estimate.dataset_sample import spread
 from juicecap.runner.estimate.preview import run_preview
@@ -68,6 +69,7 @@ def test_a_part_of_a_film_is_shown_alone(here: Path, model: Script) -> None:
     ((result,),) = preview.results.values()
     assert result["caption_provenance"][0]["source"] == "own.jsonl:1#t=0.5,1"
     assert model.batches[0][0].pictures[0].duration == 0.5
+    assert '    videos: ["clip_00.mp4#t=npt:0:00.5,1"]' in preview_text(preview), "values are no Python"
 
 
 def test_the_demo_model_sees_three_clips(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -86,7 +88,7 @@ def test_the_demo_model_sees_three_clips(here: Path, capsys: pytest.CaptureFixtu
     page = Path("out/captions.run/preview/preview.html")
     assert f"page    {page}" in printed
     html = page.read_text()
-    assert html.count("<img ") == sum(int(count) for _, count, *_ in saw)
+    assert html.count('<img alt="Frame ') == sum(int(count) for _, count, *_ in saw)
     assert all(truth[f"clip_0{number}.mp4"]["caption"] in html for number in numbers)
 
 
@@ -144,9 +146,9 @@ def test_the_page_escapes_everything(here: Path, model: Script) -> None:
     write(f"hf_model: {model.model}", "prompt_key: ask", data="clips/own.jsonl")
     preview = run_preview(load_recipe("recipe.yaml"), 1)
     page = preview_page(preview)
-    assert "<script" not in page
+    assert page.count("<script") == 1, "the page's own"
     assert page.count("&lt;script&gt;alert(1)&lt;/script&gt;") >= 5
-    assert "default-src 'none'" in page
+    assert "\x1b" not in page
     assert "\x1b" not in preview_text(preview)
 
 
@@ -185,3 +187,54 @@ def test_the_page_is_opened_where_that_is_asked(here: Path, model: Script, monke
     write(f"hf_model: {model.model}")
     assert main(["preview", "recipe.yaml", "-n", "1", "--open"]) == 0
     assert opened == [f"file://{here}/out/captions.run/preview/preview.html"]
+
+
+class TestWhichSamples:
+    """`--samples` and `--limit`, with a filter that keeps everything."""
+
+    @pytest.fixture(autouse=True)
+    def recipe(self, here: Path) -> None:
+        filters = "process:\n  - text_length_filter:\n      min_len: 0\n"
+        Path("recipe.yaml").write_text(f"dataset_path: clips/clips.jsonl\nexport_path: out/captions.jsonl\n{filters}")
+
+    def previewed(self, capsys: pytest.CaptureFixture[str], *words: str) -> tuple[list[str], str]:
+        """The ids of the samples that were previewed, and the last line before the page."""
+        assert main(["preview", "recipe.yaml", *words]) == 0
+        printed = capsys.readouterr().out
+        return re.findall(r"^== (.*)$", printed, re.MULTILINE), printed.splitlines()[-2]
+
+    def test_they_are_chosen_by_id_in_the_order_of_the_ids(self, capsys: pytest.CaptureFixture[str]) -> None:
+        words = ("--samples", "clips.jsonl:7", "clips.jsonl:2", "--samples", "clips.jsonl:7")
+        assert self.previewed(capsys, *words)[0] == ["clips.jsonl:7", "clips.jsonl:2"]
+
+    def test_a_limit_is_that_of_a_run(self, capsys: pytest.CaptureFixture[str]) -> None:
+        names, counted = self.previewed(capsys, "--limit", "2")
+        assert names == ["clips.jsonl:1", "clips.jsonl:2"]
+        assert counted.startswith("2 of 2 samples; ")
+        assert self.previewed(capsys, "--limit", "4", "--samples", "clips.jsonl:4")[0] == ["clips.jsonl:4"]
+
+    @pytest.mark.parametrize(
+        ("words", "told"),
+        [
+            (("--samples", "clips.json:3"), "10 samples is called 'clips.json:3'; did you mean 'clips.jsonl:3' or 'clips.jsonl:"),
+            (
+                ("--limit", "2", "--samples", "clips.jsonl:4"),
+                "none of the 2 samples is called 'clips.jsonl:4'; did you mean 'clips.",
+            ),
+            (("--samples", *map(str, range(1001))), "--samples takes at most 1,000 ids, not 1,001"),
+        ],
+    )
+    def test_an_unknown_id_is_a_sentence_with_near_ones(
+        self, words: tuple[str, ...], told: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert main(["preview", "recipe.yaml", *words]) == 2
+        error = capsys.readouterr().err
+        assert told in error
+        assert len(error.splitlines()) == 1
+        assert not Path("out/captions.run/preview/preview.html").exists()
+
+    def test_a_number_and_ids_exclude_each_other(self, capsys: pytest.CaptureFixture[str]) -> None:
+        with pytest.raises(SystemExit) as stopped:
+            main(["preview", "recipe.yaml", "-n", "2", "--samples", "clips.jsonl:1"])
+        assert stopped.value.code == 2
+        assert "not allowed with argument -n/--number" in capsys.readouterr().err

@@ -231,6 +231,7 @@ HUGE = ["9223372036854775808", "1" + "0" * 400, "9" * 5000, "1e308", "inf", "nan
     [
         ("run", "--limit"),
         ("preview", "-n"),
+        ("preview", "--limit"),
         ("plan", "--gpu-hour"),
         ("plan", "--input-mtok"),
         ("plan", "--output-mtok"),

@@ -24,12 +24,13 @@ from juicecap.ops.apply.fate import Fate
 from juicecap.ops.apply.rounds import Rounds
 from juicecap.recipe import Recipe, Step
 from juicecap.recipe.work_dir import claim
-from juicecap.runner.estimate.dataset_sample import open_dataset, spread
+from juicecap.runner.estimate.dataset_sample import open_dataset, rows_called, spread
 from juicecap.runner.run_folder.folder import RunFolder, make_folder
 from juicecap.sample import Sample, sample_name, visible
 from juicecap.vlm.base import Answer, Outcome, Part, Request
 from juicecap.vlm.catalog import spec_of
 from juicecap.vlm.journal import Journal
+from juicecap.vlm.measurement import Ask, Measurement
 from juicecap.vlm.models.facts import model_facts
 from juicecap.vlm.models.prompt_tokens import PromptCounters
 from juicecap.vlm.pipeline import core
@@ -58,6 +59,7 @@ class StepPreview:
     step: Step
     fate: Fate
     questions: tuple[RequestPreview, ...] = ()
+    measured: tuple[tuple[Measurement, Outcome], ...] = ()
 
     def chosen(self, answer: Answer) -> bool:
         """Whether an answer stands in what the sample became: by the seed in its provenance, else by its text."""
@@ -84,10 +86,13 @@ class Preview:
     """The final result of each input sample."""
 
 
-def run_preview(recipe: Recipe, number: int) -> Preview:
-    """Run the recipe on `number` samples that are spread over the dataset.
+def run_preview(recipe: Recipe, number: int, *, ids: Sequence[str] = (), limit: int | None = None) -> Preview:
+    """Run the recipe on `number` samples that are spread over the dataset, or on those with these ids.
+
+    `limit` takes only the first records of the dataset.
 
     Raises:
+        UsageError: no sample has one of the ids.
         RecipeError, DataError, EnvironmentFailure: as a run.
     """
     check_working_directory()
@@ -95,8 +100,9 @@ def run_preview(recipe: Recipe, number: int) -> Preview:
     claim(recipe.work_dir)
     folder = recipe.work_dir / FOLDER
     make_folder(folder)
-    dataset = open_dataset(recipe, folder)
-    samples: list[Sample] = [dataset[row] for row in spread(len(dataset), number)]
+    dataset = open_dataset(recipe, folder, limit=limit)
+    rows = rows_called(ids, dataset) if ids else spread(len(dataset), number)
+    samples: list[Sample] = [dataset[row] for row in rows]
     preview = Preview(recipe=recipe, folder=folder, total=len(dataset))
     preview.samples = {_name(sample, recipe): [] for sample in samples}
     with Journal(recipe.journal) as journal:
@@ -134,19 +140,24 @@ def _stepped(step: Step, samples: Sequence[Sample], journal: Journal, media_fold
     limits = step.op.limits(step.options.batch_size)
     rounds = [Rounds(step.op, sample) for sample in samples]
     met = [each.begin() for each in rounds]
-    heard: list[list[tuple[Request, Outcome]]] = [[] for _ in samples]
+    heard: list[list[tuple[Ask, Outcome]]] = [[] for _ in samples]
     while asked := {number: each for number, each in enumerate(met) if not isinstance(each, Fate)}:
         asks = [ask for some in asked.values() for ask in some]
         outcomes = iter(core.ask(asks, limits, journal, media_folder))
         for number, requests in asked.items():
             mine = [next(outcomes) for _ in requests]
-            heard[number] += [(ask, each) for ask, each in zip(requests, mine, strict=True) if isinstance(ask, Request)]
+            heard[number] += zip(requests, mine, strict=True)
             met[number] = rounds[number].go_on(mine)
-    pictures = asyncio.run(_pictures([request for each in heard for request, _ in each], limits.media))
+    answered = [[(ask, outcome) for ask, outcome in mine if isinstance(ask, Request)] for mine in heard]
+    measured = [tuple((ask, outcome) for ask, outcome in mine if isinstance(ask, Measurement)) for mine in heard]
+    pictures = asyncio.run(_pictures([request for mine in answered for request, _ in mine], limits.media))
     with PromptCounters() as counters:
-        questions = [tuple(_question(*each, pictures, counters) for each in mine) for mine in heard]
+        questions = [tuple(_question(*each, pictures, counters) for each in mine) for mine in answered]
     fates = [each for each in met if isinstance(each, Fate)]
-    return [StepPreview(step=step, fate=fate, questions=mine) for fate, mine in zip(fates, questions, strict=True)]
+    return [
+        StepPreview(step=step, fate=fate, questions=asked, measured=values)
+        for fate, asked, values in zip(fates, questions, measured, strict=True)
+    ]
 
 
 def _question(
