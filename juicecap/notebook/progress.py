@@ -66,7 +66,7 @@ class NotebookProgress(Progress):
         self._of = of
 
     @override
-    def foreseen(self, replayed: int, asked: int, *, whole: bool) -> None:
+    def foreseen(self, replayed: int, asked: int, *, shared: int, whole: bool) -> None:
         """Draw nothing: the figures of the step say it."""
 
     @override

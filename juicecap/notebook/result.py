@@ -71,7 +71,7 @@ class Result(RunResult):
         yield "</tr></thead><tbody>"
         for step in self.steps:
             counts = step.counts
-            cells = [counts.taken, counts.given, counts.filtered, counts.rejected, counts.captions, step.replayed]
+            cells = [counts.taken, counts.given, counts.filtered, counts.rejected, counts.captions, step.answers.replayed]
             numbers = "".join(f"<td{_RIGHT}>{number:,}</td>" for number in cells)
             time = "done before" if step.finished_before else f"{step.seconds:.1f} s"
             yield f"<tr><td{_LEFT}>{_text(step.op)}</td>{numbers}<td{_RIGHT}>{time}</td></tr>"
