@@ -80,7 +80,7 @@ def _steps(result: RunResult) -> Iterator[str]:
         if shown < MOST_STEPS and sum(changes.values()) >= most[0]:
             shown += 1
             counts = ", ".join(f"{count:,} {what}" for what, count in changes.items())
-            yield from _folded(f"{_INDENT}{step.op}: {counts}{_reasons(step.reasons)}")
+            yield from _folded(f"{_INDENT}{step.label}: {counts}{_reasons(step.reasons)}")
     if len(changed) > shown:
         yield f"{_INDENT}{plural(len(changed) - shown, 'other op')} changed fewer; manifest.json has all"
 
@@ -107,7 +107,7 @@ def _reasons(reasons: Mapping[str, int]) -> str:
 def _times(result: RunResult) -> str:
     """The ops that took long, the longest first."""
     slow = sorted(result.steps, key=lambda step: -step.seconds)[:MOST_TIMES]
-    shown = [f"{step.op} {step.seconds:.1f} s" for step in slow if step.seconds >= TOLD_FROM * result.seconds]
+    shown = [f"{step.label} {step.seconds:.1f} s" for step in slow if step.seconds >= TOLD_FROM * result.seconds]
     return f": {', '.join(shown)}" if shown else ""
 
 

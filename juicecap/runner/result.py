@@ -10,6 +10,7 @@ from pathlib import Path
 
 from juicecap.data.export.writers.job import ExportResult
 from juicecap.ops.apply.table import Counts
+from juicecap.text import numbered
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,6 +18,9 @@ class StepResult:
     """One op's counts. `finished_before`: an earlier run had done it completely."""
 
     op: str
+    """The op's name."""
+    number: int = 0
+    """The op's number in the recipe, from 1; 0: the reading of the dataset."""
     counts: Counts
     seconds: float
     finished_before: bool
@@ -32,6 +36,11 @@ class StepResult:
     """Measurements that were made in this run."""
     measured_before: int = 0
     """Measurements that were known from the journal, or from another op."""
+
+    @property
+    def label(self) -> str:
+        """The op with its number: `video_captioning_from_vlm_mapper[3]`."""
+        return numbered(self.op, self.number)
 
 
 @dataclass(frozen=True, kw_only=True)

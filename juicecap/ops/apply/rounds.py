@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from juicecap.errors import EnvironmentFailure, SampleError
 from juicecap.nested import placed
+from juicecap.ops.apply.dropped import Dropped
 from juicecap.ops.apply.fate import Fate, Usage
 from juicecap.sample import Sample, short_repr
 from juicecap.secrecy import hidden
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 Asked = Sequence[Ask]
 """What a sample asks in one round; never empty."""
 
-Conversation = Generator[Sequence[Ask], list[Outcome], Sequence[Sample] | None]
+Conversation = Generator[Sequence[Ask], list[Outcome], Sequence[Sample] | Dropped | None]
 """What an op does with one sample (`Op.converse`)."""
 
 MOST_ROUNDS = 1000
@@ -89,7 +90,9 @@ class Rounds:
                 return asked
             step = self._answered_nothing
         self._close()
-        return self._rejected(SampleError("TOO_MANY_ROUNDS", f"{self._op.name} asks again and again, {MOST_ROUNDS:,} times"))
+        return self._rejected(
+            SampleError("TOO_MANY_ROUNDS", f"{self._op.numbered_name} asks again and again, {MOST_ROUNDS:,} times")
+        )
 
     def _answered_nothing(self) -> Sequence[Ask]:
         assert self._conversation
@@ -100,12 +103,14 @@ class Rounds:
         hash(asks)
         if not all(isinstance(ask, Request | Measurement) for ask in asks):
             self._close()
-            raise SampleError("OP_FAILED", f"{self._op.name} asks {short_repr(asks)}, which are not requests")
+            raise SampleError("OP_FAILED", f"{self._op.numbered_name} asks {short_repr(asks)}, which are not requests")
         return asks
 
-    def _fate(self, outputs: Sequence[Sample] | None) -> Fate:
+    def _fate(self, outputs: Sequence[Sample] | Dropped | None) -> Fate:
+        if isinstance(outputs, Dropped):
+            return Fate(kind="filtered", sample=self.sample, dropped=outputs, usage=self._usage)
         if outputs is not None and not all(isinstance(output, dict) for output in outputs):
-            wrong = f"{self._op.name} gave {short_repr(outputs)}, not a list of samples"
+            wrong = f"{self._op.numbered_name} gave {short_repr(outputs)}, not a list of samples"
             return self._rejected(SampleError("OP_FAILED", wrong))
         if not outputs:
             return Fate(kind="filtered", sample=self.sample, usage=self._usage)
@@ -126,7 +131,7 @@ class Rounds:
         """
         if isinstance(error, EnvironmentFailure) or type(self._op).__module__.startswith("juicecap."):
             raise error
-        return SampleError("OP_FAILED", f"{self._op.name} fails with {type(error).__name__}: {hidden(str(error))}")
+        return SampleError("OP_FAILED", f"{self._op.numbered_name} fails with {type(error).__name__}: {hidden(str(error))}")
 
     def _close(self) -> None:
         if self._conversation:

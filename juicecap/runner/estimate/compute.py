@@ -58,7 +58,7 @@ def make_plan(recipe: Recipe, *, look_at_all: bool = False) -> Plan:
                 fates = list(step.op.stream(samples))
                 samples = [output for fate in fates for output in fate.outputs]
             else:
-                plan.not_applied.append(step.name)
+                plan.not_applied.append(step.label)
     plan.unreadable = [str(header) for header in headers.known.values() if isinstance(header, MediaError)]
     return plan
 

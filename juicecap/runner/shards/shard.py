@@ -7,18 +7,18 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from juicecap.recipe.shards import Phase, Shard
 from juicecap.runner import local
 from juicecap.runner.cluster import answering
+from juicecap.runner.lost_samples import LostSamples
 from juicecap.runner.manifest import manifest
 from juicecap.runner.reporting.progress import Progress
 from juicecap.runner.result import RunResult, rejections_allowed
 from juicecap.runner.run_folder.folder import RunFolder
-from juicecap.runner.run_steps import all_rejected, run_steps
+from juicecap.runner.run_steps import run_steps
 from juicecap.runner.shards.conditions import MADE_BY
 from juicecap.runner.shards.record import Record, StepRecord, read_record, record_file, write_record
 from juicecap.runner.shards.work import Work, work_of
@@ -88,14 +88,14 @@ def _run_phase(recipe: Recipe, shard: Shard, whole: RunFolder, options: Options,
             )
             finished = _finished(work, context)
             models = _models(recipe, work.phase, before, finished, journal)
-        written = folder.write_rejected(all_rejected(recipe, work.loaded, finished))
+        lost = LostSamples(recipe, work.loaded).write(folder, finished)
         record, goes_on = _record(work, finished, models), work.is_merged
         if not _is_noted(before, record, finished):
             _reopen(whole, work.phase)
             write_record(folder.root, work.phase.number, record)
             goes_on = False
         result = _result(recipe, shard, work, finished, folder, time.monotonic() - began)
-        local.check_counts(result, written)
+        local.check_counts(result, *lost)
         folder.write_manifest(manifest(recipe, result, started, options.limit, reporter.engine_seconds()))
         reporter.finished(result)
         local.log_end(result)
@@ -105,8 +105,8 @@ def _run_phase(recipe: Recipe, shard: Shard, whole: RunFolder, options: Options,
 
 
 def _finished(work: Work, context: RunContext) -> list[StepOutput]:
-    rejected = partial(all_rejected, context.recipe, work.loaded)
-    return run_steps(context, work.stage, range(work.phase.start, work.phase.barrier), rejected)
+    lost = LostSamples(context.recipe, work.loaded)
+    return run_steps(context, work.stage, range(work.phase.start, work.phase.barrier), lost)
 
 
 def _models(
