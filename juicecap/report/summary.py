@@ -47,6 +47,8 @@ def _lines(result: RunResult) -> Iterator[str]:
         yield from _folded(f"journal   {result.replayed:,} answers were replayed, {result.asked:,} were asked")
     yield from _folded(f"time      {result.seconds:.1f} s{_times(result)}")
     yield from _outputs(result)
+    if result.filtered or result.rejected:
+        yield f"why       juicecap why {result.work_dir}"
     if result.rejected:
         yield f"rejected  {result.work_dir / 'rejected.jsonl'}"
     if result.failed:

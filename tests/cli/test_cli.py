@@ -78,7 +78,7 @@ def test_run_says_what_came_of_it(recipe: Path, capsys: pytest.CaptureFixture[st
         "          text_length_filter[1]: 1 filtered",
         "out       1 sample; 1 filtered, 0 rejected on the way",
     ]
-    assert lines[-1] == f"output    {recipe.parent}/out.jsonl"
+    assert lines[-2:] == [f"output    {recipe.parent}/out.jsonl", f"why       juicecap why {recipe.parent}/out.run"]
     assert json.loads((recipe.parent / "out.jsonl").read_text()) == {"text": "a text that is long enough"}
 
 

@@ -13,7 +13,7 @@ from juicecap.runner import RunResult, StepResult
 from juicecap.runner.result import rejections_allowed
 
 
-def step(op: str, taken: int, kept: int, given: int, *, rejected: int = 0, filtered: int = 0, captions: int = 0) -> StepResult:
+def step(number: int, op: str, taken: int, kept: int, given: int, *, rejected: int = 0, filtered: int = 0, captions: int = 0) -> StepResult:
     counts = Counts(
         taken=taken,
         kept=kept,
@@ -25,14 +25,14 @@ def step(op: str, taken: int, kept: int, given: int, *, rejected: int = 0, filte
         prompt_tokens=100 * captions,
         completion_tokens=10 * captions,
     )
-    return StepResult(op=op, counts=counts, seconds=1.0, finished_before=False)
+    return StepResult(op=op, number=number, counts=counts, seconds=1.0, finished_before=False)
 
 
 def result(max_rejected: float = 0.05) -> RunResult:
     steps = (
-        step("video_duration_filter", 10, 9, 9, rejected=1),
-        step("video_captioning_from_vlm_mapper", 9, 9, 18, captions=9),
-        step("text_length_filter", 18, 16, 16, filtered=2),
+        step(1, "video_duration_filter", 10, 9, 9, rejected=1),
+        step(2, "video_captioning_from_vlm_mapper", 9, 9, 18, captions=9),
+        step(3, "text_length_filter", 18, 16, 16, filtered=2),
     )
     return RunResult(
         samples=10,
@@ -85,13 +85,14 @@ def test_the_summary_tells_answers_that_look_wrong() -> None:
 def test_the_summary() -> None:
     assert summary(result()) == (
         "in        10 samples\n"
-        "          video_duration_filter: 1 rejected\n"
-        "          video_captioning_from_vlm_mapper: 9 added\n"
-        "          text_length_filter: 2 filtered\n"
+        "          video_duration_filter[1]: 1 rejected\n"
+        "          video_captioning_from_vlm_mapper[2]: 9 added\n"
+        "          text_length_filter[3]: 2 filtered\n"
         "out       16 samples; 2 filtered, 1 rejected on the way\n"
         "captions  9, 1 cut by max_tokens; 900 prompt tokens, 90 completion tokens\n"
         "time      12.3 s\n"
         "output    out/captions.jsonl\n"
+        "why       juicecap why out/captions.run\n"
         "rejected  out/captions.run/rejected.jsonl\n"
         "more samples were rejected than max_rejected (0.05) allows; the output is written, the exit code is 3"
     )
