@@ -174,3 +174,6 @@ def test_what_is_no_run_or_damaged_is_said(run: Path, capsys: pytest.CaptureFixt
     (run / "steps.json").write_text('[{"number": "x"}]')
     assert main(["why", "out.run"]) == 2
     assert "steps.json is not what a run writes" in capsys.readouterr().err
+    (run / "steps.json").unlink()
+    assert main(["why", "out.run"]) == 2
+    assert "out.run has no steps.json: an earlier version of juicecap made it." in capsys.readouterr().err

@@ -13,7 +13,9 @@ from juicecap.runner import RunResult, StepResult
 from juicecap.runner.result import rejections_allowed
 
 
-def step(number: int, op: str, taken: int, kept: int, given: int, *, rejected: int = 0, filtered: int = 0, captions: int = 0) -> StepResult:
+def step(
+    number: int, op: str, taken: int, kept: int, given: int, *, rejected: int = 0, filtered: int = 0, captions: int = 0
+) -> StepResult:
     counts = Counts(
         taken=taken,
         kept=kept,

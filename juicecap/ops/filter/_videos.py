@@ -28,6 +28,11 @@ def measured_of(outcomes: Sequence[Outcome], *names: str) -> dict[str, Any]:
     return {name: headers[0][name] if len(headers) == 1 else [header[name] for header in headers] for name in names}
 
 
+def rule_wanted(any_or_all: AnyOrAll) -> dict[str, Any]:
+    """The rule for several videos as a limit, if it is not the usual one; for `Op.wanted`."""
+    return {} if any_or_all == "any" else {"any_or_all": any_or_all}
+
+
 def videos_pass(outcomes: Sequence[Outcome], any_or_all: AnyOrAll, passes: Callable[[Mapping[str, Any]], bool]) -> bool:
     """Whether any, or all, of a sample's videos pass by their headers. A sample without videos passes."""
     verdicts = [passes(outcome.value) for outcome in outcomes]

@@ -10,7 +10,7 @@ from jsonargparse.typing import NonNegativeFloat
 from typing_extensions import override
 
 from juicecap.ops.base import Filter
-from juicecap.ops.filter._videos import AnyOrAll, headers_of, measured_of, videos_pass
+from juicecap.ops.filter._videos import AnyOrAll, headers_of, measured_of, rule_wanted, videos_pass
 from juicecap.ops.options.media_options import MediaOptions
 from juicecap.ops.options.numbers import Moment
 from juicecap.ops.options.range_options import RangeOptions
@@ -67,4 +67,5 @@ class VideoDurationFilter(RangeOptions, MediaOptions, Filter):
 
     @override
     def wanted(self) -> Mapping[str, Any]:
-        return self.range_wanted(min_duration=self.min_duration, max_duration=self.max_duration)
+        ends = self.range_wanted(min_duration=self.min_duration, max_duration=self.max_duration)
+        return {**ends, **rule_wanted(self.any_or_all)}

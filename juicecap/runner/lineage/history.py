@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from juicecap.data.table import open_arrow
 from juicecap.data.writing.checksum import verify_checksum
-from juicecap.errors import DataError
+from juicecap.errors import DataError, UsageError
 from juicecap.recipe.shards import Shard
-from juicecap.recipe.work_dir import SHARDS
+from juicecap.recipe.work_dir import SHARDS, STEPS_FILE
 from juicecap.runner.reporting.shard_status import read_whole_status
 from juicecap.runner.reporting.status import RunStatus
 from juicecap.runner.run_folder.steps_file import NotedStep, read_steps
@@ -37,12 +37,10 @@ class Part:
         if self.status is None:
             return None
         try:
-            is_own = (
-                self.status.state == "done" or file.stat().st_mtime >= datetime.fromisoformat(self.status.started).timestamp()
-            )
+            written, began = file.stat().st_mtime, datetime.fromisoformat(self.status.started).timestamp()
         except (OSError, ValueError):
             return None
-        return file if is_own else None
+        return file if self.status.state == "done" or written >= began else None
 
     def table(self, step: NotedStep) -> Dataset:
         """The table of a step.
@@ -92,9 +90,14 @@ def read_history(folder: Path) -> History:
     """The history of the run in this folder.
 
     Raises:
-        UsageError: it is not the folder of a run, or a file in it is not what a run writes.
+        UsageError: it is not the folder of a run, or a file in it is not what a run writes, or is missing.
     """
     status = read_whole_status(folder)
+    if status.merged and status.merged.state == "done" and not (folder / STEPS_FILE).exists():
+        raise UsageError(
+            f"{folder} has no {STEPS_FILE}: an earlier version of juicecap made it. "
+            "Run the recipe again, which asks nothing twice"
+        )
     whole = Part(folder, status.merged, tuple(read_steps(folder)))
     merged = whole.steps[-1].number if whole.steps else 0
     of_run = status.merged.step_count if status.merged else 0
