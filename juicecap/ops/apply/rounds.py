@@ -91,7 +91,7 @@ class Rounds:
             step = self._answered_nothing
         self._close()
         return self._rejected(
-            SampleError("TOO_MANY_ROUNDS", f"{self._op.numbered_name} asks again and again, {MOST_ROUNDS:,} times")
+            SampleError("TOO_MANY_ROUNDS", f"{self._op.name} asks again and again, {MOST_ROUNDS:,} times")
         )
 
     def _answered_nothing(self) -> Sequence[Ask]:
@@ -103,14 +103,14 @@ class Rounds:
         hash(asks)
         if not all(isinstance(ask, Request | Measurement) for ask in asks):
             self._close()
-            raise SampleError("OP_FAILED", f"{self._op.numbered_name} asks {short_repr(asks)}, which are not requests")
+            raise SampleError("OP_FAILED", f"{self._op.name} asks {short_repr(asks)}, which are not requests")
         return asks
 
     def _fate(self, outputs: Sequence[Sample] | Dropped | None) -> Fate:
         if isinstance(outputs, Dropped):
             return Fate(kind="filtered", sample=self.sample, dropped=outputs, usage=self._usage)
         if outputs is not None and not all(isinstance(output, dict) for output in outputs):
-            wrong = f"{self._op.numbered_name} gave {short_repr(outputs)}, not a list of samples"
+            wrong = f"{self._op.name} gave {short_repr(outputs)}, not a list of samples"
             return self._rejected(SampleError("OP_FAILED", wrong))
         if not outputs:
             return Fate(kind="filtered", sample=self.sample, usage=self._usage)
@@ -131,7 +131,7 @@ class Rounds:
         """
         if isinstance(error, EnvironmentFailure) or type(self._op).__module__.startswith("juicecap."):
             raise error
-        return SampleError("OP_FAILED", f"{self._op.numbered_name} fails with {type(error).__name__}: {hidden(str(error))}")
+        return SampleError("OP_FAILED", f"{self._op.name} fails with {type(error).__name__}: {hidden(str(error))}")
 
     def _close(self) -> None:
         if self._conversation:
