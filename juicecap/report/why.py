@@ -109,8 +109,8 @@ def record_text(record: Mapping[str, Any]) -> str:
         why = f"{record['code']}{_because(str(record.get('message') or ''))}"
     else:
         why = reason_text(record)
-    cells = (record["id"], record["op"], one_line(why, LONGEST_MESSAGE))
-    return "\t".join(one_line(str(cell), LONGEST_MESSAGE) for cell in cells).rstrip()
+    cells = (record["id"], record["op"], why)
+    return "\t".join(one_line(str(cell), LONGEST_MESSAGE).replace("\t", " ") for cell in cells).rstrip()
 
 
 def reason_text(dropped: Mapping[str, Any]) -> str:

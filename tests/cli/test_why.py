@@ -160,6 +160,20 @@ def test_a_run_that_was_killed_tells_what_is_finished(run: Path, capsys: pytest.
     ]
 
 
+def test_a_hostile_folder_does_nothing_to_the_terminal(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lost = {"id": "\x1b[2J\n\t3", "source": "\x1b", "op": "ask_mapper[2]", "code": "\x9b", "message": "\u202e" + "x" * 9000}
+    (run / "rejected.jsonl").write_text(json.dumps(lost) + "\n")
+    for arguments in ((), ("--json",), ("--rejected",), ("--rejected", "--json"), (lost["id"],)):
+        printed = "\n".join(told(capsys, *arguments))
+        assert not set("\x1b\x9b\u202e") & set(printed)
+        assert len(printed) < 12_000
+    (line,) = told(capsys, "--rejected")
+    assert len(line.split("\t")) == 3
+    (run / "rejected.jsonl").write_text('{"id": 3}\n')
+    assert main(["why", "out.run", "--rejected"]) == 2
+    assert "rejected.jsonl is not what a run writes" in capsys.readouterr().err
+
+
 def test_what_is_no_run_or_damaged_is_said(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["why", str(run.parent)]) == 2
     assert f"{run.parent} is not the folder of a run" in capsys.readouterr().err

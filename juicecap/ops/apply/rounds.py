@@ -90,9 +90,7 @@ class Rounds:
                 return asked
             step = self._answered_nothing
         self._close()
-        return self._rejected(
-            SampleError("TOO_MANY_ROUNDS", f"{self._op.name} asks again and again, {MOST_ROUNDS:,} times")
-        )
+        return self._rejected(SampleError("TOO_MANY_ROUNDS", f"{self._op.name} asks again and again, {MOST_ROUNDS:,} times"))
 
     def _answered_nothing(self) -> Sequence[Ask]:
         assert self._conversation
