@@ -10,10 +10,10 @@ third shortly after a random phase has begun, so that those are hit as well that
 over HTTP, which answers with a hash of what it is asked; a share of the kills falls on the real demo model on the backend `hf`.
 
 `lost`, `duplicated`: samples that are missing from, or stand too often in, output and `rejected.jsonl` after a round.
-`identical`: the share of rounds after which both are those of the undisturbed run (the output byte for byte). `reasked`:
-answers that were asked for after a kill, though right after it they stood in the journal. `broken`: outputs that were there
-after a kill, but not whole; files and processes that outlived a round; and, for other ways than KILL, ends without the exit
-code and the sentence that are promised.
+`identical`: the share of rounds after which both, and `filtered.jsonl`, are those of the undisturbed run (byte for byte, but for
+times of rejections). `reasked`: answers that were asked for after a kill, though right after it they stood in the journal.
+`broken`: outputs that were there after a kill, but not whole; files and processes that outlived a round; and, for other ways
+than KILL, ends without the exit code and the sentence that are promised.
 """
 
 from __future__ import annotations

@@ -22,16 +22,18 @@ PHASES = ("starting", "flowing", "an op sealed", "two ops sealed", "exporting", 
 
 @dataclass
 class Left:
-    """What a run left: its output's bytes, and its rejections without the time."""
+    """What a run left: its output's bytes, its rejections without the time, and the bytes of its filtered samples."""
 
     output: bytes
     rejected: list[dict[str, Any]]
+    filtered: bytes
 
     @classmethod
     def of(cls, folder: Path) -> Left:
-        lines = (folder / "out" / "captions.run" / "rejected.jsonl").read_text(encoding="utf-8").splitlines()
+        run = folder / "out" / "captions.run"
+        lines = (run / "rejected.jsonl").read_text(encoding="utf-8").splitlines()
         rejected = [{name: value for name, value in json.loads(line).items() if name != "when"} for line in lines]
-        return cls((folder / "out" / "captions.jsonl").read_bytes(), rejected)
+        return cls((folder / "out" / "captions.jsonl").read_bytes(), rejected, (run / "filtered.jsonl").read_bytes())
 
     def samples(self) -> Counter[str]:
         """How often each sample stands in it."""

@@ -1,4 +1,4 @@
-"""What messages and requests are made of: the first line of an error, near names, patterns of tokens, characters that exist."""
+"""What messages and requests are made of: the first line of an error, near names, names of ops, patterns of tokens."""
 
 from __future__ import annotations
 
@@ -27,6 +27,11 @@ def near(word: object, words: Iterable[str]) -> str | None:
 def nearest(word: str, words: Iterable[str], most: int) -> list[str]:
     """The `most` of `words` that are nearest to `word`, however far that is; the nearest first."""
     return difflib.get_close_matches(word, words, n=most, cutoff=0.0)
+
+
+def numbered(op: str, step: int) -> str:
+    """An op by its name and its number in the recipe (`video_duration_filter[1]`); without a number (0) by its name."""
+    return f"{op}[{step}]" if step else op
 
 
 def any_of(tokens: Iterable[str]) -> re.Pattern[str]:

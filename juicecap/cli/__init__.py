@@ -33,6 +33,7 @@ VERBS = {
     "run": "run a recipe and export its result",
     "schema": "print the JSON Schema of recipes, for editors",
     "status": "show the state of a run, while it goes on or afterwards",
+    "why": "show where the samples of a run went, or what became of one of them",
 }
 """Verb to what it does; each has a module here with `add_arguments(parser)` and `main(options) -> exit code`."""
 

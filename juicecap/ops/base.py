@@ -20,6 +20,7 @@ from juicecap.errors import ArgumentError, SampleError, SettingsError
 from juicecap.fragment import without_fragment
 from juicecap.media.tasks.task import Task
 from juicecap.ops.apply.applied import Applied
+from juicecap.ops.apply.dropped import Dropped
 from juicecap.ops.apply.rounds import Conversation
 from juicecap.ops.options.common_options import ColumnsAndTokens
 from juicecap.ops.options.groups import COLUMNS, KEPT, OWN
@@ -28,6 +29,7 @@ from juicecap.ops.options.misnamed import misnamed
 from juicecap.ops.options.run_options import IGNORED, is_run_only
 from juicecap.ops.options.types import NOT_EMPTY, type_problems
 from juicecap.sample import Sample, media_paths
+from juicecap.text import numbered
 from juicecap.vlm.base import Limits, ModelSettings, Outcome, Request, digest_of, unset_later
 from juicecap.vlm.measurement import Ask
 
@@ -53,6 +55,7 @@ class Op(ColumnsAndTokens, Applied, ABC):
     """Whether the op asks for measurements alone, and no model."""
     ignored_parameters: ClassVar[Mapping[str, str]] = IGNORED
     """Parameters that a recipe may set and that have no effect, and why."""
+    _step: ClassVar[int] = 0
 
     def __init_subclass__(cls) -> None:
         if "name" not in cls.__dict__:
@@ -72,6 +75,16 @@ class Op(ColumnsAndTokens, Applied, ABC):
         found = type_problems(self) or [*self.token_problems(), *root_problems(self), *self.shared_problems(), *self.problems()]
         if found:
             raise SettingsError(self.name, found)
+
+    def in_step(self, number: int) -> Self:
+        """The op itself, which from now on knows its number in a recipe (from 1). That is no setting, and in no hash."""
+        object.__setattr__(self, "_step", number)
+        return self
+
+    @property
+    def numbered_name(self) -> str:
+        """The op's name with its number in the recipe, if it is in one: `text_length_filter[3]`."""
+        return numbered(self.name, self._step)
 
     def problems(self) -> list[tuple[str, str]]:
         """What contradicts itself in the settings, as (parameter, sentence) pairs."""
@@ -151,14 +164,18 @@ class Op(ColumnsAndTokens, Applied, ABC):
         outcomes = yield self.requests(sample)
         return self.finish(sample, outcomes)
 
-    def finish(self, sample: Sample, outcomes: Sequence[Outcome]) -> Sequence[Sample] | None:
-        """What the sample becomes, given the outcomes of its requests in order: samples, or nothing to drop it.
+    def finish(self, sample: Sample, outcomes: Sequence[Outcome]) -> Sequence[Sample] | Dropped | None:
+        """What the sample becomes, given the outcomes of its requests in order: samples, or nothing, or `Dropped`, to drop it.
 
         Raises:
             SampleError: the sample is to be rejected.
         """
         del outcomes
         return [sample]
+
+    def wanted(self) -> Mapping[str, Any]:
+        """The limits by which the op drops samples, by parameter; for `filtered.jsonl`."""
+        return {}
 
     def tasks(self) -> Sequence[Task]:
         """The tasks that the op brings along, for its measurements: one that was edited makes the op run again."""
@@ -240,6 +257,11 @@ class Filter(Op):
         del outcomes
         return self.keep(sample)
 
+    def measured(self, sample: Sample, outcomes: Sequence[Outcome]) -> Mapping[str, Any]:
+        """What a sample that does not stay was judged by: JSON values by name, for `filtered.jsonl`."""
+        del sample, outcomes
+        return {}
+
     @override
-    def finish(self, sample: Sample, outcomes: Sequence[Outcome]) -> Sequence[Sample] | None:
-        return [sample] if self.keep_by(sample, outcomes) else None
+    def finish(self, sample: Sample, outcomes: Sequence[Outcome]) -> Sequence[Sample] | Dropped | None:
+        return [sample] if self.keep_by(sample, outcomes) else Dropped(self.measured(sample, outcomes))

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 from juicecap.errors import BugError, SampleError
+from juicecap.ops.apply.dropped import Dropped
 from juicecap.ops.apply.fate import Fate
 from juicecap.ops.base import Op
 from juicecap.ops.options.groups import KEPT
-from juicecap.sample import Sample
+from juicecap.sample import Sample, sample_name
 from juicecap.vlm.journal import Journal
 
-Selection = bool | SampleError
-"""Whether a sample stays, or the error that prevents the decision."""
+
+@dataclass(frozen=True)
+class DuplicateOf:
+    """A sample is dropped for an earlier one that stays: its number in the dataset, from 0."""
+
+    number: int
+
+
+Selection = bool | Dropped | DuplicateOf | SampleError
+"""Whether a sample stays; false or why it does not; or the error that prevents the decision."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +35,7 @@ class WholeDatasetOp(Op):
 
     @abstractmethod
     def select(self, samples: Iterable[Sample]) -> list[Selection]:
-        """For each sample of the dataset, in order, whether it stays, or the error that prevents the decision.
+        """For each sample of the dataset, in order, whether it stays or why not, or the error that prevents the decision.
 
         `samples` can be iterated more than once.
         """
@@ -36,21 +45,27 @@ class WholeDatasetOp(Op):
     ) -> Generator[Fate, None, None]:
         """Apply the op to samples, taken as the whole dataset; they are iterated more than once."""
         del batch_size, journal
-        yield from self.selected(samples, self.select(samples))
+        yield from self.selected(samples, list(self.select(samples)))
 
-    def selected(self, samples: Iterable[Sample], chosen: Iterable[Selection]) -> Generator[Fate, None, None]:
+    def selected(self, samples: Iterable[Sample], selections: Sequence[Selection]) -> Generator[Fate, None, None]:
         """The fates of samples about which it is decided already."""
-        selections = iter(chosen)
-        for sample in samples:
-            selection = next(selections, None)
-            if selection is None:
-                raise BugError(f"{self.name} chose among fewer samples than the dataset has")
-            yield _fate(sample, selection)
+        have_duplicates = {each.number for each in selections if isinstance(each, DuplicateOf)}
+        names: dict[int, str] = {}
+        for number, sample in enumerate(samples):
+            if number >= len(selections):
+                raise BugError(f"{self.numbered_name} chose among fewer samples than the dataset has")
+            if number in have_duplicates:
+                names[number] = sample_name(sample, self.media_keys())
+            yield _fate(sample, selections[number], names)
 
 
-def _fate(sample: Sample, selection: Selection) -> Fate:
+def _fate(sample: Sample, selection: Selection, names: Mapping[int, str]) -> Fate:
     if isinstance(selection, SampleError):
         return Fate(kind="rejected", sample=sample, failure=selection)
+    if isinstance(selection, DuplicateOf):
+        selection = Dropped(duplicate_of=names.get(selection.number, ""))
+    if isinstance(selection, Dropped):
+        return Fate(kind="filtered", sample=sample, dropped=selection)
     return Fate(kind="kept", sample=sample, outputs=(sample,)) if selection else Fate(kind="filtered", sample=sample)
 
 
@@ -80,14 +95,14 @@ class Deduplicator(WholeDatasetOp):
 
     def decide(self, signatures: Iterable[str | SampleError]) -> list[Selection]:
         """Keep the first sample of each signature."""
-        seen: set[str] = set()
+        kept: dict[str, int] = {}
         selections: list[Selection] = []
-        for signature in signatures:
+        for number, signature in enumerate(signatures):
             if isinstance(signature, SampleError):
                 selections.append(signature)
                 continue
-            selections.append(signature not in seen)
-            seen.add(signature)
+            first = kept.setdefault(signature, number)
+            selections.append(True if first == number else DuplicateOf(first))
         return selections
 
 

@@ -2,7 +2,7 @@
 
 A report looks like this, one block for each problem, in the order of the file:
 
-    recipes/video_caption.yaml:17:7: video_captioning_from_vlm_mapper has no parameter 'caption_nmu'
+    recipes/video_caption.yaml:17:7: video_captioning_from_vlm_mapper[3] has no parameter 'caption_nmu'
        17 |       caption_nmu: 3
           |       ^^^^^^^^^^^
        did you mean 'caption_num'?  (juicecap ops video_captioning_from_vlm_mapper)

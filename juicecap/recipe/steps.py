@@ -17,6 +17,7 @@ from juicecap.recipe.problems import MOST_SUGGESTED, Problem, shown, suggestion
 from juicecap.recipe.types import Step
 from juicecap.recipe.yaml.source import Source
 from juicecap.recipe.yaml.values import KeyPath, SourceSpan
+from juicecap.text import numbered
 
 MAX_OPS = 1000
 """Ops that a recipe may have: far more than anybody needs, few enough to be checked in seconds."""
@@ -67,6 +68,10 @@ class _Block:
     def trail(self) -> KeyPath:
         return ("process", self.index, self.name)
 
+    @property
+    def label(self) -> str:
+        return numbered(self.name, self.index + 1)
+
     def wrong(self, message: str, *keys: str, at: Literal["key", "value"] = "key", hint: str = "") -> None:
         """Note a problem with a parameter, or with the op as a whole."""
         self.problems.append(self.source.problem((*self.trail, *keys), message, at=at, hint=hint))
@@ -90,7 +95,7 @@ def _block(source: Source, index: int, item: Any, found: Findings) -> _Block | N
     if block is None:
         block = {}
     if not isinstance(block, dict):
-        message = f"the parameters of {name} must be written as 'name: value', not {shown(block)}"
+        message = f"the parameters of {numbered(str(name), index + 1)} must be written as 'name: value', not {shown(block)}"
         found.problems.append(source.problem((*trail, name), message))
         return None
     return _Block(source, index, str(name), block)
@@ -119,13 +124,13 @@ def _made(block: _Block, kind: type[Op], shared: Mapping[str, Any], found: Findi
     values, misfits = _parsed(kind, own)
     options, more_misfits = _parsed(RunOptions, run)
     for key, sentence in [*misfits, *more_misfits]:
-        block.wrong(f"{block.name}: {sentence}", key, at="value")
+        block.wrong(f"{block.label}: {sentence}", key, at="value")
     fields = dataclasses.fields(kind)
     values = {**{each.name: shared[each.name] for each in fields if each.name in shared}, **values}
     known = {*values, *(_canonical(kind, key) for key, _ in misfits)}
     missing = [each.name for each in fields if each.name not in known and _is_required(each)]
     for name in missing:
-        block.wrong(f"{block.name} needs the parameter {name!r}", hint=f"(juicecap ops {block.name})")
+        block.wrong(f"{block.label} needs the parameter {name!r}", hint=f"(juicecap ops {block.name})")
     op = None if misfits or missing else _constructed(block, kind, values)
     if op is None or more_misfits:
         return None
@@ -133,7 +138,7 @@ def _made(block: _Block, kind: type[Op], shared: Mapping[str, Any], found: Findi
     line, column = (span.line, span.column) if isinstance(span, SourceSpan) else (0, 0)
     run_options = RunOptions(**options)
     for key, sentence in run_options.problems():
-        block.wrong(f"{block.name}: {sentence}", key, at="value")
+        block.wrong(f"{block.label}: {sentence}", key, at="value")
     return Step(name=block.name, op=op, options=run_options, settings=block.written, index=block.index, line=line, column=column)
 
 
@@ -161,7 +166,7 @@ def _sorted_out(block: _Block, kind: type[Op], found: Findings) -> tuple[dict[st
             names = [*known, *options, *kind.ignored_parameters]
             near = suggestion(key, names, after=len(found.problems) + len(block.problems))
             hint = compat.DATAFLOW.get(key) or f"{near}  (juicecap ops {block.name})".strip()
-            block.wrong(f"{block.name} has no parameter {key!r}", key, hint=hint)
+            block.wrong(f"{block.label} has no parameter {key!r}", key, hint=hint)
     return own, run
 
 
@@ -175,10 +180,10 @@ def _parsed(kind: type, written: Mapping[str, Any]) -> tuple[dict[str, Any], lis
 
 def _constructed(block: _Block, kind: type[Op], values: dict[str, Any]) -> Op | None:
     try:
-        return kind(**values)
+        return kind(**values).in_step(block.index + 1)
     except SettingsError as error:
         for parameter, sentence in error.problems:
-            block.wrong(f"{block.name}: {sentence}", *schema.written_as(kind, block.written, parameter, sentence)[:1])
+            block.wrong(f"{block.label}: {sentence}", *schema.written_as(kind, block.written, parameter, sentence)[:1])
         return None
 
 

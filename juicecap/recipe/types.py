@@ -14,6 +14,7 @@ from juicecap.hidden import Hidden
 from juicecap.ops.base import Op
 from juicecap.ops.options.run_options import OnError, RunOptions
 from juicecap.recipe.yaml.source import Source
+from juicecap.text import numbered
 from juicecap.vlm.cluster.options import ClusterOptions
 
 
@@ -31,6 +32,16 @@ class Step:
     line: int
     """Where its name stands, from 1; 0 where the command line put it."""
     column: int
+
+    @property
+    def number(self) -> int:
+        """Its number in messages and files, from 1."""
+        return self.index + 1
+
+    @property
+    def label(self) -> str:
+        """The op as messages and files name it: `video_captioning_from_vlm_mapper[3]`."""
+        return numbered(self.name, self.number)
 
 
 @dataclass(frozen=True, kw_only=True)

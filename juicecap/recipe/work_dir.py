@@ -27,12 +27,13 @@ MARK = {"juicecap": "run folder", "version": 1}
 """The content of the marker; a later version may add to it."""
 
 JOURNAL, LOG, RECIPE = NAME, "log.jsonl", "recipe.yaml"
+FILTERED, REJECTED, STEPS_FILE = "filtered.jsonl", "rejected.jsonl", "steps.json"
 MEDIA, REPLACED, SHARDS, WRITTEN = "media", "replaced", "shards", "written"
 
 ADVICE = "move it away, or set work_dir to another folder"
 
 LARGEST = 2**22
-"""Bytes of `exports.json`, `manifest.json` or `status.json` that are read."""
+"""Bytes of `exports.json`, `manifest.json`, `status.json` or `steps.json` that are read."""
 
 _BEGINNING = 2**16
 """Bytes of a file of lines that are checked."""
@@ -216,7 +217,8 @@ FILES: Mapping[str, Callable[[Path], bool]] = {
     LOG: _is_log,
     "manifest.json": _has("juicecap", "recipe_digest", "steps"),
     RECIPE: _begins(re.compile(rb"# [^\n]* as juicecap \S+ ran it\. Remarks tell ")),
-    "rejected.jsonl": _begins(re.compile(rb'\{"id": [^\n]*?"source": [^\n]*?"op": ')),
+    **dict.fromkeys((FILTERED, REJECTED), _begins(re.compile(rb'\{"id": [^\n]*?"source": [^\n]*?"op": '))),
+    STEPS_FILE: lambda file: isinstance(_json(file), list),
     "status.json": _has("state", "pid", "work_dir", "step_count"),
 }
 """The files that a run writes into its folder, and for each a function that recognises it by its content."""

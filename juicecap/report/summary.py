@@ -44,6 +44,8 @@ def _lines(result: RunResult) -> Iterator[str]:
         yield from _folded(f"damaged   {plural(damaged, 'sample')} with captions of damaged media (see the provenance)")
     yield from _time(result)
     yield from _outputs(result)
+    if result.filtered or result.rejected:
+        yield f"why       juicecap why {result.work_dir}"
     if result.rejected:
         yield f"rejected  {result.work_dir / 'rejected.jsonl'}"
     if result.failed:
@@ -77,7 +79,7 @@ def _steps(result: RunResult) -> Iterator[str]:
         if shown < MOST_STEPS and sum(changes.values()) >= most[0]:
             shown += 1
             counts = ", ".join(f"{count:,} {what}" for what, count in changes.items())
-            yield from _folded(f"{_INDENT}{step.op}: {counts}{_reasons(step.reasons)}")
+            yield from _folded(f"{_INDENT}{step.label}: {counts}{_reasons(step.reasons)}")
     if len(changed) > shown:
         yield f"{_INDENT}{plural(len(changed) - shown, 'other op')} changed fewer; manifest.json has all"
 
@@ -143,7 +145,7 @@ def _time(result: RunResult) -> Iterator[str]:
 def _slow(result: RunResult, seconds: float) -> str:
     """The ops that took long, the longest first."""
     slow = sorted(result.steps, key=lambda step: -step.seconds)[:MOST_TIMES]
-    shown = [f"{step.op} {step.seconds:.1f} s" for step in slow if step.seconds >= max(SHORTEST_TIME, TOLD_FROM * seconds)]
+    shown = [f"{step.label} {step.seconds:.1f} s" for step in slow if step.seconds >= max(SHORTEST_TIME, TOLD_FROM * seconds)]
     return f": {', '.join(shown)}" if shown else ""
 
 

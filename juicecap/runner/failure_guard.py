@@ -98,12 +98,12 @@ class FailureGuard:
     def _stop(self, fate: Fate) -> JuicecapError:
         error = fate.named_failure(self._step.op.media_keys())
         kind = EnvironmentFailure if error.retryable else DataError
-        return kind(f"{self._step.name}: {error}. The run stops at this sample because on_error is 'stop'.")
+        return kind(f"{self._step.label}: {error}. The run stops at this sample because on_error is 'stop'.")
 
     def _all_alike(self, which: str, *, blameless: bool) -> JuicecapError:
         assert self._first
         error = self._first.named_failure(self._step.op.media_keys())
-        what = f"{self._step.name}: all of {which} samples failed for the same reason; the first: {error}. Nothing was exported."
+        what = f"{self._step.label}: all of {which} samples failed for the same reason; the first: {error}. Nothing was exported."
         if error.retryable:
             return EnvironmentFailure(f"{what} Running again goes on.")
         if blameless:

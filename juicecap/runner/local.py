@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -32,6 +31,7 @@ from juicecap.runner.exporting.media_tools import MediaTools
 from juicecap.runner.exporting.result_facts import result_facts
 from juicecap.runner.exporting.write import media_options_of
 from juicecap.runner.loading import LoadedDataset, load
+from juicecap.runner.lost_samples import LostSamples
 from juicecap.runner.manifest import manifest
 from juicecap.runner.reporting.metrics import check_metrics
 from juicecap.runner.reporting.progress import Progress
@@ -39,7 +39,8 @@ from juicecap.runner.reporting.reporter import Reporter
 from juicecap.runner.result import RunResult, rejections_allowed
 from juicecap.runner.run_folder.folder import RunFolder
 from juicecap.runner.run_folder.log import logging_to
-from juicecap.runner.run_steps import all_rejected, run_steps
+from juicecap.runner.run_folder.steps_file import forget_steps
+from juicecap.runner.run_steps import run_steps
 from juicecap.runner.step_at_work import RunContext
 from juicecap.runner.steps import StepInput, StepOutput, engines_of
 from juicecap.runner.times import Stopwatch
@@ -99,7 +100,7 @@ def run_local(
             with stopwatch.measuring("ops"):
                 finished, todo = (work or _run_all)(loaded, context)
         last = finished[-1].stage.dataset if finished else loaded.dataset
-        written = folder.write_rejected(all_rejected(recipe, loaded, finished))
+        lost = LostSamples(recipe, loaded).write(folder, finished)
         result = RunResult(
             samples=len(loaded.everything),
             steps=(*loaded.results, *(each.result for each in finished)),
@@ -114,7 +115,7 @@ def run_local(
             times=stopwatch.times(),
             shards=shards,
         )
-        check_counts(result, written)
+        check_counts(result, *lost)
         if todo:
             reporter.finished(result)
             return result
@@ -177,6 +178,7 @@ def at_work(
     ):
         _log_start(recipe, limit)
         folder.write_recipe(resolved_text(recipe))
+        forget_steps(folder.root)
         for notice in recipe.notices:
             say_once(notice)
         yield given, reporter
@@ -199,10 +201,11 @@ def source(loaded: LoadedDataset, *part: object) -> StepInput:
     return StepInput(loaded.dataset, digest_of(facts))
 
 
-def check_counts(result: RunResult, rejected: int) -> None:
+def check_counts(result: RunResult, rejected: int, filtered: int) -> None:
     """Check the promise that no sample is lost silently."""
-    if rejected != result.rejected:
-        raise BugError(f"{result.rejected} samples were rejected but {rejected} stand in rejected.jsonl; nothing was exported")
+    for what, count, written in (("rejected", result.rejected, rejected), ("filtered", result.filtered, filtered)):
+        if count != written:
+            raise BugError(f"{count} samples were {what} but {written} stand in {what}.jsonl; nothing was exported")
     if not result.chain_holds:
         raise BugError(f"the counts do not add up; nothing was exported: {result}")
 
@@ -218,7 +221,7 @@ def open_journal(
 
 def _run_all(loaded: LoadedDataset, context: RunContext) -> tuple[list[StepOutput], str]:
     recipe = context.recipe
-    return run_steps(context, source(loaded), range(len(recipe.steps)), partial(all_rejected, recipe, loaded)), ""
+    return run_steps(context, source(loaded), range(len(recipe.steps)), LostSamples(recipe, loaded)), ""
 
 
 def secret_names(recipe: Recipe) -> list[str]:

@@ -52,6 +52,7 @@ def manifest(
         "steps": [
             {
                 "op": step.op,
+                "number": step.number,
                 "finished_before": step.finished_before,
                 "tried_again": step.tried_again,
                 "answers": answer_facts(step),

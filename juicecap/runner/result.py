@@ -11,6 +11,7 @@ from pathlib import Path
 from juicecap.data.export.writers.job import ExportResult
 from juicecap.ops.apply.table import Counts
 from juicecap.runner.times import RunTimes
+from juicecap.text import numbered
 from juicecap.vlm.pipeline.resources.answer_counts import AnswerCounts, summed
 
 
@@ -19,6 +20,9 @@ class StepResult:
     """One op's counts. `finished_before`: an earlier run had done it completely."""
 
     op: str
+    """The op's name."""
+    number: int = 0
+    """The op's number in the recipe, from 1; 0: the reading of the dataset."""
     counts: Counts
     seconds: float
     """From its first sample to its last, without the time in which engines were opened; of a merge that of all its shards."""
@@ -43,6 +47,11 @@ class StepResult:
     def received_before(self) -> int:
         """Those of them that an earlier run left in the table."""
         return self.received - self.answers.received
+
+    @property
+    def label(self) -> str:
+        """The op with its number: `video_captioning_from_vlm_mapper[3]`."""
+        return numbered(self.op, self.number)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -56,7 +56,9 @@ def earlier_step(step: Step, number: int, before: StepInput, media_state: str, c
     else:
         samples = len(before.dataset)
         context.reporter.started(step.name, number, samples, asks=step.op.uses_model(), finished=True)
-        result = StepResult(op=step.name, counts=fates.counts, reasons=fates.reasons, seconds=0.0, finished_before=True)
+        result = StepResult(
+            op=step.name, number=number, counts=fates.counts, reasons=fates.reasons, seconds=0.0, finished_before=True
+        )
     FailureGuard(step, context.on_error(step), allowed=context.allowed).check(table, fates)
     context.reporter.ended(number, result)
     return finished_step(step, before, table, fates, fingerprint, result)

@@ -10,7 +10,7 @@ A segment ends before an op that needs the whole dataset, and before one whose e
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from juicecap.ops.apply.applied import stands_alone
 from juicecap.ops.apply.stream import Stream
@@ -58,7 +58,7 @@ class Segment:
         """The steps, each as soon as it is finished.
 
         Raises:
-            JuicecapError: the run ends early; `rejections` has what was rejected until then.
+            JuicecapError: the run ends early; the tables of those that are `unfinished` have the fates until then.
         """
         self._context.describe_engines(self._first)
         dataset = self._input.dataset.with_format(None)  # a format would hide columns, or change values
@@ -85,10 +85,10 @@ class Segment:
         while self._at_work:
             yield self._finish_first()
 
-    def rejections(self) -> Iterator[dict[str, Any]]:
-        """The records of the samples that unfinished steps have rejected so far, in the order of the steps."""
-        for work in self._at_work:
-            yield from work.rejections()
+    @property
+    def unfinished(self) -> Sequence[StepAtWork]:
+        """The steps that are not finished, in order."""
+        return self._at_work
 
     def _finish_first(self) -> StepOutput:
         work = self._at_work[0]

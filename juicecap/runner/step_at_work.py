@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from loguru import logger
 
@@ -16,7 +16,7 @@ from juicecap.errors import JuicecapError, SampleError
 from juicecap.ops.apply.applied import stands_alone
 from juicecap.ops.apply.fate import Fate, rows_of
 from juicecap.ops.apply.stream import AT_ONCE, Stage, Stream
-from juicecap.ops.apply.table import Fates, Rows, fates_of, rejections, table_features
+from juicecap.ops.apply.table import Fates, Rows, table_features
 from juicecap.ops.options.run_options import OnError
 from juicecap.ops.whole_dataset import Deduplicator
 from juicecap.runner.failure_guard import FailureGuard
@@ -79,7 +79,7 @@ class RunContext:
         if forecast := step.op.forecast(Rows(dataset, READ_AT_ONCE), self.journal, COUNTED_FOR):
             replayed, asked, shared = forecast.replayed, forecast.asked, forecast.shared
             told = "{}: {} answers are in the journal, {} are to be asked, {} equal ones are shared"
-            logger.info(told, step.name, replayed, asked, shared)
+            logger.info(told, step.label, replayed, asked, shared)
             self.reporter.forecast(replayed, asked, shared=shared, whole=forecast.whole)
 
 
@@ -132,7 +132,7 @@ class StepAtWork:
     def _judged(self, fate: Fate) -> Fate:
         """The fate as it counts: with earlier attempts added, and kept if failed samples stay."""
         fate = fate.tried_before(next(self._attempts, 0))
-        return fate.staying(self.step.op.name) if self.keeps_failed else fate
+        return fate.staying(self.step.label) if self.keeps_failed else fate
 
     def take_all(self, rows: Rows) -> None:
         """Apply the op alone, to all samples.
@@ -194,11 +194,10 @@ class StepAtWork:
         self._writer.close()
         return self._writer.path
 
-    def rejections(self) -> Iterator[dict[str, Any]]:
-        """The records of the samples that were rejected so far. The table cannot be gone on with."""
+    def unfinished_table(self) -> Dataset:
+        """The table as far as it has come. It cannot be gone on with."""
         self._writer.close()
-        table = open_arrow(self._writer.path, "unfinished")
-        yield from rejections(table, fates_of(table), self.step.name, self.step.op.media_keys())
+        return open_arrow(self._writer.path, "unfinished")
 
     def result(self, fates: Fates, tried_again: int = 0) -> StepResult:
         """The result of the step, whose table has these fates."""
@@ -206,6 +205,7 @@ class StepAtWork:
         began, ended = self.stage.began or self._began, self._ended or time.monotonic()
         return StepResult(
             op=self.step.name,
+            number=self.number,
             counts=fates.counts,
             reasons=fates.reasons,
             seconds=outside([(began, ended)], self._context.stopwatch.start_up),

@@ -107,7 +107,7 @@ def finished_step(
     """
     counts, samples = fates.counts, len(before.dataset)
     if counts.taken != samples or counts.kept + counts.filtered + counts.rejected != samples:
-        raise BugError(f"{step.name}: {samples} samples went in, but {counts} came out; nothing was exported")
+        raise BugError(f"{step.label}: {samples} samples went in, but {counts} came out; nothing was exported")
     passed_on = digest_of([fingerprint, fates.state]) if fates.state else fingerprint
     return StepOutput(step, table, fates, StepInput(kept(table, fates), passed_on), result)
 

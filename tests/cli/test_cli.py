@@ -75,10 +75,10 @@ def test_run_says_what_came_of_it(recipe: Path, capsys: pytest.CaptureFixture[st
     lines = capsys.readouterr().out.splitlines()
     assert lines[:3] == [
         "in        2 samples",
-        "          text_length_filter: 1 filtered",
+        "          text_length_filter[1]: 1 filtered",
         "out       1 sample; 1 filtered, 0 rejected on the way",
     ]
-    assert lines[-1] == f"output    {recipe.parent}/out.jsonl"
+    assert lines[-2:] == [f"output    {recipe.parent}/out.jsonl", f"why       juicecap why {recipe.parent}/out.run"]
     assert json.loads((recipe.parent / "out.jsonl").read_text()) == {"text": "a text that is long enough"}
 
 
@@ -91,7 +91,7 @@ def test_a_problem_stops_the_run_before_anything_is_written(recipe: Path, capsys
     recipe.write_text(recipe.read_text().replace("min_len", "min_length"), encoding="utf-8")
     assert main(["run", str(recipe)]) == 1
     error = capsys.readouterr().err
-    assert f"{recipe}:5:7: text_length_filter has no parameter 'min_length'" in error
+    assert f"{recipe}:5:7: text_length_filter[1] has no parameter 'min_length'" in error
     assert "did you mean 'min_len'?" in error
     assert sorted(path.name for path in recipe.parent.iterdir()) == ["data.jsonl", "recipe.yaml"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from juicecap.cli import VERBS, main
+from juicecap.cli.verbs import completion
 
 pytestmark = pytest.mark.process
 
@@ -103,6 +105,19 @@ def test_an_unknown_shell_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> 
         main(["completion", "tcsh"])
     assert stopped.value.code == 2
     assert "invalid choice: 'tcsh'" in capsys.readouterr().err
+
+
+def test_of_several_ops_of_a_name_each_has_its_number(tmp_path: Path) -> None:
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("process:\n  - text_length_filter\n  - whitespace_normalization_mapper\n  - text_length_filter:\n")
+    keys = completion._keys(argparse.Namespace(recipe=str(recipe)))
+    assert [key for key in keys if key.endswith((".min_len=", ".text_key="))] == [
+        "text_length_filter[1].min_len=",
+        "text_length_filter[1].text_key=",
+        "whitespace_normalization_mapper.text_key=",
+        "text_length_filter[3].min_len=",
+        "text_length_filter[3].text_key=",
+    ]
 
 
 @pytest.mark.parametrize("what", ["pipe", "/dev/zero", "."])

@@ -151,7 +151,7 @@ def test_a_terminal_ends_with_the_ops_and_the_summary(recipe: Path, columns: int
     assert "30 samples" in text
     assert "1 rejected" in text
     whole = "".join(text.split())  # the terminal breaks the summary where it must
-    assert "paced_mapper:1rejected(ODD1)" in whole
+    assert "paced_mapper[1]:1rejected(ODD1)" in whole
     assert whole.endswith("rejected.jsonl")
 
 

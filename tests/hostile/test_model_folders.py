@@ -168,7 +168,7 @@ SAID = [
 @pytest.mark.parametrize(("file", "key", "value", "sentence"), SAID)
 def test_a_wrong_value_is_said_with_its_place(job, file, key, value, sentence):
     job.write(file, {key: value})
-    assert job.checked() == [f"video_captioning_from_vlm_mapper: {job.model / file}: {sentence}"]
+    assert job.checked() == [f"video_captioning_from_vlm_mapper[1]: {job.model / file}: {sentence}"]
 
 
 def test_what_stands_for_no_limit_and_what_is_not_said_is_no_problem(job):
@@ -262,7 +262,7 @@ class TestFiles:
         else:
             file.symlink_to("/dev/zero")
         sentence = f"{file} is no regular file: copy or download the model anew"
-        assert job.checked() == [f"video_captioning_from_vlm_mapper: {sentence}"]
+        assert job.checked() == [f"video_captioning_from_vlm_mapper[1]: {sentence}"]
         assert job.loaded() == sentence
 
     def test_other_files_are_nobodys_business(self, job):
@@ -279,7 +279,7 @@ class TestFiles:
         with file.open("wb") as opened:
             opened.truncate(10**10)
         sentence = f"{file} has more than {megabytes} MB, which no such file of a model has: copy or download the model anew"
-        assert job.checked() == [f"video_captioning_from_vlm_mapper: {sentence}"]
+        assert job.checked() == [f"video_captioning_from_vlm_mapper[1]: {sentence}"]
         assert job.loaded() == sentence
 
     @pytest.mark.parametrize(
@@ -301,7 +301,7 @@ class TestFiles:
     def test_what_is_no_json_object_is_damaged(self, job, content, cause):
         file = job.write("config.json", content)
         (told,) = job.checked()
-        assert told.startswith(f"video_captioning_from_vlm_mapper: {file} is damaged ({cause}")
+        assert told.startswith(f"video_captioning_from_vlm_mapper[1]: {file} is damaged ({cause}")
         assert told.endswith("): copy or download the model anew")
         assert job.loaded() == told.partition(": ")[2]
 
@@ -320,7 +320,7 @@ class TestFiles:
             raise PermissionError(13, "Permission denied")
 
         monkeypatch.setattr(Path, "iterdir", refused)
-        assert job.checked() == [f"video_captioning_from_vlm_mapper: {job.model} cannot be read (Permission denied)"]
+        assert job.checked() == [f"video_captioning_from_vlm_mapper[1]: {job.model} cannot be read (Permission denied)"]
         with pytest.raises(ModelError, match=r"^the files of .* cannot be read \(Permission denied\)$"):
             model_state(str(job.model))
 
@@ -498,7 +498,7 @@ class TestCode:
         place = job.write(file, {"audio_tokenizer": other} if file.startswith("processor") else other)
         sentence = f"{place} names another model"
         assert job.loaded().startswith(sentence)
-        assert job.checked()[0].startswith(f"video_captioning_from_vlm_mapper: {sentence}")
+        assert job.checked()[0].startswith(f"video_captioning_from_vlm_mapper[1]: {sentence}")
 
     @pytest.mark.parametrize("name", ["/etc/tokenizer.4.0.json", "../tokenizer.4.0.json", 5, ""])
     def test_a_tokenizer_of_another_folder_is_not_read(self, job, name):

@@ -209,7 +209,7 @@ def test_a_work_dir_that_is_a_file(load: Load) -> None:
 def test_a_column_that_the_data_lacks(load: Load) -> None:
     assert problems_of(load(recipe_text(ops=OPS + "      prompt_key: txt\n"))) == (
         """\
-recipe.yaml:5:19: video_captioning_from_vlm_mapper: the data has no column 'txt', which prompt_key names; it has videos, text, caption
+recipe.yaml:5:19: video_captioning_from_vlm_mapper[1]: the data has no column 'txt', which prompt_key names; it has videos, text, caption
     5 |       prompt_key: txt
       |                   ^^^
    did you mean 'text'?"""  # noqa: E501  (the report's own lines)
@@ -220,7 +220,7 @@ recipe.yaml:5:19: video_captioning_from_vlm_mapper: the data has no column 'txt'
 def test_a_column_that_the_recipe_names_for_all_ops_is_reported_there(load: Load) -> None:
     assert problems_of(load(recipe_text() + "video_key: video\n")) == (
         """\
-recipe.yaml:5:12: video_captioning_from_vlm_mapper: the data has no column 'video', which video_key names; it has videos, text, caption
+recipe.yaml:5:12: video_captioning_from_vlm_mapper[1]: the data has no column 'video', which video_key names; it has videos, text, caption
     5 | video_key: video
       |            ^^^^^
    did you mean 'videos'?"""  # noqa: E501  (the report's own lines)
@@ -231,7 +231,7 @@ def test_a_column_by_default_is_reported_at_the_op(load: Load) -> None:
     write_rows("clips.jsonl", {"video": "a.mp4"})
     assert problems_of(load(recipe_text())) == (
         """\
-recipe.yaml:4:5: video_captioning_from_vlm_mapper: the data has no column 'videos', which video_key names; it has video
+recipe.yaml:4:5: video_captioning_from_vlm_mapper[1]: the data has no column 'videos', which video_key names; it has video
     4 |   - video_captioning_from_vlm_mapper:
       |     ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
    did you mean 'video'?"""
@@ -243,7 +243,7 @@ def test_a_column_that_an_earlier_op_writes_is_there_for_later_ops_only(load: Lo
     writer, reader = OPS + "      caption_field: captions_of\n", "  - label_filter: {label_key: captions_of}\n"
     assert problems_of(load(recipe_text(ops=writer + reader))) == ""
     assert problems_of(load(recipe_text(ops=reader + writer))).startswith(
-        "recipe.yaml:4:31: label_filter: the data has no column 'captions_of', which label_key names"
+        "recipe.yaml:4:31: label_filter[1]: the data has no column 'captions_of', which label_key names"
     )
 
 
@@ -286,7 +286,7 @@ def test_a_part_of_a_film_is_no_missing_file(load: Load) -> None:
     assert [each.message for each in check(load(recipe_text())).warnings] == [
         f"1 of 3 entries looked at in column 'videos' cannot be used; clips.jsonl:2: {Path.cwd()}/b.mp4 does not exist. "
         "A run rejects such samples.",
-        "video_captioning_from_vlm_mapper: 1 of 3 rows looked at would be rejected; the first: clips.jsonl:3: "
+        "video_captioning_from_vlm_mapper[1]: 1 of 3 rows looked at would be rejected; the first: clips.jsonl:3: "
         f"BAD_FRAGMENT: {where} ends before it begins: the second time is not later than the first one",
     ]
 
@@ -362,7 +362,7 @@ def test_what_there_is_no_time_for_is_said_and_proves_nothing(load: Load) -> Non
     assert (report.looked_at_rows, report.all_rows_looked_at) == (1, False)
     assert report.unseen == ("only the first row of clips.jsonl could be looked at in the time there was",)
     assert report.warnings[0].message == (
-        "video_captioning_from_vlm_mapper: the data has no column 'prompt', which prompt_key names; it has videos, "
+        "video_captioning_from_vlm_mapper[1]: the data has no column 'prompt', which prompt_key names; it has videos, "
         "going by the first row"
     )
     assert report.warnings[0].line == 5
@@ -395,7 +395,7 @@ def test_of_a_mixture_what_is_here_is_looked_into(load: Load) -> None:
     assert report.unseen == ("org/name was not looked at: no such path is here, so it is taken for a dataset on the Hub",)
     assert (report.looked_at_rows, report.all_rows_looked_at, report.problems) == (2, False, ())
     assert report.warnings[0].message == (
-        "video_captioning_from_vlm_mapper: the data has no column 'prompt', which prompt_key names; it has videos, text, "
+        "video_captioning_from_vlm_mapper[1]: the data has no column 'prompt', which prompt_key names; it has videos, text, "
         "caption, going by the first 2 rows"
     )
 
@@ -415,7 +415,7 @@ def test_a_prompt_with_braces_of_an_op_that_takes_it_as_it_is(load: Load) -> Non
     write_rows("clips.jsonl", {"videos": ["a.mp4"], "title": "x"})
     report = check(load(recipe_text(ops=OPS + "      prompt: What has {title} to do with it?\n")))
     assert [str(each) for each in report.warnings] == [
-        "recipe.yaml:5:15: video_captioning_from_vlm_mapper: prompt is sent as it is, '{title}' too; "
+        "recipe.yaml:5:15: video_captioning_from_vlm_mapper[1]: prompt is sent as it is, '{title}' too; "
         "prompt_key names a column with a prompt for each sample"
     ]
     assert check(load(recipe_text(ops=OPS + "      prompt: 'Answer as JSON: {\"caption\": …}'\n"))).warnings == ()
@@ -428,7 +428,7 @@ def test_some_rows_without_a_text_to_compare_with_are_a_warning(load: Load) -> N
     report = check(load(recipe_text(ops=ops)))
     assert report.problems == ()
     assert [str(each) for each in report.warnings] == [
-        "recipe.yaml:6:28: video_captioning_from_vlm_mapper: similar_one_simhash has no text to compare captions with "
+        "recipe.yaml:6:28: video_captioning_from_vlm_mapper[1]: similar_one_simhash has no text to compare captions with "
         "in 1 of 2 rows looked at; the first: clips.jsonl:2"
     ]
 
@@ -439,8 +439,8 @@ def test_frames_that_do_not_fit_in_full_hd_are_a_warning(load: Load) -> None:
     ops = OPS + "      hf_model: Qwen/Qwen2.5-VL-7B-Instruct\n      model_params: {cache_dir: none}\n"
     (warning,) = check(load(recipe_text(ops=ops))).warnings
     assert warning.message == (
-        "video_captioning_from_vlm_mapper: 768 frames of 1920x1080 have 1,033,344 tokens, and with max_tokens 512 that is more "
-        "than the model's 128,000; samples that are too long are rejected. "
+        "video_captioning_from_vlm_mapper[1]: 768 frames of 1920x1080 have 1,033,344 tokens, and with max_tokens 512 that is "
+        "more than the model's 128,000; samples that are too long are rejected. "
         "94 such frames fit: set max_frames or max_pixels"
     )
     assert check(load(recipe_text(ops=ops + "      max_pixels: 200000\n"))).warnings == ()
@@ -454,7 +454,7 @@ def test_a_parameter_that_may_be_one_of_a_config_which_is_not_here_is_a_doubt(lo
     report = check(load(recipe_text(ops=ops)))
     assert report.problems == ()
     assert [each.message for each in report.warnings] == [
-        "video_captioning_from_vlm_mapper: model_params: the hf backend has no parameter 'dtyp' (did you mean 'dtype'?)"
+        "video_captioning_from_vlm_mapper[1]: model_params: the hf backend has no parameter 'dtyp' (did you mean 'dtype'?)"
     ]
 
 
@@ -487,7 +487,7 @@ def test_a_key_that_is_not_here_is_a_warning(load: Load, monkeypatch: pytest.Mon
     report = check(load(recipe_text(ops=ops)))
     assert report.problems == ()
     assert [str(each) for each in report.warnings] == [
-        "recipe.yaml:7:20: video_captioning_from_vlm_mapper: the environment variable MY_KEY, which api_key_env names, "
+        "recipe.yaml:7:20: video_captioning_from_vlm_mapper[1]: the environment variable MY_KEY, which api_key_env names, "
         "is not set: put the server's key into it"
     ]
     monkeypatch.setenv("MY_KEY", "sk-1")
@@ -583,8 +583,8 @@ def test_samples_that_a_parameter_does_not_fit_are_a_problem(load: Load) -> None
     report = check(recipe)
     assert report.warnings == ()
     assert problems_of(recipe).startswith(
-        "recipe.yaml:6:19: video_captioning_from_vlm_mapper: caption_as: text takes samples with one video, and there are more: "
-        "set caption_as: list in 1 of 2 rows looked at; the first: clips.jsonl:2\n"
+        "recipe.yaml:6:19: video_captioning_from_vlm_mapper[1]: caption_as: text takes samples with one video, and there are "
+        "more: set caption_as: list in 1 of 2 rows looked at; the first: clips.jsonl:2\n"
     )
 
 
@@ -594,7 +594,7 @@ def test_an_old_answer_that_would_stay_is_a_warning(load: Load) -> None:
     write_rows("clips.jsonl", {"video": "a.mp4", "conversation": talk})
     recipe = load(recipe_text(ops="  - video_to_caption_generator:\n"))
     assert [each.message.partition(" puts")[0] for each in check(recipe).warnings] == [
-        "video_to_caption_generator: the old answer stays behind the new prompt, and a trainer would learn it: "
+        "video_to_caption_generator[1]: the old answer stays behind the new prompt, and a trainer would learn it: "
         "conversation_answer: replace"
     ]
     assert check(recipe).problems == ()
@@ -637,7 +637,8 @@ def test_what_texts_beside_media_cannot_be(load: Load, data: str, suffix: str, m
 @pytest.mark.usefixtures("clips")
 def test_originals_that_stay_are_told_unless_the_recipe_says_so(load: Load) -> None:
     assert [str(each) for each in whole_check(load(recipe_text())).warnings] == [
-        f"recipe.yaml:4:5: video_captioning_from_vlm_mapper: {ORIGINAL_STAYS} in 2 of 2 rows looked at; the first: clips.jsonl:1"
+        f"recipe.yaml:4:5: video_captioning_from_vlm_mapper[1]: {ORIGINAL_STAYS} in 2 of 2 rows looked at; "
+        "the first: clips.jsonl:1"
     ]
     for more in ("keep_original_sample: true", "keep_original_sample: false", "caption_field: caption"):
         assert whole_check(load(recipe_text(ops=f"{OPS}      {more}\n"))).warnings == ()

@@ -98,7 +98,7 @@ def test_null_and_nothing_mean_that_it_is_not_set(key: str, load: Load) -> None:
 def test_an_ops_block_holds_none_either(op: str, parameter: str, complain: Complain, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EMPTY", "")
     report = complain(f"process:\n  - {op}:\n      {parameter}: ${{EMPTY}}\n")
-    assert report.startswith(f"recipe.yaml:3:7: {op}: {parameter} must not be empty")
+    assert report.startswith(f"recipe.yaml:3:7: {op}[1]: {parameter} must not be empty")
 
 
 @pytest.mark.parametrize("kind", [VideoCaptioningFromVLMMapper, VideoDurationFilter, VideoToCaptionGenerator])

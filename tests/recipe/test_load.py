@@ -26,7 +26,7 @@ BROKEN = {
     "a misspelt parameter": (
         HEAD + OP + "      caption_nmu: 3\n",
         """\
-recipe.yaml:5:7: video_captioning_from_vlm_mapper has no parameter 'caption_nmu'
+recipe.yaml:5:7: video_captioning_from_vlm_mapper[1] has no parameter 'caption_nmu'
     5 |       caption_nmu: 3
       |       ^^^^^^^^^^^
    did you mean 'caption_num'?  (juicecap ops video_captioning_from_vlm_mapper)""",
@@ -34,7 +34,7 @@ recipe.yaml:5:7: video_captioning_from_vlm_mapper has no parameter 'caption_nmu'
     "a parameter like no other": (
         HEAD + OP + "      zzz: 3\n",
         """\
-recipe.yaml:5:7: video_captioning_from_vlm_mapper has no parameter 'zzz'
+recipe.yaml:5:7: video_captioning_from_vlm_mapper[1] has no parameter 'zzz'
     5 |       zzz: 3
       |       ^^^
    (juicecap ops video_captioning_from_vlm_mapper)""",
@@ -42,7 +42,7 @@ recipe.yaml:5:7: video_captioning_from_vlm_mapper has no parameter 'zzz'
     "a misspelt run option": (
         HEAD + "  - text_length_filter:\n      batchsize: 3\n",
         """\
-recipe.yaml:5:7: text_length_filter has no parameter 'batchsize'
+recipe.yaml:5:7: text_length_filter[1] has no parameter 'batchsize'
     5 |       batchsize: 3
       |       ^^^^^^^^^
    did you mean 'batch_size'?  (juicecap ops text_length_filter)""",
@@ -50,49 +50,50 @@ recipe.yaml:5:7: text_length_filter has no parameter 'batchsize'
     "a number out of range": (
         HEAD + OP + "      caption_num: 0\n",
         """\
-recipe.yaml:5:20: video_captioning_from_vlm_mapper: caption_num must be int > 0, not 0
+recipe.yaml:5:20: video_captioning_from_vlm_mapper[1]: caption_num must be int > 0, not 0
     5 |       caption_num: 0
       |                    ^""",
     ),
     "a word that is no choice": (
         HEAD + OP + "      keep_candidate_mode: best\n",
         """\
-recipe.yaml:5:28: video_captioning_from_vlm_mapper: keep_candidate_mode must be random_any | similar_one_simhash | all, not 'best'
+recipe.yaml:5:28: video_captioning_from_vlm_mapper[1]: keep_candidate_mode must be random_any | similar_one_simhash | all, \
+not 'best'
     5 |       keep_candidate_mode: best
       |                            ^^^^""",
     ),
     "null for a number": (
         HEAD + "  - video_captioning_from_vlm_mapper:\n      caption_num: null\n",
         """\
-recipe.yaml:5:20: video_captioning_from_vlm_mapper: caption_num must be int > 0, not null
+recipe.yaml:5:20: video_captioning_from_vlm_mapper[1]: caption_num must be int > 0, not null
     5 |       caption_num: null
       |                    ^^^^""",
     ),
     "nothing for a number": (
         HEAD + "  - video_captioning_from_vlm_mapper:\n      caption_num:\n",
         """\
-recipe.yaml:5:7: video_captioning_from_vlm_mapper: caption_num must be int > 0, not null
+recipe.yaml:5:7: video_captioning_from_vlm_mapper[1]: caption_num must be int > 0, not null
     5 |       caption_num:
       |       ^^^^^^^^^^^""",
     ),
     "a run option out of range": (
         HEAD + "  - text_length_filter:\n      batch_size: -1\n",
         """\
-recipe.yaml:5:19: text_length_filter: batch_size must be int > 0 or null, not -1
+recipe.yaml:5:19: text_length_filter[1]: batch_size must be int > 0 or null, not -1
     5 |       batch_size: -1
       |                   ^^""",
     ),
     "settings that contradict each other": (
         HEAD + "  - text_length_filter: {max_len: 3, min_len: 5}\n",
         """\
-recipe.yaml:4:38: text_length_filter: min_len (5) is larger than max_len (3): nothing can pass
+recipe.yaml:4:38: text_length_filter[1]: min_len (5) is larger than max_len (3): nothing can pass
     4 |   - text_length_filter: {max_len: 3, min_len: 5}
       |                                      ^^^^^^^""",
     ),
     "a contradiction with a default": (
         HEAD + "  - text_length_filter: {max_len: 3}\n",
         """\
-recipe.yaml:4:5: text_length_filter: min_len (10) is larger than max_len (3): nothing can pass
+recipe.yaml:4:5: text_length_filter[1]: min_len (10) is larger than max_len (3): nothing can pass
     4 |   - text_length_filter: {max_len: 3}
       |     ^^^^^^^^^^^^^^^^^^""",
     ),
@@ -131,7 +132,7 @@ recipe.yaml:5:5: an item of process is one op; beside 'text_length_filter' there
     "a list of parameters": (
         HEAD + "  - text_length_filter: [5]\n",
         """\
-recipe.yaml:4:25: the parameters of text_length_filter must be written as 'name: value', not [5]
+recipe.yaml:4:25: the parameters of text_length_filter[1] must be written as 'name: value', not [5]
     4 |   - text_length_filter: [5]
       |                         ^^^""",
     ),
@@ -281,10 +282,10 @@ recipe.yaml:5:15: the tag '!!python/object/apply:os.system' is not allowed: a re
 recipe.yaml:1:1: a recipe has no key 'nq'
     1 | nq: 3
       | ^^
-recipe.yaml:5:35: text_length_filter: min_len must be int >= 0 or null, not 'x'
+recipe.yaml:5:35: text_length_filter[1]: min_len must be int >= 0 or null, not 'x'
     5 |   - text_length_filter: {min_len: x, mni_len: 4}
       |                                   ^
-recipe.yaml:5:38: text_length_filter has no parameter 'mni_len'
+recipe.yaml:5:38: text_length_filter[1] has no parameter 'mni_len'
     5 |   - text_length_filter: {min_len: x, mni_len: 4}
       |                                      ^^^^^^^
    did you mean 'min_len'?  (juicecap ops text_length_filter)
@@ -312,7 +313,7 @@ def test_a_broken_recipe_is_told_where_what_and_what_next(name: str, complain: C
 def test_a_missing_parameter_is_reported_at_the_ops_name(complain: Complain) -> None:
     assert complain(HEAD + "  - label_filter:\n") == (
         """\
-recipe.yaml:4:5: label_filter needs the parameter 'label_key'
+recipe.yaml:4:5: label_filter[1] needs the parameter 'label_key'
     4 |   - label_filter:
       |     ^^^^^^^^^^^^
    (juicecap ops label_filter)"""
@@ -412,7 +413,7 @@ def test_an_error_that_is_both_stopped_at_and_skipped_is_a_problem(complain: Com
         HEAD + "  - text_length_filter: {on_error: stop, skip_op_error: true}\non_error: reject\nskip_op_error: false\n"
     )
     assert "skip_op_error: false is Data-Juicer's word for on_error: stop, but on_error is 'reject'" in told
-    assert "text_length_filter: skip_op_error: true is Data-Juicer's word for on_error: reject, but on_error is 'stop'" in told
+    assert "text_length_filter[1]: skip_op_error: true is Data-Juicer's word for on_error: reject, but on_error is 'stop'" in told
     assert "on_error must be reject | keep | stop" in complain(HEAD + "on_error: skip\n")
 
 

@@ -30,6 +30,9 @@ process:
         ("process.0.text_length_filter.min_len=4", 0, "min_len", 4),
         ("process.0.text_length_filter={max_len: 20}", 0, "max_len", 20),
         ("process.2.text_length_filter.min_len=4", 2, "min_len", 4),
+        ("text_length_filter[1].min_len=4", 0, "min_len", 4),
+        ("text_length_filter[3].min_len=4", 2, "min_len", 4),
+        ("video_captioning_from_vlm_mapper[2].sampling_params.top_k=4", 1, "sampling_params", {"top_k": 4}),
         ("video_captioning_from_vlm_mapper.caption_num=5", 1, "caption_num", 5),
         ("video_captioning_from_vlm_mapper.prompt=a=b", 1, "prompt", "a=b"),
         ("video_captioning_from_vlm_mapper.prompt='3'", 1, "prompt", "3"),
@@ -85,8 +88,17 @@ def test_the_resolved_recipe_has_what_was_set(load: Load) -> None:
         (
             "text_length_filter.min_len=4",
             "--set text_length_filter.min_len=4: 'text_length_filter' stands in process 2 times; "
-            "say process.0.text_length_filter or "
-            "process.2.text_length_filter",
+            "give --set 'text_length_filter[1].min_len=4' or --set 'text_length_filter[3].min_len=4'",
+        ),
+        (
+            "text_length_filter[2].min_len=4",
+            "--set text_length_filter[2].min_len=4: op 2 is not 'text_length_filter'; "
+            "give --set 'text_length_filter[1].min_len=4' or --set 'text_length_filter[3].min_len=4'",
+        ),
+        (
+            "text_lenght_filter[1].min_len=4",
+            "--set text_lenght_filter[1].min_len=4: 'text_lenght_filter' is neither a key of a recipe nor an op of this one; "
+            "did you mean 'text_length_filter'?",
         ),
         (
             "video_captioning_from_vlm_mapper=4",
@@ -128,24 +140,24 @@ def test_an_override_that_leads_nowhere_is_a_wrong_command(override: str, senten
         ),
         (
             "process.2.text_length_filter.lens.min=3",
-            "--set process.2.text_length_filter.lens.min=3: text_length_filter has no parameter 'lens'\n"
+            "--set process.2.text_length_filter.lens.min=3: text_length_filter[3] has no parameter 'lens'\n"
             "   (juicecap ops text_length_filter)",
         ),
         (
             "video_captioning_from_vlm_mapper.caption_nmu=3",
             "--set video_captioning_from_vlm_mapper.caption_nmu=3: "
-            "video_captioning_from_vlm_mapper has no parameter 'caption_nmu'\n"
+            "video_captioning_from_vlm_mapper[2] has no parameter 'caption_nmu'\n"
             "   did you mean 'caption_num'?  (juicecap ops video_captioning_from_vlm_mapper)",
         ),
         (
             "process.0.text_length_filter.max_len=2",
-            "recipe.yaml:4:26: text_length_filter: min_len (3) is larger than max_len (2): nothing can pass\n"
+            "recipe.yaml:4:26: text_length_filter[1]: min_len (3) is larger than max_len (2): nothing can pass\n"
             "    4 |   - text_length_filter: {min_len: 3}\n"
             "      |                          ^^^^^^^",
         ),
         (
             "process=[text_length_filter: {min_len: x}]",
-            "--set process=[text_length_filter: {min_len: x}]: text_length_filter: min_len must be int >= 0 or null, not 'x'",
+            "--set process=[text_length_filter: {min_len: x}]: text_length_filter[1]: min_len must be int >= 0 or null, not 'x'",
         ),
         (
             "turbo=true",
@@ -172,7 +184,7 @@ def test_problems_of_the_file_come_before_those_of_options(complain: Complain) -
 def test_a_later_block_takes_the_place_of_an_earlier_parameter(complain: Complain) -> None:
     overrides = ["process.0.text_length_filter.min_len=x", "process.0.text_length_filter={min_len: y}"]
     assert complain(TWO, *overrides) == (
-        "--set process.0.text_length_filter={min_len: y}: text_length_filter: min_len must be int >= 0 or null, not 'y'"
+        "--set process.0.text_length_filter={min_len: y}: text_length_filter[1]: min_len must be int >= 0 or null, not 'y'"
     )
 
 

@@ -115,27 +115,27 @@ def test_parts_and_the_whole_make_one(load):
         (
             "{hf_model: a, model_name: b}",
             "2:59",
-            "video_to_caption_generator: model_name is another name of 'hf_model', which is set as well",
+            "video_to_caption_generator[1]: model_name is another name of 'hf_model', which is set as well",
         ),
         (
             "{vllm_top_k: 3, sampling_params: {top_k: 4}}",
             "2:46",
-            "video_to_caption_generator: vllm_top_k is another name of 'sampling_params.top_k', which is set as well",
+            "video_to_caption_generator[1]: vllm_top_k is another name of 'sampling_params.top_k', which is set as well",
         ),
         (
             "{vllm_temperature: 0.5, vllm_top_p: 7}",
             "2:57",
-            "video_to_caption_generator: sampling_params: top_p must be a number > 0 and <= 1, not 7",
+            "video_to_caption_generator[1]: sampling_params: top_p must be a number > 0 and <= 1, not 7",
         ),
         (
             "{vllm_max_model_len: 7}",
             "2:34",
-            "video_to_caption_generator: model_params: max_model_len is for backend: vllm, and the backend is hf",
+            "video_to_caption_generator[1]: model_params: max_model_len is for backend: vllm, and the backend is hf",
         ),
         (
             "{timeout: 7}",
             "2:34",
-            "video_to_caption_generator: model_params: timeout is for backend: openai, and the backend is hf",
+            "video_to_caption_generator[1]: model_params: timeout is for backend: openai, and the backend is hf",
         ),
     ],
 )

@@ -316,7 +316,7 @@ def _background(url: str) -> str:
 class TestCheck:
     def test_an_output_column_that_exists(self, job, clips):
         records = [{"video": clips.paths[0], "caption": None}]
-        problem = "video_to_caption_generator: there is a column 'caption' already, which output_key names"
+        problem = "video_to_caption_generator[1]: there is a column 'caption' already, which output_key names"
         assert job.problems(records) == problem
         with pytest.raises(RecipeError, match="there is a column 'caption' already") as caught:
             juicecap.run(job.recipe(records))

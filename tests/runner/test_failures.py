@@ -35,7 +35,7 @@ def test_a_line_of_rejected_jsonl_tells_all_about_a_sample(texts) -> None:
     assert first == {
         "id": "data.jsonl:4",
         "source": f"{texts.folder}/data.jsonl:4",
-        "op": "trouble_mapper",
+        "op": "trouble_mapper[1]",
         "code": "ODD",
         "message": "no luck with text 003",
         "attempts": 1,
@@ -68,7 +68,7 @@ def test_beyond_max_rejected_the_good_output_is_there_and_the_summary_is_clear(t
     assert result.exit_code == 3
     assert len(texts.out()) == 7
     lines = summary(result).splitlines()
-    assert "          trouble_mapper: 3 rejected (ODD 2, STRANGE 1)" in lines
+    assert "          trouble_mapper[1]: 3 rejected (ODD 2, STRANGE 1)" in lines
     assert lines[-2] == f"rejected  {texts.work_dir}/rejected.jsonl"
     assert lines[-1] == "more samples were rejected than max_rejected (0.2) allows; the output is written, the exit code is 3"
 
@@ -77,13 +77,13 @@ class TestKeep:
     def test_the_sample_stays_as_it_was_with_the_reason_in_a_column(self, texts) -> None:
         texts.fails({"text 001": ("ODD", False)})
         result = texts.run(on_error="keep")
-        failures = [{"op": "trouble_mapper", "code": "ODD", "message": "no luck with text 001"}]
+        failures = [{"op": "trouble_mapper[1]", "code": "ODD", "message": "no luck with text 001"}]
         assert texts.rows()[0] == {"n": 0, "text": "text 000!"}
         assert texts.rows()[1] == {"n": 1, "text": "text 001", "juicecap_failures": failures}
         assert len(texts.rows()) == 10
         assert texts.rejections() == []
         assert (result.exit_code, result.rejected, result.failed, result.reasons) == (0, 0, 1, {"ODD": 1})
-        assert "trouble_mapper: 1 failed and stayed (ODD 1)" in summary(result)
+        assert "trouble_mapper[1]: 1 failed and stayed (ODD 1)" in summary(result)
         assert texts.manifest()["failed"] == 1
 
     def test_a_sample_that_fails_in_two_ops_has_both_reasons(self, texts) -> None:
@@ -116,7 +116,7 @@ class TestStop:
         texts.fails({"text 003": ("ODD", False), "text 005": ("ODD", False)})
         with pytest.raises(
             DataError,
-            match=r"^trouble_mapper: ODD: data\.jsonl:4: no luck with text 003\. The run stops .* on_error is 'stop'\.$",
+            match=r"^trouble_mapper\[1\]: ODD: data\.jsonl:4: no luck with text 003\. The run stops .* on_error is 'stop'\.$",
         ):
             texts.run(on_error="stop")
         assert not texts.output.exists()
@@ -150,8 +150,8 @@ class TestAllAlike:
         texts.write(MANY)
         texts.fails(dict.fromkeys(MANY, ("SERVER_ERROR", True)))
         message = (
-            f"trouble_mapper: all of the first {IDENTICAL_FAILURES} samples failed for the same reason; the first: SERVER_ERROR: "
-            "data.jsonl:1: no luck with text 000. Nothing was exported. Running again goes on."
+            f"trouble_mapper[1]: all of the first {IDENTICAL_FAILURES} samples failed for the same reason; the first: "
+            "SERVER_ERROR: data.jsonl:1: no luck with text 000. Nothing was exported. Running again goes on."
         )
         with pytest.raises(EnvironmentFailure, match=f"^{re.escape(message)}$"):
             texts.run()

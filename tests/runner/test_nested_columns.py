@@ -91,7 +91,7 @@ def test_check_knows_them_and_their_near_names(data: Path, make: Callable[[Path]
     report = check(load_recipe(written(data, make(data), [{"video_resolution_filter": {"video_key": "media.vidoe"}}])))
     (problem,) = report.problems
     assert problem.message == (
-        "video_resolution_filter: the data has no column 'media.vidoe', which video_key names; "
+        "video_resolution_filter[1]: the data has no column 'media.vidoe', which video_key names; "
         "it has id, media, media.video, media.text"
     )
     assert problem.hint == "did you mean 'media.video'?"

@@ -290,7 +290,7 @@ def test_the_log_tells_begin_steps_and_end_as_flat_objects(texts) -> None:
     assert (begun["event"], begun["seed"], begun["juicecap"]) == ("started", 0, juicecap.__version__)
     assert begun["recipe_digest"] == texts.manifest()["recipe_digest"]
     assert (first["op"], first["taken"], first["rejected"], first["reasons"]) == ("trouble_mapper", 10, 1, {"BAD": 1})
-    assert second["message"] == "text_length_filter: 9 taken, 9 kept, 0 filtered, 0 rejected, 9 given"
+    assert second["message"] == "text_length_filter[2]: 9 taken, 9 kept, 0 filtered, 0 rejected, 9 given"
     assert (done["event"], done["exported"], done["exit_code"]) == ("done", 9, 0)
     assert {each["level"] for each in (begun, first, second, done)} == {"INFO"}
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:.]{12}\+00:00", begun["time"])

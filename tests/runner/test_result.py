@@ -15,7 +15,9 @@ from juicecap.runner.times import RunTimes
 from juicecap.vlm.pipeline.resources.answer_counts import AnswerCounts
 
 
-def step(op: str, taken: int, kept: int, given: int, *, rejected: int = 0, filtered: int = 0, captions: int = 0) -> StepResult:
+def step(
+    number: int, op: str, taken: int, kept: int, given: int, *, rejected: int = 0, filtered: int = 0, captions: int = 0
+) -> StepResult:
     counts = Counts(
         taken=taken,
         kept=kept,
@@ -27,14 +29,14 @@ def step(op: str, taken: int, kept: int, given: int, *, rejected: int = 0, filte
         prompt_tokens=100 * captions,
         completion_tokens=10 * captions,
     )
-    return StepResult(op=op, counts=counts, seconds=1.0, finished_before=False)
+    return StepResult(op=op, number=number, counts=counts, seconds=1.0, finished_before=False)
 
 
 def result(max_rejected: float = 0.05) -> RunResult:
     steps = (
-        step("video_duration_filter", 10, 9, 9, rejected=1),
-        step("video_captioning_from_vlm_mapper", 9, 9, 18, captions=9),
-        step("text_length_filter", 18, 16, 16, filtered=2),
+        step(1, "video_duration_filter", 10, 9, 9, rejected=1),
+        step(2, "video_captioning_from_vlm_mapper", 9, 9, 18, captions=9),
+        step(3, "text_length_filter", 18, 16, 16, filtered=2),
     )
     return RunResult(
         samples=10,
@@ -100,9 +102,9 @@ def test_the_summary() -> None:
     times = RunTimes(start_up=6.2, loading=0.5, ops=5.0, export=0.4)
     assert summary(replace(made, steps=steps, times=times)) == (
         "in        10 samples\n"
-        "          video_duration_filter: 1 rejected\n"
-        "          video_captioning_from_vlm_mapper: 9 added\n"
-        "          text_length_filter: 2 filtered\n"
+        "          video_duration_filter[1]: 1 rejected\n"
+        "          video_captioning_from_vlm_mapper[2]: 9 added\n"
+        "          text_length_filter[3]: 2 filtered\n"
         "out       16 samples; 2 filtered, 1 rejected on the way\n"
         "captions  9, 1 cut by max_tokens\n"
         "answers   9: 4 asked + 2 shared within the run + 2 replayed + 1 of ops that an\n"
@@ -116,6 +118,7 @@ def test_the_summary() -> None:
         "            video_duration_filter 1.0 s\n"
         "          export 0.4 s\n"
         "output    out/captions.jsonl\n"
+        "why       juicecap why out/captions.run\n"
         "rejected  out/captions.run/rejected.jsonl\n"
         "more samples were rejected than max_rejected (0.05) allows; the output is written, the exit code is 3"
     )

@@ -134,7 +134,7 @@ def test_one_bad_clip_among_ten_is_rejected_alone_and_the_exit_code_says_so(job:
     assert (result.samples, result.exported, result.rejected, result.exit_code) == (10, 9, 1, 3)
     (rejection,) = job.rejections()
     assert rejection["id"] == "data.jsonl:5"
-    assert rejection["op"] == "video_duration_filter"
+    assert rejection["op"] == "video_duration_filter[1]"
     assert rejection["code"] == "UNREADABLE"
     assert "bad.mp4 is not a video that can be read" in rejection["message"]
     assert rejection["retryable"] is False
@@ -156,7 +156,7 @@ def test_rejections_of_later_ops_are_written_down_too(job: Job) -> None:
     job.write_rows(rows)
     job.run()
     (rejection,) = job.rejections()
-    assert (rejection["op"], rejection["code"]) == ("video_captioning_from_vlm_mapper", "MORE_TOKENS_THAN_VIDEOS")
+    assert (rejection["op"], rejection["code"]) == ("video_captioning_from_vlm_mapper[2]", "MORE_TOKENS_THAN_VIDEOS")
     assert rejection["id"] == "data.jsonl:2"
     assert texts(job.output) == [as_text(job.captions[0]), as_text(job.captions[2])]
 
@@ -333,7 +333,7 @@ def test_the_share_of_rejected_samples_is_one_of_the_input_whatever_mappers_add(
 )
 def test_a_column_that_the_data_lacks_is_an_error_from_python_too(job: Job, op: str, parameter: str, column: str) -> None:
     job.process = [{op: {parameter: column}}]
-    with pytest.raises(RecipeError, match=f"{op}: the data has no column '{column}', which {parameter} names; it has id, videos"):
+    with pytest.raises(RecipeError, match=rf"{op}\[1\]: the data has no column '{column}', which {parameter} names; it has id"):
         job.run()
     assert not job.output.exists()
 

@@ -120,11 +120,11 @@ def test_a_run_that_ends_early_has_the_rejections_of_all_its_ops_so_far(chain) -
     chain.process[2] = {"text_length_filter": {"min_len": 9, "max_len": 10, "on_error": "stop"}}
     chain.process.append({"trouble_mapper": {"on_error": "stop"}})
     chain.fails({chain.texts[5]: ("ODD", False), chain.texts[6] + "!": ("STRANGE", False)})
-    with pytest.raises(DataError, match=r"^trouble_mapper: STRANGE: data\.jsonl:7"):
+    with pytest.raises(DataError, match=r"^trouble_mapper\[6\]: STRANGE: data\.jsonl:7"):
         chain.run(max_rejected=1.0)
     assert [(each["op"], each["id"], each["code"]) for each in chain.rejections()] == [
-        ("trouble_mapper", "data.jsonl:6", "ODD"),
-        ("trouble_mapper", "data.jsonl:7", "STRANGE"),
+        ("trouble_mapper[1]", "data.jsonl:6", "ODD"),
+        ("trouble_mapper[6]", "data.jsonl:7", "STRANGE"),
     ]
     assert not chain.output.exists()
     assert chain.left() == []

@@ -6,12 +6,15 @@ The shell asks the program itself at each TAB, through argcomplete, so ops of in
 from __future__ import annotations
 
 import argparse
+from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from juicecap.cli.printing import show
 from juicecap.errors import JuicecapError
+from juicecap.text import numbered
 
 SHELLS = ("bash", "fish", "zsh")
 
@@ -74,10 +77,11 @@ def _keys(parsed_args: argparse.Namespace, **_: Any) -> list[str]:
     except JuicecapError:
         values = None
     process = values.get("process") if isinstance(values, dict) else None
-    for item in process if isinstance(process, list) else []:
-        for op in item if isinstance(item, dict) else [item]:
-            try:
-                keys += [f"{op}.{name}" for name in schema.names(catalog.find(str(op)))]
-            except JuicecapError:  # a misspelling, or an op of a file that is not read for this
-                continue
+    items = [item if isinstance(item, dict) else [item] for item in (process if isinstance(process, list) else [])]
+    ops = [(number, str(op)) for number, item in enumerate(items, start=1) for op in item]
+    times = Counter(op for _, op in ops)
+    for number, op in ops:
+        label = numbered(op, number) if times[op] > 1 else op
+        with suppress(JuicecapError):  # a misspelling, or an op of a file that is not read for this
+            keys += [f"{label}.{name}" for name in schema.names(catalog.find(op))]
     return [f"{key}=" for key in keys]

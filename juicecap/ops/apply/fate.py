@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from juicecap.errors import DataError, SampleError
+from juicecap.ops.apply.dropped import Dropped
 from juicecap.sample import FATE, HIDDEN, ORIGIN, Sample, sample_name, source_position, visible
 from juicecap.text import valid
 from juicecap.vlm.base import Outcome
@@ -38,8 +39,10 @@ FATE_COLUMN = {
     "refused": "int",
     "further": "int",
     "mixed": "int",
+    "dropped": "text",
 }
 """Type of the hidden column `FATE`. `first` marks the first row of each input sample; the numbers stand there alone.
+`dropped` says as JSON why a filtered sample is (`apply/dropped.py`).
 A kept sample with a code is one that failed and stayed; one without a code may have a message about damaged media."""
 
 FAILURES = "juicecap_failures"
@@ -106,6 +109,8 @@ class Fate:
     sample: Sample
     outputs: tuple[Sample, ...] = ()
     failure: SampleError | None = None
+    dropped: Dropped | None = None
+    """Why it was filtered, if the op says that."""
     usage: Usage = field(default_factory=Usage)
 
     def named_failure(self, media_keys: Sequence[str]) -> SampleError:
@@ -179,6 +184,7 @@ def _entry(fate: Fate, *, first: bool) -> dict[str, Any]:
         "refused": usage.refused,
         "further": usage.further,
         "mixed": usage.mixed,
+        "dropped": fate.dropped and fate.dropped.to_text(),
     }
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from juicecap.errors import EnvironmentFailure, SampleError
 from juicecap.nested import placed
+from juicecap.ops.apply.dropped import Dropped
 from juicecap.ops.apply.fate import Fate, Usage
 from juicecap.sample import Sample, short_repr
 from juicecap.secrecy import hidden
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 Asked = Sequence[Ask]
 """What a sample asks in one round; never empty."""
 
-Conversation = Generator[Sequence[Ask], list[Outcome], Sequence[Sample] | None]
+Conversation = Generator[Sequence[Ask], list[Outcome], Sequence[Sample] | Dropped | None]
 """What an op does with one sample (`Op.converse`)."""
 
 MOST_ROUNDS = 1000
@@ -103,7 +104,9 @@ class Rounds:
             raise SampleError("OP_FAILED", f"{self._op.name} asks {short_repr(asks)}, which are not requests")
         return asks
 
-    def _fate(self, outputs: Sequence[Sample] | None) -> Fate:
+    def _fate(self, outputs: Sequence[Sample] | Dropped | None) -> Fate:
+        if isinstance(outputs, Dropped):
+            return Fate(kind="filtered", sample=self.sample, dropped=outputs, usage=self._usage)
         if outputs is not None and not all(isinstance(output, dict) for output in outputs):
             wrong = f"{self._op.name} gave {short_repr(outputs)}, not a list of samples"
             return self._rejected(SampleError("OP_FAILED", wrong))

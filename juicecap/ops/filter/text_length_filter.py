@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from jsonargparse.typing import NonNegativeInt
 from typing_extensions import override
@@ -14,6 +16,7 @@ from juicecap.ops.base import Filter
 from juicecap.ops.options.numbers import Length
 from juicecap.ops.options.range_options import RangeOptions
 from juicecap.sample import Sample, short_repr
+from juicecap.vlm.base import Outcome
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,3 +42,11 @@ class TextLengthFilter(RangeOptions, Filter):
         if text is not None and not isinstance(text, str):
             raise SampleError("BAD_TEXT", f"column {self.text_key!r} holds {short_repr(text)}, not a text")
         return self.in_range(len(text or ""), self.min_len, self.max_len)
+
+    @override
+    def measured(self, sample: Sample, outcomes: Sequence[Outcome]) -> Mapping[str, Any]:
+        return {"length": len(value_of(sample, self.text_key) or "")}
+
+    @override
+    def wanted(self) -> Mapping[str, Any]:
+        return self.range_wanted(min_len=self.min_len, max_len=self.max_len)

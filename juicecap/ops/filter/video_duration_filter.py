@@ -10,7 +10,7 @@ from jsonargparse.typing import NonNegativeFloat
 from typing_extensions import override
 
 from juicecap.ops.base import Filter
-from juicecap.ops.filter._videos import AnyOrAll, headers_of, videos_pass
+from juicecap.ops.filter._videos import AnyOrAll, headers_of, measured_of, rule_wanted, videos_pass
 from juicecap.ops.options.media_options import MediaOptions
 from juicecap.ops.options.numbers import Moment
 from juicecap.ops.options.range_options import RangeOptions
@@ -60,3 +60,12 @@ class VideoDurationFilter(RangeOptions, MediaOptions, Filter):
             return self.in_range(video["duration"], self.min_duration, self.max_duration)
 
         return videos_pass(outcomes, self.any_or_all, passes)
+
+    @override
+    def measured(self, sample: Sample, outcomes: Sequence[Outcome]) -> Mapping[str, Any]:
+        return measured_of(outcomes, "duration")
+
+    @override
+    def wanted(self) -> Mapping[str, Any]:
+        ends = self.range_wanted(min_duration=self.min_duration, max_duration=self.max_duration)
+        return {**ends, **rule_wanted(self.any_or_all)}

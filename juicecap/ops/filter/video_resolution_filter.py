@@ -11,7 +11,7 @@ from jsonargparse.typing import PositiveInt
 from typing_extensions import override
 
 from juicecap.ops.base import Filter
-from juicecap.ops.filter._videos import AnyOrAll, headers_of, videos_pass
+from juicecap.ops.filter._videos import AnyOrAll, headers_of, measured_of, rule_wanted, videos_pass
 from juicecap.ops.options.media_options import MediaOptions
 from juicecap.ops.options.numbers import Side
 from juicecap.ops.options.range_options import RangeOptions
@@ -74,3 +74,13 @@ class VideoResolutionFilter(RangeOptions, MediaOptions, Filter):
     def _passes(self, video: Mapping[str, Any]) -> bool:
         width_passes = self.in_range(video["width"], self.min_width, self.max_width)
         return width_passes and self.in_range(video["height"], self.min_height, self.max_height)
+
+    @override
+    def measured(self, sample: Sample, outcomes: Sequence[Outcome]) -> Mapping[str, Any]:
+        return measured_of(outcomes, "width", "height")
+
+    @override
+    def wanted(self) -> Mapping[str, Any]:
+        least = {name: side for name, side in (("min_width", self.min_width), ("min_height", self.min_height)) if side != 1}
+        ends = self.range_wanted(**least, max_width=self.max_width, max_height=self.max_height)
+        return {**ends, **rule_wanted(self.any_or_all)}

@@ -197,7 +197,7 @@ class VideoCaptioningFromVLMMapper(ModelOptions, Mapper):
         if named > len(videos):
             raise SampleError("MORE_TOKENS_THAN_VIDEOS", f"the text has {named} video tokens for {len(videos)} videos")
         if named < len(videos):
-            say_once(f"{self.name}: some samples have more videos than video tokens; their last videos are left alone")
+            say_once(f"{self.numbered_name}: some samples have more videos than video tokens; their last videos are left alone")
         return split_chunks(text, videos, self._tokens)
 
     def _messages(self, sample: Sample, video: str) -> list[Message]:
@@ -208,7 +208,8 @@ class VideoCaptioningFromVLMMapper(ModelOptions, Mapper):
     def _prompt(self, sample: Sample) -> str:
         own = value_of(sample, self.prompt_key) if self.prompt_key else None
         if self.prompt_key and self.prompt is not None:
-            say_once(f"{self.name}: prompt_key and prompt are both set; prompt is used where {self.prompt_key!r} holds no text")
+            op, column = self.numbered_name, self.prompt_key
+            say_once(f"{op}: prompt_key and prompt are both set; prompt is used where {column!r} holds no text")
         if isinstance(own, str) and own:  # an empty cell of a CSV file is a missing value
             return own
         return self.prompt or DEFAULT_PROMPT
@@ -225,7 +226,7 @@ class VideoCaptioningFromVLMMapper(ModelOptions, Mapper):
         if self.keep_candidate_mode == "random_any":
             return random.Random(outcome.seed).choice(candidates)  # noqa: S311  (a draw, not a secret)
         if not reference:
-            say_once(f"{self.name}: some samples have no text to compare captions with; their first candidate is taken")
+            say_once(f"{self.numbered_name}: some samples have no text to compare captions with; their first candidate is taken")
             return candidates[0]
         return candidates[most_similar(reference, [each.text for each in candidates])]
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
+import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import ClassVar
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar
 
 from juicecap.ops.options.groups import RANGE
 from juicecap.ops.options.run_options import IGNORED
@@ -34,6 +36,12 @@ class RangeOptions:
         above = low is None or value > low or (low_inside and value == low)
         below = high is None or value < high or (high_inside and value == high)
         return (above and below) != self.reversed_range
+
+    def range_wanted(self, **ends: float | None) -> dict[str, Any]:
+        """Those of these ends of ranges that are limits, and what is unusual about the range; for `Op.wanted`."""
+        limits = {name: end for name, end in ends.items() if end not in (None, 0, math.inf, sys.maxsize)}
+        defaults = {each.name: each.default for each in fields(RangeOptions)}
+        return limits | {name: getattr(self, name) for name, usual in defaults.items() if getattr(self, name) != usual}
 
     def range_problems(self, low: tuple[str, float | None], high: tuple[str, float | None]) -> list[tuple[str, str]]:
         """A problem if the range between two (parameter, value) pairs lets nothing pass, or reversed everything or nothing."""

@@ -53,7 +53,7 @@ def problem_of(recipe: Recipe, step: Step, parameter: str, message: str, hint: s
     """A problem with an op's parameter, where that was set: in its block, else at the top level, else nowhere (the op's name)."""
     own: KeyPath = ("process", step.index, step.name)
     top = "text_keys" if parameter == "text_key" else parameter
-    message = f"{step.name}: {message}"
+    message = f"{step.label}: {message}"
     for key in schema.written_as(type(step.op), step.settings, parameter, message):
         return recipe.source.problem((*own, key), message, hint=hint)
     if top in recipe.source.values:

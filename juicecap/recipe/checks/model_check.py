@@ -115,7 +115,7 @@ def _parallel(recipe: Recipe, step: Step, facts: ModelFacts, size: object) -> It
     trails = [(*own, "model_params", TENSOR_PARALLEL[0]), *((*own, name) for name in TENSOR_PARALLEL)]
     trail = next((each for each in trails if each in recipe.source.keys or each in recipe.source.overridden), own)
     divisors = [str(number) for number in range(1, facts.heads + 1) if facts.heads % number == 0]
-    message = f"{step.name}: tensor_parallel_size {size} does not divide the {facts.heads} attention heads of {_name(step)}"
+    message = f"{step.label}: tensor_parallel_size {size} does not divide the {facts.heads} attention heads of {_name(step)}"
     yield recipe.source.problem(trail, message, hint=f"take one of {', '.join(divisors)}")
 
 
@@ -124,7 +124,7 @@ def _context(
 ) -> tuple[Problem | None, Problem | None]:
     sampling, answer = options.frame_sampling(), options.token_sampling(1).max_tokens
     if answer >= context.tokens:
-        return recipe.source.problem(_max_tokens(recipe, step), f"{step.name}: {context.no_room(answer)}"), None
+        return recipe.source.problem(_max_tokens(recipe, step), f"{step.label}: {context.no_room(answer)}"), None
     if not video_columns(step.op) or not facts.is_qwen:
         return None, None
     parameter = "num_frames" if sampling.num_frames else "max_frames"

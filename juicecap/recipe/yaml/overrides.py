@@ -1,11 +1,14 @@
 """`--set KEY=VALUE`: values given on the command line in place of the recipe's.
 
 KEY is a key of the recipe (`seed`), a path through it (`process.0.video_duration_filter.min_duration`), or begins with the name
-of an op that stands in `process` once (`video_duration_filter.min_duration`). VALUE is YAML.
+of an op (`video_duration_filter.min_duration`), with its number if there are several (`video_duration_filter[3].min_duration`).
+VALUE is YAML.
 """
 
 from __future__ import annotations
 
+import re
+import shlex
 from collections.abc import Collection, Sequence
 from typing import Any
 
@@ -13,6 +16,9 @@ from juicecap.errors import RecipeError, UsageError
 from juicecap.recipe.problems import shown, suggestion
 from juicecap.recipe.yaml.source import Source
 from juicecap.recipe.yaml.values import KeyPath, parse
+from juicecap.text import numbered
+
+_NUMBERED = re.compile(r"(.+)\[(\d{1,6})\]")
 
 
 def apply_overrides(source: Source, overrides: Sequence[str], known_keys: Collection[str]) -> None:
@@ -62,18 +68,22 @@ def _trail(source: Source, words: list[str], known_keys: Collection[str], option
     return trail
 
 
-def _op_trail(source: Source, name: str, known_keys: Collection[str], option: str) -> KeyPath:
+def _op_trail(source: Source, word: str, known_keys: Collection[str], option: str) -> KeyPath:
+    """The place of the op that `word` names, perhaps with its number."""
     process = source.values.get("process")
     items = process if isinstance(process, list) else []
-    found = [index for index, item in enumerate(items) if item == name or (isinstance(item, dict) and name in item)]
-    if len(found) > 1:
-        places = " or ".join(f"process.{index}.{name}" for index in found)
-        raise UsageError(f"--set {option}: {name!r} stands in process {len(found)} times; say {places}")
+    split = _NUMBERED.fullmatch(word)
+    name, number = (split[1], int(split[2])) if split else (word, 0)
+    found = [index + 1 for index, item in enumerate(items) if item == name or (isinstance(item, dict) and name in item)]
     if not found:
         ops = [str(key) for item in items for key in (item if isinstance(item, dict) else [item])]
         hint = suggestion(name, [*known_keys, *ops])
         raise UsageError(f"--set {option}: {name!r} is neither a key of a recipe nor an op of this one{hint and f'; {hint}'}")
-    return ("process", found[0], name)
+    if number not in found and (number or len(found) > 1):
+        options = (shlex.quote(option.replace(word, numbered(name, each), 1)) for each in found)
+        what = f"op {number} is not {name!r}" if number else f"{name!r} stands in process {len(found)} times"
+        raise UsageError(f"--set {option}: {what}; give {' or '.join(f'--set {each}' for each in options)}")
+    return ("process", (number or found[0]) - 1, name)
 
 
 def _step(source: Source, trail: KeyPath, word: str, option: str, *, is_last: bool) -> str | int:

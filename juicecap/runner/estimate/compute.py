@@ -66,7 +66,7 @@ def make_plan(recipe: Recipe, *, look_at_all: bool = False) -> Plan:
             elif _is_applied(step.op):
                 samples, others = _applied(step.op, samples), _applied(step.op, others)
             else:
-                plan.not_applied.append(step.name)
+                plan.not_applied.append(step.label)
     plan.unreadable = [str(header) for header in headers.known.values() if isinstance(header, MediaError)]
     return plan
 

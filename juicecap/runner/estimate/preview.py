@@ -111,7 +111,7 @@ def run_preview(recipe: Recipe, number: int, *, ids: Sequence[str] = (), limit: 
         for step in recipe.steps:
             began = time.monotonic()
             seen = _stepped(step, samples, journal, RunFolder(folder).media)
-            preview.seconds.append((step.name, time.monotonic() - began))
+            preview.seconds.append((step.label, time.monotonic() - began))
             for each in seen:
                 preview.samples.setdefault(_name(each.fate.sample, recipe), []).append(each)
             samples = [output for each in seen for output in each.fate.outputs]

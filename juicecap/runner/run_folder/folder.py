@@ -19,7 +19,7 @@ from juicecap.data.writing.atomic import NO_SPACE, remove, remove_leftovers, rep
 from juicecap.data.writing.lines import write_lines
 from juicecap.errors import DataError, UsageError
 from juicecap.recipe.shards import Shard
-from juicecap.recipe.work_dir import JOURNAL, MEDIA, RECIPE, REPLACED, SHARDS, WRITTEN, claim
+from juicecap.recipe.work_dir import FILTERED, JOURNAL, MEDIA, RECIPE, REJECTED, REPLACED, SHARDS, WRITTEN, claim
 from juicecap.runner.run_folder.exports import Exports, state_of
 from juicecap.runner.run_folder.lock import locked
 
@@ -59,7 +59,12 @@ class RunFolder:
     @property
     def rejected(self) -> Path:
         """The samples that failed, and why."""
-        return self.root / "rejected.jsonl"
+        return self.root / REJECTED
+
+    @property
+    def filtered(self) -> Path:
+        """The samples that ops dropped, and by which values."""
+        return self.root / FILTERED
 
     @property
     def log(self) -> Path:
@@ -196,6 +201,10 @@ class RunFolder:
     def write_rejected(self, records: Iterable[Mapping[str, Any]]) -> int:
         """Replace the file of rejected samples; returns their number."""
         return write_lines(self.rejected, records, through_links=False)
+
+    def write_filtered(self, records: Iterable[Mapping[str, Any]]) -> int:
+        """Replace the file of filtered samples; returns their number."""
+        return write_lines(self.filtered, records, through_links=False)
 
     def write_manifest(self, facts: Mapping[str, Any]) -> None:
         """Replace the manifest."""

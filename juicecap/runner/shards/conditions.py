@@ -14,6 +14,7 @@ import juicecap
 from juicecap.ops.registry import source_of
 from juicecap.recipe.shards import Phase
 from juicecap.runner.steps import engines_of
+from juicecap.text import numbered
 from juicecap.vlm.base import digest_of
 from juicecap.vlm.catalog import spec_of
 
@@ -63,7 +64,7 @@ def op_conditions(recipe: Recipe, step: Step) -> dict[str, Any]:
     settings["on_error"] = step.options.at_failure or recipe.on_error
     settings["batch_size"] = str(step.options.batch_size)
     source = [source_of(type(op)), *([task.name, task.version, task.source] for task in op.tasks())]
-    return {"name": step.name, "version": op.version, "source": digest_of(source), "settings": settings}
+    return {"name": step.name, "number": step.number, "version": op.version, "source": digest_of(source), "settings": settings}
 
 
 def differences(these: Mapping[str, Any], those: Any) -> list[str]:
@@ -130,8 +131,8 @@ def _ops(these: list[Any], those: Any) -> Iterator[str]:
     if not isinstance(those, list) or [each["name"] for each in these] != [_get(each, "name") for each in those]:
         yield "the recipe has other ops"
         return
-    for number, (this, that) in enumerate(zip(these, those, strict=True), start=1):
-        where = f"op {number} ({this['name']})"
+    for this, that in zip(these, those, strict=True):
+        where = numbered(this["name"], this["number"])
         if this["version"] != _get(that, "version"):
             yield f"{where} has version {_get(that, 'version')} instead of {this['version']}"
         if this["source"] != _get(that, "source"):

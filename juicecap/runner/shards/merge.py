@@ -7,7 +7,7 @@ manifest are written, counted and replaced as by any run. No table is taken befo
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,10 +16,11 @@ from juicecap.errors import DataError
 from juicecap.recipe.shards import Phase, Shard, all_shards, phases
 from juicecap.runner import local
 from juicecap.runner.loading import LoadedDataset
+from juicecap.runner.lost_samples import LostSamples
 from juicecap.runner.reporting.progress import Progress
 from juicecap.runner.result import RunResult
 from juicecap.runner.run_folder.folder import RunFolder
-from juicecap.runner.run_steps import all_rejected, run_steps
+from juicecap.runner.run_steps import run_steps
 from juicecap.runner.shards.answers import merge_journals, settle
 from juicecap.runner.shards.conditions import merge_conditions
 from juicecap.runner.shards.dataset import facts_of
@@ -157,11 +158,8 @@ class _Merge:
 
     def _decided(self, context: RunContext, loaded: LoadedDataset, phase: Phase, stage: StepInput) -> StepInput:
         """The output of the ops that run at the merge."""
-
-        def rejected(finished: list[StepOutput], more: Iterable[dict[str, Any]] = ()) -> Iterator[dict[str, Any]]:
-            return all_rejected(self._recipe, loaded, [*self._finished, *finished], more)
-
-        decided = run_steps(context, stage, range(phase.barrier, phase.end), rejected)
+        lost = LostSamples(self._recipe, loaded, self._finished)
+        decided = run_steps(context, stage, range(phase.barrier, phase.end), lost)
         self._finished += decided
         return decided[-1].stage if decided else stage
 
@@ -171,7 +169,7 @@ class _Merge:
         write_record(self._whole.shards, phase.number, Record((0, rows), wanted, steps))
 
     def _next(self, phase: Phase) -> str:
-        decided, follows = self._recipe.steps[phase.start - 1].name, self._recipe.steps[phase.start].name
+        decided, follows = self._recipe.steps[phase.start - 1].label, self._recipe.steps[phase.start].label
         return (
             f"{decided} has decided, and {follows} is next: run all shards again, juicecap run {self._recipe.path} --shard "
             f"1/{self._count} and so on, and merge again"

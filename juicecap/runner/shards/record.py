@@ -44,7 +44,7 @@ class StepRecord:
     @classmethod
     def of(cls, done: StepOutput, fingerprint: str) -> StepRecord:
         """The record of a step with this fingerprint."""
-        table = f"{done.step.index + 1:02d}-{done.step.name}-{fingerprint[:16]}.arrow"
+        table = f"{done.step.number:02d}-{done.step.name}-{fingerprint[:16]}.arrow"
         work = {name: getattr(done.result, name) for name in _WORK} | asdict(done.result.answers)
         return cls(done.step.name, table, fingerprint, done.stage.fingerprint, done.result.counts.taken, work)
 

@@ -7,18 +7,18 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from juicecap.recipe.shards import Phase, Shard
 from juicecap.runner import local
 from juicecap.runner.cluster import answering
+from juicecap.runner.lost_samples import LostSamples
 from juicecap.runner.manifest import manifest
 from juicecap.runner.reporting.progress import Progress
 from juicecap.runner.result import RunResult, rejections_allowed
 from juicecap.runner.run_folder.folder import RunFolder
-from juicecap.runner.run_steps import all_rejected, run_steps
+from juicecap.runner.run_steps import run_steps
 from juicecap.runner.shards.conditions import MADE_BY
 from juicecap.runner.shards.record import Record, StepRecord, read_record, record_file, write_record
 from juicecap.runner.shards.signatures import signing_conditions, take_signatures
@@ -97,7 +97,7 @@ def _run_phase(recipe: Recipe, shard: Shard, whole: RunFolder, options: Options,
             models = _models(recipe, work.phase, before, finished, journal)
             stage = finished[-1].stage if finished else work.stage
             signatures = take_signatures(recipe, work.phase, stage, folder, use_cache=context.use_cache)
-        written = folder.write_rejected(all_rejected(recipe, work.loaded, finished))
+        lost = LostSamples(recipe, work.loaded).write(folder, finished)
         conditions = {**work.conditions, "models": models, **signing_conditions(recipe, work.phase)}
         record, goes_on = Record(work.rows, conditions, _step_records(finished), signatures), work.is_merged
         if not _is_noted(before, record, finished):
@@ -105,7 +105,7 @@ def _run_phase(recipe: Recipe, shard: Shard, whole: RunFolder, options: Options,
             write_record(folder.root, work.phase.number, record)
             goes_on = False
         result = _result(recipe, shard, work, finished, folder, stopwatch)
-        local.check_counts(result, written)
+        local.check_counts(result, *lost)
         folder.write_manifest(manifest(recipe, result, started, options.limit, reporter.engine_seconds()))
         reporter.finished(result)
         local.log_end(result)
@@ -115,8 +115,8 @@ def _run_phase(recipe: Recipe, shard: Shard, whole: RunFolder, options: Options,
 
 
 def _finished(work: Work, context: RunContext) -> list[StepOutput]:
-    rejected = partial(all_rejected, context.recipe, work.loaded)
-    return run_steps(context, work.stage, range(work.phase.start, work.phase.barrier), rejected)
+    lost = LostSamples(context.recipe, work.loaded)
+    return run_steps(context, work.stage, range(work.phase.start, work.phase.barrier), lost)
 
 
 def _models(

@@ -53,7 +53,7 @@ def take_signatures(recipe: Recipe, phase: Phase, stage: StepInput, folder: RunF
     step, op = signer
     made_of = step_fingerprint(step, stage.fingerprint, media_state(step.op, stage.dataset), keep_failed=False)
     fingerprint = digest_of(["signatures", VERSION, made_of])
-    file = folder.steps / f"{step.index + 1:02d}-{step.name}.signatures-{fingerprint[:16]}.arrow"
+    file = folder.steps / f"{step.number:02d}-{step.name}.signatures-{fingerprint[:16]}.arrow"
     if not use_cache or open_cached(file, fingerprint) is None:
         write_arrow(file, _schema(), _batches(op, stage.dataset), owner=folder.owner)
     return file.name

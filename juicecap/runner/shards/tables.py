@@ -85,16 +85,19 @@ def _fingerprint(context: RunContext, step: Step, stage: StepInput, inputs: Sequ
 def _merged(
     context: RunContext, step: Step, before: StepInput, tables: Sequence[Dataset], noted: Sequence[StepRecord], fingerprint: str
 ) -> StepOutput:
-    number = step.index + 1
+    number = step.number
     schema = tables[0].data.schema
     if not all(schema.equals(table.data.schema) for table in tables) or sum(each.taken for each in noted) != len(before.dataset):
-        raise DataError(f"the shards' tables of op {number} ({step.name}) do not fit together; run the shards again with --fresh")
+        raise DataError(f"the shards' tables of {step.label} do not fit together; run the shards again with --fresh")
     context.reporter.started(step.name, number, len(before.dataset), asks=step.op.uses_model(), finished=True)
     file = context.folder.step_file(number, step.name, fingerprint)
     write_arrow(file, schema, _batches(tables))
     table = open_arrow(file, fingerprint)
     fates, work = fates_of(table), summed([each.work for each in noted])
-    result = worked(StepResult(op=step.name, counts=fates.counts, seconds=0.0, finished_before=True, reasons=fates.reasons), work)
+    result = worked(
+        StepResult(op=step.name, number=number, counts=fates.counts, seconds=0.0, finished_before=True, reasons=fates.reasons),
+        work,
+    )
     context.reporter.ended(number, result)
     return finished_step(step, before, table, fates, fingerprint, result)
 

@@ -27,6 +27,13 @@ def test_a_sample_without_text_has_length_0():
     assert TextLengthFilter(min_len=1)({"n": [1]}) == {"n": []}
 
 
+def test_what_is_dropped_tells_its_length_and_the_limits():
+    op = TextLengthFilter(min_len=2, max_len=4, reversed_range=True)
+    assert [fate.dropped and dict(fate.dropped.measured) for fate in op.fates({"text": ["abc", "a"]})] == [{"length": 3}, None]
+    assert op.wanted() == {"min_len": 2, "max_len": 4, "reversed_range": True}
+    assert TextLengthFilter(min_len=0, max_len=None).wanted() == {}
+
+
 def test_a_column_of_ones_own():
     assert TextLengthFilter(min_len=2, text_key="caption")({"caption": ["a", "ab"]}) == {"caption": ["ab"]}
 

@@ -44,6 +44,14 @@ def test_any_or_all(one, two):
     assert kept(samples, min_duration=1.5, any_or_all="all") == [[two, two]]
 
 
+def test_what_is_dropped_tells_its_duration_and_the_limits(one, two):
+    op = VideoDurationFilter(min_duration=1.5, any_or_all="all")
+    fates = op.fates({"videos": [[one], [one, two], [two]]})
+    assert [fate.dropped and fate.dropped.measured for fate in fates] == [{"duration": 1.0}, {"duration": [1.0, 2.0]}, None]
+    assert op.wanted() == {"min_duration": 1.5, "any_or_all": "all"}
+    assert VideoDurationFilter(max_duration=2).wanted() == {"max_duration": 2.0}
+
+
 @pytest.mark.parametrize("rule", ["any", "all"])
 def test_a_sample_without_videos_passes(rule):
     assert kept([None, []], min_duration=5, any_or_all=rule) == [None, []]

@@ -53,6 +53,14 @@ def test_one_video_must_pass_in_width_and_height(wide, square):
     assert kept([[wide, square]], min_width=100, max_height=63) == []
 
 
+def test_what_is_dropped_tells_its_size_and_the_limits(wide, square):
+    op = VideoResolutionFilter(min_width=100, max_height=512)
+    (fate,) = op.fates({"videos": [[square]]})
+    assert fate.dropped.measured == {"width": 64, "height": 64}
+    assert op.wanted() == {"min_width": 100, "max_height": 512}
+    assert VideoResolutionFilter(min_width=0).wanted() == {}
+
+
 def test_a_sample_without_videos_passes():
     assert kept([None, []], min_width=5000) == [None, []]
 

@@ -56,7 +56,7 @@ def test_the_same_commands_twice_leave_what_one_run_leaves(chain) -> None:
     first = chain.merge()
     assert chain.script.described == []
     assert first.next == (
-        "text_length_filter has decided, and ask_mapper is next: run all shards again, juicecap run "
+        "text_length_filter[3] has decided, and ask_mapper[4] is next: run all shards again, juicecap run "
         f"{chain.texts.folder}/recipe.yaml --shard 1/4 and so on, and merge again"
     )
     assert (first.exit_code, chain.texts.output.exists()) == (0, False)

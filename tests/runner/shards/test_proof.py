@@ -89,7 +89,7 @@ def other_settings(job) -> str:
     job.texts.process[-1] = {"text_length_filter": {"min_len": 1}}
     job.shard(3)
     job.texts.process[-1] = {"text_length_filter": {"min_len": 2}}
-    return "op 3 (text_length_filter) has another min_len"
+    return "text_length_filter[3] has another min_len"
 
 
 def other_ops(job) -> str:
@@ -107,7 +107,7 @@ def other_source(job) -> str:
     operators.write_text(f"{before}# edited\n")
     job.shard(3)
     operators.write_text(before)
-    return "op 1 (trouble_mapper) has another source; op 2 (ask_mapper) has another source"
+    return "trouble_mapper[1] has another source; ask_mapper[2] has another source"
 
 
 def noted(job, change: Callable[[dict], None]) -> None:
@@ -184,9 +184,7 @@ def test_a_recipe_that_was_edited_since(job) -> None:
     job.texts.process[1]["ask_mapper"]["prompt"] = "Once more: "
     lines = refusal(job)
     assert len(lines) == 6
-    assert (
-        "  shard 4/4 is of another run: op 2 (ask_mapper) has another prompt; juicecap run HERE/recipe.yaml --shard 4/4" in lines
-    )
+    assert "  shard 4/4 is of another run: ask_mapper[2] has another prompt; juicecap run HERE/recipe.yaml --shard 4/4" in lines
 
 
 @pytest.mark.parametrize("damage", ["gone", "flipped", "another's"])

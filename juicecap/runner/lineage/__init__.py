@@ -1,0 +1,1 @@
+"""Where samples went, read from the folder of a run afterwards: its tables, and the files of lost samples."""
