@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from juicecap.errors import MediaError
-from juicecap.recipe import Step
 from juicecap.report.page.frames import short_name
 from juicecap.report.page.html import Element, element, foreign
 from juicecap.report.page.values import text
@@ -22,7 +21,7 @@ def card(seen: StepPreview, question: RequestPreview, *, name_media: bool) -> El
     failed = outcome.failure if not unread else None  # which stands beside the medium
     return element(
         "section",
-        element("h4", foreign("span", label(seen.step))),
+        element("h4", foreign("span", seen.step.label)),
         foreign("p", f"{request.model.model}" + (f" about {media}" if name_media and media else ""), class_="facts"),
         *(foreign("blockquote", said, class_="prompt") for said in _asked(request)),
         _whole_prompt(question)
@@ -32,11 +31,6 @@ def card(seen: StepPreview, question: RequestPreview, *, name_media: bool) -> El
         element("ol", *_answers(seen, outcome.answers), class_="answers") if outcome.answers else None,
         class_="card",
     )
-
-
-def label(step: Step) -> str:
-    """The name of an op with its number, which a recipe has once only."""
-    return f"{step.name}[{step.index + 1}]"
 
 
 def _asked(request: Request) -> Iterator[str]:

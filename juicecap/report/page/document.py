@@ -12,7 +12,6 @@ from pathlib import Path
 import juicecap
 from juicecap.media.picture import MediaFrames
 from juicecap.recipe.work_dir import PAGE
-from juicecap.report.page.answers import label
 from juicecap.report.page.frames import media_seen, side_of
 from juicecap.report.page.html import Element, element, foreign
 from juicecap.report.page.samples import article, badge
@@ -69,7 +68,7 @@ def _samples(preview: Preview) -> Iterator[Element]:
 
 
 def _footer(preview: Preview) -> Element:
-    times = [f"{label(step)} {seconds:.2f}" for step, (_, seconds) in zip(preview.recipe.steps, preview.seconds, strict=False)]
+    times = [f"{step.label} {seconds:.2f}" for step, (_, seconds) in zip(preview.recipe.steps, preview.seconds, strict=False)]
     return element("footer", foreign("p", f"Seconds, with the opening of models: {', '.join(times)}"), class_="facts")
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from juicecap.nested import value_of
-from juicecap.report.page.answers import card, label
+from juicecap.report.page.answers import card
 from juicecap.report.page.changes import changed, changes
 from juicecap.report.page.frames import media_seen, strip
 from juicecap.report.page.html import Element, element, foreign
@@ -48,7 +48,7 @@ def _loss(steps: list[StepPreview], results: list[Sample]) -> Iterator[Element]:
     for seen in steps if not results else ():
         if not seen.fate.outputs:
             why = f": {seen.fate.failure}" if seen.fate.failure else ""
-            yield foreign("p", f"by {label(seen.step)}{why}", class_=_tone(seen))
+            yield foreign("p", f"by {seen.step.label}{why}", class_=_tone(seen))
 
 
 def _tone(seen: StepPreview) -> str:
@@ -59,7 +59,7 @@ def _tone(seen: StepPreview) -> str:
 def _step(seen: StepPreview) -> Element:
     said = f"rejected, {seen.fate.failure.code}" if seen.fate.failure else fate(seen)
     words = foreign("span", said, class_=_tone(seen))
-    name = element("p", foreign("span", label(seen.step), class_="name"), " ", words)
+    name = element("p", foreign("span", seen.step.label, class_="name"), " ", words)
     return element("li", name, *_grounds(seen), *_changes(seen))
 
 
