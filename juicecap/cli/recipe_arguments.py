@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 
 from loguru import logger
 
+from juicecap.cli.numbers import whole
 from juicecap.cli.printing import say
+from juicecap.data.source.options import MOST_RECORDS
 from juicecap.data.surroundings import quiet_datasets
 from juicecap.hidden import Hidden
-from juicecap.recipe import Recipe, Report, examine
+from juicecap.recipe import Extent, Recipe, Report, examine
 from juicecap.recipe.problems import failure
 
 if TYPE_CHECKING:
@@ -26,13 +28,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--set", dest="overrides", metavar="KEY=VALUE", action="append", default=[], help="override a value")
 
 
-def checked(options: argparse.Namespace) -> tuple[Recipe, Report]:
-    """Load the recipe and check it against its data.
+def add_limit(parser: argparse.ArgumentParser) -> None:
+    """Declare how many samples of the dataset are used."""
+    parser.add_argument("--limit", type=whole(MOST_RECORDS), metavar="N", help="use only the first N samples")
+
+
+def checked(options: argparse.Namespace, extent: Extent | None = None) -> tuple[Recipe, Report]:
+    """Load the recipe and check it against its data, or the samples that `--limit` leaves.
 
     Raises:
         RecipeError: something is wrong; every problem is in its text.
     """
-    recipe, report = examine(options.recipe, options.overrides)
+    recipe, report = examine(options.recipe, options.overrides, extent or Extent(limit=getattr(options, "limit", None)))
     if report.problems:
         raise failure(report.problems, recipe.source.text)
     return recipe, report

@@ -29,6 +29,13 @@ def install_command(extra: str) -> str:
     return f'pip install -e "{place}[{extra}]"'
 
 
+def how_to_install(extra: str) -> str:
+    """What to do about missing libraries: the command that installs the `extra`; empty: another package offers the backend."""
+    if not extra:
+        return "install the package that offers it with its extras"
+    return f"install what is missing: {install_command(extra)}"
+
+
 def _is_checkout(root: Path) -> bool:
     try:
         return 'name = "juicecap"' in (root / "pyproject.toml").read_text(encoding="utf-8").splitlines()

@@ -16,6 +16,7 @@ SLOWEST = 0.001
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
     recipe_arguments.add_arguments(parser)
+    recipe_arguments.add_limit(parser)
     parser.add_argument("--all", action="store_true", help="examine all samples, not 200 spread over the dataset")
     parser.add_argument("--gpu-hour", type=amount(), metavar="PRICE", help="price of an hour of all GPUs together")
     parser.add_argument("--input-mtok", type=amount(), metavar="PRICE", help="price of a million input tokens")
@@ -41,7 +42,7 @@ def main(options: argparse.Namespace) -> int:
         from juicecap.report.plan import Prices, plan_text
         from juicecap.runner.estimate.compute import make_plan
 
-        plan = make_plan(recipe, look_at_all=options.all)
+        plan = make_plan(recipe, look_at_all=options.all, limit=options.limit)
     names = ("gpu_hour", "input_mtok", "output_mtok", "tokens_per_second")
     text = plan_text(plan, Prices(**{name: getattr(options, name) for name in names}))
     show(recipe.hidden.text(text))

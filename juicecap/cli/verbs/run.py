@@ -15,7 +15,6 @@ from juicecap.cli import recipe_arguments
 from juicecap.cli.numbers import whole
 from juicecap.cli.printing import say, show
 from juicecap.cli.progress.warnings import not_an_error
-from juicecap.data.source.options import MOST_RECORDS
 from juicecap.errors import EnvironmentFailure
 from juicecap.recipe.shards import MOST_SHARDS, read_shard
 
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
     recipe_arguments.add_arguments(parser)
-    parser.add_argument("--limit", type=whole(MOST_RECORDS), metavar="N", help="use only the first N samples")
+    recipe_arguments.add_limit(parser)
     parser.add_argument(
         "--shard", metavar="K/N", help="work on shard K of N, counted from 1, on this machine; `juicecap merge` joins them"
     )

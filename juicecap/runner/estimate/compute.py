@@ -36,8 +36,10 @@ MADE_UP = "Somebody walks slowly from the left to the right, and something else 
 """An answer, for the ops that come after."""
 
 
-def make_plan(recipe: Recipe, *, look_at_all: bool = False) -> Plan:
-    """Read samples of the data and work out the plan. No model is opened and nothing is written into the run folder.
+def make_plan(recipe: Recipe, *, look_at_all: bool = False, limit: int | None = None) -> Plan:
+    """Read samples of the data, or of its first `limit` ones, and work out the plan.
+
+    No model is opened and nothing is written into the run folder.
 
     Raises:
         RecipeError: an op needs a column that the data lacks.
@@ -45,7 +47,7 @@ def make_plan(recipe: Recipe, *, look_at_all: bool = False) -> Plan:
         ModelError: the files of a model that is here are damaged, or its chat template or tokenizer is of no use.
         EnvironmentFailure: the process that runs them cannot be started.
     """
-    dataset = open_dataset(recipe)
+    dataset = open_dataset(recipe, limit=limit)
     rows = spread(len(dataset), len(dataset) if look_at_all else LOOKED_AT)
     plan = Plan(recipe=recipe, samples=len(dataset), looked_at=len(rows))
     headers = Headers()

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from juicecap.data.columns import column_names
 from juicecap.errors import MediaError
 from juicecap.media.rules import MediaLimits
-from juicecap.media.tasks.catalog import HEADER, PICTURE_SIZE
 from juicecap.media.video.probe import VideoInfo
 from juicecap.recipe import Recipe, missing_columns, taken_columns
 from juicecap.recipe.problems import failure
@@ -30,14 +29,16 @@ Medium = tuple[Part, float]
 """A medium of a request, and the pictures in a second if it is a film of such."""
 
 
-def open_dataset(recipe: Recipe, cache: Path | None = None) -> Dataset:
-    """The recipe's dataset, as a run opens it: the records that can be read. Its Arrow file is kept in the folder `cache`.
+def open_dataset(recipe: Recipe, cache: Path | None = None, *, limit: int | None = None) -> Dataset:
+    """The recipe's dataset, as a run with this `limit` opens it: the records that can be read.
+
+    Its Arrow file is kept in the folder `cache`.
 
     Raises:
         RecipeError: an op needs a column that it lacks.
         DataError: it cannot be read.
     """
-    dataset = load(recipe, cache, None).dataset
+    dataset = load(recipe, cache, limit).dataset
     columns = column_names(dataset.features)
     if wrong := [*missing_columns(recipe, columns), *taken_columns(recipe, columns)]:
         raise failure(wrong, recipe.source.text)
@@ -71,15 +72,9 @@ class Headers:
         """What these media say, which are read if they have not been read within these rules."""
         wanted = list(dict.fromkeys(media))
         new = [each for each in wanted if (each, rules) not in self.known]
-        outcomes = core.ask([_measurement(*medium) for medium in new], Limits(media=rules))
+        outcomes = core.ask([Measurement.of_medium(*medium) for medium in new], Limits(media=rules))
         self.known |= {(each, rules): _header(outcome) for each, outcome in zip(new, outcomes, strict=True)}
         return {each: self.known[each, rules] for each in wanted}
-
-
-def _measurement(part: Part, picture_fps: float) -> Measurement:
-    if part.kind == "image":
-        return Measurement.of(PICTURE_SIZE, part)
-    return Measurement.of(HEADER, part, picture_fps=picture_fps)
 
 
 def _header(outcome: Outcome) -> Header:
