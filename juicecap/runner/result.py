@@ -10,6 +10,7 @@ from pathlib import Path
 
 from juicecap.data.export.writers.job import ExportResult
 from juicecap.ops.apply.table import Counts
+from juicecap.vlm.pipeline.resources.engine_stats import AnsweredBy
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +33,8 @@ class StepResult:
     """Measurements that were made in this run."""
     measured_before: int = 0
     """Measurements that were known from the journal, or from another op."""
+    answered_by: AnsweredBy = field(default_factory=dict)
+    """Whose answers its table has, as far as that was noted."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -198,4 +198,5 @@ class StepAtWork:
             asked=answers.asked,
             measured=answers.measured,
             measured_before=answers.measured_before,
+            answered_by=self.stats.answered_by(),
         )

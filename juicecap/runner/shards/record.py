@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +93,7 @@ def summed(works: list[Mapping[str, Any]]) -> dict[str, Any]:
 
 def worked(result: StepResult, work: Mapping[str, Any]) -> StepResult:
     """A step's result with these figures."""
-    return StepResult(op=result.op, counts=result.counts, finished_before=False, reasons=result.reasons, **work)
+    return replace(result, finished_before=False, **work)
 
 
 def _step(content: Any) -> StepRecord:

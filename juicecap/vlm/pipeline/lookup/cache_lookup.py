@@ -152,6 +152,7 @@ class LookupStage:
                 whole, known = False, Outcome(seed=known.seed)
             if whole:
                 self._resources.stats.count(replayed=asked.request.candidates)
+                self._resources.stats.used([meant])
                 asked.settle(meant)
                 self._single_flight.release(keyed)
             else:

@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from juicecap.vlm.base import Outcome
+
+AnsweredBy = Mapping[tuple[str, str], int]
+"""How many answers an engine gave (`Answer.engine`) with a revision of its model. What identical requests share counts once."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +49,7 @@ class EngineStats:
         self._answers = self._asked = self._replayed = self._prompt_tokens = self._completion_tokens = 0
         self._measured = self._measured_before = 0
         self._busy = self._busy_since = 0.0
+        self._answered_by = Counter[tuple[str, str]]()
 
     @contextmanager
     def call(self, requests: int) -> Iterator[None]:
@@ -70,6 +75,17 @@ class EngineStats:
                 self._answers += len(outcome.answers)
                 self._prompt_tokens += outcome.prompt_tokens
                 self._completion_tokens += sum(answer.tokens for answer in outcome.answers)
+
+    def used(self, outcomes: Sequence[Outcome]) -> None:
+        """Count whose answers these are, whether they were known or not."""
+        with self._lock:
+            for outcome in outcomes:
+                self._answered_by.update((answer.engine, outcome.revision) for answer in outcome.answers)
+
+    def answered_by(self) -> AnsweredBy:
+        """Whose answers were used."""
+        with self._lock:
+            return dict(self._answered_by)
 
     def count(self, *, replayed: int, asked: int = 0) -> None:
         """Count answers from a journal, and answers that an engine was asked for."""
