@@ -18,7 +18,7 @@ from juicecap.recipe.load import run_folder_beside
 from juicecap.recipe.work_dir import LARGEST, is_marked
 from juicecap.runner.citing.model_facts import model_facts
 from juicecap.runner.loading import LOADING
-from juicecap.runner.reporting.shard_status import read_whole_status
+from juicecap.runner.reporting.shard_status import WholeStatus, read_whole_status
 from juicecap.runner.run_folder.folder import RunFolder
 
 RECIPES = (".yaml", ".yml")
@@ -140,7 +140,7 @@ def _unfinished(folder: Path, recipe: Recipe | None) -> CitedRun:
         unknown.append("models, prompts and parameters, unless the recipe is given instead of the folder")
     return CitedRun(
         folder=folder,
-        state=(whole.merged.state if whole.merged else "shards that are not merged"),
+        state=_state(whole),
         juicecap="",
         year=(status.started if status else "")[:4],
         dataset=recipe.dataset_path if recipe else "",
@@ -151,6 +151,13 @@ def _unfinished(folder: Path, recipe: Recipe | None) -> CitedRun:
         steps=tuple(CitedStep(op=name, model=model) for name, model in zip(names, _models(recipe, names), strict=True)),
         unknown=tuple(unknown),
     )
+
+
+def _state(whole: WholeStatus) -> str:
+    """Why there is no manifest."""
+    if whole.merged is None:
+        return "its shards are not merged"
+    return "its manifest is gone" if whole.merged.state == "done" else whole.merged.state
 
 
 def _models(recipe: Recipe | None, ops: Sequence[str]) -> list[Mapping[str, Any] | None]:
