@@ -162,14 +162,14 @@ def _state(whole: WholeStatus) -> str:
 
 def _models(recipe: Recipe | None, ops: Sequence[str]) -> list[Mapping[str, Any] | None]:
     """What the recipe says of the model of each of these ops, if they are its ops."""
-    names = [op.partition("[")[0] for op in ops if op != LOADING]
-    if recipe is None or names != [step.name for step in recipe.steps]:
-        return [None] * len(ops)
-    facts = iter([model_facts(step, recipe.hidden) for step in recipe.steps])
-    return [None if op == LOADING else next(facts) for op in ops]
+    own = [op.partition("[")[0] for op in ops if op != LOADING]
+    if recipe is None or own != [step.name for step in recipe.steps]:
+        return [None for _ in ops]
+    steps = iter(recipe.steps)
+    return [None if op == LOADING else model_facts(next(steps), recipe.hidden) for op in ops]
 
 
-def _unknown(done: list[Mapping[str, Any]], steps: tuple[CitedStep, ...]) -> list[str]:
+def _unknown(done: Sequence[Mapping[str, Any]], steps: Sequence[CitedStep]) -> list[str]:
     """What an earlier version did not note, a phrase each."""
     unknown = []
     asking = [(each, step) for each, step in zip(done, steps, strict=True) if step.op != LOADING]
