@@ -108,12 +108,18 @@ def _checked(recipe: Recipe, extent: Extent) -> Report:
         problems=tuple(_named(each, hidden) for each in report.problems),
         warnings=tuple(_named(each, hidden) for each in report.warnings),
         unseen=tuple(map(hidden.text, report.unseen)),
+        media=report.media and _hidden_media(report.media, hidden),
     )
 
 
 def _named(problem: Problem, hidden: Hidden) -> Problem:
     """The problem with variables by their names, also where it has no place in the recipe."""
     return replace(problem, message=hidden.text(problem.message), hint=hidden.text(problem.hint))
+
+
+def _hidden_media(media: ProbedMedia, hidden: Hidden) -> ProbedMedia:
+    broken = (replace(each, source=hidden.text(each.source), message=hidden.text(each.message)) for each in media.broken)
+    return replace(media, broken=tuple(broken))
 
 
 def _compared(recipe: Recipe, extent: Extent) -> Report:

@@ -16,7 +16,7 @@ from juicecap.plain import read_plain
 from juicecap.recipe import Recipe, load_recipe
 from juicecap.recipe.load import run_folder_beside
 from juicecap.recipe.work_dir import LARGEST, is_marked
-from juicecap.runner.citing.model_facts import model_facts
+from juicecap.runner.citing.model_facts import is_model_facts, model_facts
 from juicecap.runner.loading import LOADING
 from juicecap.runner.reporting.shard_status import WholeStatus, read_whole_status
 from juicecap.runner.run_folder.folder import RunFolder
@@ -94,13 +94,15 @@ def _manifest(folder: RunFolder) -> Mapping[str, Any]:
     except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{folder.manifest} cannot be read; run the recipe again") from error
     if not isinstance(content, dict) or not isinstance(content.get("steps"), list):
-        raise DataError(f"{folder.manifest} is not what a run writes; run the recipe again")
+        raise _not_ours(folder.root)
     return content
 
 
 def _finished(folder: Path, manifest: Mapping[str, Any], recipe: Recipe | None) -> CitedRun:
     done = [each for each in manifest["steps"] if isinstance(each, dict)]
     models = _models(recipe, [str(each.get("op")) for each in done])
+    if not all(is_model_facts(each["model"]) for each in done if "model" in each):
+        raise _not_ours(folder)
     try:
         steps = tuple(
             CitedStep(
@@ -121,13 +123,17 @@ def _finished(folder: Path, manifest: Mapping[str, Any], recipe: Recipe | None) 
             dataset=str(manifest.get("dataset_path") or ""),
             samples=int(manifest["samples"]),
             exported=int(manifest["exported"]),
-            limit=manifest.get("limit"),
-            seed=manifest.get("seed"),
+            limit=None if manifest.get("limit") is None else int(manifest["limit"]),
+            seed=None if manifest.get("seed") is None else int(manifest["seed"]),
             steps=steps,
             unknown=tuple(_unknown(done, steps)),
         )
     except (KeyError, TypeError, ValueError) as error:
-        raise DataError(f"{folder}: the manifest is not what a run writes; run the recipe again") from error
+        raise _not_ours(folder) from error
+
+
+def _not_ours(folder: Path) -> DataError:
+    return DataError(f"{RunFolder(folder).manifest} is not what a run writes; run the recipe again")
 
 
 def _unfinished(folder: Path, recipe: Recipe | None) -> CitedRun:

@@ -10,7 +10,12 @@ import pyarrow as pa
 import pytest
 
 import juicecap
+from juicecap.hidden import Hidden
+from juicecap.ops.mapper.image_caption_generator import ImageCaptionGenerator
+from juicecap.ops.options.run_options import RunOptions
+from juicecap.recipe import Step
 from juicecap.runner.citing.answered_by import facts_of, note, noted
+from juicecap.runner.citing.model_facts import model_facts
 from juicecap.runner.retry import _typed
 from juicecap.vlm.base import Answer, ModelSettings, Outcome, Request, digest_of
 from juicecap.vlm.journal import Journal
@@ -140,3 +145,14 @@ def test_rows_that_tell_more_fit_into_a_table_that_tells_less() -> None:
     typed = _typed(pa.Table.from_pylist(rows), less)
     assert typed.schema == less
     assert typed.to_pylist() == [{"n": 1, "made": [{"op": "a"}]}, {"n": 2, "made": None}]
+
+
+def test_an_op_that_shows_pictures_alone_takes_no_frames() -> None:
+    op = ImageCaptionGenerator(system_prompt="Be brief.", max_pixels=5000)
+    step = Step(name=op.name, op=op, options=RunOptions(), settings={}, index=0, line=0, column=0)
+    facts = model_facts(step, Hidden({}))
+    assert facts is not None
+    assert facts["frames"] == {"max_pixels": 5000}
+    assert facts["prompts"]["system_prompt"]["text"] == "Be brief."
+    assert facts["prompts"]["prompt"]["text"]
+    assert facts["prompt_columns"] == {"input_conversation_key": "conversation"}

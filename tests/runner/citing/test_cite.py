@@ -181,6 +181,18 @@ def test_a_run_of_an_earlier_version_says_what_it_did_not_note(tmp_path: Path, m
     )
 
 
+def test_a_manifest_of_anybody_is_no_bug(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    step = {"op": "o", "taken": 1, "given": 1, "filtered": 0, "rejected": 0, "captions": 1}
+    odd = [1, {}, {**MODEL, "frames": {"fps": "x"}}, {**MODEL, "answered_by": [1]}, {**MODEL, "prompts": {"prompt": 1}}]
+    for model in [*odd, MODEL]:
+        manifest = {"steps": [{**step, "model": model}], "samples": 1, "exported": 1}
+        (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+        assert main(["cite", str(tmp_path)]) == (0 if model is MODEL else 1)
+        said = capsys.readouterr()
+        assert "Traceback" not in said.err
+        assert ("is not what a run writes; run the recipe again" in said.err) is (model is not MODEL)
+
+
 @pytest.mark.parametrize(
     ("path", "said"),
     [
