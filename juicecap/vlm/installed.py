@@ -10,9 +10,14 @@ import juicecap
 from juicecap.vlm.catalog import BackendSpec, find
 
 
+def is_installed(library: str) -> bool:
+    """Whether a library is installed, by the name under which it is imported."""
+    return find_spec(library) is not None
+
+
 def missing_libraries(spec: BackendSpec) -> list[str]:
     """The libraries of a backend that are not installed."""
-    return [name for name in spec.libraries if find_spec(name) is None]
+    return [name for name in spec.libraries if not is_installed(name)]
 
 
 def first_installed(names: Iterable[str]) -> str | None:

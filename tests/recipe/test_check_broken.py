@@ -68,7 +68,7 @@ def place(folder: Path) -> None:
 
 def check(*arguments: str) -> int:
     """The exit code where all libraries are installed."""
-    with mock.patch("juicecap.recipe.checks.libraries.find_spec"):
+    with mock.patch("juicecap.vlm.installed.find_spec"):
         return main(["check", *arguments])
 
 

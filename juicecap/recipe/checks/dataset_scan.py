@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
@@ -29,7 +28,7 @@ from juicecap.ops.base import Op
 from juicecap.recipe.checks.columns import video_columns
 from juicecap.recipe.types import Recipe, Step
 from juicecap.sample import ORIGIN, display_path, is_remote, media_paths
-from juicecap.vlm.installed import how_to_install
+from juicecap.vlm.installed import how_to_install, is_installed
 
 READERS: dict[str, Callable[[Path], Iterator[Record]]] = {
     "csv": csv_table.records,
@@ -289,4 +288,4 @@ def _unreadable(path: str) -> str:
 
 @functools.cache
 def _reads_heic() -> bool:
-    return find_spec("pi_heif") is not None
+    return is_installed("pi_heif")

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata
-from importlib.util import find_spec
 
 from juicecap.errors import EnvironmentFailure
 from juicecap.recipe.checks.columns import problem_of
 from juicecap.recipe.problems import Problem
 from juicecap.recipe.types import Recipe, Step
 from juicecap.vlm.catalog import find
-from juicecap.vlm.installed import how_to_install
+from juicecap.vlm.installed import how_to_install, is_installed
 
 RAY = "ray"
 """The library of clusters, and the extra of its name."""
@@ -32,7 +31,7 @@ class Library:
     @classmethod
     def of(cls, name: str, needed_by: str) -> Library:
         """The library with this name."""
-        installed = find_spec(name) is not None
+        installed = is_installed(name)
         return cls(name=name, needed_by=needed_by, installed=installed, version=version_of(name) if installed else "")
 
     def __str__(self) -> str:
