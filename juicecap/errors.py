@@ -104,10 +104,10 @@ class EnvironmentFailure(JuicecapError):
 
 
 class MissingLibrary(EnvironmentFailure):
-    """An optional library is not installed."""
+    """An optional library is not installed; `command` installs it."""
 
-    def __init__(self, library: str, extra: str) -> None:
-        super().__init__(f'{library} is not installed. Install it with: pip install "juicecap[{extra}]"')
+    def __init__(self, library: str, command: str) -> None:
+        super().__init__(f"{library} is not installed. Install it with: {command}")
 
 
 class BugError(JuicecapError):

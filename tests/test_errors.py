@@ -75,7 +75,7 @@ def test_a_sample_error_says_code_and_message():
 
 
 def test_a_missing_library_says_how_to_get_it():
-    assert str(errors.MissingLibrary("torch", "hf")) == 'torch is not installed. Install it with: pip install "juicecap[hf]"'
+    assert str(errors.MissingLibrary("torch", "pip install it")) == "torch is not installed. Install it with: pip install it"
 
 
 def test_settings_errors_name_the_op_in_each_sentence():
@@ -87,7 +87,7 @@ def test_settings_errors_name_the_op_in_each_sentence():
 @pytest.mark.parametrize(
     "error",
     [
-        errors.MissingLibrary("torch", "hf"),
+        errors.MissingLibrary("torch", "pip install it"),
         errors.MediaError("UNREADABLE", "a.mp4 is empty", retryable=True),
         errors.SettingsError("op", [("a", "b")]),
         errors.RecipeError("report", ["problem"]),

@@ -15,7 +15,7 @@ from juicecap.cli.printing import say
 from juicecap.data.source.options import MOST_RECORDS
 from juicecap.data.surroundings import quiet_datasets
 from juicecap.hidden import Hidden
-from juicecap.recipe import Recipe, Report, examine
+from juicecap.recipe import Extent, Recipe, Report, examine
 from juicecap.recipe.problems import failure
 
 if TYPE_CHECKING:
@@ -33,13 +33,13 @@ def add_limit(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--limit", type=whole(MOST_RECORDS), metavar="N", help="use only the first N samples")
 
 
-def checked(options: argparse.Namespace) -> tuple[Recipe, Report]:
-    """Load the recipe and check it against its data.
+def checked(options: argparse.Namespace, extent: Extent | None = None) -> tuple[Recipe, Report]:
+    """Load the recipe and check it against its data, or the samples that `--limit` leaves.
 
     Raises:
         RecipeError: something is wrong; every problem is in its text.
     """
-    recipe, report = examine(options.recipe, options.overrides)
+    recipe, report = examine(options.recipe, options.overrides, extent or Extent(limit=getattr(options, "limit", None)))
     if report.problems:
         raise failure(report.problems, recipe.source.text)
     return recipe, report

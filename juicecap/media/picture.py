@@ -27,6 +27,12 @@ class MediaFrames:
     tone_mapped: bool = False
     stored_size: tuple[int, int] = (0, 0)
 
+    @property
+    def shown_size(self) -> tuple[int, int]:
+        """Width and height of the frames."""
+        _, height, width, _ = self.pixels.shape
+        return width, height
+
 
 def without_frames(duration: float) -> MediaFrames:
     """What stands for a video whose file goes to the engine as it is."""

@@ -96,7 +96,7 @@ def draft_recipe(recipe: str | os.PathLike[str] | Mapping[str, Any], overrides: 
     wrong = [*problems, *news]
     only_exports = bool(exports) and source.values.get("export_path") is None
     export_path = None if only_exports else Path(keys.export_path)
-    work_dir = Path(keys.work_dir) if keys.work_dir else _beside(export_path or exports[0].place)
+    work_dir = Path(keys.work_dir) if keys.work_dir else run_folder_beside(export_path or exports[0].place)
     read = Recipe(
         path=work_dir / RECIPE if source.is_mapping else Path(source.file),
         project_name=keys.project_name,
@@ -282,8 +282,8 @@ def _load_operators(source: Source, paths: Sequence[str], found: Findings) -> No
                 found.notices[source.named.message(trail, notice)] = None
 
 
-def _beside(output: Path) -> Path:
-    """The run folder for an output."""
+def run_folder_beside(output: Path) -> Path:
+    """The run folder for an output, unless the recipe sets another as `work_dir`."""
     output = output if output.name else Path(os.path.abspath(output))
     return output.parent / f"{output.stem}.run"
 

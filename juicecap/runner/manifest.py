@@ -5,15 +5,20 @@ from __future__ import annotations
 import os
 import platform
 import sys
+from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import datetime
 from importlib import metadata
 from typing import Any
 
 import juicecap
-from juicecap.recipe import Recipe
+from juicecap.hidden import Hidden
+from juicecap.recipe import Recipe, Step
+from juicecap.runner.citing.answered_by import facts_of
+from juicecap.runner.citing.model_facts import model_facts
 from juicecap.runner.exporting.result_facts import export_facts
-from juicecap.runner.result import RunResult, answer_facts, sample_facts
+from juicecap.runner.loading import LOADING
+from juicecap.runner.result import RunResult, StepResult, answer_facts, sample_facts
 from juicecap.vlm.base import digest_of
 
 TOTALS = (
@@ -62,10 +67,24 @@ def manifest(
                 "engine_seconds": engine,
                 **sample_facts(step.counts),
                 "reasons": dict(step.reasons),
+                **_model(recipe_step, step, recipe.hidden),
             }
-            for step, engine in zip(result.steps, engines, strict=True)
+            for step, engine, recipe_step in zip(result.steps, engines, _recipe_steps(recipe, result), strict=True)
         ],
     }
+
+
+def _recipe_steps(recipe: Recipe, result: RunResult) -> Iterator[Step | None]:
+    """The recipe's step behind each result; None behind that of loading. A shard has results of some steps alone, in order."""
+    steps = iter(recipe.steps)
+    for each in result.steps:
+        yield None if each.op == LOADING else next((step for step in steps if step.name == each.op), None)
+
+
+def _model(step: Step | None, result: StepResult, hidden: Hidden) -> dict[str, Any]:
+    """What an op asked which model, and whose answers its table has; nothing of an op that asks none."""
+    facts = model_facts(step, hidden) if step else None
+    return {"model": {**facts, "answered_by": facts_of(result.answered_by)}} if facts else {}
 
 
 def _versions() -> dict[str, str]:

@@ -13,6 +13,7 @@ from juicecap.ops.apply.table import Counts
 from juicecap.runner.times import RunTimes
 from juicecap.text import numbered
 from juicecap.vlm.pipeline.resources.answer_counts import AnswerCounts, summed
+from juicecap.vlm.pipeline.resources.engine_stats import AnsweredBy
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +38,8 @@ class StepResult:
     """Measurements that were made in this run."""
     measured_before: int = 0
     """Measurements that were known from the journal, or from another op."""
+    answered_by: AnsweredBy = field(default_factory=dict)
+    """Whose answers its table has, as far as that was noted."""
 
     @property
     def received(self) -> int:

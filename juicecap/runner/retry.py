@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from juicecap.data.table import CHUNK, open_arrow, open_cached, write_arrow
 from juicecap.ops.apply.table import Failed, Fates, Rows, fates_of
 from juicecap.ops.whole_dataset import WholeDatasetOp
+from juicecap.runner.citing.answered_by import note, noted, together
 from juicecap.runner.failure_guard import FailureGuard
 from juicecap.runner.result import StepResult
 from juicecap.runner.step_at_work import READ_AT_ONCE, RunContext, StepAtWork
@@ -53,11 +55,19 @@ def earlier_step(step: Step, number: int, before: StepInput, media_state: str, c
         table = open_arrow(file, fingerprint)
         fates = fates_of(table)
         result = work.result(fates, tried_again=len(again))
+        result = replace(result, answered_by=together([noted(file), result.answered_by]))
+        note(file, result.answered_by)
     else:
         samples = len(before.dataset)
         context.reporter.started(step.name, number, samples, asks=step.op.uses_model(), finished=True)
         result = StepResult(
-            op=step.name, number=number, counts=fates.counts, reasons=fates.reasons, seconds=0.0, finished_before=True
+            op=step.name,
+            number=number,
+            counts=fates.counts,
+            reasons=fates.reasons,
+            seconds=0.0,
+            finished_before=True,
+            answered_by=noted(file),
         )
     FailureGuard(step, context.on_error(step), allowed=context.allowed).check(table, fates)
     context.reporter.ended(number, result)
@@ -94,7 +104,7 @@ def merged(table: Dataset, again: Sequence[Failed], fresh: Dataset) -> Iterator[
     rows = 0
     waiting: list[Any] = []
     for part in _parts(table.data, again, fresh.data, _spans(fresh)):
-        waiting.append(_with_fates(part, table.data.schema.field(FATE)))
+        waiting.append(_typed(part, table.data.schema))
         rows += len(part)
         if rows >= CHUNK:
             yield from pa.concat_tables(waiting).combine_chunks().to_batches(max_chunksize=CHUNK)
@@ -112,16 +122,14 @@ def _parts(old: Any, again: Sequence[Failed], new: Any, spans: Sequence[tuple[in
     yield from _slices(old, done, len(old))
 
 
-def _with_fates(part: pa.Table, told: pa.Field) -> pa.Table:
-    """The rows with fates of this type: tables of before tell less."""
+def _typed(part: pa.Table, schema: pa.Schema) -> pa.Table:
+    """The rows with fates and provenance of the types of an earlier table, which may tell less."""
     import pyarrow as pa
 
-    place = part.schema.get_field_index(FATE)
-    if part.schema.field(place).type == told.type:
-        return part
-    fates = part[FATE].combine_chunks()
-    columns = [fates.field(each.name) for each in told.type]
-    return part.set_column(place, told, pa.StructArray.from_arrays(columns, fields=list(told.type)))
+    for place, told in enumerate(schema):
+        if part.schema.field(place).type != told.type:
+            part = part.set_column(place, told, pa.array(part.column(place).to_pylist(), told.type))
+    return part
 
 
 def _slices(table: Any, begin: int, end: int) -> Iterator[pa.Table]:

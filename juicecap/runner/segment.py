@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from juicecap.ops.apply.applied import stands_alone
 from juicecap.ops.apply.stream import Stream
 from juicecap.ops.apply.table import Rows, fates_of
+from juicecap.runner.citing.answered_by import note
 from juicecap.runner.step_at_work import READ_AT_ONCE, RunContext, StepAtWork
 from juicecap.runner.steps import StepInput, StepOutput, finished_step, seal, step_fingerprint
 from juicecap.vlm.base import ModelSettings
@@ -98,7 +99,9 @@ class Segment:
         is_first = work.number == self._first
         media_state = self._media_state if is_first else work.state.digest(self._input.dataset.column_names)
         fingerprint = step_fingerprint(work.step, self._input.fingerprint, media_state, keep_failed=work.keeps_failed)
-        table = seal(unfinished, self._context.folder.step_file(work.number, work.step.name, fingerprint), fingerprint)
+        file = self._context.folder.step_file(work.number, work.step.name, fingerprint)
+        note(file, work.stats.answered_by())
+        table = seal(unfinished, file, fingerprint)
         fates = fates_of(table)
         done = finished_step(work.step, self._input, table, fates, fingerprint, work.result(fates))
         self._context.reporter.ended(work.number, done.result)

@@ -214,4 +214,5 @@ class StepAtWork:
             answers=stats.answers,
             measured=stats.measured,
             measured_before=stats.measured_before,
+            answered_by=self.stats.answered_by(),
         )

@@ -215,6 +215,8 @@ class Answer:
     seed: int
     reasoning: str = ""
     """What the model thought before it spoke. From an engine: what came in a field of its own."""
+    engine: str = field(default="", compare=False)
+    """What is known of the engine that gave it, as JSON (`vlm.engine_facts`); empty: nothing was noted then."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -245,6 +247,8 @@ class Outcome:
     unreadable: int = 0
     damage: str = ""
     tone_mapped: bool = False
+    frame_sizes: tuple[tuple[int, int], ...] = ()
+    """Width and height of the frames of each medium, as the model was shown them; empty: not known."""
     unsent: tuple[str, ...] = ()
     """Sampling parameters of the request that the service was not sent, since it does not take them."""
     opened: bool | None = None
@@ -359,6 +363,8 @@ class Backend:
     """How videos are sent to the server. The journal keeps it, since it changes answers."""
     lessons: Lessons = field(default_factory=Lessons)
     """What is learnt while it answers."""
+    facts: Mapping[str, str] = field(default_factory=dict)
+    """What else is to be told of it, such as `dtype` and a digest of its `chat_template`. Part of no key."""
     legacy_identity: Callable[[], str] | None = None
     """Finds out what versions before called it, for journals that have answers of them; None: the same."""
 

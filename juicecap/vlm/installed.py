@@ -10,9 +10,14 @@ import juicecap
 from juicecap.vlm.catalog import BackendSpec, find
 
 
+def is_installed(library: str) -> bool:
+    """Whether a library is installed, by the name under which it is imported."""
+    return find_spec(library) is not None
+
+
 def missing_libraries(spec: BackendSpec) -> list[str]:
     """The libraries of a backend that are not installed."""
-    return [name for name in spec.libraries if find_spec(name) is None]
+    return [name for name in spec.libraries if not is_installed(name)]
 
 
 def first_installed(names: Iterable[str]) -> str | None:
@@ -27,6 +32,13 @@ def install_command(extra: str) -> str:
         return f'pip install "juicecap[{extra}]"'
     place = "." if root == Path.cwd() else str(root)
     return f'pip install -e "{place}[{extra}]"'
+
+
+def how_to_install(extra: str) -> str:
+    """What to do about missing libraries: the command that installs the `extra`; empty: another package offers the backend."""
+    if not extra:
+        return "install the package that offers it with its extras"
+    return f"install what is missing: {install_command(extra)}"
 
 
 def _is_checkout(root: Path) -> bool:

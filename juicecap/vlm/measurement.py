@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-from juicecap.media.tasks.catalog import HEADER
+from juicecap.media.tasks.catalog import HEADER, PICTURE_SIZE
 from juicecap.media.tasks.task import Task, Work
 from juicecap.vlm.base import JOURNAL_VERSION, Part, Request, canonical_json, digest_of
 
@@ -34,6 +34,11 @@ class Measurement:
     def of_header(cls, path: str, picture_fps: float) -> Self:
         """The header of a video."""
         return cls.of(HEADER, Part("video", path), picture_fps=picture_fps)
+
+    @classmethod
+    def of_medium(cls, part: Part, picture_fps: float) -> Self:
+        """The header of a video, or the size of an image."""
+        return cls.of(PICTURE_SIZE, part) if part.kind == "image" else cls.of(HEADER, part, picture_fps=picture_fps)
 
     def files(self) -> list[Part]:
         """The files of its medium (`Part.files`)."""

@@ -32,8 +32,14 @@ def answered(
         unreadable=sum(picture.unreadable for picture in prepared.pictures),
         damage="; ".join(picture.damage for picture in prepared.pictures if picture.damage),
         tone_mapped=any(picture.tone_mapped for picture in prepared.pictures),
+        frame_sizes=tuple(picture.shown_size for picture in prepared.pictures if picture.pixels.size),
         opened=opened,
     )
+
+
+def signed(outcome: Outcome, engine: str) -> Outcome:
+    """The outcome with its answers as those of this engine (`Answer.engine`)."""
+    return replace(outcome, answers=tuple(replace(answer, engine=engine) for answer in outcome.answers))
 
 
 def heard(outcome: Outcome, *, thinks: bool = False) -> Outcome:

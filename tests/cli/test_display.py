@@ -306,8 +306,8 @@ def test_metrics_are_an_option(recipe: Path, capsys: pytest.CaptureFixture[str])
 @pytest.mark.parametrize(
     ("verb", "options"),
     [
-        ("check", ()), ("completion", ("bash",)), ("init", ("x",)), ("ops", ()), ("plan", ()), ("preview", ()), ("run", ()),
-        ("schema", ()), ("status", ()),
+        ("check", ()), ("cite", ("x",)), ("completion", ("bash",)), ("init", ("x",)), ("ops", ()), ("plan", ()),
+        ("preview", ()), ("run", ()), ("schema", ()), ("status", ()),
     ],
 )  # fmt: skip
 def test_ctrl_c_in_each_verb_is_one_line_and_code_130(

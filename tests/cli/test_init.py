@@ -246,10 +246,21 @@ HF = ("torch", "torchvision", "transformers", "accelerate")
 )
 @pytest.mark.parametrize("dataset", ["media/clip_05.mp4", "media/image_00.png"])
 def test_the_backend_is_one_that_is_installed(
-    dataset: str, libraries: tuple[str, ...], backend: str, model_params: Any, monkeypatch: pytest.MonkeyPatch
+    dataset: str,
+    libraries: tuple[str, ...],
+    backend: str,
+    model_params: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     have(monkeypatch, *libraries)
-    recipe, text = fitting(dataset)
+    if libraries:
+        recipe, text = fitting(dataset)
+    else:  # what is missing is told, and the check has it as its only problem
+        assert main(["init", "made", "--from", dataset]) == 0
+        assert main(["check", "made/recipe.yaml"]) == 1
+        assert f"{', '.join(HF)} are not installed, which backend hf needs\n" in capsys.readouterr().err
+        recipe, text = load_recipe("made/recipe.yaml"), Path("made/recipe.yaml").read_text(encoding="utf-8")
     op = recipe.steps[-1].op
     assert (op.backend, op.model_params) == (backend, model_params)
     assert op.hf_model == "Qwen/Qwen3-VL-8B-Instruct"

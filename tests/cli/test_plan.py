@@ -428,3 +428,14 @@ def test_a_journal_that_is_none_is_told_and_left_alone(here: Path) -> None:
     text = plan_text(make_plan(load_recipe("recipe.yaml")), Prices())
     assert "journal   cannot be looked into: it is damaged, or no journal\n" in text
     assert [path.name for path in Path("out/captions.run").iterdir()] == ["journal.sqlite"]
+
+
+def test_a_plan_of_the_first_samples(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("recipe.yaml").write_text(
+        "dataset_path: clips/clips.jsonl\nexport_path: out.jsonl\nprocess:\n"
+        "  - video_captioning_from_vlm_mapper:\n      hf_model: juicecap-demo-vlm\n"
+    )
+    assert main(["plan", "recipe.yaml", "--limit", "3"]) == 0
+    out = capsys.readouterr().out
+    assert "samples   3; all looked at\n" in out
+    assert "requests  3 about 3 samples, 3 answers\n" in out

@@ -47,7 +47,7 @@ def refuses(argument: str) -> None:
 
 
 def lacks(argument: str) -> None:
-    raise MissingLibrary("torch", "hf")
+    raise MissingLibrary("torch", "pip install it")
 
 
 def fails(argument: str) -> None:

@@ -13,6 +13,7 @@ import os
 import sys
 import tempfile
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -65,12 +66,18 @@ def place(folder: Path) -> None:
     (folder / "model" / "preprocessor_config.json").write_text(json.dumps(processor), encoding="utf-8")
 
 
+def check(*arguments: str) -> int:
+    """The exit code where all libraries are installed."""
+    with mock.patch("juicecap.vlm.installed.find_spec"):
+        return main(["check", *arguments])
+
+
 def report_on(recipe: str, folder: Path) -> tuple[int, str]:
     """The exit code and all that is printed, in this folder."""
     (folder / "recipe.yaml").write_text(recipe, encoding="utf-8")
     printed = io.StringIO()
     with contextlib.chdir(folder), contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
-        code = main(["check", "recipe.yaml"])
+        code = check("recipe.yaml")
     return code, printed.getvalue().replace(str(folder), "FOLDER")
 
 
@@ -94,7 +101,7 @@ def test_json_says_the_same(
     place(tmp_path)
     monkeypatch.chdir(tmp_path)
     Path("recipe.yaml").write_text(recipe, encoding="utf-8")
-    assert main(["check", "recipe.yaml", "--json"]) == 1
+    assert check("recipe.yaml", "--json") == 1
     found = json.loads(capsys.readouterr().out)
     assert not found["ok"]
     heads = [line for line in report.splitlines() if not line.startswith("   ")]

@@ -17,6 +17,7 @@ from juicecap.errors import EnvironmentFailure, JuicecapError, ModelError
 from juicecap.ops import VideoCaptioningFromVLMMapper, registry
 from juicecap.runner import RunResult
 from juicecap.vlm import catalog
+from juicecap.vlm.installed import install_command
 from juicecap.vlm.models.names import model_source
 from juicecap.vlm.pipeline import core
 
@@ -151,7 +152,7 @@ class TestNothingIsSpent:
         entry = catalog.BackendSpec(describe="no_such_library.backend:describe", libraries=("no_such_library",), extra="vllm")
         monkeypatch.setitem(catalog.BACKENDS, "vllm", entry)
         error = job.complaint({"enable_vllm": True, "hf_model": "juicecap-demo-vlm"})
-        assert str(error) == 'no_such_library is not installed. Install it with: pip install "juicecap[vllm]"'
+        assert str(error) == f"no_such_library is not installed. Install it with: {install_command('vllm')}"
         assert job.marks() == 0
 
     def test_an_answer_that_fills_the_whole_context(self, job):

@@ -19,6 +19,7 @@ from juicecap.media.workers.pool import DecodePool
 from juicecap.vlm import catalog
 from juicecap.vlm.backends import opening
 from juicecap.vlm.base import Failure, Limits, Message, ModelSettings, Part, Request
+from juicecap.vlm.installed import install_command
 from juicecap.vlm.pipeline import core, preparing
 
 
@@ -171,7 +172,7 @@ def test_a_missing_library_says_how_to_get_it(monkeypatch):
     without(monkeypatch, "transformers.models")
     with pytest.raises(MissingLibrary) as caught:
         opening.describer(ModelSettings(model="m"))
-    assert str(caught.value) == 'transformers is not installed. Install it with: pip install "juicecap[hf]"'
+    assert str(caught.value) == f"transformers is not installed. Install it with: {install_command('hf')}"
 
 
 def test_a_missing_module_of_ones_own_is_no_missing_library(monkeypatch):

@@ -19,6 +19,7 @@ _PRICES = ("gpu_hour", "input_mtok", "output_mtok")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
     recipe_arguments.add_arguments(parser)
+    recipe_arguments.add_limit(parser)
     parser.add_argument("--all", action="store_true", help="examine all samples, not 200 spread over the dataset")
     parser.add_argument("--gpu-hour", type=price, metavar="PRICE", help="price of an hour of all GPUs together, such as 2.50USD")
     parser.add_argument("--input-mtok", type=price, metavar="PRICE", help="price of a million prompt tokens, such as $0.20")
@@ -49,7 +50,7 @@ def main(options: argparse.Namespace) -> int:
         from juicecap.report.prices import Prices
         from juicecap.runner.estimate.compute import make_plan
 
-        plan = make_plan(recipe, look_at_all=options.all)
+        plan = make_plan(recipe, look_at_all=options.all, limit=options.limit)
     amounts = {name: each.amount for name, each in given.items()}
     currency = currencies[0] if currencies else ""
     prices = Prices(**amounts, tokens_per_second=options.tokens_per_second, currency=currency)

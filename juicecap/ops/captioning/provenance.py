@@ -9,6 +9,7 @@ from typing import Any
 
 from juicecap.errors import SampleError
 from juicecap.fragment import WHOLE, without_fragment
+from juicecap.media.sampling import FrameSampling
 from juicecap.nested import value_of
 from juicecap.sample import ORIGIN, Sample, list_in_cell, sample_name, short_repr
 from juicecap.vlm.base import Answer, Outcome, Request
@@ -31,11 +32,28 @@ PROVENANCE = [
         "damage": "text",
         "tone_mapped": "bool",
         "source": "text",
+        "backend": "text",
+        "engine": "text",
+        "frames": "text",
+        "frame_sizes": ["text"],
     }
 ]
 """One entry per caption. `sampling` is JSON, `frame_times` are seconds, `unreadable` counts packets that could not be read,
 `damage` says what is wrong with the media (null: nothing), `tone_mapped` whether HDR was made SDR, `source` names the input
-sample, with the parts of videos that were shown (`clips.jsonl:3#t=12.5,20`)."""
+sample, with the parts of videos that were shown (`clips.jsonl:3#t=12.5,20`). `engine` is JSON: what was known of the engine when
+it was asked (`vlm.engine_facts`), null if nothing was noted then. `frames` is JSON: how frames were sampled (`frame_facts`);
+`frame_sizes` are those of the frames that the model was shown, one for each medium (`448x252`)."""
+
+_RATE = ("fps", "min_frames", "max_frames")
+"""Settings of `FrameSampling` that do nothing beside `num_frames`."""
+
+
+def frame_facts(sampling: FrameSampling) -> dict[str, Any]:
+    """How frames are sampled: the settings that do something."""
+    without = _RATE if sampling.num_frames else ("num_frames",)
+    return {
+        name: value for name, value in asdict(sampling).items() if name not in (*without, "picture_fps") and value is not None
+    }
 
 
 def with_provenance(sample: Sample, column: str, entries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -87,7 +105,19 @@ def provenance(
         "damage": outcome.damage or None,
         "tone_mapped": outcome.tone_mapped,
         "source": _source(sample, media_keys, request),
+        "backend": request.model.backend,
+        "engine": answer.engine or None,
+        "frames": _frames(request),
+        "frame_sizes": [f"{width}x{height}" for width, height in outcome.frame_sizes],
     }
+
+
+def _frames(request: Request) -> str | None:
+    """How the frames of the media were sampled, as JSON: a list if that differs among them; None without media."""
+    facts = [frame_facts(request.frames_of(part)) for part in request.media()]
+    if not facts:
+        return None
+    return json.dumps(facts[0] if all(each == facts[0] for each in facts) else facts)
 
 
 def _source(sample: Sample, media_keys: Sequence[str], request: Request) -> str:

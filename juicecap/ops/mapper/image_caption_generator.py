@@ -81,6 +81,10 @@ class ImageCaptionGenerator(CaptionedColumn, Mapper):
             sample = {**sample, column: turns}
         return [self.captioned(self.name, sample, self.media_keys(), outcome)]
 
+    @override
+    def prompts(self) -> Mapping[str, str]:
+        return {**super().prompts(), "prompt": self._default_prompt}
+
     @property
     def _default_prompt(self) -> str:
         return DEFAULT_PROMPT if self.prompt is None else self.prompt

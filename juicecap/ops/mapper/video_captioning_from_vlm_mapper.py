@@ -79,6 +79,10 @@ class VideoCaptioningFromVLMMapper(ModelOptions, Mapper):
         return self.caption_num
 
     @override
+    def prompts(self) -> Mapping[str, str]:
+        return {**super().prompts(), "prompt": self.prompt or DEFAULT_PROMPT}
+
+    @override
     def problems(self) -> list[tuple[str, str]]:
         found = []
         if self.caption_field and self.keep_original_sample:

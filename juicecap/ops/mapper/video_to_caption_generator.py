@@ -105,6 +105,10 @@ class VideoToCaptionGenerator(CaptionedColumn, Mapper):
                 sample = {**sample, column: turns}
         return [self.captioned(self.name, sample, self.media_keys(), outcome)]
 
+    @override
+    def prompts(self) -> Mapping[str, str]:
+        return {**super().prompts(), "prompt_template": self._template}
+
     @property
     def _template(self) -> str:
         return DEFAULT_PROMPT if self.prompt_template is None else self.prompt_template

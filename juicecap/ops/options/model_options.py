@@ -212,6 +212,16 @@ class ModelOptions(MediaOptions):
             named=self._named(),
         )
 
+    def prompts(self) -> Mapping[str, str]:
+        """What the op says to the model where rows say nothing else, by the parameter that sets it. Only told, never sent."""
+        texts = {name: getattr(self, name, None) for name in ("system_prompt", "prompt", "prompt_template")}
+        return {name: text for name, text in texts.items() if isinstance(text, str) and text}
+
+    def prompt_columns(self) -> Mapping[str, str]:
+        """The columns from which prompts come, where they hold any, by the parameter that names them."""
+        columns = {name: getattr(self, name, None) for name in ("prompt_key", "input_conversation_key")}
+        return {name: column for name, column in columns.items() if isinstance(column, str) and column}
+
     def usual_request(self) -> Request:
         """A request like those of the op, about nothing."""
         return self.question([Message("user", (Part("text", "?"),))], self.candidates())

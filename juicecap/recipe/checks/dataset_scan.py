@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import os
 import time
@@ -27,6 +28,7 @@ from juicecap.ops.base import Op
 from juicecap.recipe.checks.columns import video_columns
 from juicecap.recipe.types import Recipe, Step
 from juicecap.sample import ORIGIN, display_path, is_remote, media_paths
+from juicecap.vlm.installed import how_to_install, is_installed
 
 READERS: dict[str, Callable[[Path], Iterator[Record]]] = {
     "csv": csv_table.records,
@@ -36,8 +38,13 @@ READERS: dict[str, Callable[[Path], Iterator[Record]]] = {
 }
 """Formats whose rows are scanned."""
 
+HEIC_SUFFIXES = (".heic", ".heif", ".hif")
+
 SHOWN_FAILURES = 3
 """Media that are reported one by one; the others are only counted."""
+
+SampleHook = Callable[[Op, dict[str, Any], str], None]
+"""Gets an op, a row that the op would be given, and where the row stands."""
 
 TOLD_BY_MEDIA = ("BAD_MEDIA_COLUMN",)
 """Codes that the scan of the media reports already."""
@@ -106,8 +113,12 @@ class DatasetScan:
         return self.all_read and not self.elsewhere
 
 
-def scan_dataset(recipe: Recipe, format_: str, budget: float) -> DatasetScan:
-    """Scan the dataset for `budget` seconds, and at least one row.
+def scan_dataset(
+    recipe: Recipe, format_: str, budget: float, *, limit: int | None = None, seen: SampleHook | None = None
+) -> DatasetScan:
+    """Scan the dataset, or its first `limit` rows, for `budget` seconds, and at least one row.
+
+    `seen` is called with the op, the row and its place for each op that gets the row as it is.
 
     Raises:
         DataError: it cannot be read from some place on.
@@ -127,7 +138,8 @@ def scan_dataset(recipe: Recipe, format_: str, budget: float) -> DatasetScan:
         elsewhere=elsewhere, fixed=fixed, media={each: MediaCount(each, remote=remote, films=each in films) for each in columns}
     )
     asked = _first_steps(recipe)
-    for record in itertools.chain.from_iterable(itertools.starmap(reader.records, local.items())):
+    records = itertools.chain.from_iterable(itertools.starmap(reader.records, local.items()))
+    for record in itertools.islice(records, limit):
         if scan.rows and time.monotonic() > deadline:
             return scan
         if not scan.rows:
@@ -143,7 +155,9 @@ def scan_dataset(recipe: Recipe, format_: str, budget: float) -> DatasetScan:
             _count(sample, record.where, media, deadline)
         for index, step in asked:
             _warn(sample, record.where, index, step, scan)
-    scan.all_read = reader.first_rows.were_all and not reader.cut
+            if seen and record.folder:
+                seen(step.op, sample, record.where)
+    scan.all_read = scan.rows == limit or (reader.first_rows.were_all and not reader.cut)
     scan.passed_over = reader.passed.sentence(Path(recipe.dataset_path))
     return scan
 
@@ -261,5 +275,17 @@ def _fault(path: str, media: MediaCount) -> str:
             return error.message
         return ""
     if os.path.isfile(path):
-        return ""
+        return _unreadable(path)
     return f"{name} {'is not a file' if os.path.exists(path) else missing(path)}"
+
+
+def _unreadable(path: str) -> str:
+    """Why a file cannot be read here by its name: HEIC pictures need a library."""
+    if not path.lower().endswith(HEIC_SUFFIXES) or _reads_heic():
+        return ""
+    return f"{display_path(path)} is a HEIC picture, which needs pi_heif: {how_to_install('heif')}"
+
+
+@functools.cache
+def _reads_heic() -> bool:
+    return is_installed("pi_heif")

@@ -1,5 +1,7 @@
 """Checks a recipe against its data and the disk, in about a quarter of a second and without opening a model or `datasets`.
 
+On demand the libraries are looked for that it needs, and the headers of media are read for a second.
+
 Problems would stop a run or make it overwrite something. Warnings do not stop a run: samples that it would reject, settings that
 do nothing. Rows are read from the start for `BUDGET` seconds; `unseen` lists what was not checked. Of Parquet files and saved
 datasets the first rows are read, in a process of their own. Rows of Hub datasets are not read.
@@ -19,6 +21,8 @@ from juicecap.hidden import Hidden
 from juicecap.recipe.checks.columns import missing_columns, problem_of, taken_columns
 from juicecap.recipe.checks.dataset_scan import DatasetScan, MediaCount, RowWarning, scan_dataset
 from juicecap.recipe.checks.exports import export_columns, lost_captions, text_clashes, texts_read_and_written
+from juicecap.recipe.checks.libraries import Library, libraries_of, missing_libraries
+from juicecap.recipe.checks.media_probe import MediaProbe, ProbedMedia
 from juicecap.recipe.checks.model_check import check_models
 from juicecap.recipe.checks.paths import dataset_format, export_problems
 from juicecap.recipe.load import draft_recipe
@@ -27,6 +31,9 @@ from juicecap.recipe.types import Recipe, Step
 
 BUDGET = 0.2
 """Seconds for reading rows and checking their media."""
+
+NAMED_MEDIA = 20
+"""Broken media that are reported one by one; the others are only counted."""
 
 _COLUMN = re.compile(r"\{[A-Za-z_]\w*\}")
 
@@ -41,6 +48,27 @@ class Report:
     all_rows_looked_at: bool
     unseen: tuple[str, ...]
     """What was not checked, a sentence each."""
+    libraries: tuple[Library, ...] = ()
+    """Those that the recipe needs, if they were looked for."""
+    media: ProbedMedia | None = None
+    """What the headers of media say, if they were read."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Extent:
+    """How much a check looks at."""
+
+    budget: float = BUDGET
+    """Seconds for reading rows."""
+    limit: int | None = None
+    """Rows that a run would use; None: all."""
+    libraries: bool = False
+    """Whether it is looked for the libraries that the recipe needs: one that is missing is a problem."""
+    media: bool = False
+    """Whether headers of media are read."""
+
+
+_USUAL = Extent()
 
 
 @dataclass
@@ -50,7 +78,7 @@ class _Findings:
     unseen: list[str] = field(default_factory=list)
 
 
-def examine(path: str | os.PathLike[str], overrides: Sequence[str] = (), *, budget: float = BUDGET) -> tuple[Recipe, Report]:
+def examine(path: str | os.PathLike[str], overrides: Sequence[str] = (), extent: Extent = _USUAL) -> tuple[Recipe, Report]:
     """Read a recipe and check it: the problems of its text and those of comparing it with data and disk, together.
 
     Use the recipe only if there are no problems.
@@ -60,7 +88,7 @@ def examine(path: str | os.PathLike[str], overrides: Sequence[str] = (), *, budg
         UsageError: an override is not `KEY=VALUE`, or leads nowhere.
     """
     draft = draft_recipe(path, overrides)
-    report = check(draft.recipe, budget=budget)
+    report = _checked(draft.recipe, extent)
     told_places = {each.place for each in draft.problems}
     more = (each for each in report.problems if not each.line or each.place not in told_places)
     return draft.recipe, replace(report, problems=tuple(in_order([*draft.problems, *more])))
@@ -68,14 +96,19 @@ def examine(path: str | os.PathLike[str], overrides: Sequence[str] = (), *, budg
 
 def check(recipe: Recipe, *, budget: float = BUDGET) -> Report:
     """Compare the recipe with its data and with what is on the disk. Nothing is written."""
+    return _checked(recipe, Extent(budget=budget))
+
+
+def _checked(recipe: Recipe, extent: Extent) -> Report:
     with recipe.hidden.in_errors():
-        report = _compared(recipe, budget)
+        report = _compared(recipe, extent)
     hidden = recipe.hidden
     return replace(
         report,
         problems=tuple(_named(each, hidden) for each in report.problems),
         warnings=tuple(_named(each, hidden) for each in report.warnings),
         unseen=tuple(map(hidden.text, report.unseen)),
+        media=report.media and _hidden_media(report.media, hidden),
     )
 
 
@@ -84,29 +117,52 @@ def _named(problem: Problem, hidden: Hidden) -> Problem:
     return replace(problem, message=hidden.text(problem.message), hint=hidden.text(problem.hint))
 
 
-def _compared(recipe: Recipe, budget: float) -> Report:
+def _hidden_media(media: ProbedMedia, hidden: Hidden) -> ProbedMedia:
+    broken = (replace(each, source=hidden.text(each.source), message=hidden.text(each.message)) for each in media.broken)
+    return replace(media, broken=tuple(broken))
+
+
+def _compared(recipe: Recipe, extent: Extent) -> Report:
     found = _Findings()
     format_, problems = dataset_format(recipe)
-    found.problems += [*problems, *export_problems(recipe)]
+    found.problems += [*problems, *export_problems(recipe), *(missing_libraries(recipe) if extent.libraries else ())]
     unfit, doubtful = check_models(recipe)
     found.problems += unfit
     found.warnings += [*doubtful, *_literal_prompts(recipe), *_formulas(recipe), *lost_captions(recipe)]
-    scan = DatasetScan()
+    scan, probe = DatasetScan(), MediaProbe()
+    limit = extent.limit if recipe.max_sample_num is None else None  # the first rows are those of a draw
     if format_ is not None:
         try:
-            scan = scan_dataset(recipe, format_, budget)
+            scan = scan_dataset(recipe, format_, extent.budget, limit=limit, seen=probe.see if extent.media else None)
         except DataError as error:
             found.problems.append(Problem(file="", message=str(error)))
         else:
             found.problems += [*text_clashes(recipe, format_), *texts_read_and_written(recipe)]
             _judge(recipe, format_, scan, found)
+    media = probe.read() if extent.media else None
+    if media:
+        _broken_media(recipe, media, scan, found)
     return Report(
         problems=tuple(found.problems),
         warnings=tuple(found.warnings),
         looked_at_rows=scan.rows,
         all_rows_looked_at=scan.complete,
         unseen=tuple(found.unseen),
+        libraries=tuple(libraries_of(recipe)) if extent.libraries else (),
+        media=media,
     )
+
+
+def _broken_media(recipe: Recipe, media: ProbedMedia, scan: DatasetScan, found: _Findings) -> None:
+    """A problem if there is nothing but broken media, else a warning for each of the first ones."""
+    if media.broken and scan.complete and len(media.broken) == media.media:
+        what = "the one medium is" if media.media == 1 else f"all {media.media:,} media are"
+        message = f"dataset_path: {what} broken; the first: {media.broken[0]}"
+        found.problems.append(recipe.source.problem(("dataset_path",), message))
+        return
+    found.warnings += [Problem(file="", message=str(each)) for each in media.broken[:NAMED_MEDIA]]
+    if (more := len(media.broken) - NAMED_MEDIA) > 0:
+        found.warnings.append(Problem(file="", message=f"{more:,} more media are broken"))
 
 
 def _judge(recipe: Recipe, format_: str, scan: DatasetScan, found: _Findings) -> None:

@@ -41,8 +41,10 @@ LOOKED_AT = 200
 """Samples that are examined, unless all are."""
 
 
-def make_plan(recipe: Recipe, *, look_at_all: bool = False) -> Plan:
-    """Read samples of the data and work out the plan. No model is opened and nothing is written into the run folder.
+def make_plan(recipe: Recipe, *, look_at_all: bool = False, limit: int | None = None) -> Plan:
+    """Read samples of the data, or of its first `limit` ones, and work out the plan.
+
+    No model is opened and nothing is written into the run folder.
 
     Raises:
         RecipeError: an op needs a column that the data lacks.
@@ -50,7 +52,7 @@ def make_plan(recipe: Recipe, *, look_at_all: bool = False) -> Plan:
         ModelError: the files of a model that is here are damaged, or its chat template or tokenizer is of no use.
         EnvironmentFailure: the process that runs them cannot be started.
     """
-    dataset = open_dataset(recipe)
+    dataset = open_dataset(recipe, limit=limit)
     rows = spread(len(dataset), len(dataset) if look_at_all else LOOKED_AT)
     groups = Groups(recipe, dataset)
     more = groups.more_rows(rows)

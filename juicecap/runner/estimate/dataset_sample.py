@@ -12,7 +12,6 @@ from juicecap.data.columns import column_names
 from juicecap.data.table import CHUNK
 from juicecap.errors import MediaError, UsageError
 from juicecap.media.rules import MediaLimits
-from juicecap.media.tasks.catalog import HEADER, PICTURE_SIZE
 from juicecap.media.video.probe import VideoInfo
 from juicecap.recipe import Recipe, missing_columns, taken_columns
 from juicecap.recipe.problems import failure
@@ -108,15 +107,9 @@ class Headers:
         """What these media say, which are read if they have not been read within these rules."""
         wanted = list(dict.fromkeys(media))
         new = [each for each in wanted if (each, rules) not in self.known]
-        outcomes = core.ask([_measurement(*medium) for medium in new], Limits(media=rules))
+        outcomes = core.ask([Measurement.of_medium(*medium) for medium in new], Limits(media=rules))
         self.known |= {(each, rules): _header(outcome) for each, outcome in zip(new, outcomes, strict=True)}
         return {each: self.known[each, rules] for each in wanted}
-
-
-def _measurement(part: Part, picture_fps: float) -> Measurement:
-    if part.kind == "image":
-        return Measurement.of(PICTURE_SIZE, part)
-    return Measurement.of(HEADER, part, picture_fps=picture_fps)
 
 
 def _header(outcome: Outcome) -> Header:

@@ -8,12 +8,15 @@ journal.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from juicecap.data.table import CHUNK, open_arrow, open_cached, write_arrow
 from juicecap.errors import DataError
 from juicecap.ops.apply.table import fates_of
 from juicecap.recipe.shards import Phase, Shard, all_shards
+from juicecap.runner.citing.answered_by import note, together
+from juicecap.runner.citing.answered_by import noted as noted_engines
 from juicecap.runner.result import StepResult
 from juicecap.runner.run_steps import finish
 from juicecap.runner.shards.record import Record, StepRecord, summed, worked
@@ -21,6 +24,7 @@ from juicecap.runner.shards.work import shard_input
 from juicecap.runner.step_at_work import RunContext
 from juicecap.runner.steps import MediaState, StepInput, StepOutput, columns_read, finished_step, step_fingerprint
 from juicecap.vlm.base import digest_of
+from juicecap.vlm.pipeline.resources.engine_stats import AnsweredBy
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -42,17 +46,18 @@ def merged_steps(
     inputs = [shard_input(phase, shard, stage.fingerprint) for shard in shards]
     for place, step in enumerate(context.recipe.steps[phase.start : phase.barrier]):
         noted = [record.steps[place] for record in records]
-        tables = [_table(context, shard, each) for shard, each in zip(shards, noted, strict=True)]
+        files = [context.folder.shard(shard).steps / each.table for shard, each in zip(shards, noted, strict=True)]
+        tables = [_table(context, *each) for each in zip(shards, files, noted, strict=True)]
         fingerprint = _fingerprint(context, step, stage, inputs, noted)
-        done = _merged(context, step, stage, tables, noted, fingerprint)
+        answered_by = together(map(noted_engines, files))
+        done = _merged(context, step, stage, tables, noted, fingerprint, answered_by)
         finish(done, finished, context)
         stage, inputs = done.stage, [each.output for each in noted]
     return stage
 
 
-def _table(context: RunContext, shard: Shard, noted: StepRecord) -> Dataset:
+def _table(context: RunContext, shard: Shard, file: Path, noted: StepRecord) -> Dataset:
     """A shard's table, if it is what the shard noted."""
-    file = context.folder.shard(shard).steps / noted.table
     table = open_cached(file, noted.fingerprint)
     if table is not None:
         fates = fates_of(table)
@@ -83,7 +88,13 @@ def _fingerprint(context: RunContext, step: Step, stage: StepInput, inputs: Sequ
 
 
 def _merged(
-    context: RunContext, step: Step, before: StepInput, tables: Sequence[Dataset], noted: Sequence[StepRecord], fingerprint: str
+    context: RunContext,
+    step: Step,
+    before: StepInput,
+    tables: Sequence[Dataset],
+    noted: Sequence[StepRecord],
+    fingerprint: str,
+    answered_by: AnsweredBy,
 ) -> StepOutput:
     number = step.number
     schema = tables[0].data.schema
@@ -94,10 +105,17 @@ def _merged(
     write_arrow(file, schema, _batches(tables))
     table = open_arrow(file, fingerprint)
     fates, work = fates_of(table), summed([each.work for each in noted])
-    result = worked(
-        StepResult(op=step.name, number=number, counts=fates.counts, seconds=0.0, finished_before=True, reasons=fates.reasons),
-        work,
+    note(file, answered_by)
+    result = StepResult(
+        op=step.name,
+        number=number,
+        counts=fates.counts,
+        seconds=0.0,
+        finished_before=True,
+        reasons=fates.reasons,
+        answered_by=answered_by,
     )
+    result = worked(result, work)
     context.reporter.ended(number, result)
     return finished_step(step, before, table, fates, fingerprint, result)
 

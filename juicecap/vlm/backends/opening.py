@@ -19,6 +19,7 @@ from juicecap.isolated.limits import environment, signal_name
 from juicecap.text import first_line
 from juicecap.vlm.base import Describe, ModelSettings
 from juicecap.vlm.catalog import spec_of
+from juicecap.vlm.installed import install_command
 
 ENOUGH = 2**33
 """Bytes. Under a limit of memory that is lower, libraries are opened in another process first: some crash where they get none."""
@@ -68,7 +69,7 @@ def opened(module: str, libraries: Collection[str], extra: str) -> ModuleType:
     except ModuleNotFoundError as error:
         missing = (error.name or "").partition(".")[0]
         if missing in libraries:
-            raise MissingLibrary(missing, extra) from error
+            raise MissingLibrary(missing, install_command(extra) if extra else f"pip install {missing}") from error
         if missing == "juicecap":
             raise
         raise _broken(extra, str(error)) from error

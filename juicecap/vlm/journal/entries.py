@@ -5,6 +5,9 @@ not kept: they follow from the request. A permanent failure is kept in place of 
 applies only to the same number of candidates, since another number may succeed. A failure of a medium has a key of its own and
 applies to every request about that medium. Temporary failures are not kept.
 
+What is known of the engine is kept as a fact of its own, whose name stands with the first candidate that was requested. A
+journal gives entries with the fact in the place of its name (`Journal.get_entries`).
+
 Answers are kept as they came, reasoning and all; what they mean is read from them each time (`outcomes.heard`).
 
 An entry that contains a server's key is ignored: journals of older versions may hold what a server repeated.
@@ -12,15 +15,15 @@ An entry that contains a server's key is ignored: journals of older versions may
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any, Protocol
 
 from juicecap.sample import display_path
 from juicecap.secrecy import hidden, key_in
 from juicecap.text import valid
-from juicecap.vlm.base import Answer, Failure, Outcome, Request
-from juicecap.vlm.journal.store import Entry
+from juicecap.vlm.base import Answer, Failure, Outcome, Request, digest_of
+from juicecap.vlm.journal.store import Entry, Fact
 from juicecap.vlm.seeds import candidate_seeds
 
 EntriesByCandidate = Mapping[int, Any]
@@ -58,11 +61,22 @@ def entries_of(key: str, asked: Asked, outcome: Outcome) -> list[Entry]:
         **({"tone_mapped": True} if outcome.tone_mapped else {}),
         **({} if outcome.opened is None else {"opened": outcome.opened}),
         **({"unsent": outcome.unsent} if outcome.unsent else {}),
+        **({"frame_sizes": outcome.frame_sizes} if outcome.frame_sizes else {}),
+        **({"engine": digest_of(engine)} if (engine := _engine_of(outcome)) else {}),
     }
     return [
         Entry(key, asked.first + number, _said(answer) | (whole if not number else {}))
         for number, answer in enumerate(outcome.answers)
     ]
+
+
+def engine_entry(engine: str) -> list[Fact]:
+    """The fact about an engine that entries name."""
+    return [Fact(digest_of(engine), engine)] if engine else []
+
+
+def _engine_of(outcome: Outcome) -> str:
+    return outcome.answers[0].engine if outcome.answers else ""
 
 
 def _said(answer: Answer) -> dict[str, Any]:
@@ -98,6 +112,7 @@ def outcome_of(found: EntriesByCandidate, seed: int, candidates: int) -> Outcome
         return Outcome(failure=replace(failure, message=hidden(valid(failure.message))), seed=seed)
     if not known:
         return Outcome(seed=seed)
+    engines = _engines(known)
     answers = (
         Answer(
             text=valid(entry["text"]),
@@ -105,8 +120,9 @@ def outcome_of(found: EntriesByCandidate, seed: int, candidates: int) -> Outcome
             tokens=entry["tokens"],
             seed=own,
             reasoning=hidden(valid(entry.get("reasoning", ""))),
+            engine=engine,
         )
-        for own, entry in zip(candidate_seeds(seed, len(known)), known, strict=True)
+        for own, entry, engine in zip(candidate_seeds(seed, len(known)), known, engines, strict=True)
     )
     whole = known[0]
     return Outcome(
@@ -118,9 +134,19 @@ def outcome_of(found: EntriesByCandidate, seed: int, candidates: int) -> Outcome
         unreadable=whole["unreadable"],
         damage=valid(whole.get("damage", "")),
         tone_mapped=whole.get("tone_mapped", False),
+        frame_sizes=tuple((width, height) for width, height in whole.get("frame_sizes", ())),
         unsent=tuple(whole.get("unsent", ())),
         opened=whole.get("opened"),
     )
+
+
+def _engines(entries: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The engine of each entry: that of the first one of the request in which it was asked for."""
+    engines: list[str] = []
+    for entry in entries:
+        is_first = "revision" in entry or not engines
+        engines.append(hidden(valid(entry.get("engine", ""))) if is_first else engines[-1])
+    return engines
 
 
 def _says_something(entry: Mapping[str, Any]) -> bool:

@@ -11,6 +11,7 @@ known that the samples are to blame; if that never comes to be known, they are f
 from __future__ import annotations
 
 import queue
+import re
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -31,6 +32,9 @@ T = TypeVar("T")
 
 MOST_ANSWERS, MOST_SECONDS = 64, 1.0
 """How many answers may wait, and how long, before they are written."""
+
+_NAME = re.compile("[0-9a-f]{32}")
+"""The name of a fact."""
 
 
 class HeldFailures:
@@ -71,6 +75,7 @@ class Journal:
         self._may_quarantine = may_quarantine
         self._store = open_store(path, may_quarantine=may_quarantine)
         self._earlier = open_earlier(earlier) if earlier else None
+        self._engines: dict[str, str] = {}
         self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._records: list[Record] = []
         self._held: list[HeldFailures] = []
@@ -123,8 +128,11 @@ class Journal:
         self._work.put(lambda: self._release(held))
 
     def get_entries(self, keys: Sequence[str]) -> Future[dict[str, dict[int, Any]]]:
-        """The entries of these keys, by candidate. The future raises EnvironmentFailure if they cannot be read."""
-        return self._asked(lambda: self._entries(keys))
+        """The entries of these keys, by candidate, with what is known of engines in the place of their names.
+
+        The future raises EnvironmentFailure if they cannot be read.
+        """
+        return self._asked(lambda: self._with_engines(self._entries(keys)))
 
     def get_file_digests(self, paths: Sequence[bytes]) -> Future[dict[bytes, FileDigest]]:
         """What is known of these files."""
@@ -291,6 +299,21 @@ class Journal:
                 for key, entries in found.items()
             }
         return found
+
+    def _with_engines(self, found: dict[str, dict[int, Any]]) -> dict[str, dict[int, Any]]:
+        for entries in found.values():
+            for number, entry in entries.items():
+                if isinstance(entry, dict) and "engine" in entry:
+                    entries[number] = {**entry, "engine": self._engine(entry["engine"])}
+        return found
+
+    def _engine(self, name: Any) -> str:
+        """What is known of the engine with this name; empty if nothing is."""
+        if not isinstance(name, str) or not _NAME.fullmatch(name):
+            return ""
+        if name not in self._engines:
+            self._engines[name] = self._fact(name)
+        return self._engines[name]
 
     def _file_digests(self, paths: Sequence[bytes]) -> dict[bytes, FileDigest]:
         if self._fresh:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from juicecap.vlm.journal.store import Entry, Store
 
-_INCIDENTAL = ("opened", "path", "seen")
+_INCIDENTAL = ("engine", "frame_sizes", "opened", "path", "seen")
 """Facts about an entry that may differ where the answer is the same."""
 
 

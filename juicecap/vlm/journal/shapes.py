@@ -50,7 +50,7 @@ def _is_failure(entry: Any) -> bool:
 
 
 def _is_answer(entry: dict[str, Any]) -> bool:
-    texts = (entry.get("text"), entry.get("finish_reason"), entry.get("reasoning", ""))
+    texts = (entry.get("text"), entry.get("finish_reason"), entry.get("reasoning", ""), entry.get("engine", ""))
     return all(isinstance(text, str) for text in texts) and _is_count(entry.get("tokens"))
 
 
@@ -60,17 +60,23 @@ def _is_whole(entry: dict[str, Any]) -> bool:
     seen = isinstance(times, list | tuple) and all(
         isinstance(each, list | tuple) and all(map(_is_number, each)) for each in times
     )
-    unsent = entry.get("unsent", ())
+    unsent, sizes = entry.get("unsent", ()), entry.get("frame_sizes", ())
     return (
         seen
         and isinstance(unsent, list | tuple)
         and all(isinstance(name, str) for name in unsent)
+        and isinstance(sizes, list | tuple)
+        and all(map(_is_size, sizes))
         and isinstance(entry.get("revision"), str)
         and isinstance(entry.get("damage", ""), str)
         and isinstance(entry.get("tone_mapped", False), bool)
         and isinstance(entry.get("opened"), bool | None)
         and all(_is_count(entry.get(name)) for name in ("prompt_tokens", "unreadable"))
     )
+
+
+def _is_size(value: Any) -> bool:
+    return isinstance(value, list | tuple) and len(value) == 2 and all(map(_is_count, value))  # noqa: PLR2004
 
 
 def _is_count(value: Any) -> bool:

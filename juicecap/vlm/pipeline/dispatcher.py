@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 
 from juicecap.vlm.base import Outcome
-from juicecap.vlm.journal.entries import entries_of, joined, medium_entry
+from juicecap.vlm.journal.entries import engine_entry, entries_of, joined, medium_entry
 from juicecap.vlm.journal.store import ClearFailure, Record
+from juicecap.vlm.outcomes import signed
 from juicecap.vlm.pipeline.lookup.cache_lookup import CacheMiss
 from juicecap.vlm.pipeline.lookup.keys import RequestKeys
 from juicecap.vlm.pipeline.lookup.single_flight import SingleFlight
@@ -75,12 +77,14 @@ class _Batch:
         """Write the outcomes of one call to the journal together, and pass them on."""
         keys, journal = self._dispatcher.keys, self._resources.journal
         self._resources.stats.count(answer_counts.given(each.outcome for _, _, each in answered))
-        records: list[Record] = []
+        records: list[Record] = [*engine_entry(keys.engine)]
+        answered = [(wanted, asked, replace(each, outcome=signed(each.outcome, keys.engine))) for wanted, asked, each in answered]
         for wanted, asked, each in answered:
             if journal and journal.ignores_failures:
                 records += [ClearFailure(key) for key in wanted.keyed.media.values()]
             records += entries_of(keys.sent_key(wanted.keyed, each.outcome.unsent), asked, each.outcome)
         meant = [keys.heard(joined(wanted.known, each.outcome)) for wanted, _, each in answered]
+        self._resources.stats.used(meant)
         self._resources.record([*records, *keys.to_pin()])
         for (wanted, _, _), outcome in zip(answered, meant, strict=True):
             self._resources.stats.count(self._counted(wanted, outcome))

@@ -12,6 +12,7 @@ from typing import Any
 from juicecap.vlm.backends.opening import describer
 from juicecap.vlm.base import Backend, Engine, ModelSettings, Request
 from juicecap.vlm.catalog import spec_of
+from juicecap.vlm.engine_facts import engine_facts
 from juicecap.vlm.models.revision import folder_revision
 from juicecap.vlm.pipeline.sites.site import Description
 
@@ -101,6 +102,7 @@ async def _describe(settings: ModelSettings, transport_choice: str, first: Reque
         transport_choice=backend.transport_choice,
         lessons=backend.lessons,
         revision=revision,
+        facts=engine_facts(settings, backend.facts),
     )
     return Described(backend, description, held)
 

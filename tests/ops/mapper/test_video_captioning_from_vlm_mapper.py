@@ -7,12 +7,14 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import pytest
 from make_clips import packets_of, write_clip
 
+import juicecap
 from juicecap.errors import SampleError, SettingsError
 from juicecap.ops import VideoCaptioningFromVLMMapper
 from juicecap.ops.captioning.provenance import provenance
@@ -507,7 +509,15 @@ class TestProvenance:
             "damage": None,
             "tone_mapped": False,
             "source": clips.paths[0],
+            "backend": "hf",
+            "engine": first["engine"],
+            "frames": '{"fps": 2.0, "min_frames": 4, "max_frames": 768}',
+            "frame_sizes": ["64x64"],
         }
+        engine = json.loads(first["engine"])
+        assert (engine["juicecap"], engine["backend"], engine["dtype"]) == (juicecap.__version__, "hf", "float32")
+        assert engine["libraries"]["transformers"] == metadata.version("transformers")
+        assert len(engine["chat_template"]) == 32
         assert len(first["revision"]) == 12
         assert first["prompt_tokens"] > 40
         assert len(first["frame_times"]) == 4

@@ -13,6 +13,7 @@ import pytest
 from juicecap.errors import EnvironmentFailure, MissingLibrary
 from juicecap.vlm.backends import opening
 from juicecap.vlm.backends.opening import opened
+from juicecap.vlm.installed import install_command
 
 ANEW = 'install them anew (pip install --force-reinstall "juicecap[hf]"); running again resumes'
 Module = Callable[[str], str]
@@ -65,7 +66,7 @@ def test_a_broken_installation(module, text, sentence):
 def test_a_missing_library(module):
     with pytest.raises(MissingLibrary) as caught:
         opened(module("raise ModuleNotFoundError(\"No module named 'torch.nn'\", name='torch.nn')"), ("torch",), "hf")
-    assert str(caught.value) == 'torch is not installed. Install it with: pip install "juicecap[hf]"'
+    assert str(caught.value) == f"torch is not installed. Install it with: {install_command('hf')}"
 
 
 def test_a_module_of_ours_that_is_missing_is_a_bug(module):

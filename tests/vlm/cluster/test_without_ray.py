@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from juicecap.errors import MissingLibrary
 from juicecap.recipe import check
 from juicecap.runner.cluster import check_cluster
 from juicecap.vlm.cluster.options import ClusterOptions
+from juicecap.vlm.installed import install_command
 
 
 @pytest.fixture
@@ -43,7 +45,7 @@ def test_the_recipe_is_read_without_it(recipe: Path) -> None:
 
 @pytest.mark.parametrize("work", [juicecap.run, lambda recipe: check_cluster(load_recipe(recipe))])
 def test_a_run_and_a_check_say_how_to_get_it(recipe: Path, work) -> None:
-    with pytest.raises(MissingLibrary, match=r'^ray is not installed\. Install it with: pip install "juicecap\[ray\]"$'):
+    with pytest.raises(MissingLibrary, match=f"^ray is not installed. Install it with: {re.escape(install_command('ray'))}$"):
         work(recipe)
 
 

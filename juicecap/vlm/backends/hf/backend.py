@@ -43,6 +43,7 @@ async def describe(settings: ModelSettings, transport_choice: str = "") -> Async
     try:
         yield Backend(
             identity=info.identity,
+            facts=info.facts,
             legacy_identity=info.legacy_identity,
             capabilities=capabilities,
             open=partial(_open, settings, info),

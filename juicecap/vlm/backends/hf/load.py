@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -66,6 +66,7 @@ class ModelInfo:
     revision: str
     dtype: str
     identity: str
+    facts: Mapping[str, str]
     legacy_identity: Callable[[], str]
     sizes: FrameSizes
     context: ContextLength | None
@@ -116,13 +117,15 @@ def inspect_model(settings: ModelSettings) -> ModelInfo:
     with loading(settings):
         length = context_length(config, processor)
     telling = canonical_json({name: value for name, value in params.items() if name not in CHANGES_NO_ANSWER})
-    facts = [str(getattr(torch, dtype.removeprefix("torch."), dtype)), telling, digest_of(str(processor.chat_template))]
+    template = digest_of(str(processor.chat_template))
+    facts = [str(getattr(torch, dtype.removeprefix("torch."), dtype)), telling, template]
     return ModelInfo(
         processor=processor,
         commit=commit,
         revision=revision,
         dtype=dtype,
         identity=digest_of(["hf", lasting_name(settings.model), revision, *facts]),
+        facts={"dtype": dtype.removeprefix("torch."), "chat_template": template},
         legacy_identity=lambda: digest_of(
             ["hf", settings.model, str(commit or legacy_revision(settings.model) or "unknown"), *facts]
         ),

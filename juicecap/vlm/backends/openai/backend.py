@@ -75,6 +75,7 @@ async def describe(
         facts = [settings.model, transport, options.extra_body]
         yield Backend(
             identity=digest_of(["openai", *facts]),
+            facts={"transport": transport},
             legacy_identity=lambda: digest_of(["openai", options.base, *facts]),
             capabilities=Capabilities(sizes=FrameSizes(), takes_files=transport == "file", servers=len(servers)),
             open=lambda: nullcontext(engine) if engine else connected(transport),

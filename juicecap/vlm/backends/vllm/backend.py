@@ -31,6 +31,7 @@ async def describe(settings: ModelSettings, transport_choice: str = "") -> Async
     try:
         yield Backend(
             identity=config.identity,
+            facts=config.facts,
             legacy_identity=config.legacy_identity,
             capabilities=capabilities,
             open=partial(_open, config),

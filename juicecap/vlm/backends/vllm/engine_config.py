@@ -86,6 +86,8 @@ class EngineConfig:
     context: ContextLength
     revision: str
     identity: str
+    facts: Mapping[str, str]
+    """See `vlm.base.Backend`."""
     legacy_identity: Callable[[], str]
     """What versions before called it (`vlm.base.Backend`)."""
 
@@ -131,7 +133,8 @@ def make_config(settings: ModelSettings) -> EngineConfig:
     revision = folder_revision(settings.model) or str(commit or "unknown")
     telling = {name: value for name, value in params.items() if name not in CHANGES_NO_ANSWER | {"dtype"}}
     telling |= {TEMPLATE_KWARGS: told} if told else {}
-    facts = [str(config.dtype), telling, digest_of(str(processor.chat_template))]
+    template = digest_of(str(processor.chat_template))
+    facts = [str(config.dtype), telling, template]
     return EngineConfig(
         arguments=arguments,
         variables=tuple(_variables(gpus, engines, each)),
@@ -141,6 +144,7 @@ def make_config(settings: ModelSettings) -> EngineConfig:
         context=ContextLength(length, own if own and own > length else None),
         revision=revision,
         identity=digest_of(["vllm", lasting_name(settings.model), revision, *facts]),
+        facts={"dtype": str(config.dtype).removeprefix("torch."), "chat_template": template},
         legacy_identity=lambda: digest_of(
             ["vllm", settings.model, str(commit or legacy_revision(settings.model) or "unknown"), *facts]
         ),

@@ -154,6 +154,7 @@ class LookupStage:
                 whole, known = False, Outcome(seed=known.seed)
             if whole:
                 self._count_known(keyed, meant)
+                self._resources.stats.used([meant])
                 asked.settle(meant)
                 self._single_flight.release(keyed)
             else:

@@ -143,6 +143,11 @@ class RequestKeys:
         self._pinned |= dict.fromkeys(unknown, word)
         return [Fact(name, word) for name in unknown]
 
+    @property
+    def engine(self) -> str:
+        """What is to be told of the engine (`Answer.engine`)."""
+        return self._engine.facts
+
     def heard(self, outcome: Outcome) -> Outcome:
         """An outcome as it came, as it is meant (`outcomes.heard`). A thought that ends in it teaches how to read others."""
         lessons = self._engine.lessons

@@ -7,14 +7,19 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from juicecap.vlm.base import Outcome
 from juicecap.vlm.pipeline.resources.answer_counts import AnswerCounts
 
 Span = tuple[float, float]
 """Two moments of `time.monotonic`."""
+
+AnsweredBy = Mapping[tuple[str, str], int]
+"""How many answers an engine gave (`Answer.engine`) with a revision of its model. What identical requests share counts once."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +49,7 @@ class EngineStats:
         self._busy = self._busy_since = 0.0
         self._openings: list[Span] = []
         self._opening_since: list[float] = []
+        self._answered_by = Counter[tuple[str, str]]()
 
     @contextmanager
     def call(self, requests: int) -> Iterator[None]:
@@ -74,6 +80,17 @@ class EngineStats:
             with self._lock:
                 self._opening_since.remove(since)
                 self._openings.append((since, time.monotonic()))
+
+    def used(self, outcomes: Sequence[Outcome]) -> None:
+        """Count whose answers these are, whether they were known or not."""
+        with self._lock:
+            for outcome in outcomes:
+                self._answered_by.update((answer.engine, outcome.revision) for answer in outcome.answers)
+
+    def answered_by(self) -> AnsweredBy:
+        """Whose answers were used."""
+        with self._lock:
+            return dict(self._answered_by)
 
     def openings(self) -> list[Span]:
         """When engines were opened, up to now."""

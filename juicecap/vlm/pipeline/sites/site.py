@@ -33,6 +33,8 @@ class Description:
     """What is learnt while it answers; the driver's own."""
     revision: str = ""
     """The `folder_revision` of a local model, which is noticed whatever the backend says of itself."""
+    facts: str = ""
+    """What is told of it beside its answers (`vlm.engine_facts`)."""
 
 
 @dataclass(frozen=True, kw_only=True)
