@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from juicecap.recipe.resolved import resolved_text
 from juicecap.recipe.shards import Phase, Shard
 from juicecap.runner import local
 from juicecap.runner.cluster import answering
@@ -66,6 +67,8 @@ def _run_phase(recipe: Recipe, shard: Shard, whole: RunFolder, options: Options,
     began, started = time.monotonic(), datetime.now(UTC)
     folder = whole.shard(shard)
     with local.at_work(recipe, folder, folder.held(), options.progress, options.metrics, options.limit) as (_, reporter):
+        if recipe.source.is_mapping:  # there is no other file that a merge could be told
+            whole.write_recipe(resolved_text(recipe))
         again = options.fresh or options.retry_rejected
         work = work_of(recipe, shard, whole, options.limit, first, again=again)
         before = read_record(folder.root, work.phase.number)
