@@ -67,12 +67,12 @@ def _run_phase(recipe: Recipe, shard: Shard, whole: RunFolder, options: Options,
     began, started = time.monotonic(), datetime.now(UTC)
     folder = whole.shard(shard)
     with local.at_work(recipe, folder, folder.held(), options.progress, options.metrics, options.limit) as (_, reporter):
-        if recipe.source.is_mapping:  # there is no other file that a merge could be told
-            whole.write_recipe(resolved_text(recipe))
         again = options.fresh or options.retry_rejected
         work = work_of(recipe, shard, whole, options.limit, first, again=again)
         before = read_record(folder.root, work.phase.number)
         how = {"fresh": options.fresh, "retry_rejected": options.retry_rejected}
+        if recipe.source.is_mapping:  # there is no other file that a merge could be told
+            whole.write_recipe(resolved_text(recipe))
         with (
             local.open_journal(recipe, folder.journal, earlier=recipe.journal, **how) as journal,
             answering(recipe, work.loaded.dataset, folder, local.secret_names(recipe)) as engines,
