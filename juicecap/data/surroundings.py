@@ -46,6 +46,13 @@ def check_working_directory() -> None:
         ) from error
 
 
+def import_datasets() -> None:
+    """Import `datasets` without a word: where a notebook has no widgets, the library of its progress bars warns."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="IProgress not found")
+        import datasets  # noqa: F401
+
+
 @contextmanager
 def quiet_datasets() -> Iterator[None]:
     """A run has a progress display of its own.
@@ -54,6 +61,7 @@ def quiet_datasets() -> Iterator[None]:
         EnvironmentFailure: `datasets` cannot work here.
     """
     check_devices()
+    import_datasets()
     from datasets.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
     before = are_progress_bars_disabled()

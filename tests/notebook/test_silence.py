@@ -52,6 +52,31 @@ def test_a_script_sees_its_own_messages_alone(tmp_path: Path) -> None:
     assert "out.run/recipe.yaml begins" not in done.stderr
 
 
+IN_A_KERNEL = """
+import sys
+from types import SimpleNamespace
+sys.modules["IPython"] = SimpleNamespace(get_ipython=lambda: None)
+sys.modules["ipykernel.zmqshell"] = SimpleNamespace()
+import juicecap
+print(juicecap.load_dataset("data.jsonl", clean=True).column_names)
+"""
+
+
+@pytest.mark.process
+def test_a_notebook_without_widgets_is_not_warned(tmp_path: Path) -> None:
+    (tmp_path / "data.jsonl").write_text('{"text": "a"}\n')
+    done = subprocess.run(
+        [sys.executable, "-c", IN_A_KERNEL],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(Path(juicecap.__file__).parents[1])},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    assert (done.stdout, done.stderr) == ("['text']\n", "")
+
+
 def test_handlers_that_somebody_set_up_get_everything(recipe: dict[str, Any]) -> None:
     heard: list[str] = []
     sink = logger.add(lambda message: heard.append(message.record["message"]), level="INFO")

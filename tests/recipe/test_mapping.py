@@ -52,6 +52,13 @@ def test_it_runs_from_the_working_folder_and_can_be_run_again_from_the_run_folde
     assert PROCESS == [{"text_length_filter": {"min_len": 2}}, "whitespace_normalization_mapper"]
 
 
+def test_its_shards_are_merged_by_the_recipe_that_they_leave(recipe: dict[str, Any]) -> None:
+    results = [juicecap.run(recipe, shard=f"{number}/2") for number in (1, 2)]
+    assert results[1].next.endswith("when all are: juicecap merge out/x.run/recipe.yaml")
+    assert juicecap.merge("out/x.run/recipe.yaml").exported == 1
+    assert juicecap.merge(recipe).exported == 1
+
+
 def test_options_and_variables_work(recipe: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SHORTEST", "1")
     given = {**recipe, "process": ({"text_length_filter": {"min_len": "${SHORTEST}"}},)}

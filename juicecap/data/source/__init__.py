@@ -22,7 +22,7 @@ from juicecap.data.source.folder import is_of_the_system, records
 from juicecap.data.source.options import MOST_RECORDS, SourceOptions
 from juicecap.data.source.shards import webdataset
 from juicecap.data.source.text import caption_map, file_list, line_pairs
-from juicecap.data.surroundings import check_devices
+from juicecap.data.surroundings import check_devices, import_datasets
 from juicecap.errors import DataError
 from juicecap.naming import HUB_NAME, missing, quoted, unwritable
 from juicecap.sample import display_path
@@ -99,6 +99,7 @@ def open_source(
         EnvironmentFailure: the disk is full, the Hub cannot be reached, or devices of the system are missing.
     """
     check_devices()
+    import_datasets()
     if why := unwritable(os.path.abspath(path)):
         raise DataError(f"{display_path(path)} {why}")
     if limit is not None and limit < 1:

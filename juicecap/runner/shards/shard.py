@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from juicecap.recipe.resolved import resolved_text
 from juicecap.recipe.shards import Phase, Shard
 from juicecap.runner import local
 from juicecap.runner.cluster import answering
@@ -75,6 +76,8 @@ def _run_phase(recipe: Recipe, shard: Shard, whole: RunFolder, options: Options,
             work = work_of(recipe, shard, whole, options.limit, first, again=again)
         before = read_record(folder.root, work.phase.number)
         how = {"fresh": options.fresh, "retry_rejected": options.retry_rejected}
+        if recipe.source.is_mapping:  # there is no other file that a merge could be told
+            whole.write_recipe(resolved_text(recipe))
         with (
             local.open_journal(recipe, folder.journal, earlier=recipe.journal, **how) as journal,
             answering(recipe, work.loaded.dataset, folder, local.secret_names(recipe)) as engines,

@@ -9,7 +9,7 @@ from datasets import Dataset, List, Value
 from hypothesis import given
 from hypothesis import strategies as st
 
-from juicecap.errors import SampleError
+from juicecap.errors import DataError, SampleError
 from juicecap.ops import CaptionCleaningMapper
 
 PLAIN = "A red ball rolls."
@@ -248,8 +248,9 @@ def test_lists_of_captions_and_null():
     batch = {"captions": [["Caption: A dog.", None, "A cat."], [], None, "Caption: a text"], "text": ["Caption: x"] * 4}
     assert op(batch) == {"captions": [["A dog.", None, "A cat."], [], None, "a text"], "text": ["Caption: x"] * 4}
     assert op.columns_required() == (("text_key", "captions"),)
-    data = Dataset.from_dict({"n": [1]})
-    assert op.run(data).to_dict() == {"n": [1]}
+    assert op({"n": [1]}) == {"n": [1]}
+    with pytest.raises(DataError, match="the data has no column 'captions', which text_key names; it has n"):
+        op.run(Dataset.from_dict({"n": [1]}))
 
 
 def test_a_column_keeps_its_type():
