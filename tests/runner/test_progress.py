@@ -335,7 +335,7 @@ def test_the_meter_counts_answers_tokens_and_the_time_in_which_an_engine_works(m
         now += 3
     answer = Answer(text="x", finish_reason="stop", tokens=5, seed=0)
     meter.count(answer_counts.given([Outcome(answers=(answer, answer), prompt_tokens=40), Outcome()]))
-    meter.count(AnswerCounts(replayed=4, asked=3))
+    meter.count({"replayed": 4, "asked": 3})
     now += 2
     after = meter.read()
     assert (inside.in_flight, after.in_flight) == (5, 0)

@@ -276,11 +276,10 @@ def test_the_manifest_tells_what_was_run(job: Job) -> None:
     assert manifest["juicecap"] == juicecap.__version__
     assert (manifest["samples"], manifest["exported"], manifest["captions"], manifest["rejected"]) == (9, 9, 9, 0)
     assert [step["op"] for step in manifest["steps"]] == [next(iter(item)) for item in job.process]
-    assert manifest["answers"]["completion_tokens"] == sum(
-        entry["completion_tokens"]
-        for line in job.output.read_text().splitlines()
-        for entry in json.loads(line)["caption_provenance"]
-    )
+    entries = [entry for line in job.output.read_text().splitlines() for entry in json.loads(line)["caption_provenance"]]
+    answers, asked = manifest["answers"], {entry["seed"]: entry["completion_tokens"] for entry in entries}  # by content
+    assert (answers["asked"], answers["shared"]) == (len(asked), len(entries) - len(asked))
+    assert answers["completion_tokens"] == sum(asked.values())
     assert yaml.safe_load((job.work_dir / "recipe.yaml").read_text())["process"] == job.process
 
 

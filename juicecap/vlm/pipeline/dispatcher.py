@@ -18,7 +18,6 @@ from juicecap.vlm.pipeline.lookup.keys import RequestKeys
 from juicecap.vlm.pipeline.lookup.single_flight import SingleFlight
 from juicecap.vlm.pipeline.preparing import OF_THE_CONTENT
 from juicecap.vlm.pipeline.resources import answer_counts
-from juicecap.vlm.pipeline.resources.answer_counts import AnswerCounts
 from juicecap.vlm.pipeline.resources.window_resources import QueueResources
 from juicecap.vlm.pipeline.sites.site import Place, Served, SiteEngine, SiteRequest
 from juicecap.vlm.pipeline.tasks import Tasks
@@ -87,13 +86,16 @@ class _Batch:
         self._resources.stats.used(meant)
         self._resources.record([*records, *keys.to_pin()])
         for (wanted, _, _), outcome in zip(answered, meant, strict=True):
-            self._resources.stats.count(self._counted(wanted, outcome))
+            self._count(wanted, outcome)
             self._dispatcher.single_flight.settle(wanted.keyed, outcome)
 
-    def _counted(self, wanted: CacheMiss, outcome: Outcome) -> AnswerCounts:
-        """Where the answers to a request came from, of which some may have been known."""
+    def _count(self, wanted: CacheMiss, outcome: Outcome) -> None:
+        """Count where the answers to a request came from, of which some may have been known."""
+        stats = self._resources.stats
         if outcome.failure:
-            return answer_counts.failed(wanted.keyed.request.candidates)
+            stats.count(answer_counts.failed(wanted.keyed.request.candidates))
+            return
         seen, key, first = self._resources.seen, wanted.keyed.flight, len(wanted.known.answers)
-        before = answer_counts.known(seen, key, wanted.known)
-        return before.plus(answer_counts.asked(seen, key, range(first, len(outcome.answers))))
+        if first:
+            stats.count(answer_counts.known(seen, key, wanted.known))
+        stats.count(answer_counts.asked(seen, key, range(first, len(outcome.answers))))

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
+from operator import mul
 
 from juicecap.vlm.base import Outcome
 from juicecap.vlm.journal.seen import SeenAnswers
+
+Amounts = Mapping[str, int]
+"""Fields of `AnswerCounts` by which they grow."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,40 +52,40 @@ def summed(counts: Iterable[AnswerCounts]) -> AnswerCounts:
     return total
 
 
-def given(outcomes: Iterable[Outcome]) -> AnswerCounts:
+def given(outcomes: Iterable[Outcome]) -> Amounts:
     """The tokens of what engines gave."""
-    outcomes = list(outcomes)
-    return AnswerCounts(
-        prompt_tokens=sum(outcome.prompt_tokens for outcome in outcomes),
-        completion_tokens=sum(answer.tokens for outcome in outcomes for answer in outcome.answers),
-    )
+    prompt = completion = 0
+    for outcome in outcomes:
+        prompt += outcome.prompt_tokens
+        completion += sum(answer.tokens for answer in outcome.answers)
+    return {"prompt_tokens": prompt, "completion_tokens": completion}
 
 
-def joined(outcome: Outcome, candidates: int) -> AnswerCounts:
+def joined(outcome: Outcome, candidates: int) -> Amounts:
     """A request for so many candidates that got the outcome of an equal one."""
-    return failed(candidates) if outcome.failure else AnswerCounts(shared=len(outcome.answers))
+    return failed(candidates) if outcome.failure else {"shared": len(outcome.answers)}
 
 
-def failed(candidates: int) -> AnswerCounts:
+def failed(candidates: int) -> Amounts:
     """A request for so many candidates that got none."""
-    return AnswerCounts(failed=candidates)
+    return {"failed": candidates}
 
 
-def known(seen: SeenAnswers | None, key: str, outcome: Outcome) -> AnswerCounts:
+def known(seen: SeenAnswers | None, key: str, outcome: Outcome) -> Amounts:
     """Answers from a journal: those that the run meets for the first time are replayed, the others shared."""
     fresh = [seen is None or seen.add(key, number) for number in range(len(outcome.answers))]
-    replayed = [answer for answer, is_fresh in zip(outcome.answers, fresh, strict=True) if is_fresh]
-    return AnswerCounts(
-        shared=len(fresh) - len(replayed),
-        replayed=len(replayed),
-        replayed_prompt_tokens=outcome.prompt_tokens if fresh[:1] == [True] else 0,
-        replayed_completion_tokens=sum(answer.tokens for answer in replayed),
-    )
+    replayed = sum(fresh)
+    return {
+        "shared": len(fresh) - replayed,
+        "replayed": replayed,
+        "replayed_prompt_tokens": outcome.prompt_tokens if fresh[:1] == [True] else 0,
+        "replayed_completion_tokens": sum(map(mul, fresh, (answer.tokens for answer in outcome.answers))),
+    }
 
 
-def asked(seen: SeenAnswers | None, key: str, numbers: range) -> AnswerCounts:
+def asked(seen: SeenAnswers | None, key: str, numbers: range) -> Amounts:
     """Candidates with these numbers that an engine gave; later they are shared."""
     if seen is not None:
         for number in numbers:
             seen.add(key, number)
-    return AnswerCounts(asked=len(numbers))
+    return {"asked": len(numbers)}

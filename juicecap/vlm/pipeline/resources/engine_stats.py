@@ -10,10 +10,10 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 from juicecap.vlm.base import Outcome
-from juicecap.vlm.pipeline.resources.answer_counts import AnswerCounts
+from juicecap.vlm.pipeline.resources.answer_counts import Amounts, AnswerCounts
 
 Span = tuple[float, float]
 """Two moments of `time.monotonic`."""
@@ -44,7 +44,7 @@ class EngineStats:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._in_flight = self._calls = 0
-        self._answers = AnswerCounts()
+        self._answers = asdict(AnswerCounts())
         self._measured = self._measured_before = 0
         self._busy = self._busy_since = 0.0
         self._openings: list[Span] = []
@@ -97,10 +97,11 @@ class EngineStats:
         with self._lock:
             return [*self._openings, *((since, time.monotonic()) for since in self._opening_since)]
 
-    def count(self, answers: AnswerCounts) -> None:
-        """Count answers."""
+    def count(self, amounts: Amounts) -> None:
+        """Count answers and their tokens."""
         with self._lock:
-            self._answers = self._answers.plus(answers)
+            for name, amount in amounts.items():
+                self._answers[name] += amount
 
     def count_measured(self, *, made: int = 0, known: int = 0) -> None:
         """Count measurements that were made, and those that were known."""
@@ -114,7 +115,7 @@ class EngineStats:
             running = time.monotonic() - self._busy_since if self._calls else 0.0
             return StatsSnapshot(
                 in_flight=self._in_flight,
-                answers=self._answers,
+                answers=AnswerCounts(**self._answers),
                 measured=self._measured,
                 measured_before=self._measured_before,
                 busy_seconds=self._busy + running,
