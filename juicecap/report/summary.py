@@ -21,12 +21,20 @@ TOLD_FROM = 0.1
 
 _ODD = {"empty": "empty", "looping": "in a loop", "refused": "refused", "mixed": "of mixed scripts"}
 
+_TOO_MANY, _WRITTEN = "more samples were rejected than max_rejected", "the output is written, the exit code is 3"
+
 _INDENT = " " * 10
 
 
 def summary(result: RunResult) -> str:
     """Counts, cost, time and where things are. In + added by mappers = out + filtered + rejected."""
     return "\n".join(_lines(result))
+
+
+def exit_reason(result: RunResult) -> str:
+    """Why the exit code is not 0, for those who do not see the summary."""
+    counts = f"{result.rejected:,} of {plural(result.samples, 'sample')}{_reasons(result.reasons)}"
+    return f"{_TOO_MANY} ({result.max_rejected}) allows: {counts}, see {result.work_dir / 'rejected.jsonl'}; {_WRITTEN}"
 
 
 def _lines(result: RunResult) -> Iterator[str]:
@@ -52,10 +60,7 @@ def _lines(result: RunResult) -> Iterator[str]:
     if result.failed:
         yield f"failed    those that stayed have the reason in column {FAILURES!r}"
     if result.exit_code:
-        yield (
-            f"more samples were rejected than max_rejected ({result.max_rejected}) allows; "
-            "the output is written, the exit code is 3"
-        )
+        yield f"{_TOO_MANY} ({result.max_rejected}) allows; {_WRITTEN}"
 
 
 def _outputs(result: RunResult) -> Iterator[str]:

@@ -36,6 +36,7 @@ from juicecap.runner.manifest import manifest
 from juicecap.runner.reporting.metrics import check_metrics
 from juicecap.runner.reporting.progress import Progress
 from juicecap.runner.reporting.reporter import Reporter
+from juicecap.runner.reporting.status import was_unfinished_and_fresh
 from juicecap.runner.result import RunResult, rejections_allowed
 from juicecap.runner.run_folder.folder import RunFolder
 from juicecap.runner.run_folder.log import logging_to
@@ -48,6 +49,10 @@ from juicecap.vlm.base import digest_of
 from juicecap.vlm.journal import Journal
 
 T = TypeVar("T")
+
+_FRESH_AGAIN = (
+    "the last run here had --fresh too and did not finish; this one asks for its answers again, without --fresh it would go on"
+)
 
 Work = Callable[[LoadedDataset, RunContext], tuple[list[StepOutput], str]]
 """What finishes ops: gives their tables, and what has to be done for the others, a sentence that is empty if all are finished."""
@@ -74,7 +79,7 @@ def run_local(
     began, started = time.monotonic(), datetime.now(UTC)
     folder = RunFolder(recipe.work_dir)
     held = folder.claimed(check_outputs(recipe, metrics), overwrite=overwrite)
-    with at_work(recipe, folder, held, progress, metrics, limit) as (ready, reporter):
+    with at_work(recipe, folder, held, progress, metrics, limit, fresh=fresh) as (ready, reporter):
         loaded = load(recipe, folder.steps, limit, folder.media)
         check_columns(recipe, loaded)
         with (
@@ -151,6 +156,8 @@ def at_work(
     progress: Progress,
     metrics: Path | None,
     limit: int | None,
+    *,
+    fresh: bool = False,
 ) -> Iterator[tuple[T, Reporter]]:
     """A block in which the folder is `held`, and what happens is logged and reported; gives what that gives, and the reporter."""
     hidden, secrets = recipe.hidden, secret_names(recipe)
@@ -159,14 +166,18 @@ def at_work(
         held as given,
         logging_to(folder.log, secrets, hidden),
         quiet_datasets(),
-        Reporter(recipe, folder.root, recipe.output, progress, metrics) as reporter,
-        hidden.in_errors(),  # before the reporter shows them
     ):
-        _log_start(recipe, limit)
-        folder.write_recipe(resolved_text(recipe))
-        for notice in recipe.notices:
-            say_once(notice)
-        yield given, reporter
+        if fresh and was_unfinished_and_fresh(folder.root):
+            say_once(_FRESH_AGAIN)
+        with (
+            Reporter(recipe, folder.root, recipe.output, progress, metrics, fresh=fresh) as reporter,
+            hidden.in_errors(),  # before the reporter shows them
+        ):
+            _log_start(recipe, limit)
+            folder.write_recipe(resolved_text(recipe))
+            for notice in recipe.notices:
+                say_once(notice)
+            yield given, reporter
 
 
 def check_columns(recipe: Recipe, loaded: LoadedDataset) -> None:

@@ -316,6 +316,22 @@ def test_an_interrupted_run_says_how_to_go_on(
     assert "run the same command again to go on" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("error", "code"), [(KeyboardInterrupt(), 130), (EnvironmentFailure("the server is gone; running again resumes"), 4)]
+)
+def test_what_goes_on_after_fresh_is_the_command_without_it(
+    recipe: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: BaseException, code: int
+) -> None:
+    def failing(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("juicecap.runner.run", failing)
+    assert main(["run", str(recipe), "--fresh"]) == code
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.endswith("run again without --fresh to go on: with it, what this run was answered would be asked again")
+    assert "same command" not in said
+
+
 def test_an_exception_that_nobody_expected_is_a_bug_with_code_70(
     recipe: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

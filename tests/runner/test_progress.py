@@ -167,6 +167,20 @@ def test_a_run_that_fails_says_why(texts) -> None:
     assert status.steps[0].done >= 3
 
 
+def test_a_second_fresh_run_after_one_that_failed_says_that_the_first_one_could_go_on(texts, said: list[str]) -> None:
+    texts.fails({"text 003": ("BAD", False)})
+    for _ in range(2):
+        with pytest.raises(DataError):
+            juicecap.run(texts.recipe(on_error="stop"), fresh=True)
+    assert read_status(texts.work_dir).fresh
+    told = "the last run here had --fresh too and did not finish; this one asks for its answers again, without --fresh it would go on"
+    assert said == [told]
+    texts.fails({})
+    texts.run(on_error="stop")
+    juicecap.run(texts.recipe(on_error="stop"), fresh=True)
+    assert said == [told]
+
+
 def test_asking_how_a_run_stands_keeps_no_run_from_beginning(tmp_path: Path) -> None:
     (tmp_path / ".lock").touch()
     code = "import sys, pathlib\nfrom juicecap.runner.run_folder.lock import is_locked\n"

@@ -54,7 +54,7 @@ def add_output_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--overwrite-texts", action="store_true", help="replace texts beside media that somebody edited; copies are kept"
     )
-    parser.add_argument("--quiet", action="store_true", help="show only warnings and errors: no progress and no summary")
+    parser.add_argument("--quiet", action="store_true", help="show only warnings, errors, and why the exit code is not 0: no progress and no summary")
     parser.add_argument("--json", action="store_true", help="print events, one JSON object per line; the rest goes to stderr")
     parser.add_argument(
         "--metrics", type=Path, metavar="PATH", help="keep a metrics file in the text format of Prometheus up to date"
@@ -65,7 +65,7 @@ def shown(options: argparse.Namespace, recipe: Recipe, work: Callable[..., RunRe
     """Do the work with its progress on display, and print the summary; returns the exit code."""
     from juicecap.cli.progress.display import display
     from juicecap.cli.progress.events import JsonProgress
-    from juicecap.report.summary import summary
+    from juicecap.report.summary import exit_reason, summary
 
     logger.remove()
     with JsonProgress() if options.json else display(quiet=options.quiet) as progress:
@@ -80,4 +80,6 @@ def shown(options: argparse.Namespace, recipe: Recipe, work: Callable[..., RunRe
     if not options.quiet:
         with suppress(OSError, EnvironmentFailure):  # the exit code is the run's, whether or not anybody reads the summary
             (say if options.json else show)(summary(result))
+    elif result.exit_code:
+        say(exit_reason(result))
     return result.exit_code

@@ -140,7 +140,9 @@ class _Step:
 class Reporter:
     """A context manager for the time of a run that holds its folder. `metrics` is the path of the metrics file, if any."""
 
-    def __init__(self, recipe: Recipe, work_dir: Path, output: Path, progress: Progress, metrics: Path | None) -> None:
+    def __init__(
+        self, recipe: Recipe, work_dir: Path, output: Path, progress: Progress, metrics: Path | None, *, fresh: bool = False
+    ) -> None:
         self._progress = progress
         self._metrics = metrics
         self._began = time.monotonic()
@@ -158,6 +160,7 @@ class Reporter:
             seconds=0.0,
             steps=(),
             step_count=len(recipe.steps),
+            fresh=fresh,
         )
         self._running: dict[int, _Step] = {}
         self._engines: Callable[[], Sequence[EngineStatus]] = tuple

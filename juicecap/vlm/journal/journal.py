@@ -43,8 +43,8 @@ class HeldFailures:
 class Journal:
     """An open journal. `note` and the questions may be called from any thread; `close` it, or use it as a context manager.
 
-    With `fresh` nothing that it holds is read; with `retry_rejected` no failure is. What is new is written all the same. What it
-    does not know is looked up in the journal at `earlier`, if there is one, which is only read.
+    With `fresh` no answer is read that was there before it was opened; with `retry_rejected` no failure is. What is new is written
+    all the same. What it does not know is looked up in the journal at `earlier`, if there is one, which is only read.
     """
 
     def __init__(
@@ -71,6 +71,8 @@ class Journal:
         self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._records: list[Record] = []
         self._held: list[HeldFailures] = []
+        self._new: set[int] = set()
+        """With `fresh`: what tells the answers apart that were written since it was opened."""
         self._answers = 0
         self._due = 0.0
         self._failure: Exception | None = None
@@ -229,6 +231,8 @@ class Journal:
     def _write(self) -> None:
         if self._records:
             self._stored(lambda store: store.write(self._records))
+            if self._fresh:
+                self._new.update(hash((each.key, each.candidate)) for each in self._records if isinstance(each, Entry))
             self._forget()
 
     def _forget(self) -> None:
@@ -273,21 +277,32 @@ class Journal:
             self._earlier = None
 
     def _entries(self, keys: Sequence[str]) -> dict[str, dict[int, Any]]:
-        if self._fresh:
-            return {}
-        found = self._of_earlier(lambda store: store.answers(keys)) or {}
-        for key, entries in self._stored(lambda store: store.answers(keys)).items():
+        found = {} if self._fresh else self._of_earlier(lambda store: store.answers(keys)) or {}
+        for key, entries in self._stored_entries(keys).items():
             found[key] = {**found.get(key, {}), **entries}
         wanted = set(keys)
         for record in (*self._records, *(entry for held in self._held for entry in held.entries)):
             if isinstance(record, Entry) and record.key in wanted:
                 found.setdefault(record.key, {})[record.candidate] = record.content
-        if self._retry_rejected:
+        if self.ignores_failures:
             found = {
                 key: {number: entry for number, entry in entries.items() if "failure" not in entry}
                 for key, entries in found.items()
             }
         return found
+
+    def _stored_entries(self, keys: Sequence[str]) -> dict[str, dict[int, Any]]:
+        """The entries in the file; with `fresh` those that were written since it was opened."""
+        if self._fresh and not self._new:
+            return {}
+        stored = self._stored(lambda store: store.answers(keys))
+        if not self._fresh:
+            return stored
+        return {
+            key: new
+            for key, entries in stored.items()
+            if (new := {number: entry for number, entry in entries.items() if hash((key, number)) in self._new})
+        }
 
     def _file_digests(self, paths: Sequence[bytes]) -> dict[bytes, FileDigest]:
         if self._fresh:

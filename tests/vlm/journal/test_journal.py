@@ -148,6 +148,19 @@ def test_fresh_reads_nothing_and_writes(path):
     assert on_disk(path) == ["1", "2"]
 
 
+def test_fresh_knows_what_was_answered_since_it_was_opened(path):
+    """Of a question that comes twice in a run, the second one is not asked, whether or not the first one's answer is on disk."""
+    with Journal(path) as journal:
+        journal.append(entries(1, 2))
+    with Journal(path, fresh=True) as journal:
+        journal.append([Entry(key(1), 0, {"text": "new"})])
+        assert journal.get_entries([key(1), key(2)]).result() == {key(1): {0: {"text": "new"}}}
+        journal.flush()
+        assert journal.get_entries([key(1), key(2)]).result() == {key(1): {0: {"text": "new"}}}
+    with Journal(path, fresh=True) as journal:
+        assert journal.get_entries([key(1)]).result() == {}
+
+
 def test_retrying_what_was_rejected_hides_failures_alone(path):
     failed = Entry(key(1), 1, {"failure": {"code": "X", "message": "m"}, "asked": [1, 2]})
     with Journal(path) as journal:
