@@ -6,6 +6,8 @@ import textwrap
 from collections.abc import Iterator, Mapping
 
 from juicecap.ops.apply.fate import FAILURES
+from juicecap.recipe.work_dir import EDITS
+from juicecap.report.edits import edit_lines
 from juicecap.report.exports import export_lines
 from juicecap.report.words import plural
 from juicecap.runner.result import RunResult, StepResult
@@ -72,6 +74,9 @@ def _outputs(result: RunResult) -> Iterator[str]:
         yield f"output    {result.export_path}"
     for export in result.exports:
         yield from export_lines(export)
+    yield from edit_lines(result.edits)
+    if any(each.cells for each in result.edits):
+        yield f"          all edits are in {result.work_dir / EDITS}"
     if result.promise:
         yield from _folded(f"bytes     {result.promise}")
 

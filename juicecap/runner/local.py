@@ -27,7 +27,7 @@ from juicecap.recipe.checks.paths import overwrite_problems
 from juicecap.recipe.problems import failure
 from juicecap.recipe.resolved import resolved_text
 from juicecap.runner.cluster import answering
-from juicecap.runner.exporting.in_run import write_of_run, write_table
+from juicecap.runner.exporting.in_run import write_outputs
 from juicecap.runner.exporting.media_tools import MediaTools
 from juicecap.runner.exporting.result_facts import result_facts
 from juicecap.runner.exporting.write import media_options_of
@@ -64,6 +64,7 @@ def run_local(
     limit: int | None,
     overwrite: bool,
     overwrite_texts: bool,
+    keep_edits: bool,
     retry_rejected: bool,
     fresh: bool,
     progress: Progress,
@@ -78,8 +79,8 @@ def run_local(
     """
     began, started = time.monotonic(), datetime.now(UTC)
     folder = RunFolder(recipe.work_dir)
-    held = folder.claimed(check_outputs(recipe, metrics), overwrite=overwrite)
-    with at_work(recipe, folder, held, progress, metrics, limit, fresh=fresh) as (ready, reporter):
+    held = folder.claimed(check_outputs(recipe, metrics), overwrite=overwrite, keep_edits=keep_edits)
+    with at_work(recipe, folder, held, progress, metrics, limit, fresh=fresh) as (claimed, reporter):
         loaded = load(recipe, folder.steps, limit, folder.media)
         check_columns(recipe, loaded)
         with (
@@ -116,12 +117,15 @@ def run_local(
             reporter.finished(result)
             return result
         reporter.phase("exporting")
-        write_table(recipe, last, folder, ready)
-        if recipe.exports:
-            with open_journal(recipe, recipe.journal, fresh=False, retry_rejected=False) as journal:
-                tools = MediaTools(media_options_of(recipe), folder.media, journal)
-                exports = write_of_run(recipe, last, folder, ready, tools, overwrite=overwrite, overwrite_texts=overwrite_texts)
-            result = replace(result, exports=exports)
+        with (
+            open_journal(recipe, recipe.journal, fresh=False, retry_rejected=False)
+            if recipe.exports
+            else nullcontext() as journal
+        ):
+            tools = MediaTools(media_options_of(recipe), folder.media, journal)
+            exports = write_outputs(recipe, last, folder, claimed, tools, overwrite_texts=overwrite_texts)
+        folder.write_kept_edits(claimed.kept)
+        result = replace(result, exports=exports, edits=tuple(claimed.kept))
         facts = manifest(recipe, result, started, limit, reporter.engine_seconds())
         folder.write_manifest({**facts, "result": result_facts(recipe, finished)})
         reporter.finished(result)

@@ -12,7 +12,7 @@ from typing import Any
 
 import juicecap
 from juicecap.recipe import Recipe
-from juicecap.runner.exporting.result_facts import export_facts
+from juicecap.runner.exporting.result_facts import edit_facts, export_facts
 from juicecap.runner.result import RunResult
 from juicecap.vlm.base import digest_of
 
@@ -49,6 +49,7 @@ def manifest(
         "max_rejected": result.max_rejected,
         "exit_code": result.exit_code,
         "exports": [export_facts(each) for each in result.exports],
+        "edits": [edit_facts(each) for each in result.edits],
         "steps": [
             {
                 "op": step.op,

@@ -173,7 +173,8 @@ def test_a_second_fresh_run_after_one_that_failed_says_that_the_first_one_could_
         with pytest.raises(DataError):
             juicecap.run(texts.recipe(on_error="stop"), fresh=True)
     assert read_status(texts.work_dir).fresh
-    told = "the last run here had --fresh too and did not finish; this one asks for its answers again, without --fresh it would go on"
+    told = "the last run here had --fresh too and did not finish; this one asks for its answers again, without --fresh it would "
+    told += "go on"
     assert said == [told]
     texts.fails({})
     texts.run(on_error="stop")

@@ -50,14 +50,28 @@ def main(options: argparse.Namespace) -> int:
 
 def add_output_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what a run and a merge share: what they may replace, and what they show."""
-    parser.add_argument("--overwrite", action="store_true", help="replace an output that another run wrote")
+    add_overwriting_arguments(parser)
     parser.add_argument(
-        "--overwrite-texts", action="store_true", help="replace texts beside media that somebody edited; copies are kept"
+        "--quiet",
+        action="store_true",
+        help="show only warnings, errors, and why the exit code is not 0: no progress and no summary",
     )
-    parser.add_argument("--quiet", action="store_true", help="show only warnings, errors, and why the exit code is not 0: no progress and no summary")
     parser.add_argument("--json", action="store_true", help="print events, one JSON object per line; the rest goes to stderr")
     parser.add_argument(
         "--metrics", type=Path, metavar="PATH", help="keep a metrics file in the text format of Prometheus up to date"
+    )
+
+
+def add_overwriting_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what may be replaced; whatever somebody wrote is kept."""
+    parser.add_argument(
+        "--keep-edits", action="store_true", help="carry what somebody edited in an output into the new one, cell by cell"
+    )
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace an output that another run wrote or somebody edited; a copy is kept"
+    )
+    parser.add_argument(
+        "--overwrite-texts", action="store_true", help="replace texts beside media that somebody edited; copies are kept"
     )
 
 
@@ -74,6 +88,7 @@ def shown(options: argparse.Namespace, recipe: Recipe, work: Callable[..., RunRe
         result = work(
             overwrite=options.overwrite,
             overwrite_texts=options.overwrite_texts,
+            keep_edits=options.keep_edits,
             progress=progress,
             metrics=options.metrics,
         )

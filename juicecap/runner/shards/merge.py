@@ -47,7 +47,14 @@ class OtherAnswers(DataError):
 
 
 def merge_shards(
-    recipe: Recipe, *, count: int | None, overwrite: bool, overwrite_texts: bool, progress: Progress, metrics: Path | None
+    recipe: Recipe,
+    *,
+    count: int | None,
+    overwrite: bool,
+    overwrite_texts: bool,
+    keep_edits: bool,
+    progress: Progress,
+    metrics: Path | None,
 ) -> RunResult:
     """Merge the shards of a recipe; `runner.merge` documents the arguments and errors."""
     whole = RunFolder(recipe.work_dir)
@@ -59,6 +66,7 @@ def merge_shards(
         limit=limit,
         overwrite=overwrite,
         overwrite_texts=overwrite_texts,
+        keep_edits=keep_edits,
         retry_rejected=False,
         fresh=False,
         progress=progress,
@@ -68,7 +76,9 @@ def merge_shards(
     )
 
 
-def run_all(recipe: Recipe, count: int, options: Options, *, overwrite: bool, overwrite_texts: bool) -> RunResult:
+def run_all(
+    recipe: Recipe, count: int, options: Options, *, overwrite: bool, overwrite_texts: bool, keep_edits: bool
+) -> RunResult:
     """Run all shards one after the other in this process, and merge them, phase by phase, until there is an output.
 
     Raises:
@@ -86,6 +96,7 @@ def run_all(recipe: Recipe, count: int, options: Options, *, overwrite: bool, ov
                 count=count,
                 overwrite=overwrite,
                 overwrite_texts=overwrite_texts,
+                keep_edits=keep_edits,
                 progress=options.progress,
                 metrics=options.metrics,
             )

@@ -65,7 +65,10 @@ def _run_phase(recipe: Recipe, shard: Shard, whole: RunFolder, options: Options,
     """Run the phase that is due, from number `first` on; also returns the number of the next one, 0 if a merge comes first."""
     began, started = time.monotonic(), datetime.now(UTC)
     folder = whole.shard(shard)
-    with local.at_work(recipe, folder, folder.held(), options.progress, options.metrics, options.limit, fresh=options.fresh) as (_, reporter):
+    with local.at_work(recipe, folder, folder.held(), options.progress, options.metrics, options.limit, fresh=options.fresh) as (
+        _,
+        reporter,
+    ):
         again = options.fresh or options.retry_rejected
         work = work_of(recipe, shard, whole, options.limit, first, again=again)
         before = read_record(folder.root, work.phase.number)

@@ -43,8 +43,8 @@ class HeldFailures:
 class Journal:
     """An open journal. `note` and the questions may be called from any thread; `close` it, or use it as a context manager.
 
-    With `fresh` no answer is read that was there before it was opened; with `retry_rejected` no failure is. What is new is written
-    all the same. What it does not know is looked up in the journal at `earlier`, if there is one, which is only read.
+    With `fresh` no answer is read that was there before it was opened; with `retry_rejected` no failure is. What is new is
+    written all the same. What it does not know is looked up in the journal at `earlier`, if there is one, which is only read.
     """
 
     def __init__(
