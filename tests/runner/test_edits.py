@@ -12,6 +12,7 @@ import pytest
 
 import juicecap
 from juicecap.errors import DataError, UsageError
+from juicecap.recipe import examine
 
 Row = dict
 
@@ -106,7 +107,7 @@ class TestWhatIsSaid:
         ):
             clips.run()
         with pytest.raises(
-            DataError, match="earlier versions did not make. Nothing was written: .*--keep-edits needs to know the rows"
+            DataError, match=r"earlier versions did not make\. Nothing was written: .*--keep-edits needs to know the rows"
         ):
             clips.run(keep_edits=True)
         clips.run(overwrite=True)
@@ -124,6 +125,34 @@ class TestWhatIsSaid:
         clips.edit(corrected)
         with pytest.raises(UsageError, match="was edited or replaced since juicecap wrote it: rows unknown"):
             clips.run()
+
+
+class TestCheck:
+    def test_it_says_which_rows_were_edited(self, clips: Clips) -> None:
+        clips.run()
+        assert "edited" not in str(examine(clips.job.recipe())[1].warnings)
+        clips.edit(corrected)
+        _, report = examine(clips.job.recipe())
+        (told,) = (each.message for each in report.warnings if "edited" in each.message)
+        assert told.startswith(
+            f"export_path: {clips.output} was edited since juicecap wrote it: 2 rows differ (data.jsonl:2, data.jsonl:4). "
+            "--keep-edits carries that into the new output; --overwrite replaces it and keeps what is there in "
+        )
+        assert report.problems == ()
+
+    def test_what_would_take_time_is_left_to_the_run(self, clips: Clips, monkeypatch: pytest.MonkeyPatch) -> None:
+        output = clips.job.output.with_suffix(".parquet")
+        recipe = clips.job.recipe(export_path=str(output))
+        juicecap.run(recipe)
+        edit(output)
+        monkeypatch.setattr("juicecap.data.edits.found_rows.open_source", None)
+        (told,) = (each.message for each in examine(recipe)[1].warnings if "edited" in each.message)
+        assert "was edited or replaced since juicecap wrote it: rows unknown: its rows were not looked at" in told
+        clips.run()
+        clips.edit(corrected)
+        monkeypatch.setattr("juicecap.recipe.edited_outputs.SMALL", 10)
+        (told,) = (each.message for each in examine(clips.job.recipe())[1].warnings if "edited" in each.message)
+        assert "rows unknown: it is too large for a quick look" in told
 
 
 class TestKeeping:

@@ -18,6 +18,7 @@ from juicecap.errors import DataError
 from juicecap.hidden import Hidden
 from juicecap.recipe.checks.columns import missing_columns, problem_of, taken_columns
 from juicecap.recipe.checks.dataset_scan import DatasetScan, MediaCount, RowWarning, scan_dataset
+from juicecap.recipe.checks.edited import edited_outputs
 from juicecap.recipe.checks.exports import export_columns, lost_captions, text_clashes, texts_read_and_written
 from juicecap.recipe.checks.model_check import check_models
 from juicecap.recipe.checks.paths import dataset_format, export_problems
@@ -91,6 +92,7 @@ def _compared(recipe: Recipe, budget: float) -> Report:
     unfit, doubtful = check_models(recipe)
     found.problems += unfit
     found.warnings += [*doubtful, *_literal_prompts(recipe), *_formulas(recipe), *lost_captions(recipe)]
+    found.warnings += edited_outputs(recipe)
     scan = DatasetScan()
     if format_ is not None:
         try:
