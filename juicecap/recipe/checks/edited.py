@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 from juicecap.recipe.checks.overwrites import outputs
@@ -14,7 +15,7 @@ from juicecap.recipe.work_dir import EXPORTS
 
 def edited_outputs(recipe: Recipe) -> Iterator[Problem]:
     """A warning for each output that was edited. Rows of large ones, and of Parquet, are left to the run."""
-    if not (recipe.work_dir / EXPORTS).is_file():
+    if not os.path.isfile(recipe.work_dir / EXPORTS):
         return
     exports = Exports(recipe.work_dir / EXPORTS)
     for output in outputs(recipe):
