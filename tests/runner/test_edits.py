@@ -5,16 +5,33 @@ from __future__ import annotations
 import csv
 import io
 import json
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import juicecap
+from juicecap.cli import main
 from juicecap.errors import DataError, UsageError
 from juicecap.recipe import examine
 
 Row = dict
+
+KILLED = """
+
+import os, signal
+_rename = {rename}
+
+def rename(self, target, *rest):
+    if pathlib.Path(target).name == {name!r}:
+        if {after}:
+            _rename(self, target, *rest)
+        os.kill(os.getpid(), signal.SIGKILL)
+    return _rename(self, target, *rest)
+
+{rename} = rename
+"""
 
 
 class Clips:
@@ -414,11 +431,77 @@ class TestOverwriting:
         clips.run(overwrite=True)
         assert clips.copies() == ["precious\n"]
 
+    @pytest.mark.parametrize("after", [False, True], ids=["before it has its name", "after it has its name"])
+    @pytest.mark.parametrize("how", ["--overwrite", "--keep-edits"])
+    def test_what_a_killed_run_was_about_to_replace_is_kept(self, clips: Clips, how: str, after: bool) -> None:
+        clips.run()
+        clips.edit(lambda rows: corrected(rows)[::-1])
+        edited = clips.output.read_text("utf-8")
+        operators = clips.job.folder / "operators.py"
+        sound = operators.read_text()
+        operators.write_text(sound + KILLED.format(rename="pathlib.Path.replace", name=clips.output.name, after=after))
+        killed = subprocess.run([*clips.job.command(), how], capture_output=True, text=True, check=False)
+        assert killed.returncode == -9, killed.stderr
+        operators.write_text(sound)
+        if not after:
+            assert clips.output.read_text("utf-8") == edited
+            with pytest.raises(UsageError, match=r"2 rows differ \(data\.jsonl:2, data\.jsonl:4\)"):
+                clips.run()
+        assert clips.copies() == [edited]
+        clips.run(keep_edits=True)
+        assert clips.job.out() == ([f"about {name}!" for name in "abcde"] if after and how == "--overwrite" else CORRECTED)
+
     def test_an_output_as_it_was_written_leaves_no_copy(self, clips: Clips) -> None:
         clips.run()
         clips.clips([("clips/new.mp4", "about new")])
         clips.run(overwrite=True)
         assert clips.copies() == []
+
+
+class TestShards:
+    def test_a_merge_keeps_edits(self, clips: Clips) -> None:
+        clips.run(shards=2)
+        clips.edit(corrected)
+        with pytest.raises(UsageError, match=r"2 rows differ \(data\.jsonl:2, data\.jsonl:4\)"):
+            juicecap.runner.merge(clips.job.recipe())
+        (edits,) = juicecap.runner.merge(clips.job.recipe(), keep_edits=True).edits
+        assert (clips.job.out(), edits.rows) == (CORRECTED, 2)
+        clips.run(shards=2, keep_edits=True)
+        assert clips.job.out() == CORRECTED
+
+
+class TestOnTheCommandLine:
+    def test_run_and_export_say_what_they_kept(self, clips: Clips, capsys: pytest.CaptureFixture[str]) -> None:
+        recipe, train = str(clips.job.recipe()), clips.job.folder / "train.jsonl"
+        export = ["export", str(clips.job.work_dir), "--as", "table", "--to", str(train)]
+        assert main(["run", recipe]) == main(export) == 0
+        clips.edit(lambda rows: corrected(rows)[1:])
+        train.write_text(train.read_text("utf-8").replace("about b!", "corrected b"), "utf-8")
+        assert main(["run", recipe]) == main(export) == 2
+        assert "was edited since juicecap wrote it: 2 rows differ" in capsys.readouterr().err
+        clips.clips([(f"clips/{name}.mp4", f"about {name}{'?' if name == 'b' else ''}") for name in "abcde"])
+        assert main(["run", recipe, "--keep-edits"]) == 0
+        told = capsys.readouterr().out
+        assert f"edits     {clips.output}: 2 edited cells of 2 rows kept, 1 deleted row left out\n" in told
+        assert "          1 newly answered, and the edit wins: data.jsonl:2 (text)\n" in told
+        assert f"          all edits are in {clips.job.work_dir / 'kept_edits.jsonl'}\n" in told
+        assert main([*export, "--keep-edits", "--json"]) == 0
+        facts = json.loads(capsys.readouterr().out)
+        assert facts["edits"] == [{"output": str(train), "cells": 1, "rows": 1, "deleted": 0, "newly_answered": 1}]
+        assert main(["run", recipe, "--keep-edits"]) == 0
+
+    def test_the_export_of_a_dataset_keeps_what_it_replaces(self, clips: Clips, capsys: pytest.CaptureFixture[str]) -> None:
+        train = clips.job.folder / "train" / "clips.jsonl"
+        train.parent.mkdir()
+        train.write_text("precious\n")
+        export = ["export", str(clips.job.folder / "data.jsonl"), "--as", "table", "--to", str(train)]
+        assert main(export) == 2
+        assert "exists; give another path, or --overwrite to replace it, which keeps it in" in capsys.readouterr().err
+        assert main([*export, "--keep-edits"]) == 2
+        assert "--keep-edits is for the export of a run" in capsys.readouterr().err
+        assert main([*export, "--overwrite"]) == 0
+        (copy,) = (file for file in (train.parent / ".juicecap-replaced").glob("*/**/*") if file.is_file())
+        assert copy.read_text() == "precious\n"
 
 
 class TestExports:

@@ -118,14 +118,15 @@ def _planned(dataset: Dataset, layout: Layout, output: Path, edits: Edits) -> _P
     assert edits.source
     assert edits.layout
     changed = {each.row: each for each in edits.changed}
-    ids = {row.id for row in (*changed, *edits.deleted)}
+    deleted = set(edits.deleted)
+    ids = {row.id for row in (*changed, *deleted)}
     before = _by_sample(((row, row) for row in read_rows(edits.source)), ids)
     now = _by_sample(((row, _New(position, row)) for position, row in enumerate(rows_of(dataset, layout))), ids)
     plan, same = _Plan(), _Same(edits.layout, layout)
     for identity, rows in before.items():
         new: list[_New] = now.get(identity, [])
-        for row, found in same.rows(rows, new, all_deleted=set(rows) <= set(edits.deleted)):
-            edit, is_deleted = changed.get(row), row in edits.deleted
+        for row, found in same.rows(rows, new, all_deleted=deleted.issuperset(rows)):
+            edit, is_deleted = changed.get(row), row in deleted
             if not found and (edit or (is_deleted and new)):
                 raise DataError(_lost(output, row, edit))
             if edit:
@@ -194,12 +195,13 @@ def _cells(row: WrittenRow, layout: Layout) -> dict[str, bytes]:
 
 def _rows(dataset: Dataset, output: Path, plan: _Plan, kept: list[KeptCell]) -> Iterator[dict[str, Any]]:
     """The rows with the edits, which are noted in `kept`."""
+    columns = _Columns(dataset, output)
     for position, sample in enumerate(samples(dataset)):
         if position in plan.deleted:
             continue
         planned = plan.changed.get(position)
         if planned:
-            _check(dataset, output, planned.edit)
+            columns.check(planned.edit)
             kept += _kept(output, sample, planned)
         yield {**sample, **(planned.edit.cells if planned else {})}
 
@@ -218,23 +220,30 @@ def _kept(output: Path, sample: Mapping[str, Any], planned: _Edit) -> Iterator[K
         )
 
 
-def _check(dataset: Dataset, output: Path, edit: ChangedRow) -> None:
-    """Make sure that edits fit their columns.
+class _Columns:
+    """The columns of a dataset, which take some values and not others."""
 
-    Raises:
-        DataError: one does not.
-    """
-    import pyarrow as pa
+    def __init__(self, dataset: Dataset, output: Path) -> None:
+        self._output = output
+        self._features = exact(dataset.features)
+        self._types = {field.name: field.type for field in self._features.arrow_schema}
 
-    for name, value in edit.cells.items():
-        where = f"{output}: the edit of {edit.row.name} in column {name!r}"
-        if name not in dataset.features:
-            raise DataError(f"{where} cannot be kept: the new output has no such column. {ADVICE}")
-        features = exact({name: dataset.features[name]})
-        try:
-            pa.array(encode_batch({name: [value]}, features)[name], features.arrow_schema.field(name).type)
-        except (pa.ArrowException, TypeError, ValueError, OverflowError, AttributeError) as error:
-            raise DataError(f"{where} cannot be kept: {short_repr(value)} does not fit the column. {ADVICE}") from error
+    def check(self, edit: ChangedRow) -> None:
+        """Make sure that edits fit their columns.
+
+        Raises:
+            DataError: one does not.
+        """
+        import pyarrow as pa
+
+        for name, value in edit.cells.items():
+            where = f"{self._output}: the edit of {edit.row.name} in column {name!r} cannot be kept"
+            if name not in self._types:
+                raise DataError(f"{where}: the new output has no such column. {ADVICE}")
+            try:
+                pa.array(encode_batch({name: [value]}, self._features)[name], self._types[name])
+            except (pa.ArrowException, TypeError, ValueError, OverflowError, AttributeError) as error:
+                raise DataError(f"{where}: {short_repr(value)} does not fit the column. {ADVICE}") from error
 
 
 def _lost(output: Path, row: WrittenRow, edit: ChangedRow | None) -> str:

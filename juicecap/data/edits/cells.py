@@ -34,6 +34,8 @@ _EXACT = 10**15
 
 _INTEGER = re.compile(r"[+-]?\d{1,20}")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?")
+_ENCODER = json.JSONEncoder(ensure_ascii=False, sort_keys=True)
+
 _BREAK = re.compile(r"\r\n?")
 
 
@@ -84,14 +86,19 @@ def _said(value: Any, kind: Kind) -> str:
         value = _json(value) if kind == "json" else value
         if isinstance(value, str):
             return f"s{value}"
+    if isinstance(value, float):
+        value = _number(value)
+    if value is None or isinstance(value, int | float):
+        return f"v{value!r}"
     if isinstance(value, list | tuple | Mapping):
-        return f"j{json.dumps(_plain(value), ensure_ascii=False, sort_keys=True)}"
-    plain = _plain(value)
-    return f"s{plain}" if isinstance(plain, str) else f"v{json.dumps(plain)}"
+        return f"j{_ENCODER.encode(_plain(value))}"
+    return f"s{_plain(value)}"
 
 
 def _plain(value: Any) -> Any:
     """The value as JSON has it, numbers in one spelling."""
+    if isinstance(value, str | int) or value is None:
+        return value
     if isinstance(value, Mapping):
         return {str(key): _plain(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
@@ -100,9 +107,7 @@ def _plain(value: Any) -> Any:
         return _number(value)
     if isinstance(value, dt.datetime | dt.date | dt.time):
         return value.isoformat()
-    if isinstance(value, Decimal | dt.timedelta):
-        return str(value)
-    return value if value is None or isinstance(value, bool | int | str) else repr(value)
+    return str(value) if isinstance(value, Decimal | dt.timedelta) else repr(value)
 
 
 def _number(value: float) -> float | int | None:

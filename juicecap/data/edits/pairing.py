@@ -155,6 +155,9 @@ class _Rest:
         self._forget_paired()
 
     def _pair_nearest(self, written: list[Written], found: list[Found]) -> None:
+        if len(written) == len(found) == 1:
+            self.changed.append((written[0], found[0]))
+            return
         while written and found:
             nearest = {row: _only(found, [self._likeness(row, other) for other in found]) for row in written}
             back = {other: _only(written, [self._likeness(row, other) for row in written]) for other in found}
