@@ -175,11 +175,11 @@ def test_a_second_fresh_run_after_one_that_failed_says_that_the_first_one_could_
     assert read_status(texts.work_dir).fresh
     told = "the last run here had --fresh too and did not finish; this one asks for its answers again, without --fresh it would "
     told += "go on"
-    assert said == [told]
+    assert [each for each in said if "--fresh" in each] == [told]
     texts.fails({})
     texts.run(on_error="stop")
     juicecap.run(texts.recipe(on_error="stop"), fresh=True)
-    assert said == [told]
+    assert [each for each in said if "--fresh" in each] == [told]
 
 
 def test_asking_how_a_run_stands_keeps_no_run_from_beginning(tmp_path: Path) -> None:
