@@ -17,7 +17,7 @@ from typing import Any
 import juicecap
 from juicecap.cli.interrupt import INTERRUPTED, ending_in_good_order, ending_with, ignored_at_the_end
 from juicecap.cli.printing import let_go_of_closed_pipes, nowhere, say, show
-from juicecap.errors import BugError, EnvironmentFailure, JuicecapError, not_ours
+from juicecap.errors import BugError, JuicecapError, not_ours
 from juicecap.printable import printable
 
 VERBS = {
@@ -34,9 +34,6 @@ VERBS = {
     "status": "show the state of a run, while it goes on or afterwards",
 }
 """Verb to what it does; each has a module here with `add_arguments(parser)` and `main(options) -> exit code`."""
-
-
-GO_ON_AFTER_FRESH = "again without --fresh to go on: with it, what this run was answered would be asked again"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -58,31 +55,21 @@ def _told(error: BaseException, given: Sequence[str]) -> int:
     """Print what ended the program and return its exit code."""
     if isinstance(error, KeyboardInterrupt):
         behind_the_echo = "\n" if sys.stderr and sys.stderr.isatty() else ""
-        kept = "; what is finished is kept, run " if given[:1] in (["run"], ["merge"], ["preview"]) else ""
-        say(f"{behind_the_echo}interrupted{kept and kept + _how_to_go_on(given)}")
+        how = "again without --fresh" if "--fresh" in given else "the same command again"
+        kept = f"; what is finished is kept, run {how} to go on" if given[:1] in (["run"], ["merge"], ["preview"]) else ""
+        say(f"{behind_the_echo}interrupted{kept}")
         return INTERRUPTED
     if isinstance(error, JuicecapError):
         say(f"juicecap: this is a bug in juicecap, please report it: {error}" if isinstance(error, BugError) else str(error))
-        _say_fresh(error, given)
+        for note in getattr(error, "__notes__", ()):
+            say(note)
         return error.exit_code
     if failure := not_ours(error):
         say(str(failure))
-        _say_fresh(failure, given)
         return failure.exit_code
     say("".join(traceback.format_exception(error)).rstrip())
     say("juicecap: this is a bug in juicecap, please report it with the lines above")
     return BugError.exit_code
-
-
-def _how_to_go_on(given: Sequence[str]) -> str:
-    """How a command is repeated so that it goes on: with `--fresh` it would ask for every answer again."""
-    return GO_ON_AFTER_FRESH if "--fresh" in given else "the same command again to go on"
-
-
-def _say_fresh(error: JuicecapError, given: Sequence[str]) -> None:
-    """Say that what resumes is the command without `--fresh`, if it was that which failed."""
-    if isinstance(error, EnvironmentFailure) and "--fresh" in given:
-        say(f"To go on, run {GO_ON_AFTER_FRESH}")
 
 
 def entry() -> None:

@@ -18,7 +18,7 @@ import juicecap
 from juicecap.data.columns import column_names
 from juicecap.data.export.shards import check_folder
 from juicecap.data.surroundings import check_devices, check_working_directory, quiet_datasets
-from juicecap.errors import BugError
+from juicecap.errors import BugError, JuicecapError
 from juicecap.notice import say_once
 from juicecap.recipe import Recipe, missing_columns, taken_columns
 from juicecap.recipe.checks.exports import export_columns
@@ -49,6 +49,8 @@ from juicecap.vlm.base import digest_of
 from juicecap.vlm.journal import Journal
 
 T = TypeVar("T")
+
+GO_ON_AFTER_FRESH = "What was answered is kept: run again without --fresh to go on; with it all would be asked again."
 
 _FRESH_AGAIN = (
     "the last run here had --fresh too and did not finish; this one asks for its answers again, without --fresh it would go on"
@@ -176,12 +178,24 @@ def at_work(
         with (
             Reporter(recipe, folder.root, recipe.output, progress, metrics, fresh=fresh) as reporter,
             hidden.in_errors(),  # before the reporter shows them
+            _noting_how_to_go_on(fresh=fresh),
         ):
             _log_start(recipe, limit)
             folder.write_recipe(resolved_text(recipe))
             for notice in recipe.notices:
                 say_once(notice)
             yield given, reporter
+
+
+@contextmanager
+def _noting_how_to_go_on(*, fresh: bool) -> Iterator[None]:
+    """A block whose errors say that with `fresh` once more the run would not go on."""
+    try:
+        yield
+    except JuicecapError as error:
+        if fresh:
+            error.add_note(GO_ON_AFTER_FRESH)
+        raise
 
 
 def check_columns(recipe: Recipe, loaded: LoadedDataset) -> None:

@@ -16,6 +16,7 @@ import juicecap
 from juicecap import __version__
 from juicecap.cli import VERBS, main
 from juicecap.errors import EnvironmentFailure
+from juicecap.runner.local import GO_ON_AFTER_FRESH
 
 pytestmark = pytest.mark.process
 
@@ -316,20 +317,20 @@ def test_an_interrupted_run_says_how_to_go_on(
     assert "run the same command again to go on" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(
-    ("error", "code"), [(KeyboardInterrupt(), 130), (EnvironmentFailure("the server is gone; running again resumes"), 4)]
-)
 def test_what_goes_on_after_fresh_is_the_command_without_it(
-    recipe: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: BaseException, code: int
+    recipe: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def failing(*_: object, **__: object) -> None:
-        raise error
+        raise errors.pop()
 
+    failure = EnvironmentFailure("the server is gone; running again resumes")
+    failure.add_note(GO_ON_AFTER_FRESH)
+    errors = [failure, KeyboardInterrupt()]
     monkeypatch.setattr("juicecap.runner.run", failing)
-    assert main(["run", str(recipe), "--fresh"]) == code
-    said = capsys.readouterr().err.splitlines()[-1]
-    assert said.endswith("run again without --fresh to go on: with it, what this run was answered would be asked again")
-    assert "same command" not in said
+    assert main(["run", str(recipe), "--fresh"]) == 130
+    assert capsys.readouterr().err == "interrupted; what is finished is kept, run again without --fresh to go on\n"
+    assert main(["run", str(recipe), "--fresh"]) == 4
+    assert capsys.readouterr().err.splitlines() == [str(failure), GO_ON_AFTER_FRESH]
 
 
 def test_an_exception_that_nobody_expected_is_a_bug_with_code_70(
