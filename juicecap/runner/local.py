@@ -126,7 +126,7 @@ def run_local(
         ):
             tools = MediaTools(media_options_of(recipe), folder.media, journal)
             exports = write_outputs(recipe, last, folder, claimed, tools, overwrite_texts=overwrite_texts)
-        folder.write_kept_edits(claimed.kept)
+        folder.write_kept_edits(claimed)
         result = replace(result, exports=exports, edits=tuple(claimed.kept))
         facts = manifest(recipe, result, started, limit, reporter.engine_seconds())
         folder.write_manifest({**facts, "result": result_facts(recipe, finished)})

@@ -488,7 +488,9 @@ class TestOnTheCommandLine:
         assert main([*export, "--keep-edits", "--json"]) == 0
         facts = json.loads(capsys.readouterr().out)
         assert facts["edits"] == [{"output": str(train), "cells": 1, "rows": 1, "deleted": 0, "newly_answered": 1}]
-        assert main(["run", recipe, "--keep-edits"]) == 0
+        assert [(cell["output"], cell["id"]) for cell in clips.kept()] == [
+            (str(clips.output), "data.jsonl:2"), (str(clips.output), "data.jsonl:4"), (str(train), "data.jsonl:2"),
+        ]  # fmt: skip
 
     def test_the_export_of_a_dataset_keeps_what_it_replaces(self, clips: Clips, capsys: pytest.CaptureFixture[str]) -> None:
         train = clips.job.folder / "train" / "clips.jsonl"

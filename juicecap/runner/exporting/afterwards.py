@@ -135,6 +135,7 @@ def _run_job(
             },
         )
         kept += outputs.kept
+        folder.write_kept_edits(outputs)
 
 
 @contextmanager

@@ -12,16 +12,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from juicecap.data.edits.carrying import KeptEdits
 from juicecap.data.export.settings import Export
 from juicecap.data.writing.atomic import NO_SPACE, remove, remove_leftovers, replacing, write_error
 from juicecap.data.writing.lines import write_lines
 from juicecap.errors import DataError, JuicecapError
+from juicecap.plain import read_plain
 from juicecap.recipe.exports_file import Exports
 from juicecap.recipe.shards import Shard
 from juicecap.recipe.work_dir import EDITS, EXPORTS, JOURNAL, MEDIA, RECIPE, REPLACED, SHARDS, WRITTEN, claim
 from juicecap.runner.run_folder.claimed_outputs import ClaimedOutputs, find_outputs, refuse
 from juicecap.runner.run_folder.lock import locked
+
+LARGEST_EDITS = 2**30
+"""Bytes of a file of kept edits that are read."""
 
 
 @dataclass(frozen=True)
@@ -189,9 +192,11 @@ class RunFolder:
         """Replace the file of rejected samples; returns their number."""
         return write_lines(self.rejected, records, through_links=False)
 
-    def write_kept_edits(self, kept: Iterable[KeptEdits]) -> None:
-        """Replace the file of cells in which edits were kept; if there are none, there is no file."""
-        cells = [asdict(cell) for each in kept for cell in each.cells]
+    def write_kept_edits(self, outputs: ClaimedOutputs) -> None:
+        """Write the cells in which edits were kept in place of those of the same outputs; if there are none, there is no file."""
+        written = set(map(str, outputs.found))
+        others = [cell for cell in _cells(self.kept_edits) if cell.get("output") not in written]
+        cells = [*others, *(asdict(cell) for each in outputs.kept for cell in each.cells)]
         if cells:
             write_lines(self.kept_edits, cells, through_links=False)
         else:
@@ -206,6 +211,19 @@ class RunFolder:
         """Write the resolved recipe."""
         with replacing(self.root / RECIPE, through_links=False) as stream:
             stream.write(text.encode("utf-8", "backslashreplace"))
+
+
+def _cells(file: Path) -> Iterator[dict[str, Any]]:
+    """The cells in a file of kept edits; none of what is damaged."""
+    try:
+        lines = read_plain(file, LARGEST_EDITS).splitlines()
+    except OSError:
+        return
+    for line in lines:
+        with suppress(ValueError, RecursionError):
+            cell = json.loads(line)
+            if isinstance(cell, dict):
+                yield cell
 
 
 def make_folder(folder: Path) -> None:
