@@ -36,10 +36,6 @@ class Exports:
         """The last outputs that were begun: leftovers of killed runs are beside them."""
         return [Path(path) for path in list(self._read())[-MOST_LOOKED_AT:]]
 
-    def wrote(self, output: Path, state: str) -> bool:
-        """Whether a run of this folder wrote `output` in this state, and nobody changed it since."""
-        return state in self.states(output)
-
     def states(self, output: Path) -> list[str]:
         """The states in which runs of this folder left an output, the latest last; none if none did."""
         return self._read().get(_name(output), [])
