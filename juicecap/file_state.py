@@ -1,7 +1,7 @@
 """Whether a file was touched: number, size and times, which are the same as long as nobody did.
 
 This is what digests of media, tables made of files, and steps go by. Three others ask something else, and keep something else on
-disk: an export is renamed after its state is noted, which changes the last time (`runner/run_folder/exports.py`); a model's files
+disk: an export is renamed after its state is noted, which changes the last time (`recipe/exports_file.py`); a model's files
 may be copied with their times, which changes their numbers (`vlm/models/names.py`); and of a journal, which is written all the
 time, it matters only whether its name still leads to the same file (`vlm/journal/quarantine.py`).
 """

@@ -60,15 +60,14 @@ def _told(error: BaseException, given: Sequence[str]) -> int:
     """Print what ended the program and return its exit code."""
     if isinstance(error, KeyboardInterrupt):
         behind_the_echo = "\n" if sys.stderr and sys.stderr.isatty() else ""
-        kept = (
-            "; what is finished is kept, run the same command again to go on"
-            if given[:1] in (["run"], ["merge"], ["preview"])
-            else ""
-        )
+        how = "again without --fresh" if "--fresh" in given else "the same command again"
+        kept = f"; what is finished is kept, run {how} to go on" if given[:1] in (["run"], ["merge"], ["preview"]) else ""
         say(f"{behind_the_echo}interrupted{kept}")
         return INTERRUPTED
     if isinstance(error, JuicecapError):
         say(f"juicecap: this is a bug in juicecap, please report it: {error}" if isinstance(error, BugError) else str(error))
+        for note in getattr(error, "__notes__", ()):
+            say(note)
         return error.exit_code
     if failure := not_ours(error):
         say(str(failure))

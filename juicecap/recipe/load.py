@@ -31,6 +31,7 @@ from juicecap.recipe.yaml import include
 from juicecap.recipe.yaml.environment import strings
 from juicecap.recipe.yaml.mapping import of_mapping
 from juicecap.recipe.yaml.overrides import apply_overrides
+from juicecap.recipe.yaml.path_starts import key_start
 from juicecap.recipe.yaml.source import Source
 from juicecap.recipe.yaml.values import Parsed, bare, is_named_yaml, parse, read
 from juicecap.sample import display_path, short_repr
@@ -274,7 +275,8 @@ def _load_operators(source: Source, paths: Sequence[str], found: Findings) -> No
         try:
             registry.load_files([path])
         except DataError as error:
-            found.problems.append(source.problem((key,), source.named.message(trail, str(error))))
+            message, hint = source.named.message(trail, str(error)), key_start(path, Path(source.file).parent)
+            found.problems.append(source.problem((key,), message, hint=source.named.message(trail, hint)))
         else:
             if os.path.isdir(path):
                 files = ", ".join(file.name for file in registry.files_of(path)) or "none"

@@ -35,7 +35,8 @@ def steps_of(source: Source, shared: Mapping[str, Any], found: Findings) -> list
     """The steps that have no problem. `shared` has the recipe's values for all ops: column names, tokens, perhaps a seed."""
     process = source.values.get("process")
     if not isinstance(process, list):
-        hint = "write '- ' in front of each op" if isinstance(process, dict) and not source.is_mapping else ""
+        in_file = not source.is_mapping and not source.is_overridden(("process",))
+        hint = "write '- ' in front of each op" if isinstance(process, dict) and in_file else ""
         message = "process is missing: the list of ops" if process is None else "process must be a list of ops"
         found.problems.append(source.problem(("process",), message, at="key", hint=hint))
         return []
@@ -88,8 +89,11 @@ def _block(source: Source, index: int, item: Any, found: Findings) -> _Block | N
     name, *others = item
     if others:
         message = f"an item of process is one op; beside {name!r} there is {', '.join(map(repr, others))}"
-        written = "indent parameters deeper than the op's name, and write '- ' in front of each op"
-        hint = "write a dict for each op: {name: parameters}" if source.is_mapping else written
+        hint = "indent parameters deeper than the op's name, and write '- ' in front of each op"
+        if source.is_mapping:
+            hint = "write a dict for each op: {name: parameters}"
+        if source.is_overridden((*trail, others[0])):
+            hint = f"a parameter of it is set as process.{index}.{name}.{others[0]}"
         found.problems.append(source.problem((*trail, others[0]), message, at="key", hint=hint))
     block = item[name]
     if block is None:

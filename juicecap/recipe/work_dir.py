@@ -26,7 +26,7 @@ MARKER = ".juicecap"
 MARK = {"juicecap": "run folder", "version": 1}
 """The content of the marker; a later version may add to it."""
 
-JOURNAL, LOG, RECIPE = NAME, "log.jsonl", "recipe.yaml"
+EDITS, EXPORTS, JOURNAL, LOG, RECIPE = "kept_edits.jsonl", "exports.json", NAME, "log.jsonl", "recipe.yaml"
 FILTERED, REJECTED, STEPS_FILE = "filtered.jsonl", "rejected.jsonl", "steps.json"
 MEDIA, REPLACED, SHARDS, WRITTEN = "media", "replaced", "shards", "written"
 
@@ -60,7 +60,7 @@ def obstacle(root: Path) -> str:
         kept = (name for name in (RECIPE, LOG) if name in states)  # which people may have made, or is written on
         foreign = [name for name in kept if not _is_ours(root / name) and (name == RECIPE or states[name].st_size)]
     else:
-        begun = any(_is_ours(root / name) for name in (".lock", "exports.json"))
+        begun = any(_is_ours(root / name) for name in (".lock", EXPORTS))
         foreign = [name for name in states if not _is_left(root / name, begun=begun)]
     if not foreign:
         return ""
@@ -119,7 +119,7 @@ def _wrong_kind(path: Path, state: os.stat_result) -> str:
 
 def _was_run_folder(root: Path) -> bool:
     """Whether runs of a version that wrote no marker worked here."""
-    if not _is_ours(root / "exports.json"):
+    if not _is_ours(root / EXPORTS):
         return False
     return _is_ours(root / JOURNAL) or any(map(_is_table, _inside(root / "steps")))
 
@@ -211,9 +211,10 @@ def _is_log(file: Path) -> bool:
 FILES: Mapping[str, Callable[[Path], bool]] = {
     MARKER: _is_marker,
     ".lock": _begins(re.compile(rb'\{"pid": \d+, "host": ')),
-    "exports.json": lambda file: bool(noted(_json(file))),
+    EXPORTS: lambda file: bool(noted(_json(file))),
     JOURNAL: is_journal,
     **dict.fromkeys((f"{JOURNAL}-journal", f"{JOURNAL}-shm", f"{JOURNAL}-wal"), is_journal),
+    EDITS: _begins(re.compile(rb'\{"output": [^\n]*?"id": [^\n]*?"edited": ')),
     LOG: _is_log,
     "manifest.json": _has("juicecap", "recipe_digest", "steps"),
     RECIPE: _begins(re.compile(rb"# [^\n]* as juicecap \S+ ran it\. Remarks tell ")),

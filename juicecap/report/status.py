@@ -17,6 +17,8 @@ LONGEST_NAME, LONGEST_PATH, LONGEST_MESSAGE = 200, 1000, 8000
 
 GO_ON = "What is finished is kept; the same command again goes on"
 
+GO_ON_AFTER_FRESH = "What is finished is kept; the same command without --fresh goes on"
+
 
 def status_text(status: RunStatus, width: int, now: datetime | None = None) -> str:
     """The run, a line or two for each op. Control characters in its file cannot affect the terminal."""
@@ -43,7 +45,8 @@ def _lines(status: RunStatus, width: int, now: datetime) -> Iterator[str]:
         yield status.message if len(status.message) <= LONGEST_MESSAGE else f"{status.message[:LONGEST_MESSAGE]}…"
     if status.state in ("failed", "interrupted", "killed"):
         where = one_line(status.working_directory, LONGEST_PATH)
-        yield f"{GO_ON}." if where == _here() else f"{GO_ON}, from {where}."
+        how = GO_ON_AFTER_FRESH if status.fresh else GO_ON
+        yield f"{how}." if where == _here() else f"{how}, from {where}."
 
 
 def _named(engine: EngineStatus) -> EngineStatus:

@@ -6,6 +6,8 @@ import textwrap
 from collections.abc import Iterator, Mapping
 
 from juicecap.ops.apply.fate import FAILURES
+from juicecap.recipe.work_dir import EDITS
+from juicecap.report.edits import edit_lines
 from juicecap.report.exports import export_lines
 from juicecap.report.words import plural
 from juicecap.runner.result import RunResult, StepResult
@@ -21,12 +23,20 @@ TOLD_FROM, SHORTEST_TIME = 0.1, 0.05
 
 _ODD = {"empty": "empty", "looping": "in a loop", "refused": "refused", "mixed": "of mixed scripts"}
 
+_TOO_MANY, _WRITTEN = "more samples were rejected than max_rejected", "the output is written, the exit code is 3"
+
 _INDENT = " " * 10
 
 
 def summary(result: RunResult) -> str:
     """Counts, cost, time and where things are. In + added by mappers = out + filtered + rejected."""
     return "\n".join(_lines(result))
+
+
+def exit_reason(result: RunResult) -> str:
+    """Why the exit code is not 0, for those who do not see the summary."""
+    counts = f"{result.rejected:,} of {plural(result.samples, 'sample')}{_reasons(result.reasons)}"
+    return f"{_TOO_MANY} ({result.max_rejected}) allows: {counts}, see {result.work_dir / 'rejected.jsonl'}; {_WRITTEN}"
 
 
 def _lines(result: RunResult) -> Iterator[str]:
@@ -51,10 +61,7 @@ def _lines(result: RunResult) -> Iterator[str]:
     if result.failed:
         yield f"failed    those that stayed have the reason in column {FAILURES!r}"
     if result.exit_code:
-        yield (
-            f"more samples were rejected than max_rejected ({result.max_rejected}) allows; "
-            "the output is written, the exit code is 3"
-        )
+        yield f"{_TOO_MANY} ({result.max_rejected}) allows; {_WRITTEN}"
 
 
 def _outputs(result: RunResult) -> Iterator[str]:
@@ -66,6 +73,9 @@ def _outputs(result: RunResult) -> Iterator[str]:
         yield f"output    {result.export_path}"
     for export in result.exports:
         yield from export_lines(export)
+    yield from edit_lines(result.edits)
+    if any(each.cells for each in result.edits):
+        yield f"          all edits are in {result.work_dir / EDITS}"
     if result.promise:
         yield from _folded(f"bytes     {result.promise}")
 

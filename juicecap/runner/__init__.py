@@ -27,6 +27,7 @@ def run(
     limit: int | None = None,
     overwrite: bool = False,
     overwrite_texts: bool = False,
+    keep_edits: bool = False,
     retry_rejected: bool = False,
     fresh: bool = False,
     progress: Progress | bool | None = None,
@@ -38,8 +39,9 @@ def run(
     """Run a recipe (a file, or a dict of what would stand in one) and export its result.
 
     `overrides` are `KEY=VALUE` texts as on the command line (unless the recipe is loaded already); `limit` takes only the first
-    samples; `overwrite` allows replacing an output that another run wrote, and `overwrite_texts` texts beside media that somebody
-    edited, or that were there before (copies are kept in the run folder). A repeated run continues after its last finished step,
+    samples; `overwrite` allows replacing an output that another run wrote, or that somebody edited, and `overwrite_texts` texts
+    beside media that somebody edited, or that were there before; copies are kept in the run folder. With `keep_edits` an output
+    that somebody edited is written with these edits (`RunResult.edits`). A repeated run continues after its last finished step,
     and retries samples that failed for a temporary reason, with `retry_rejected` all that failed. Earlier answers of a model are
     reused, unless `fresh` is set: then nothing of earlier runs is used. `progress` receives reports, and True shows them, in a
     notebook or on a terminal; without it nothing is shown. `metrics` is a file that is kept up to date with figures in the text
@@ -52,7 +54,7 @@ def run(
 
     Raises:
         RecipeError: the recipe is wrong; nothing was run.
-        UsageError: the output belongs to another run; or there is no such shard.
+        UsageError: the output belongs to another run, or was edited; or there is no such shard.
         DataError: the dataset cannot be read, the output cannot be written, or the samples are all bad (see `on_error`).
         EnvironmentFailure: an engine or the disk failed, or another run uses the run folder; running again resumes.
     """
@@ -65,6 +67,7 @@ def run(
             limit=limit,
             overwrite=overwrite,
             overwrite_texts=overwrite_texts,
+            keep_edits=keep_edits,
             retry_rejected=retry_rejected,
             fresh=fresh,
             progress=reports,
@@ -87,7 +90,7 @@ def run(
         return run_shard(loaded, one, options)
     assert shards is not None
     check_count(shards)
-    return run_all(loaded, shards, options, overwrite=overwrite, overwrite_texts=overwrite_texts)
+    return run_all(loaded, shards, options, overwrite=overwrite, overwrite_texts=overwrite_texts, keep_edits=keep_edits)
 
 
 def merge(
@@ -97,6 +100,7 @@ def merge(
     shards: int | None = None,
     overwrite: bool = False,
     overwrite_texts: bool = False,
+    keep_edits: bool = False,
     progress: Progress | bool | None = None,
     metrics: Path | None = None,
     began: float | None = None,
@@ -120,6 +124,7 @@ def merge(
         count=shards,
         overwrite=overwrite,
         overwrite_texts=overwrite_texts,
+        keep_edits=keep_edits,
         progress=_reports(progress),
         metrics=metrics,
         began=began,

@@ -17,7 +17,7 @@ import juicecap
 from juicecap.data.columns import column_names
 from juicecap.data.export.shards import check_folder
 from juicecap.data.surroundings import check_devices, check_working_directory, quiet_datasets
-from juicecap.errors import BugError
+from juicecap.errors import BugError, JuicecapError
 from juicecap.notice import say_once
 from juicecap.recipe import Recipe, missing_columns, taken_columns
 from juicecap.recipe.checks.exports import export_columns
@@ -26,7 +26,7 @@ from juicecap.recipe.checks.paths import overwrite_problems
 from juicecap.recipe.problems import failure
 from juicecap.recipe.resolved import resolved_text
 from juicecap.runner.cluster import answering
-from juicecap.runner.exporting.in_run import write_of_run, write_table
+from juicecap.runner.exporting.in_run import write_outputs
 from juicecap.runner.exporting.media_tools import MediaTools
 from juicecap.runner.exporting.result_facts import result_facts
 from juicecap.runner.exporting.write import media_options_of
@@ -36,6 +36,7 @@ from juicecap.runner.manifest import manifest
 from juicecap.runner.reporting.metrics import check_metrics
 from juicecap.runner.reporting.progress import Progress
 from juicecap.runner.reporting.reporter import Reporter
+from juicecap.runner.reporting.status import was_unfinished_and_fresh
 from juicecap.runner.result import RunResult, rejections_allowed
 from juicecap.runner.run_folder.folder import RunFolder
 from juicecap.runner.run_folder.log import logging_to
@@ -51,6 +52,12 @@ from juicecap.vlm.journal import Journal
 
 T = TypeVar("T")
 
+GO_ON_AFTER_FRESH = "What was answered is kept: run again without --fresh to go on; with it all would be asked again."
+
+_FRESH_AGAIN = (
+    "the last run here had --fresh too and did not finish; this one asks for its answers again, without --fresh it would go on"
+)
+
 Work = Callable[[LoadedDataset, RunContext], tuple[list[StepOutput], str]]
 """What finishes ops: gives their tables, and what has to be done for the others, a sentence that is empty if all are finished."""
 
@@ -61,6 +68,7 @@ def run_local(
     limit: int | None,
     overwrite: bool,
     overwrite_texts: bool,
+    keep_edits: bool,
     retry_rejected: bool,
     fresh: bool,
     progress: Progress,
@@ -77,8 +85,8 @@ def run_local(
     """
     stopwatch, started = Stopwatch(began or time.monotonic()), datetime.now(UTC)
     folder = RunFolder(recipe.work_dir)
-    held = folder.claimed(check_outputs(recipe, metrics), overwrite=overwrite)
-    with at_work(recipe, folder, held, progress, metrics, limit, stopwatch) as (ready, reporter):
+    held = folder.claimed(check_outputs(recipe, metrics), overwrite=overwrite, keep_edits=keep_edits)
+    with at_work(recipe, folder, held, progress, metrics, limit, stopwatch, fresh=fresh) as (claimed, reporter):
         with stopwatch.measuring("loading"):
             loaded = load(recipe, folder.steps, limit, folder.media)
         check_columns(recipe, loaded)
@@ -120,16 +128,16 @@ def run_local(
             reporter.finished(result)
             return result
         reporter.phase("exporting")
-        with stopwatch.measuring("export"):
-            write_table(recipe, last, folder, ready)
-            if recipe.exports:
-                with open_journal(recipe, recipe.journal, fresh=False, retry_rejected=False) as journal:
-                    tools = MediaTools(media_options_of(recipe), folder.media, journal)
-                    exports = write_of_run(
-                        recipe, last, folder, ready, tools, overwrite=overwrite, overwrite_texts=overwrite_texts
-                    )
-                result = replace(result, exports=exports)
-        result = replace(result, seconds=stopwatch.seconds, times=stopwatch.times())
+        with (
+            stopwatch.measuring("export"),
+            open_journal(recipe, recipe.journal, fresh=False, retry_rejected=False)
+            if recipe.exports
+            else nullcontext() as journal,
+        ):
+            tools = MediaTools(media_options_of(recipe), folder.media, journal)
+            exports = write_outputs(recipe, last, folder, claimed, tools, overwrite_texts=overwrite_texts)
+            folder.write_kept_edits(claimed)
+        result = replace(result, exports=exports, edits=tuple(claimed.kept), seconds=stopwatch.seconds, times=stopwatch.times())
         facts = manifest(recipe, result, started, limit, reporter.engine_seconds())
         folder.write_manifest({**facts, "result": result_facts(recipe, finished)})
         reporter.finished(result)
@@ -165,6 +173,8 @@ def at_work(
     metrics: Path | None,
     limit: int | None,
     stopwatch: Stopwatch,
+    *,
+    fresh: bool = False,
 ) -> Iterator[tuple[T, Reporter]]:
     """A block in which the folder is `held`, and what happens is logged and reported; gives what that gives, and the reporter."""
     hidden, secrets = recipe.hidden, secret_names(recipe)
@@ -173,15 +183,31 @@ def at_work(
         held as given,
         logging_to(folder.log, secrets, hidden),
         quiet_datasets(),
-        Reporter(recipe, folder.root, recipe.output, progress, metrics, began=stopwatch.began) as reporter,
-        hidden.in_errors(),  # before the reporter shows them
     ):
-        _log_start(recipe, limit)
-        folder.write_recipe(resolved_text(recipe))
-        forget_steps(folder.root)
-        for notice in recipe.notices:
-            say_once(notice)
-        yield given, reporter
+        if fresh and was_unfinished_and_fresh(folder.root):
+            say_once(_FRESH_AGAIN)
+        with (
+            Reporter(recipe, folder.root, recipe.output, progress, metrics, began=stopwatch.began, fresh=fresh) as reporter,
+            hidden.in_errors(),  # before the reporter shows them
+            _noting_how_to_go_on(fresh=fresh),
+        ):
+            _log_start(recipe, limit)
+            folder.write_recipe(resolved_text(recipe))
+            forget_steps(folder.root)
+            for notice in recipe.notices:
+                say_once(notice)
+            yield given, reporter
+
+
+@contextmanager
+def _noting_how_to_go_on(*, fresh: bool) -> Iterator[None]:
+    """A block whose errors say that with `fresh` once more the run would not go on."""
+    try:
+        yield
+    except JuicecapError as error:
+        if fresh:
+            error.add_note(GO_ON_AFTER_FRESH)
+        raise
 
 
 def check_columns(recipe: Recipe, loaded: LoadedDataset) -> None:

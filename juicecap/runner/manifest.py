@@ -16,7 +16,7 @@ from juicecap.hidden import Hidden
 from juicecap.recipe import Recipe, Step
 from juicecap.runner.citing.answered_by import facts_of
 from juicecap.runner.citing.model_facts import model_facts
-from juicecap.runner.exporting.result_facts import export_facts
+from juicecap.runner.exporting.result_facts import edit_facts, export_facts
 from juicecap.runner.loading import LOADING
 from juicecap.runner.result import RunResult, StepResult, answer_facts, sample_facts
 from juicecap.vlm.base import digest_of
@@ -54,6 +54,7 @@ def manifest(
         "max_rejected": result.max_rejected,
         "exit_code": result.exit_code,
         "exports": [export_facts(each) for each in result.exports],
+        "edits": [edit_facts(each) for each in result.edits],
         "steps": [
             {
                 "op": step.op,

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
+from juicecap.data.edits.carrying import KeptEdits
 from juicecap.data.export.writers.job import ExportResult
 from juicecap.ops.apply.table import Counts
 from juicecap.runner.times import RunTimes
@@ -79,6 +80,8 @@ class RunResult:
     """Whether there is a table at `export_path`; else only `exports` were written."""
     exports: tuple[ExportResult, ...] = ()
     """What the recipe's `exports` wrote."""
+    edits: tuple[KeptEdits, ...] = ()
+    """Edits of outputs that were kept, an entry for each output that had some."""
     times: RunTimes = field(default_factory=RunTimes)
     """What the seconds were spent on."""
     shards: int = 0

@@ -16,6 +16,7 @@ import juicecap
 from juicecap import __version__
 from juicecap.cli import VERBS, main
 from juicecap.errors import EnvironmentFailure
+from juicecap.runner.local import GO_ON_AFTER_FRESH
 
 pytestmark = pytest.mark.process
 
@@ -314,6 +315,22 @@ def test_an_interrupted_run_says_how_to_go_on(
     monkeypatch.setattr("juicecap.runner.run", interrupted)
     assert main(["run", str(recipe)]) == 130
     assert "run the same command again to go on" in capsys.readouterr().err
+
+
+def test_what_goes_on_after_fresh_is_the_command_without_it(
+    recipe: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def failing(*_: object, **__: object) -> None:
+        raise errors.pop()
+
+    failure = EnvironmentFailure("the server is gone; running again resumes")
+    failure.add_note(GO_ON_AFTER_FRESH)
+    errors = [failure, KeyboardInterrupt()]
+    monkeypatch.setattr("juicecap.runner.run", failing)
+    assert main(["run", str(recipe), "--fresh"]) == 130
+    assert capsys.readouterr().err == "interrupted; what is finished is kept, run again without --fresh to go on\n"
+    assert main(["run", str(recipe), "--fresh"]) == 4
+    assert capsys.readouterr().err.splitlines() == [str(failure), GO_ON_AFTER_FRESH]
 
 
 def test_an_exception_that_nobody_expected_is_a_bug_with_code_70(

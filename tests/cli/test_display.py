@@ -224,6 +224,18 @@ def test_quiet_says_warnings_and_nothing_else(recipe: Path) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "all the same\n")
 
 
+def test_quiet_says_in_a_line_why_the_exit_code_is_not_zero(recipe: Path) -> None:
+    command = run(recipe, "--quiet", "--set", "paced_mapper.seconds=0", "--set", "max_rejected=0")
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    rejected = recipe.parent / "out.run" / "rejected.jsonl"
+    assert (done.returncode, done.stdout, done.stderr) == (
+        3,
+        "",
+        f"all the same\nmore samples were rejected than max_rejected (0) allows: 1 of 30 samples (ODD 1), see {rejected}; "
+        "the output is written, the exit code is 3\n",
+    )
+
+
 def events(text: str) -> list[dict]:
     return [json.loads(line) for line in text.splitlines()]
 

@@ -68,6 +68,11 @@ def test_a_run_at_work(status: RunStatus) -> None:
             "What is finished is kept; the same command again goes on.",
         ),
         (
+            {"state": "killed", "fresh": True},
+            "killed 0:00:05 ago, after 0:01:00: process 4711 on here is gone and has not said why",
+            "What is finished is kept; the same command without --fresh goes on.",
+        ),
+        (
             {"state": "interrupted", "exit_code": 130, "working_directory": "/elsewhere"},
             "interrupted 0:00:05 ago, after 0:01:00, with exit code 130",
             "What is finished is kept; the same command again goes on, from /elsewhere.",

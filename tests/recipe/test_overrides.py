@@ -190,3 +190,13 @@ def test_a_later_block_takes_the_place_of_an_earlier_parameter(complain: Complai
 
 def test_setting_the_value_that_was_wrong_mends_the_recipe(load: Load) -> None:
     assert load(TWO + "seed: many\n", "seed=3").seed == 3
+
+
+def test_a_hint_fits_the_command_line(complain: Complain) -> None:
+    assert complain(TWO, "process.0.min_len=4") == (
+        "--set process.0.min_len=4: an item of process is one op; beside 'text_length_filter' there is 'min_len'\n"
+        "   a parameter of it is set as process.0.text_length_filter.min_len"
+    )
+    assert complain(TWO, "process={text_length_filter: {min_len: 3}}") == (
+        "--set process={text_length_filter: {min_len: 3}}: process must be a list of ops"
+    )

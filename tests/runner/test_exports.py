@@ -16,6 +16,8 @@ pytestmark = pytest.mark.process
 
 REFUSED = "exists and was not written by this run; give another path, or --overwrite to replace it"
 
+EDITED = "was edited( or replaced)? since juicecap wrote it: "
+
 KILLED = """
 
 import os, signal
@@ -62,7 +64,7 @@ def test_an_output_that_another_run_replaced_is_that_runs(texts) -> None:
     texts.run(work_dir=other, overwrite=True)
     assert texts.out() == texts.texts
     texts.process = [{"trouble_mapper": {}}]
-    with pytest.raises(UsageError, match=REFUSED):
+    with pytest.raises(UsageError, match=EDITED):
         texts.run()
     assert texts.out() == texts.texts
     texts.run(work_dir=other)
@@ -84,7 +86,7 @@ def test_an_output_that_was_edited_is_left_as_it_is(texts, shard_size: int, how:
         file.write_bytes(edited)
     if "time" in how:
         os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
-    with pytest.raises(UsageError, match=REFUSED):
+    with pytest.raises(UsageError, match=EDITED):
         texts.run(export_shard_size=shard_size)
     assert file.read_bytes() == edited
     texts.run(export_shard_size=shard_size, overwrite=True)
@@ -95,7 +97,7 @@ def test_an_output_that_was_edited_is_left_as_it_is(texts, shard_size: int, how:
 def test_shards_of_which_one_is_gone_are_left_as_they_are(texts) -> None:
     first, *others = sorted(texts.run(export_shard_size=200).export_path.glob("*.jsonl"))
     first.unlink()
-    with pytest.raises(UsageError, match=REFUSED):
+    with pytest.raises(UsageError, match=EDITED):
         texts.run(export_shard_size=200)
     assert [not first.exists(), *(other.exists() for other in others)] == [True] * (len(others) + 1)
 
@@ -128,7 +130,7 @@ def test_a_run_that_is_killed_around_the_rename_knows_its_output(texts, shard_si
     texts.output.parent.joinpath("foreign").write_text("precious\n")
     if not shard_size:
         texts.output.parent.joinpath("foreign").replace(output)
-        with pytest.raises(UsageError, match=REFUSED):
+        with pytest.raises(UsageError, match=EDITED):
             texts.run()
 
 
@@ -173,7 +175,7 @@ def test_an_output_behind_a_link_is_known_by_what_is_there(texts) -> None:
     other.write_text("precious\n")
     texts.output.unlink()
     texts.output.symlink_to(other)
-    with pytest.raises(UsageError, match=REFUSED):
+    with pytest.raises(UsageError, match=EDITED):
         texts.run()
     assert other.read_text() == "precious\n"
 

@@ -19,6 +19,7 @@ from waiting import until
 import juicecap
 from juicecap.errors import DataError, UsageError
 from juicecap.runner import RunStatus, SilentProgress, StepStatus
+from juicecap.runner.local import GO_ON_AFTER_FRESH
 from juicecap.runner.reporting import reporter
 from juicecap.runner.reporting.metrics import metrics_text
 from juicecap.runner.reporting.status import read_status, write_status
@@ -166,6 +167,22 @@ def test_a_run_that_fails_says_why(texts) -> None:
     assert (status.state, status.exit_code) == ("failed", 1)
     assert "text 003" in status.message
     assert status.steps[0].done >= 3
+
+
+def test_a_second_fresh_run_after_one_that_failed_says_that_the_first_one_could_go_on(texts, said: list[str]) -> None:
+    texts.fails({"text 003": ("BAD", False)})
+    for _ in range(2):
+        with pytest.raises(DataError) as failed:
+            juicecap.run(texts.recipe(on_error="stop"), fresh=True)
+        assert failed.value.__notes__ == [GO_ON_AFTER_FRESH]
+    assert read_status(texts.work_dir).fresh
+    told = "the last run here had --fresh too and did not finish; this one asks for its answers again, without --fresh it would "
+    told += "go on"
+    assert [each for each in said if "--fresh" in each] == [told]
+    texts.fails({})
+    texts.run(on_error="stop")
+    juicecap.run(texts.recipe(on_error="stop"), fresh=True)
+    assert [each for each in said if "--fresh" in each] == [told]
 
 
 def test_asking_how_a_run_stands_keeps_no_run_from_beginning(tmp_path: Path) -> None:

@@ -189,6 +189,15 @@ class TestReplay:
         assert ask(request_for(clips.paths[0]), fresh=True) == (core.ask([request_for(clips.paths[0])]), ["P"])
         assert texts(ask(request_for(clips.paths[0]))[0]) == [["other"]]
 
+    def test_fresh_asks_a_question_that_comes_twice_once(self, ask, request_for, clips, script, tmp_path):
+        ask(request_for(clips.paths[0]))
+        script.batches.clear()
+        with Journal(tmp_path / "journal.sqlite", fresh=True) as journal:
+            first = core.ask([request_for(clips.paths[0])], journal=journal)
+            again = core.ask([request_for(clips.paths[0])], journal=journal)
+        assert texts(first) == texts(again)
+        assert sum(map(len, script.batches)) == 1
+
     def test_what_is_replayed_is_counted(self, request_for, clips, tmp_path):
         counted = []
         with Journal(tmp_path / "j") as journal:

@@ -10,12 +10,14 @@ from typing import Any
 from loguru import logger
 
 from juicecap.cli.printing import say, show, show_json
+from juicecap.cli.verbs.run import add_overwriting_arguments
 from juicecap.data.export.presets import PRESETS
 from juicecap.data.export.settings import KINDS, Export
 from juicecap.data.surroundings import quiet_datasets
 from juicecap.errors import UsageError
 from juicecap.recipe.export_key import export_of
 from juicecap.recipe.yaml.overrides import value_of
+from juicecap.report.edits import edit_lines
 from juicecap.report.exports import export_lines, preset_table
 
 
@@ -34,10 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="set an option of the export, as in a recipe",
     )
-    parser.add_argument("--overwrite", action="store_true", help="replace an output that is not this run's; texts stay")
-    parser.add_argument(
-        "--overwrite-texts", action="store_true", help="replace texts beside media that somebody edited; copies are kept"
-    )
+    add_overwriting_arguments(parser)
     parser.add_argument("--json", action="store_true", help="print what was written as one JSON object")
     parser.add_argument("--list", action="store_true", help="list the trainers, and what each of them wants")
 
@@ -52,7 +51,7 @@ def main(options: argparse.Namespace) -> int:
     if bool(options.kind) == bool(options.preset):
         raise UsageError("juicecap export needs either --as (a writer) or --for (a trainer; --list shows them)")
     from juicecap.runner.exporting.afterwards import dataset_of_run, export_afterwards, is_run_folder
-    from juicecap.runner.exporting.result_facts import export_facts
+    from juicecap.runner.exporting.result_facts import edit_facts, export_facts
 
     dataset = dataset_of_run(options.source) if is_run_folder(options.source) else options.source
     export = _export(options, dataset)
@@ -61,13 +60,14 @@ def main(options: argparse.Namespace) -> int:
     try:
         with quiet_datasets():
             work = partial(export_afterwards, options.source, export)
-            result = work(overwrite=options.overwrite, overwrite_texts=options.overwrite_texts)
+            how = {name: getattr(options, name) for name in ("overwrite", "overwrite_texts", "keep_edits")}
+            result, kept = work(**how)
     finally:
         logger.remove(sink)
     if options.json:
-        show_json(export_facts(result), ensure_ascii=False)
+        show_json({**export_facts(result), "edits": list(map(edit_facts, kept))}, ensure_ascii=False)
     else:
-        show("\n".join(export_lines(result)))
+        show("\n".join([*export_lines(result), *edit_lines(kept)]))
     return 0
 
 

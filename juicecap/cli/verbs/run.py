@@ -49,14 +49,28 @@ def main(options: argparse.Namespace) -> int:
 
 def add_output_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what a run and a merge share: what they may replace, and what they show."""
-    parser.add_argument("--overwrite", action="store_true", help="replace an output that another run wrote")
+    add_overwriting_arguments(parser)
     parser.add_argument(
-        "--overwrite-texts", action="store_true", help="replace texts beside media that somebody edited; copies are kept"
+        "--quiet",
+        action="store_true",
+        help="show only warnings, errors, and why the exit code is not 0: no progress and no summary",
     )
-    parser.add_argument("--quiet", action="store_true", help="show only warnings and errors: no progress and no summary")
     parser.add_argument("--json", action="store_true", help="print events, one JSON object per line; the rest goes to stderr")
     parser.add_argument(
         "--metrics", type=Path, metavar="PATH", help="keep a metrics file in the text format of Prometheus up to date"
+    )
+
+
+def add_overwriting_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what may be replaced; whatever somebody wrote is kept."""
+    parser.add_argument(
+        "--keep-edits", action="store_true", help="carry what somebody edited in an output into the new one, cell by cell"
+    )
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace an output that another run wrote or somebody edited; a copy is kept"
+    )
+    parser.add_argument(
+        "--overwrite-texts", action="store_true", help="replace texts beside media that somebody edited; copies are kept"
     )
 
 
@@ -64,7 +78,7 @@ def shown(options: argparse.Namespace, recipe: Recipe, work: Callable[..., RunRe
     """Do the work with its progress on display, and print the summary; returns the exit code."""
     from juicecap.cli.progress.display import display
     from juicecap.cli.progress.events import JsonProgress
-    from juicecap.report.summary import summary
+    from juicecap.report.summary import exit_reason, summary
 
     logger.remove()
     with JsonProgress() if options.json else display(quiet=options.quiet) as progress:
@@ -73,6 +87,7 @@ def shown(options: argparse.Namespace, recipe: Recipe, work: Callable[..., RunRe
         result = work(
             overwrite=options.overwrite,
             overwrite_texts=options.overwrite_texts,
+            keep_edits=options.keep_edits,
             progress=progress,
             metrics=options.metrics,
             began=options.began,
@@ -80,4 +95,6 @@ def shown(options: argparse.Namespace, recipe: Recipe, work: Callable[..., RunRe
     if not options.quiet:
         with suppress(OSError, EnvironmentFailure):  # the exit code is the run's, whether or not anybody reads the summary
             (say if options.json else show)(summary(result))
+    elif result.exit_code:
+        say(exit_reason(result))
     return result.exit_code

@@ -30,7 +30,7 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "
 
 def write(dataset: Dataset, stream: BinaryIO) -> None:
     """Write the header and all rows."""
-    _write(dataset, stream, _as_it_is)
+    _write(dataset, stream, as_it_is)
 
 
 def count(path: Path) -> int:
@@ -45,7 +45,7 @@ class _Escaping:
 
     def write(self, dataset: Dataset, stream: BinaryIO) -> None:
         """As the module's."""
-        _write(dataset, stream, _as_text)
+        _write(dataset, stream, as_text)
 
     def count(self, path: Path) -> int:
         """As the module's."""
@@ -63,20 +63,28 @@ def _write(dataset: Dataset, stream: BinaryIO, kept: Callable[[str], str]) -> No
         csv.writer(text, quoting=csv.QUOTE_ALL if has_mark else csv.QUOTE_MINIMAL).writerow(map(kept, columns))
         writer = csv.writer(text)
         for sample in samples(dataset):
-            writer.writerow([_cell(sample[name], sample, kept) for name in columns])
+            writer.writerow([cell_text(sample[name], sample, kept) for name in columns])
     finally:
         text.detach()
 
 
-def _cell(value: Any, sample: Sample, kept: Callable[[str], str]) -> str:
+def cell_text(value: Any, sample: Sample, kept: Callable[[str], str]) -> str:
+    """The text of a cell; `kept` is what becomes of a text: `as_it_is` or `as_text`."""
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return ""
     return kept(value) if isinstance(value, str) else json_text(value, sample)
 
 
-def _as_it_is(text: str) -> str:
+def as_it_is(text: str) -> str:
+    """The text."""
     return text
 
 
-def _as_text(text: str) -> str:
+def as_text(text: str) -> str:
+    """The text, with an apostrophe in front if a spreadsheet would take it for a formula."""
     return f"'{text}" if text.startswith(FORMULA) else text
+
+
+def without_apostrophe(text: str) -> str:
+    """The text that `as_text` was given."""
+    return text[1:] if text.startswith("'") and text[1:].startswith(FORMULA) else text

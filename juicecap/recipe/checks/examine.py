@@ -20,6 +20,7 @@ from juicecap.errors import DataError
 from juicecap.hidden import Hidden
 from juicecap.recipe.checks.columns import missing_columns, problem_of, taken_columns
 from juicecap.recipe.checks.dataset_scan import DatasetScan, MediaCount, RowWarning, scan_dataset
+from juicecap.recipe.checks.edited import edited_outputs
 from juicecap.recipe.checks.exports import export_columns, lost_captions, text_clashes, texts_read_and_written
 from juicecap.recipe.checks.libraries import Library, libraries_of, missing_libraries
 from juicecap.recipe.checks.media_probe import MediaProbe, ProbedMedia
@@ -129,6 +130,7 @@ def _compared(recipe: Recipe, extent: Extent) -> Report:
     unfit, doubtful = check_models(recipe)
     found.problems += unfit
     found.warnings += [*doubtful, *_literal_prompts(recipe), *_formulas(recipe), *lost_captions(recipe)]
+    found.warnings += edited_outputs(recipe)
     scan, probe = DatasetScan(), MediaProbe()
     limit = extent.limit if recipe.max_sample_num is None else None  # the first rows are those of a draw
     if format_ is not None:

@@ -17,6 +17,7 @@ from juicecap.recipe.checks.overwrites import clashes, outputs, outputs_key
 from juicecap.recipe.problems import Problem, suggestion
 from juicecap.recipe.types import Recipe
 from juicecap.recipe.work_dir import ADVICE, obstacle
+from juicecap.recipe.yaml.path_starts import key_start
 from juicecap.sample import display_path
 from juicecap.text import near
 from juicecap.vlm.journal.file_signature import is_journal
@@ -80,10 +81,10 @@ def _dataset(recipe: Recipe) -> tuple[str | None, list[Problem]]:
     try:
         format_ = source.format_of(path, SourceOptions(suffixes=recipe.suffixes))
     except DataError as error:
-        return None, [recipe.source.problem(trail, f"dataset_path: {error}", hint=_near_path(Path(path)))]
+        return None, [recipe.source.problem(trail, f"dataset_path: {error}", hint=_path_hint(recipe, path))]
     if format_ == "hub" and folder.is_dir():
         message = f"dataset_path: {path} does not exist, and no dataset on the Hub is meant, since {folder} is a folder here"
-        return None, [recipe.source.problem(trail, message, hint=_near_path(Path(path)))]
+        return None, [recipe.source.problem(trail, message, hint=_path_hint(recipe, path))]
     unfit = list(_sidecars(recipe, format_))
     return None if unfit else format_, unfit
 
@@ -97,6 +98,12 @@ def _sidecars(recipe: Recipe, format_: str) -> Iterator[Problem]:
     for suffix in recipe.sidecar_suffixes:
         if why := sidecar.unfit(suffix, options):
             yield recipe.source.problem(("sidecar_suffix",), f"sidecar_suffix: {why}")
+
+
+def _path_hint(recipe: Recipe, path: str) -> str:
+    """What may be meant by the path of a dataset that is not there: one from the recipe's folder, or one with a similar name."""
+    start = key_start(path, recipe.path.parent)
+    return start if "did you mean" in start else _near_path(Path(path)) or start
 
 
 def _near_path(path: Path) -> str:

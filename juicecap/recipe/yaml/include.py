@@ -21,6 +21,7 @@ from juicecap.naming import unnameable
 from juicecap.recipe.problems import Problem, lines_of, shown
 from juicecap.recipe.yaml.compose import MAX_NODES
 from juicecap.recipe.yaml.environment import BadVariable, Filled, fill
+from juicecap.recipe.yaml.path_starts import include_start
 from juicecap.recipe.yaml.values import MAX_BYTES, SUFFIXES, KeyPath, Parsed, bare, is_named_yaml, key_path, parse, read
 
 KEY = "include"
@@ -118,7 +119,10 @@ class Included:
             _expect_keys(other)
         except _Refused as error:
             hidden = Hidden(self.variables)
-            _complain(parsed, at, f"include: {hidden.text(str(error))}", hidden.text(error.hint))
+            folder = Path(parsed.file).parent
+            start = include_start(os.path.relpath(path, folder), folder)
+            hint = start if "did you mean" in start else error.hint or start
+            _complain(parsed, at, f"include: {hidden.text(str(error))}", hidden.text(hint))
             return None
         except RecipeError as error:
             parsed.problems.extend(bare(problem) for problem in error.problems)

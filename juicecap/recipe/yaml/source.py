@@ -115,6 +115,10 @@ class Source:
             value = value[step]
         return value
 
+    def is_overridden(self, trail: KeyPath) -> bool:
+        """Whether what stands at `trail` was given on the command line."""
+        return self._option(trail) is not None
+
     def _option(self, trail: KeyPath) -> str | None:
         prefixes = (trail[:length] for length in range(len(trail), 0, -1))
         return next((self.overridden[each] for each in prefixes if each in self.overridden), None)

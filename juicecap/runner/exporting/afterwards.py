@@ -18,6 +18,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from juicecap.data.edits.carrying import KeptEdits
+from juicecap.data.edits.keeping import keep_copy
 from juicecap.data.export.settings import Export, MediaFolderExport
 from juicecap.data.export.writers.captioned import Roles
 from juicecap.data.export.writers.job import ExportResult, Job, Ready
@@ -25,6 +27,7 @@ from juicecap.data.source import open_source
 from juicecap.data.surroundings import check_devices, check_working_directory
 from juicecap.data.table import open_cached
 from juicecap.errors import DataError, UsageError
+from juicecap.notice import say_once
 from juicecap.ops.apply.table import fates_of, kept
 from juicecap.ops.options.media_options import MediaOptions
 from juicecap.plain import read_plain
@@ -32,7 +35,7 @@ from juicecap.recipe.authoring.guess import guess
 from juicecap.recipe.work_dir import JOURNAL, LARGEST, is_marked
 from juicecap.runner.exporting.media_tools import MediaTools
 from juicecap.runner.exporting.result_facts import media_options_in, roles_in
-from juicecap.runner.exporting.write import write_exports
+from juicecap.runner.exporting.write import prepare_exports, write_prepared
 from juicecap.runner.run_folder.folder import RunFolder
 from juicecap.sample import HIDDEN
 from juicecap.vlm.journal import Journal
@@ -59,18 +62,28 @@ class Exported:
     path_columns: tuple[set[str], set[str]]
 
 
-def export_afterwards(source: str, export: Export, *, overwrite: bool = False, overwrite_texts: bool = False) -> ExportResult:
-    """Export the result of a run (`source` is its folder) or a dataset.
+def export_afterwards(
+    source: str, export: Export, *, overwrite: bool = False, overwrite_texts: bool = False, keep_edits: bool = False
+) -> tuple[ExportResult, tuple[KeptEdits, ...]]:
+    """Export the result of a run (`source` is its folder) or a dataset; returns what was written, and which edits were kept.
 
     Raises:
-        UsageError: the output exists and is not the export's own, or the run is not finished.
+        UsageError: the output exists and is not the export's own, or was edited, or the run is not finished.
         DataError: the source cannot be read, or as `write_exports`.
         EnvironmentFailure: another run uses the folder, or the disk is full.
     """
     check_devices()
     check_working_directory()
     of_run = is_run_folder(source)
-    with (_run_job if of_run else _dataset_job)(source, export, overwrite=overwrite) as (found, places):
+    if keep_edits and not of_run:
+        raise UsageError(f"--keep-edits is for the export of a run, which knows what it wrote, and {source} is a dataset")
+    kept: list[KeptEdits] = []
+    held = (
+        _run_job(source, export, kept, overwrite=overwrite, keep_edits=keep_edits)
+        if of_run
+        else _dataset_job(source, export, overwrite=overwrite)
+    )
+    with held as (found, places):
         job = Job(
             dataset=found.dataset,
             roles=found.roles,
@@ -81,8 +94,8 @@ def export_afterwards(source: str, export: Export, *, overwrite: bool = False, o
             **places,
         )
         memory = RunFolder(Path(source)).memory if of_run else _hidden_memory
-        (result,) = write_exports([export], job, memory)
-    return result
+        (result,) = write_prepared(prepare_exports([export], job, memory))
+    return result, tuple(kept)
 
 
 def is_run_folder(source: str) -> bool:
@@ -100,11 +113,14 @@ def dataset_of_run(source: str) -> str:
 
 
 @contextmanager
-def _run_job(source: str, export: Export, *, overwrite: bool) -> Iterator[tuple[Exported, dict[str, Any]]]:
+def _run_job(
+    source: str, export: Export, kept: list[KeptEdits], *, overwrite: bool, keep_edits: bool
+) -> Iterator[tuple[Exported, dict[str, Any]]]:
+    """`kept` receives the edits that are kept."""
     folder = RunFolder(Path(source))
     found = result_of(folder.root)
     with (
-        folder.claimed(export.outputs(), overwrite=overwrite) as ready,
+        folder.claimed(export.outputs(), overwrite=overwrite, keep_edits=keep_edits) as outputs,
         _journal(folder) as journal,
     ):
         yield (
@@ -112,24 +128,28 @@ def _run_job(source: str, export: Export, *, overwrite: bool) -> Iterator[tuple[
             {
                 "tools": MediaTools(found.options, folder.media, journal),
                 "scratch": folder.scratch,
-                "replaced": folder.replaced,
+                "replaced": outputs.replaced,
                 "owner": folder.owner,
-                "ready": ready,
+                "ready": outputs.ready,
+                "with_edits": outputs.with_edits,
             },
         )
+        kept += outputs.kept
+        folder.write_kept_edits(outputs)
 
 
 @contextmanager
 def _dataset_job(source: str, export: Export, *, overwrite: bool) -> Iterator[tuple[Exported, dict[str, Any]]]:
+    replaced = _home(export) / HIDDEN_REPLACED / datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
     with tempfile.TemporaryDirectory(prefix="juicecap-", ignore_cleanup_errors=True) as scratch:
         yield (
             _dataset(source, Path(scratch)),
             {
                 "tools": MediaTools(MediaOptions(), Path(scratch) / "media", None),
                 "scratch": Path(scratch),
-                "replaced": _home(export) / HIDDEN_REPLACED / datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ"),
+                "replaced": replaced,
                 "owner": OWNER,
-                "ready": partial(_new_output, overwrite=overwrite),
+                "ready": partial(_new_output, replaced=replaced, overwrite=overwrite),
             },
         )
 
@@ -207,12 +227,19 @@ def _hidden_memory(export: Export) -> Path:
     return _home(export) / HIDDEN_MEMORY.format(kind=export.kind)
 
 
-def _new_output(output: Path, *, overwrite: bool) -> Ready | None:
-    """Make sure that an output is new, or may be replaced.
+def _new_output(output: Path, *, replaced: Path, overwrite: bool) -> Ready | None:
+    """Make sure that an output is new, or may be replaced; then what is there is kept.
 
     Raises:
         UsageError: it exists.
     """
-    if os.path.lexists(output) and not overwrite:
-        raise UsageError(f"{output} exists; give another path, or --overwrite to replace it")
-    return None
+    if not os.path.lexists(output):
+        return None
+    if not overwrite:
+        raise UsageError(f"{output} exists; give another path, or --overwrite to replace it, which keeps it in {replaced.parent}")
+
+    def keep(_: Path) -> None:
+        copy = keep_copy(output, replaced)
+        say_once(f"{output} is replaced; what was there is kept as {copy}")
+
+    return keep

@@ -8,6 +8,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
+from juicecap.data.edits.carrying import KeptEdits
 from juicecap.data.export.writers.captioned import Roles
 from juicecap.data.export.writers.job import ExportResult
 from juicecap.ops.options.media_options import MediaOptions
@@ -44,6 +45,12 @@ def media_options_in(facts: Mapping[str, Any]) -> MediaOptions:
     """The limits of media that a manifest has."""
     known = {each.name for each in fields(MediaOptions)}
     return MediaOptions(**{name: value for name, value in facts.items() if name in known})
+
+
+def edit_facts(kept: KeptEdits) -> dict[str, Any]:
+    """How many edits an output was written with; `kept_edits.jsonl` has the cells."""
+    counts = {"cells": len(kept.cells), "rows": kept.rows, "deleted": kept.deleted}
+    return {"output": os.path.abspath(kept.output), **counts, "newly_answered": len(kept.newly_answered)}
 
 
 def export_facts(result: ExportResult) -> dict[str, Any]:

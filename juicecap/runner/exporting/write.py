@@ -16,17 +16,26 @@ from juicecap.ops.options.media_options import MediaOptions
 from juicecap.recipe import Recipe
 
 
-def write_exports(exports: Sequence[Export], job: Job, memory: Callable[[Export], Path]) -> tuple[ExportResult, ...]:
-    """Write exports of one dataset; `memory` gives the file of what an export wrote.
+def prepare_exports(exports: Sequence[Export], job: Job, memory: Callable[[Export], Path]) -> list[Prepared]:
+    """Make exports of one dataset ready to be written; `memory` gives the file of what an export wrote.
 
     Raises:
-        DataError, UsageError: one cannot be written; if that is known before, none is.
+        DataError, UsageError: one cannot be written.
+        EnvironmentFailure: the disk is full or fails.
+    """
+    return [_prepared(export, replace(job, memory=memory(export))) for export in exports]
+
+
+def write_prepared(prepared: Sequence[Prepared]) -> tuple[ExportResult, ...]:
+    """Write exports.
+
+    Raises:
+        DataError, UsageError: one cannot be written.
         EnvironmentFailure: the disk is full or fails.
         BugError: something is not there that was written.
     """
-    ready = [_prepared(export, replace(job, memory=memory(export))) for export in exports]
     results = []
-    for each in ready:
+    for each in prepared:
         result = each.write()
         _log(result)
         results.append(result)

@@ -145,7 +145,15 @@ class Reporter:
     """A context manager for the time of a run that holds its folder. `metrics` is the path of the metrics file, if any."""
 
     def __init__(
-        self, recipe: Recipe, work_dir: Path, output: Path, progress: Progress, metrics: Path | None, *, began: float
+        self,
+        recipe: Recipe,
+        work_dir: Path,
+        output: Path,
+        progress: Progress,
+        metrics: Path | None,
+        *,
+        began: float,
+        fresh: bool = False,
     ) -> None:
         """`began`: when the run's command did, as `time.monotonic` has it."""
         self._progress = progress
@@ -165,6 +173,7 @@ class Reporter:
             seconds=0.0,
             steps=(),
             step_count=len(recipe.steps),
+            fresh=fresh,
         )
         self._running: dict[int, _Step] = {}
         self._engines: Callable[[], Sequence[EngineStatus]] = tuple

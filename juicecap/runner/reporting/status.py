@@ -116,6 +116,8 @@ class RunStatus:
     exit_code: int | None = None
     message: str = ""
     """Why the run failed."""
+    fresh: bool = False
+    """Whether it uses nothing of earlier runs, so that the same command does not go on where it stopped."""
     engines: tuple[EngineStatus, ...] = ()
     """The engines of a cluster, if the run has one."""
 
@@ -160,6 +162,15 @@ def read_status(folder: Path) -> RunStatus:
         status = _read(folder)  # it may have ended between the two looks
         return replace(status, state="killed") if status.at_work else status
     return status
+
+
+def was_unfinished_and_fresh(folder: Path) -> bool:
+    """Whether the last run of a folder, which this process holds now, used nothing of earlier ones and did not end well."""
+    try:
+        status = _read(folder)
+    except UsageError:
+        return False
+    return status.fresh and status.state != "done"
 
 
 def _read(folder: Path) -> RunStatus:
@@ -215,6 +226,8 @@ def _status(content: Any) -> RunStatus:
 
 def _fits(value: Any, written: str) -> bool:
     """Whether a value is of the type that its field has, and a number one that a run can have."""
+    if written == "bool":
+        return isinstance(value, bool)
     if isinstance(value, bool) or not isinstance(value, _TYPES.get(written, object)):
         return False
     return not isinstance(value, int | float) or 0 <= value <= LARGEST_NUMBER  # which NaN is not

@@ -5,23 +5,38 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from juicecap.data.export.settings import Export
-from juicecap.data.export.writers.job import Ready
 from juicecap.data.writing.atomic import NO_SPACE, remove, remove_leftovers, replacing, write_error
 from juicecap.data.writing.lines import write_lines
-from juicecap.errors import DataError, UsageError
+from juicecap.errors import DataError, JuicecapError
+from juicecap.plain import read_plain
+from juicecap.recipe.exports_file import Exports
 from juicecap.recipe.shards import Shard
-from juicecap.recipe.work_dir import FILTERED, JOURNAL, MEDIA, RECIPE, REJECTED, REPLACED, SHARDS, WRITTEN, claim
-from juicecap.runner.run_folder.exports import Exports, state_of
+from juicecap.recipe.work_dir import (
+    EDITS,
+    EXPORTS,
+    FILTERED,
+    JOURNAL,
+    MEDIA,
+    RECIPE,
+    REJECTED,
+    REPLACED,
+    SHARDS,
+    WRITTEN,
+    claim,
+)
+from juicecap.runner.run_folder.claimed_outputs import ClaimedOutputs, find_outputs, refuse
 from juicecap.runner.run_folder.lock import locked
+
+LARGEST_EDITS = 2**30
+"""Bytes of a file of kept edits that are read."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +82,11 @@ class RunFolder:
         return self.root / FILTERED
 
     @property
+    def kept_edits(self) -> Path:
+        """The cells of outputs in which edits were kept."""
+        return self.root / EDITS
+
+    @property
     def log(self) -> Path:
         """Log records, one JSON object per line."""
         return self.root / "log.jsonl"
@@ -88,7 +108,7 @@ class RunFolder:
 
     @property
     def replaced(self) -> Path:
-        """Copies of texts that a run of this moment overwrites on demand."""
+        """Copies of what a run of this moment replaces that no run of this folder wrote so."""
         return self.root / REPLACED / datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
 
     @property
@@ -101,50 +121,37 @@ class RunFolder:
         return self.steps / f"{number:02d}-{op}-{fingerprint[:16]}.arrow"
 
     @contextmanager
-    def claimed(self, outputs: Sequence[Path], *, overwrite: bool) -> Iterator[Callable[[Path], Ready]]:
+    def claimed(self, outputs: Sequence[Path], *, overwrite: bool = False, keep_edits: bool = False) -> Iterator[ClaimedOutputs]:
         """Hold the folder, which is made if missing, for a run that is going to write `outputs`.
 
-        An output that exists must be as a run of this folder left it, unless `overwrite` is set. Leftovers of killed runs are
-        removed. Yields a function that gives for each output a function for `write_export` to call when it is `ready`: it records
-        the output as this folder's own, and raises a UsageError if somebody else wrote it meanwhile.
+        An output that exists must say what a run of this folder wrote, unless `overwrite` is set, or `keep_edits` if it was
+        edited. Leftovers of killed runs are removed.
 
         Raises:
-            UsageError: it is not.
+            UsageError: it does not.
             EnvironmentFailure: another run is using the folder, or the disk is full.
-            DataError: the folder cannot be made, or something that no run wrote is in the way there.
+            DataError: edits cannot be kept; the folder cannot be made; something that no run wrote is in the way there.
         """
-        exports = Exports(self.root / "exports.json")
-
-        def found() -> dict[Path, str | None]:
-            states = {output: state_of(output) for output in outputs}
-            for output, state in states.items():
-                if state and not overwrite and not exports.wrote(output, state):
-                    raise UsageError(
-                        f"{output} exists and was not written by this run; give another path, or --overwrite to replace it"
-                    )
-            return states
-
-        found()
+        exports, replaced = Exports(self.root / EXPORTS), self.replaced
+        found = find_outputs(exports, outputs)
+        refuse(found, self.root, overwrite=overwrite, keep_edits=keep_edits)
         make_folder(self.root)
         claim(self.root)
         with locked(self.root):
             make_folder(self.steps)
             self._clean(exports.outputs())
-            before = found()
+            found = find_outputs(exports, outputs, found)
+            refuse(found, self.root, overwrite=overwrite, keep_edits=keep_edits)
             for output in outputs:
                 exports.begin(output)
-
-            def ready(output: Path, temporary: Path) -> None:
-                if state_of(output) != before[output] and not overwrite:
-                    raise UsageError(
-                        f"{output} was written by somebody else while this run was at work, so it is left as it is; what the run "
-                        "did is kept: run again with another path, or with --overwrite"
-                    )
-                exports.expect(output, temporary)
-
             try:
-                yield lambda output: partial(ready, output)
+                yield ClaimedOutputs(
+                    exports, found, replaced=replaced, scratch=self.scratch, overwrite=overwrite, keep_edits=keep_edits
+                )
             finally:
+                with suppress(JuicecapError):  # what is not forgotten now is at the end of the next run
+                    for output in outputs:
+                        exports.settle(output)
                 remove(self.scratch)
 
     @contextmanager
@@ -206,6 +213,16 @@ class RunFolder:
         """Replace the file of filtered samples; returns their number."""
         return write_lines(self.filtered, records, through_links=False)
 
+    def write_kept_edits(self, outputs: ClaimedOutputs) -> None:
+        """Write the cells in which edits were kept in place of those of the same outputs; if there are none, there is no file."""
+        written = set(map(str, outputs.found))
+        others = [cell for cell in _cells(self.kept_edits) if cell.get("output") not in written]
+        cells = [*others, *(asdict(cell) for each in outputs.kept for cell in each.cells)]
+        if cells:
+            write_lines(self.kept_edits, cells, through_links=False)
+        else:
+            self.kept_edits.unlink(missing_ok=True)
+
     def write_manifest(self, facts: Mapping[str, Any]) -> None:
         """Replace the manifest."""
         with replacing(self.manifest, through_links=False) as stream:
@@ -215,6 +232,19 @@ class RunFolder:
         """Write the resolved recipe."""
         with replacing(self.root / RECIPE, through_links=False) as stream:
             stream.write(text.encode("utf-8", "backslashreplace"))
+
+
+def _cells(file: Path) -> Iterator[dict[str, Any]]:
+    """The cells in a file of kept edits; none of what is damaged."""
+    try:
+        lines = read_plain(file, LARGEST_EDITS).splitlines()
+    except OSError:
+        return
+    for line in lines:
+        with suppress(ValueError, RecursionError):
+            cell = json.loads(line)
+            if isinstance(cell, dict):
+                yield cell
 
 
 def make_folder(folder: Path) -> None:

@@ -55,6 +55,7 @@ def merge_shards(
     count: int | None,
     overwrite: bool,
     overwrite_texts: bool,
+    keep_edits: bool,
     progress: Progress,
     metrics: Path | None,
     began: float | None = None,
@@ -69,6 +70,7 @@ def merge_shards(
         limit=limit,
         overwrite=overwrite,
         overwrite_texts=overwrite_texts,
+        keep_edits=keep_edits,
         retry_rejected=False,
         fresh=False,
         progress=progress,
@@ -80,7 +82,9 @@ def merge_shards(
     )
 
 
-def run_all(recipe: Recipe, count: int, options: Options, *, overwrite: bool, overwrite_texts: bool) -> RunResult:
+def run_all(
+    recipe: Recipe, count: int, options: Options, *, overwrite: bool, overwrite_texts: bool, keep_edits: bool
+) -> RunResult:
     """Run all shards one after the other in this process, and merge them, phase by phase, until there is an output.
 
     Raises:
@@ -99,6 +103,7 @@ def run_all(recipe: Recipe, count: int, options: Options, *, overwrite: bool, ov
                 count=count,
                 overwrite=overwrite,
                 overwrite_texts=overwrite_texts,
+                keep_edits=keep_edits,
                 progress=options.progress,
                 metrics=options.metrics,
             )

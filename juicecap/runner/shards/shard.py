@@ -69,8 +69,12 @@ def run_shard(recipe: Recipe, shard: Shard, options: Options) -> RunResult:
 def _run_phase(recipe: Recipe, shard: Shard, whole: RunFolder, options: Options, first: int) -> tuple[RunResult, int]:
     """Run the phase that is due, from number `first` on; also returns the number of the next one, 0 if a merge comes first."""
     stopwatch, started = Stopwatch(options.began or time.monotonic()), datetime.now(UTC)
-    folder, progress, metrics = whole.shard(shard), options.progress, options.metrics
-    with local.at_work(recipe, folder, folder.held(), progress, metrics, options.limit, stopwatch) as (_, reporter):
+    folder, limit = whole.shard(shard), options.limit
+    held = folder.held()
+    with local.at_work(recipe, folder, held, options.progress, options.metrics, limit, stopwatch, fresh=options.fresh) as (
+        _,
+        reporter,
+    ):
         again = options.fresh or options.retry_rejected
         with stopwatch.measuring("loading"):
             work = work_of(recipe, shard, whole, options.limit, first, again=again)

@@ -48,8 +48,8 @@ class HeldFailures:
 class Journal:
     """An open journal. `note` and the questions may be called from any thread; `close` it, or use it as a context manager.
 
-    With `fresh` nothing that it holds is read; with `retry_rejected` no failure is. What is new is written all the same. What it
-    does not know is looked up in the journal at `earlier`, if there is one, which is only read.
+    With `fresh` no answer is read that was there before it was opened; with `retry_rejected` no failure is. What is new is
+    written all the same. What it does not know is looked up in the journal at `earlier`, if there is one, which is only read.
     """
 
     def __init__(
@@ -79,6 +79,8 @@ class Journal:
         self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._records: list[Record] = []
         self._held: list[HeldFailures] = []
+        self._new = SeenAnswers()
+        """With `fresh`: the answers that were written since it was opened; for the journal's thread alone."""
         self._answers = 0
         self._due = 0.0
         self._failure: Exception | None = None
@@ -240,6 +242,10 @@ class Journal:
     def _write(self) -> None:
         if self._records:
             self._stored(lambda store: store.write(self._records))
+            if self._fresh:
+                for each in self._records:
+                    if isinstance(each, Entry):
+                        self._new.add(each.key, each.candidate)
             self._forget()
 
     def _forget(self) -> None:
@@ -284,16 +290,14 @@ class Journal:
             self._earlier = None
 
     def _entries(self, keys: Sequence[str]) -> dict[str, dict[int, Any]]:
-        if self._fresh:
-            return {}
-        found = self._of_earlier(lambda store: store.answers(keys)) or {}
-        for key, entries in self._stored(lambda store: store.answers(keys)).items():
+        found = {} if self._fresh else self._of_earlier(lambda store: store.answers(keys)) or {}
+        for key, entries in self._stored_entries(keys).items():
             found[key] = {**found.get(key, {}), **entries}
         wanted = set(keys)
         for record in (*self._records, *(entry for held in self._held for entry in held.entries)):
             if isinstance(record, Entry) and record.key in wanted:
                 found.setdefault(record.key, {})[record.candidate] = record.content
-        if self._retry_rejected:
+        if self.ignores_failures:
             found = {
                 key: {number: entry for number, entry in entries.items() if "failure" not in entry}
                 for key, entries in found.items()
@@ -312,8 +316,21 @@ class Journal:
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             return ""
         if name not in self._engines:
-            self._engines[name] = self._fact(name)
+            self._engines[name] = self._known_fact(name)  # also with `fresh`: the name is a digest of what it names
         return self._engines[name]
+
+    def _stored_entries(self, keys: Sequence[str]) -> dict[str, dict[int, Any]]:
+        """The entries in the file; with `fresh` those that were written since it was opened."""
+        if self._fresh and not self._new:
+            return {}
+        stored = self._stored(lambda store: store.answers(keys))
+        if not self._fresh:
+            return stored
+        return {
+            key: new
+            for key, entries in stored.items()
+            if (new := {number: entry for number, entry in entries.items() if self._new.has(key, number)})
+        }
 
     def _file_digests(self, paths: Sequence[bytes]) -> dict[bytes, FileDigest]:
         if self._fresh:
@@ -326,8 +343,9 @@ class Journal:
         }
 
     def _fact(self, name: str) -> str:
-        if self._fresh:
-            return ""
+        return "" if self._fresh else self._known_fact(name)
+
+    def _known_fact(self, name: str) -> str:
         for record in self._records:
             if isinstance(record, Fact) and record.name == name:
                 return record.fact

@@ -8,7 +8,8 @@ _FIRST_SLOTS = 1024
 """A power of two, as are all later numbers of slots."""
 
 _KEPT_DIGITS = 16
-"""Hexadecimal digits of a key that are kept: two of a million answers are taken for one with a probability of 1 to 30 million."""
+"""Last hexadecimal digits of a key that are kept. Two of a million answers are taken for one with a probability of 1 to
+30 million."""
 
 _CANDIDATES = 0x9E3779B97F4A7C15
 """Spreads candidates of one key over all numbers: 2**64 divided by the golden ratio."""
@@ -29,7 +30,7 @@ class SeenAnswers:
 
     def add(self, key: str, candidate: int) -> bool:
         """Add a candidate's answer to the request with this key; whether it is new."""
-        number = (int(key[:_KEPT_DIGITS], 16) + candidate * _CANDIDATES) % 2**64 or 1  # 0 is a free place
+        number = _number(key, candidate)
         place = self._place(number)
         if self._slots[place]:
             return False
@@ -38,6 +39,10 @@ class SeenAnswers:
         if 3 * self._count > 2 * len(self._slots):
             self._grow()
         return True
+
+    def has(self, key: str, candidate: int) -> bool:
+        """Whether that answer was added."""
+        return bool(self._slots[self._place(_number(key, candidate))])
 
     def _place(self, number: int) -> int:
         """Where the number is, or the free place where it belongs."""
@@ -51,3 +56,7 @@ class SeenAnswers:
         numbers, self._slots = self._slots, array("Q", bytes(16 * len(self._slots)))
         for number in filter(None, numbers):
             self._slots[self._place(number)] = number
+
+
+def _number(key: str, candidate: int) -> int:
+    return (int(key[-_KEPT_DIGITS:], 16) + candidate * _CANDIDATES) % 2**64 or 1  # 0 is a free place

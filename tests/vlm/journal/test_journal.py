@@ -11,8 +11,10 @@ import pytest
 from waiting import until
 
 from juicecap.errors import EnvironmentFailure
+from juicecap.vlm.base import digest_of
 from juicecap.vlm.journal import Journal
 from juicecap.vlm.journal import journal as journal_module
+from juicecap.vlm.journal.entries import engine_entry
 from juicecap.vlm.journal.store import Entry, Fact, FileDigest, Store
 
 from .conftest import key
@@ -146,6 +148,31 @@ def test_fresh_reads_nothing_and_writes(path):
         assert (journal.fact(key(9)).result(), journal.get_file_digests([b"a"]).result()) == ("", {})
         journal.append(entries(2))
     assert on_disk(path) == ["1", "2"]
+
+
+def test_fresh_knows_what_was_answered_since_it_was_opened(path):
+    """Of a question that comes twice in a run, the second one is not asked, whether or not the first one's answer is on disk."""
+    with Journal(path) as journal:
+        journal.append(entries(1, 2))
+    with Journal(path, fresh=True) as journal:
+        journal.append([Entry(key(1), 0, {"text": "new"})])
+        assert journal.get_entries([key(1), key(2)]).result() == {key(1): {0: {"text": "new"}}}
+        journal.flush()
+        assert journal.get_entries([key(1), key(2)]).result() == {key(1): {0: {"text": "new"}}}
+    with Journal(path, fresh=True) as journal:
+        assert journal.get_entries([key(1)]).result() == {}
+
+
+def test_fresh_knows_the_engine_of_an_answer_before_and_after_it_is_on_disk(path):
+    engine = '{"juicecap": "1"}'
+    with Journal(path, fresh=True) as journal:
+        journal.append([*engine_entry(engine), Entry(key(1), 0, {"text": "new", "engine": digest_of(engine)})])
+        for _ in range(2):
+            assert journal.get_entries([key(1)]).result() == {key(1): {0: {"text": "new", "engine": engine}}}
+            journal.flush()
+    with Journal(path, fresh=True) as journal:
+        journal.append([Entry(key(2), 0, {"text": "newer", "engine": digest_of(engine)})])
+        assert journal.get_entries([key(2)]).result() == {key(2): {0: {"text": "newer", "engine": engine}}}
 
 
 def test_retrying_what_was_rejected_hides_failures_alone(path):

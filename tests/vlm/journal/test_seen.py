@@ -16,6 +16,8 @@ def test_each_answer_is_new_once() -> None:
     assert not any(seen.add(key, candidate) for key in keys for candidate in range(2))
     assert [seen.add(keys[0], 2), seen.add(keys[0], 2)] == [True, False]
     assert len(seen) == 2 * MANY + 1
+    assert all(seen.has(key, candidate) for key in keys for candidate in range(2))
+    assert [seen.has(keys[0], 2), seen.has(keys[1], 2), seen.has(digest_of(MANY), 0)] == [True, False, False]
 
 
 def test_a_key_of_zeros_is_one_as_well() -> None:

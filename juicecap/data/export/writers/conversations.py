@@ -12,6 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from juicecap.data.columns import features_of
+from juicecap.data.edits.written_rows import Layout
+from juicecap.data.export import format_of
 from juicecap.data.export.settings import DATASET_INFO, ConversationsExport
 from juicecap.data.export.writers.captioned import Captioned, Medium, caption_column, captioned_rows
 from juicecap.data.export.writers.job import NO_CAPTION, ExportResult, Job
@@ -23,7 +25,7 @@ from juicecap.data.table import CHUNK, chunks
 from juicecap.data.writing.atomic import replacing
 from juicecap.errors import DataError
 from juicecap.nested import value_of
-from juicecap.sample import Sample
+from juicecap.sample import ORIGIN, Sample
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -33,6 +35,9 @@ CONVERSATION_COLUMNS = ("conversations", "messages")
 
 NO_CONVERSATION = "with a conversation that cannot be read"
 OTHER_TOKENS, HAS_TOKEN = "with other tokens than media", "with a token in the caption"
+
+_MEDIA = ("image", "images", "video", "videos")
+"""Columns with paths of media."""
 
 _SPEAKERS = {"system": "system", "user": "human", "assistant": "gpt"}
 
@@ -49,7 +54,9 @@ def prepare(export: ConversationsExport, job: Job) -> PreparedConversations:
             raise DataError(f"{export.target}: the dataset has no column {name!r}")
     media = NamedMedia(export, job)
     maker = _Maker(export, job, media)
-    return PreparedConversations(export, job, made_table(maker.rows(), _features(export), job), media, maker)
+    table = made_table(maker.rows(), _features(export), job)
+    layout = Layout.of(table, format_of(export.target), _MEDIA)
+    return PreparedConversations(export, job, job.with_edits(export.target, table, layout), media, maker)
 
 
 class PreparedConversations:
@@ -154,7 +161,12 @@ class _Maker:
 
     def _row(self, about: Captioned, paths: Sequence[str], turns: Sequence[Turn], old: str | None) -> dict[str, Any]:
         kept = {self._export.old_answer: old} if self._export.old_answer else {}
-        return {"id": about.name, **_MADE[self._export.style](self._export, about.media, paths, turns), **kept}
+        return {
+            ORIGIN: about.name,
+            "id": about.name,
+            **_MADE[self._export.style](self._export, about.media, paths, turns),
+            **kept,
+        }
 
 
 def _features(export: ConversationsExport) -> Any:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from juicecap.data.edits.written_rows import Layout
 from juicecap.data.export.writers.captioned import Medium, Roles
 
 if TYPE_CHECKING:
@@ -50,11 +51,13 @@ class Job:
     memory: Path
     """The file of what the export wrote into its folder."""
     replaced: Path
-    """A folder for copies of texts that are overwritten on demand."""
+    """A folder for copies of what is overwritten on demand."""
     owner: str = ""
     """The name of the writer in the names of temporary files."""
     ready: Callable[[Path], Ready | None] = field(default=lambda _: None)
     """The hook of an output."""
+    with_edits: Callable[[Path, Dataset, Layout], Dataset] = field(default=lambda _, table, __: table)
+    """The table for an output, with the edits that are kept."""
     path_columns: tuple[set[str], set[str]] = (set(), set())
     """Columns of paths, and of conversations, in which an export has paths anew."""
     overwrite: bool = False

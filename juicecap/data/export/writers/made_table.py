@@ -22,13 +22,15 @@ if TYPE_CHECKING:
 def made_table(rows: Iterable[Sample], columns: Mapping[str, Any], job: Job) -> Dataset:
     """The rows as a dataset on disk, with the features `columns`. A key that a row lacks stays away in formats that can do that.
 
+    A row may have the name of its sample under `ORIGIN`.
+
     Raises:
         DataError, EnvironmentFailure: it cannot be written.
     """
     features = exact({**columns, **features_of({ORIGIN: ORIGIN_FEATURE})})
     name = secrets.token_hex(8)
     file = job.scratch / f"export-{name}.arrow"
-    numbered = ({**row, ORIGIN: _origin(number, row, columns)} for number, row in enumerate(rows, start=1))
+    numbered = ({**row, ORIGIN: _origin(row.get(ORIGIN) or f"row {number}", row, columns)} for number, row in enumerate(rows, 1))
     write_arrow(file, features.arrow_schema, (record_batch(some, features) for some in chunks(numbered, CHUNK)))
     return open_arrow(file, name)
 
@@ -42,6 +44,6 @@ def write_made(dataset: Dataset, path: Path, job: Job, *, output: Path | None = 
     write_export(dataset, path, owner=job.owner, ready=job.ready(output or path), **options)
 
 
-def _origin(number: int, row: Sample, columns: Iterable[str]) -> dict[str, Any]:
-    """The origin of a made row: its place in the export, and the keys that it does not have."""
-    return origin(f"row {number}", "", (name for name in columns if name not in row))
+def _origin(name: str, row: Sample, columns: Iterable[str]) -> dict[str, Any]:
+    """The origin of a made row: its name, and the keys that it does not have."""
+    return origin(name, "", (name for name in columns if name not in row))

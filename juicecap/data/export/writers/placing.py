@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from juicecap.data.edits.keeping import keep_copy
 from juicecap.data.export.settings import MediaMode
 from juicecap.data.export.writers.captioned import Medium, check_there
 from juicecap.data.export.writers.job import Job
@@ -37,6 +38,8 @@ class Place:
     mode: MediaMode
     is_there: bool
     """Whether it is placed already."""
+    is_theirs: bool = False
+    """Whether something of somebody else is there."""
 
 
 class Placing:
@@ -86,11 +89,12 @@ class Placing:
                 f"{target} exists and was not written by this export; give another folder, or --overwrite to replace it"
             )
         entry = Written(source=medium.path, stem=stem, medium=target.name, states=(there,) if own else (), source_state=state)
-        return Place(entry=entry, source=source, target=target, mode=mode, is_there=is_there)
+        is_theirs = bool(there) and not own
+        return Place(entry=entry, source=source, target=target, mode=mode, is_there=is_there, is_theirs=is_theirs)
 
     def write(self) -> dict[str, Written]:
         """Place what is not there; returns what is there now, by the paths of the media."""
-        return {path: put(place, self._job.owner) for path, place in self.places.items()}
+        return {path: put(place, self._job.owner, self._job.replaced) for path, place in self.places.items()}
 
 
 def coming(places: Mapping[str, Place]) -> Iterable[Written]:
@@ -99,8 +103,8 @@ def coming(places: Mapping[str, Place]) -> Iterable[Written]:
         yield replace(place.entry, states=tuple({*place.entry.states, *_states_to_come(place)}))
 
 
-def put(place: Place, owner: str) -> Written:
-    """Place one medium, unless it is there.
+def put(place: Place, owner: str, replaced: Path) -> Written:
+    """Place one medium, unless it is there; what of somebody else it replaces is kept in the folder `replaced`.
 
     Raises:
         DataError: the file system has no such links, or the folder cannot be written.
@@ -111,6 +115,8 @@ def put(place: Place, owner: str) -> Written:
         try:
             place.target.parent.mkdir(parents=True, exist_ok=True)
             _make(temporary, place)
+            if place.is_theirs:
+                keep_copy(place.target, replaced)
             temporary.replace(place.target)
         except OSError as error:
             raise _not_placed(place, error) from error

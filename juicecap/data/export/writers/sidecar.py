@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from juicecap.data.edits.keeping import keep_copy
 from juicecap.data.export.settings import SidecarExport
 from juicecap.data.export.writers.captioned import Medium, caption_column, captioned_rows, check_there
 from juicecap.data.export.writers.job import NO_CAPTION, ExportResult, Job
@@ -149,27 +150,15 @@ class PreparedSidecars:
         """Place a medium and write its text; what the memory keeps of them."""
         entry = Written(source=pair.medium.path, stem=pair.text.stem)
         if self._placing:
-            entry = put(self._placing.places[pair.medium.path], self._job.owner)
+            entry = put(self._placing.places[pair.medium.path], self._job.owner, self._job.replaced)
         before = self._memory.entries[pair.medium.path]
         if pair.stays or (pair.is_there and not pair.own):  # one that was edited is known again if the edit is undone
             return replace(entry, text=before.text, texts=before.texts)
         if not pair.is_there:
             if not pair.own:
-                self._keep_copy(pair)
+                keep_copy(pair.text, self._job.replaced)
             swap_in(pair.text, pair.content, self._job.owner)
         return replace(entry, text=before.text, texts=(text_digest(pair.content),))
-
-    def _keep_copy(self, pair: _Pair) -> None:
-        """Keep a copy of somebody else's text that is about to be overwritten, if there is one."""
-        copy = self._job.replaced / pair.text.relative_to("/")
-        try:
-            content = read_plain(pair.text, LONGEST_TEXT, follow=True)
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            copy.write_bytes(content)
-        except FileNotFoundError:
-            return
-        except OSError as error:
-            raise write_error(copy, error) from error
 
     def _verify(self) -> None:
         """Put what was written on disk, and read it again."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from juicecap.data.columns import Spec, features_of
-from juicecap.data.export import format_of
+from juicecap.data.edits.written_rows import Layout
+from juicecap.data.export import FORMATS, format_of
 from juicecap.data.export.columns import Column, column_of
 from juicecap.data.export.media_paths import with_paths
 from juicecap.data.export.settings import TableExport, bytes_of
@@ -21,7 +22,7 @@ from juicecap.data.table import CHUNK, chunks
 from juicecap.errors import DataError
 from juicecap.nested import split_name, value_of
 from juicecap.notice import say_once
-from juicecap.sample import HIDDEN, Sample
+from juicecap.sample import HIDDEN, ORIGIN, Sample
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -51,10 +52,13 @@ def prepare(export: TableExport, job: Job) -> PreparedTable:
     """
     if not export.columns:
         table = with_paths(job.dataset, *job.path_columns, export.folder.absolute(), export.paths, job.scratch)
-        return PreparedTable(export, job, table)
+        paths = {split_name(name, table.column_names)[0] for name in job.path_columns[0]}
+        return PreparedTable(export, job, _with_edits(table, export, job, paths))
     media = NamedMedia(export, job)
     table, left_out = _made(export, job, media)
-    return PreparedTable(export, job, table, media, left_out)
+    columns = {name: column_of(written) for name, written in export.columns.items()}
+    paths = {name for name, column in columns.items() if column.kind == "media" and column.value != "kind"}
+    return PreparedTable(export, job, _with_edits(table, export, job, paths), media, left_out)
 
 
 class PreparedTable:
@@ -76,6 +80,15 @@ class PreparedTable:
             write_made(self._table, export.target, self._job, output=export.outputs()[0], **options)
         left_out = {NO_CAPTION: self._left_out} if self._left_out else {}
         return ExportResult(to=export.target, kind=export.kind, preset=export.preset, rows=len(self._table), left_out=left_out)
+
+
+def _with_edits(table: Dataset, export: TableExport, job: Job, media: Iterable[str]) -> Dataset:
+    """The table with the edits that are kept, if its format is one in which rows are known again."""
+    name = format_of(export.target, export.format)
+    if name not in FORMATS:
+        return table
+    layout = Layout.of(table, name, media, escaped=name == "csv" and export.csv_formulas == "escape")
+    return job.with_edits(export.outputs()[0], table, layout)
 
 
 def _made(export: TableExport, job: Job, media: NamedMedia) -> tuple[Dataset, int]:
@@ -175,7 +188,7 @@ class _Maker:
         yield from grouped.values()
 
     def _row(self, row: _Row, path: str, measures: Mapping[str, Any]) -> dict[str, Any]:
-        made = {}
+        made: dict[str, Any] = {ORIGIN: row.about.name}
         for name, column in self._columns.items():
             if column.kind == "media" and column.value in ("image", "video") and row.about.medium.kind != column.value:
                 continue

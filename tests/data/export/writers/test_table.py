@@ -181,7 +181,7 @@ class TestFormats:
             )
         )
         assert json.loads((exporting.folder / "data" / "more.json").read_text())["UPPER.MP4"] == {"caption": "c", "fps": 12.0}
-        with pytest.raises(DataError, match=r"row 2 cannot be a key: 'clip\.mp4' in column 'file' stands in two rows"):
+        with pytest.raises(DataError, match=r"data\.jsonl:1 cannot be a key: 'clip\.mp4' in column 'file' stands in two rows"):
             exporting.run(table("data/bad.json", format="mapping", columns={"file": MEDIUM, "captions": "caption"}))
         assert not (exporting.folder / "data" / "bad.json").exists()
 

@@ -2,7 +2,8 @@
 
 For each output `exports.json` keeps what tells its files from any others: number, size and time of change. It is noted right
 before the files get their names, which changes none of these, next to what is there until then. So after a run that was killed in
-between, the output is known, whichever of the two it is.
+between, the output is known, whichever of the two it is. In `written/` each table has a file with its rows as they were written
+(`data.edits.written_rows`), which is named by the output and its state.
 """
 
 from __future__ import annotations
@@ -14,11 +15,15 @@ from pathlib import Path
 from juicecap.data.writing.atomic import replacing
 from juicecap.file_state import FileState
 from juicecap.plain import read_plain
-from juicecap.recipe.work_dir import LARGEST, noted
+from juicecap.recipe.work_dir import LARGEST, WRITTEN, noted
 from juicecap.vlm.base import digest_of
 
 MOST_LOOKED_AT = 100
 """Outputs beside which leftovers of killed runs are searched."""
+
+
+MOST_STATES = 8
+"""States of an output that are kept, one for each run that was killed before `settle`, and the last."""
 
 
 class Exports:
@@ -31,9 +36,28 @@ class Exports:
         """The last outputs that were begun: leftovers of killed runs are beside them."""
         return [Path(path) for path in list(self._read())[-MOST_LOOKED_AT:]]
 
-    def wrote(self, output: Path, state: str) -> bool:
-        """Whether a run of this folder wrote `output` in this state, and nobody changed it since."""
-        return state in self._read().get(_name(output), [])
+    def states(self, output: Path) -> list[str]:
+        """The states in which runs of this folder left an output, the latest last; none if none did."""
+        return self._read().get(_name(output), [])
+
+    def rows_file(self, output: Path, state: str) -> Path:
+        """The file of the rows of an output in this state."""
+        return self._file.parent / WRITTEN / f"{digest_of(_name(output))}-{state[:16]}.rows"
+
+    def settle(self, output: Path) -> None:
+        """Forget the states in which an output was before, and their rows, once it is as a run of this folder left it.
+
+        Raises:
+            DataError: that cannot be written.
+            EnvironmentFailure: the disk is full or fails.
+        """
+        known, there = self._read(), state_of(output)
+        states = known.get(_name(output), [])
+        if there in states and len(states) > 1:
+            self._write({**known, _name(output): [there]})
+            for state in states:
+                if state != there:
+                    self.rows_file(output, state).unlink(missing_ok=True)
 
     def begin(self, output: Path) -> None:
         """Note that there will be temporary files beside `output`.
@@ -47,15 +71,15 @@ class Exports:
             self._write({**known, _name(output): []})
 
     def expect(self, output: Path, temporary: Path) -> None:
-        """Note that `temporary`, which is whole and on disk, is going to be renamed to `output`.
+        """Note that `temporary`, which is whole and on disk, is going to be renamed to `output`; `settle` follows.
 
         Raises:
             DataError: that cannot be written.
             EnvironmentFailure: the disk is full or fails.
         """
-        known, there, new = self._read(), state_of(output), state_of(temporary)
-        still = [state for state in known.get(_name(output), []) if state == there]
-        self._write({**known, _name(output): [*still, *([new] if new else [])]})
+        known, new = self._read(), state_of(temporary)
+        states = [state for state in known.get(_name(output), []) if state != new]
+        self._write({**known, _name(output): [*states, *([new] if new else [])][-MOST_STATES:]})
 
     def _read(self) -> dict[str, list[str]]:
         try:
