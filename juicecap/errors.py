@@ -11,6 +11,7 @@
     │   └── TemplateStopped     its chat template exceeds a limit, or crashes (`vlm.models.sandbox`)
     ├── DataError               a dataset or an output cannot be read or written   exit 1
     │   ├── BrokenRecord        one record cannot be read (`data.record`)
+    │   ├── NotComparedError    edits of an output cannot be told (`data.edits.found_rows`)
     │   └── OtherAnswers        shards were answered otherwise than lower ones (`runner.shards.merge`)
     ├── EnvironmentFailure      engine, server, disk or library failed             exit 4
     │   ├── MissingLibrary      an optional library is not installed

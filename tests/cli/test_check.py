@@ -114,7 +114,7 @@ def captions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clips: Clips) -> P
 def test_all_libraries_that_are_missing_are_a_problem_with_their_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", "recipe.yaml"]) == 1
     assert capsys.readouterr().err == (
-        "recipe.yaml:4:5: video_captioning_from_vlm_mapper: no_such_library, nor_this_one are not installed, "
+        "recipe.yaml:4:5: video_captioning_from_vlm_mapper[1]: no_such_library, nor_this_one are not installed, "
         "which backend hf needs\n"
         "    4 |   - video_captioning_from_vlm_mapper:\n"
         "      |     ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^\n"

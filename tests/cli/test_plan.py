@@ -438,4 +438,4 @@ def test_a_plan_of_the_first_samples(here: Path, capsys: pytest.CaptureFixture[s
     assert main(["plan", "recipe.yaml", "--limit", "3"]) == 0
     out = capsys.readouterr().out
     assert "samples   3; all looked at\n" in out
-    assert "requests  3 about 3 samples, 3 answers\n" in out
+    assert "requests  3 about 3 samples; 3 different questions\n" in out

@@ -110,7 +110,7 @@ def test_nothing_of_it_disturbs_the_run_and_its_answers_are_reused(
     assert sum(map(len, model.batches)) == 10, "the run asks about the other six clips"
     assert len(Path("out/captions.jsonl").read_text().splitlines()) == 20
     assert main(["plan", "recipe.yaml"]) == 0
-    assert re.search(r"^ +answers +20: 20 replayed$", capsys.readouterr().out, re.MULTILINE)
+    assert re.search(r"^answers +20: 20 replayed$", capsys.readouterr().out, re.MULTILINE)
 
 
 def test_which_candidate_was_chosen_is_told(here: Path, model: Script) -> None:

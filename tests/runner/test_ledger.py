@@ -198,9 +198,9 @@ def test_shards_add_up_to_their_merge(ledger: Ledger, how: str) -> None:
 
 def test_start_up_loading_and_export_are_no_ops_time(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     """An engine that takes long to open holds up all ops of its segment, and none of them took that long."""
-    for name in ("load", "write_table"):
+    for name in ("load", "write_outputs"):
         real = getattr(local, name)
-        monkeypatch.setattr(local, name, lambda *given, real=real: (time.sleep(0.4), real(*given))[1])
+        monkeypatch.setattr(local, name, lambda *given, real=real, **how: (time.sleep(0.4), real(*given, **how))[1])
     ledger.script.opens_in = 1.5
     length = {"text_length_filter": {"min_len": 1}}
     ledger.texts.process = [length, {"doubt_mapper": ledger.op}, length]
