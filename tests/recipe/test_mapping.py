@@ -74,7 +74,7 @@ def test_problems_name_the_path_of_the_key(recipe: dict[str, Any]) -> None:
         "   did you mean 'export_path'?",
         "process[0].text_length_filter.min_lenn: text_length_filter[1] has no parameter 'min_lenn'",
         "   did you mean 'min_len'?  (juicecap ops text_length_filter)",
-        "process[0].text_length_filter.max_len: text_length_filter: max_len must be int >= 0 or null, not 'x'",
+        "process[0].text_length_filter.max_len: text_length_filter[1]: max_len must be int >= 0 or null, not 'x'",
         "process[1].qqqq: there is no op 'qqqq'",
         "   (juicecap ops lists all)",
     ]
