@@ -60,6 +60,8 @@ def as_before(captions: Path) -> bytes:
     lines = [json.loads(line) for line in captions.read_text().splitlines()]
     for entry in (entry for line in lines for entry in line["caption_provenance"]):
         assert {name: entry.pop(name) for name in LATER_IN_PROVENANCE} == LATER_IN_PROVENANCE
+        entry["op"], number = entry["op"].removesuffix("]").split("[")
+        assert number in ("2", "4")
     return "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines).encode()
 
 

@@ -79,7 +79,7 @@ class ImageCaptionGenerator(CaptionedColumn, Mapper):
             prompt = None if conversation.text else self._default_prompt
             turns = with_caption(conversation, prompt, caption_of(outcome), column, self.conversation_answer)
             sample = {**sample, column: turns}
-        return [self.captioned(self.name, sample, self.media_keys(), outcome)]
+        return [self.captioned(self.numbered_name, sample, self.media_keys(), outcome)]
 
     @override
     def prompts(self) -> Mapping[str, str]:

@@ -244,7 +244,7 @@ class VideoCaptioningFromVLMMapper(ModelOptions, Mapper):
             new[self.caption_field] = captions[0] if self.caption_as == "text" else captions
         if self.provenance_field:
             entries = [
-                provenance(self.name, sample, self.media_keys(), outcome, each.answer, each.number)
+                provenance(self.numbered_name, sample, self.media_keys(), outcome, each.answer, each.number)
                 for outcome, each in zip(outcomes, chosen, strict=True)
             ]
             new[self.provenance_field] = with_provenance(sample, self.provenance_field, entries)

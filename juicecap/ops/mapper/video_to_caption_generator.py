@@ -103,7 +103,7 @@ class VideoToCaptionGenerator(CaptionedColumn, Mapper):
             if prompt is not None or self.conversation_answer != "keep":
                 turns = with_caption(conversation, prompt, caption_of(outcome), column, self.conversation_answer)
                 sample = {**sample, column: turns}
-        return [self.captioned(self.name, sample, self.media_keys(), outcome)]
+        return [self.captioned(self.numbered_name, sample, self.media_keys(), outcome)]
 
     @override
     def prompts(self) -> Mapping[str, str]:
