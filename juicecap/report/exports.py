@@ -25,7 +25,7 @@ def export_lines(result: ExportResult) -> Iterator[str]:
         theirs = "it" if count == 1 else "them"
         yield f"          {plural(count, 'text')} stayed as somebody wrote {theirs}: {_named(result.stayed)}"
     if result.removed:
-        yield f"          {plural(result.removed, 'text')} removed, whose samples are gone"
+        yield f"          {plural(result.removed, 'text')} removed: not in the output any more"
     if result.edited_orphans:
         edited = plural(len(result.edited_orphans), "edited text")
         yield f"          {edited} without a sample stayed: {_named(result.edited_orphans)}"

@@ -45,7 +45,12 @@ def unfinished(history: History) -> str:
     known = f"only what {', '.join(ended)} did is known" if ended else "no op has finished"
     state = history.whole.state if history.whole else "not merged"
     why = {"done": "not merged"}.get(state, state)
-    return f"The run is not complete ({why}): {known}."
+    shards = [part for part in history.parts if part.folder != history.folder]
+    if not shards:
+        return f"The run is not complete ({why}): {known}."
+    done = sum(1 for part in shards if part.status and part.status.state == "done")
+    where = f"{done:,} of {plural(len(shards), 'shard')} {'is' if done == 1 else 'are'} done"
+    return f"The run is not complete ({why}; {where}): {known}{', there' if ended else ''}."
 
 
 def _step(step: StepTotals) -> Iterator[_Row]:

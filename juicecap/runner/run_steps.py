@@ -43,6 +43,10 @@ def run_steps(context: RunContext, stage: StepInput, numbers: range, lost: LostS
             with suppress(JuicecapError):  # such as a full disk, which is being reported already
                 lost.write(context.folder, finished, segment.unfinished if segment else ())
             raise
+        except KeyboardInterrupt:  # at any moment: what is unfinished may be in the middle of a write
+            with suppress(JuicecapError):
+                lost.write(context.folder, finished)
+            raise
         stage = finished[-1].stage
         again = recipe.steps[numbers.start : segment_end(recipe, numbers.start)] if context.keeps_engines else ()
         core.close_engines(but=engines_of((*recipe.steps[numbers.start + len(finished) :], *again)))

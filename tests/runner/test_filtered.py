@@ -48,6 +48,8 @@ class TextDeduplicator(Deduplicator):
     """Keeps the first of all samples whose texts begin alike."""
 
     def signature(self, sample):
+        if (HERE / "interrupted").exists():
+            raise KeyboardInterrupt
         return sample["text"][:4]
 
 
@@ -110,6 +112,21 @@ def test_a_run_that_ends_early_has_them_so_far_and_one_that_goes_on_has_the_same
     lossy.fails({})
     lossy.run()
     assert (lossy.work_dir / "filtered.jsonl").read_bytes() == whole
+
+
+def test_a_run_that_is_interrupted_has_those_of_finished_ops(lossy, monkeypatch: pytest.MonkeyPatch) -> None:
+    lossy.run()
+    whole = lines(lossy)
+    finished = [each for each in whole if each["op"].endswith(("[1]", "[2]", "[3]", "[4]"))]
+    lossy.output = lossy.folder / "again" / "texts.jsonl"
+    (lossy.folder / "interrupted").touch()
+    with pytest.raises(KeyboardInterrupt):
+        lossy.run()
+    assert lines(lossy) == finished
+    assert len(finished) < len(whole)
+    (lossy.folder / "interrupted").unlink()
+    lossy.run()
+    assert lines(lossy) == whole
 
 
 @pytest.mark.parametrize("pipeline", ["off", "on"])

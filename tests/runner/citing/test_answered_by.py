@@ -91,6 +91,19 @@ def test_replayed_answers_are_those_of_the_version_that_asked(job: CaptionJob) -
     assert job.model()["answered_by"] == [share(4, THEN), share(2, NOW)]
 
 
+def test_an_answer_that_rows_share_counts_in_each_whether_it_was_asked_or_replayed(job: CaptionJob) -> None:
+    job.write(3)
+    rows = (job.folder / "data.jsonl").read_text()
+    (job.folder / "data.jsonl").write_text(rows * 3)
+    first = job.run()
+    told = job.model()["answered_by"]
+    assert (first.asked, first.answers.shared, told) == (3, 6, [share(9, NOW)])
+    (job.work_dir / "steps").rename(job.folder / "gone")
+    again = job.run()
+    assert (again.asked, again.replayed, again.answers.shared) == (0, 3, 6)
+    assert job.model()["answered_by"] == told
+
+
 def test_each_candidate_is_that_of_the_version_that_asked_for_it(job: CaptionJob) -> None:
     job.captioner |= {"keep_candidate_mode": "all", "sampling_params": {"temperature": 1.0}}
     job.write(1)

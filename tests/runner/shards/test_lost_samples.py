@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from juicecap.report.why import totals_text
 from juicecap.runner.lineage.history import read_history
 from juicecap.runner.lineage.records import records
 from juicecap.runner.lineage.story import story_of
@@ -24,7 +25,11 @@ def test_merged_shards_have_the_filtered_samples_of_one_run_and_each_phase_tells
     whole = totals_of(read_history(job.texts.work_dir))
     job.texts.output = output
 
-    job.all_shards()
+    job.shard(2, 1)
+    part = totals_text(part_of := read_history(job.texts.work_dir), totals_of(part_of)).splitlines()[-1]
+    ops = "text_length_filter[1], trouble_mapper[2]"
+    assert part == f"The run is not complete (not merged; 2 of 4 shards are done): only what {ops} did is known, there."
+    job.shard(3, 4)
     before = read_history(job.texts.work_dir)
     assert not before.is_complete
     assert [each["id"] for each in records(before, "filtered")] == ["data.jsonl:19"]

@@ -165,6 +165,7 @@ class LookupStage:
     def _settle_joined(self, asked: QueuedRequest, outcome: Outcome) -> None:
         """Settle a request with the outcome of the one that it joined."""
         self._resources.stats.count(answer_counts.joined(outcome, asked.request.candidates))
+        self._resources.stats.used([outcome])
         asked.settle(outcome)
 
     def _count_known(self, keyed: KeyedRequest, outcome: Outcome) -> None:

@@ -19,7 +19,8 @@ Span = tuple[float, float]
 """Two moments of `time.monotonic`."""
 
 AnsweredBy = Mapping[tuple[str, str], int]
-"""How many answers an engine gave (`Answer.engine`) with a revision of its model. What identical requests share counts once."""
+"""How many answers an engine gave (`Answer.engine`) with a revision of its model. An answer that several samples share
+counts in each of them."""
 
 
 @dataclass(frozen=True, kw_only=True)
