@@ -193,7 +193,7 @@ def _whole(text: str, where: str, decode: Callable[[str, int, str], tuple[Any, i
             raise json.JSONDecodeError("Extra data", text, len(text) - len(rest))  # noqa: TRY301  (caught here on purpose)
     except json.JSONDecodeError as error:
         told = unseen(text[error.pos : error.pos + 1])
-        reason = f"{error.msg} at column {error.pos + 1}{f' ({told})' if told else ''}"
+        reason = f"{error.msg.removesuffix(' at')} at column {error.pos + 1}{f' ({told})' if told else ''}"
         raise BrokenRecord(where, not_json(reason)) from None
     return value
 

@@ -52,8 +52,8 @@ class Result(RunResult):
         """
         if self.next:
             raise UsageError(f"there is no output yet: {self.next}")
-        found = self._exported()
-        if found is None:  # the recipe has no op
+        found = None if self.edits else self._exported()  # edits are in the file alone
+        if found is None:  # or the recipe has no op
             return open_source(str(self.export_path), clean=True)
         paths, conversations = found.path_columns
         return without_origins(with_paths(found.dataset, paths, conversations, Path(), "absolute", None))

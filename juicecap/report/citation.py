@@ -64,6 +64,8 @@ def _ending(run: CitedRun) -> Iterator[str]:
         rejected
     )
     yield f"In all, {plural(run.samples, 'sample')} went in and {plural(run.exported, 'sample')} came out{lost}."
+    if run.edited:
+        yield f"Then {plural(run.edited, 'row')} {'was' if run.edited == 1 else 'were'} corrected or removed by hand."
 
 
 def _captioning(run: CitedRun) -> list[CitedStep]:
@@ -80,9 +82,15 @@ def _steps(run: CitedRun) -> Iterator[str]:
         elif step.taken is None or step.given is None:
             yield f"{step.op} was applied."
         elif step.filtered or step.op.partition("[")[0].endswith(_CHOOSE):
-            yield f"{step.op} kept {step.given:,} of {plural(step.taken, 'sample')}."
+            limits = ", ".join(f"{name} {value}" for name, value in step.wanted.items())
+            which = f" ({limits})" if limits else ""
+            yield f"{step.op}{which} kept {step.given:,} of {plural(step.taken, 'sample')}{_failed(step)}."
         else:
-            yield f"{step.op} was applied to {plural(step.taken, 'sample')}."
+            yield f"{step.op} was applied to {plural(step.taken, 'sample')}{_failed(step)}."
+
+
+def _failed(step: CitedStep) -> str:
+    return f"; {step.rejected:,} could not be processed" if step.rejected else ""
 
 
 def _captioned(step: CitedStep, model: Mapping[str, Any], seed: int | None) -> Iterator[str]:

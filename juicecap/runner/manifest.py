@@ -18,6 +18,7 @@ from juicecap.runner.citing.answered_by import facts_of
 from juicecap.runner.citing.model_facts import model_facts
 from juicecap.runner.exporting.result_facts import edit_facts, export_facts
 from juicecap.runner.loading import LOADING
+from juicecap.runner.lost_samples import limits
 from juicecap.runner.result import RunResult, StepResult, answer_facts, sample_facts
 from juicecap.vlm.base import digest_of
 
@@ -68,6 +69,7 @@ def manifest(
                 "engine_seconds": engine,
                 **sample_facts(step.counts),
                 "reasons": dict(step.reasons),
+                **_wanted(recipe_step, recipe.hidden),
                 **_model(recipe_step, step, recipe.hidden),
             }
             for step, engine, recipe_step in zip(result.steps, engines, _recipe_steps(recipe, result), strict=True)
@@ -80,6 +82,12 @@ def _recipe_steps(recipe: Recipe, result: RunResult) -> Iterator[Step | None]:
     steps = iter(recipe.steps)
     for each in result.steps:
         yield None if each.op == LOADING else next((step for step in steps if step.name == each.op), None)
+
+
+def _wanted(step: Step | None, hidden: Hidden) -> dict[str, Any]:
+    """The limits by which an op drops samples; nothing of one that has none."""
+    found = limits(step, hidden) if step else {}
+    return {"wanted": found} if found else {}
 
 
 def _model(step: Step | None, result: StepResult, hidden: Hidden) -> dict[str, Any]:

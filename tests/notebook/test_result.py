@@ -121,3 +121,14 @@ def test_it_is_the_runners_result_and_prints_as_the_summary(result: Result) -> N
     assert (result.exported, result.rejected, result.exit_code) == (2, 1, 0)
     assert str(result).splitlines()[0] == "in        3 samples"
     assert str(result) == repr(result)
+
+
+def test_the_rows_have_what_somebody_edited(result: Result, recipe: dict[str, Any]) -> None:
+    output = Path(recipe["export_path"])
+    output.write_text(output.read_text().replace('"a <b>red</b> ball', '"by hand'))
+    edited = juicecap.run(recipe, keep_edits=True)
+    assert len(edited.edits) == 1
+    rows = edited.dataset()
+    assert rows["caption"][0].startswith("by hand")
+    assert rows["caption"][1:] == result.dataset()["caption"][1:]
+    assert rows["videos"] == result.dataset()["videos"]

@@ -195,6 +195,16 @@ class TestJournal:
         assert [*again["caption"]] == ["two 0", "three 0", "one 0"]
         assert (journal if place.endswith(".sqlite") else journal / "journal.sqlite").is_file()
 
+    @pytest.mark.parametrize("name", ["paper.tex", "table.sqlite"])
+    def test_a_file_of_something_else_stays(self, name: str, clips: Clips, script: Script, tmp_path, closed) -> None:
+        (tmp_path / name).write_text("something else")
+        with pytest.raises(
+            DataError, match=rf"^journal='.*/{name}' is a file of something else, and stays as it is; give another"
+        ):
+            self.captioner(script).run(self.data(clips, "one"), journal=tmp_path / name)
+        assert {file.name: file.read_text() for file in tmp_path.iterdir() if file.is_file()} == {name: "something else"}
+        assert self.asked(script) == []
+
     def test_a_failure_is_not_kept_and_all_other_answers_are(self, clips: Clips, script: Script, tmp_path, closed) -> None:
         op, data = self.captioner(script), self.data(clips, "good", "bad")
         script.answers["bad"] = Failure(code="REFUSED", message="no")

@@ -90,6 +90,12 @@ def test_each_sample_that_was_dropped_has_a_line_with_what_was_measured(lossy) -
     found = lines(lossy)
     assert len(found) == result.filtered == 6
     assert {each.pop("source").removeprefix(f"{lossy.folder}/") for each in found} == {each["id"] for each in found}
+    limits = {step["op"]: step.get("wanted") for step in lossy.manifest()["steps"]}
+    assert (limits["plain_filter"], limits["scored_filter"], limits["text_length_filter"]) == (
+        None,
+        {"least": 0.5},
+        {"max_len": 12},
+    )
     assert found == [
         {"id": "data.jsonl:1", "op": "text_length_filter[1]", "measured": {"length": 2}, "wanted": {"min_len": 3}},
         {"id": "data.jsonl:2", "op": "plain_filter[2]"},

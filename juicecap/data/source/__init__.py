@@ -23,9 +23,9 @@ from juicecap.data.source.options import MOST_RECORDS, SourceOptions
 from juicecap.data.source.shards import webdataset
 from juicecap.data.source.text import caption_map, file_list, line_pairs
 from juicecap.data.surroundings import check_devices, import_datasets
-from juicecap.errors import DataError
+from juicecap.errors import ArgumentError, DataError
 from juicecap.naming import HUB_NAME, missing, quoted, unwritable
-from juicecap.sample import display_path
+from juicecap.sample import display_path, short_repr
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -66,7 +66,7 @@ SHOWN_SPLITS = 20
 
 
 def open_source(
-    path: str,
+    path: str | os.PathLike[str],
     *,
     cache_folder: Path | None = None,
     video_key: str = "videos",
@@ -95,9 +95,15 @@ def open_source(
     from it can be read anywhere.
 
     Raises:
+        ArgumentError: an argument is of a wrong kind.
         DataError: there is nothing to read at `path`, or it is broken.
         EnvironmentFailure: the disk is full, the Hub cannot be reached, or devices of the system are missing.
     """
+    if not isinstance(path, str | os.PathLike):
+        raise ArgumentError(f"load_dataset takes a path, or the name of a dataset on the Hub, not {short_repr(path)}")
+    path = os.fspath(path)
+    if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool)):
+        raise ArgumentError(f"limit= takes a whole number, not {short_repr(limit)}")
     check_devices()
     import_datasets()
     if why := unwritable(os.path.abspath(path)):

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 from typing_extensions import override
 
+from juicecap.errors import DataError
 from juicecap.vlm.journal import HeldFailures, Journal
-from juicecap.vlm.journal.file_signature import NAME
+from juicecap.vlm.journal.file_signature import NAME, is_journal
 from juicecap.vlm.journal.store import Entry, Record
 
 if TYPE_CHECKING:
@@ -47,4 +48,16 @@ def answers_in(place: str | Path | None, op: Op) -> AbstractContextManager[Journ
         return nullcontext()
     path = Path(place)
     is_file = path.is_file() or (path.suffix.lower() in SUFFIXES and not path.is_dir())
+    if is_file:
+        _refuse_others(path)
     return AnswerJournal(path if is_file else path / NAME)
+
+
+def _refuse_others(path: Path) -> None:
+    """Refuse a file that is no journal, which would be set aside as a damaged one."""
+    try:
+        is_other = path.exists() and path.stat().st_size > 0 and not is_journal(path)
+    except OSError as error:
+        raise DataError(f"journal={str(path)!r} cannot be read: {error.strerror or error}") from error
+    if is_other:
+        raise DataError(f"journal={str(path)!r} is a file of something else, and stays as it is; give another path, or a folder")

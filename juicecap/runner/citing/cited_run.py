@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,8 @@ class CitedStep:
     given: int | None = None
     filtered: int = 0
     rejected: int = 0
+    wanted: Mapping[str, Any] = field(default_factory=dict)
+    """The limits by which it dropped samples."""
     model: Mapping[str, Any] | None = None
     """As in the manifest; None: it asks no model, or that is not known."""
 
@@ -55,6 +57,8 @@ class CitedRun:
     limit: int | None
     seed: int | None
     steps: tuple[CitedStep, ...]
+    edited: int
+    """Rows of outputs that were corrected by hand, and deleted ones."""
     unknown: tuple[str, ...]
     """What was not noted, a phrase each."""
 
@@ -111,6 +115,7 @@ def _finished(folder: Path, manifest: Mapping[str, Any], recipe: Recipe | None) 
                 given=int(each["given"]),
                 filtered=int(each["filtered"]),
                 rejected=int(each["rejected"]),
+                wanted=dict(each.get("wanted") or {}),
                 model=each.get("model") or model,
             )
             for each, model in zip(done, models, strict=True)
@@ -126,6 +131,7 @@ def _finished(folder: Path, manifest: Mapping[str, Any], recipe: Recipe | None) 
             limit=None if manifest.get("limit") is None else int(manifest["limit"]),
             seed=None if manifest.get("seed") is None else int(manifest["seed"]),
             steps=steps,
+            edited=sum(int(each["rows"]) + int(each["deleted"]) for each in manifest.get("edits") or ()),
             unknown=tuple(_unknown(done, steps)),
         )
     except (KeyError, TypeError, ValueError) as error:
@@ -155,6 +161,7 @@ def _unfinished(folder: Path, recipe: Recipe | None) -> CitedRun:
         limit=None,
         seed=recipe.seed if recipe else None,
         steps=tuple(CitedStep(op=name, model=model) for name, model in zip(names, _models(recipe, names), strict=True)),
+        edited=0,
         unknown=tuple(unknown),
     )
 

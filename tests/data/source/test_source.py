@@ -12,7 +12,7 @@ from datasets import Dataset, DatasetDict
 from juicecap.data.export import write_export
 from juicecap.data.infer import infer_columns
 from juicecap.data.source import FORMATS, format_of, open_source
-from juicecap.errors import DataError
+from juicecap.errors import ArgumentError, DataError
 from juicecap.sample import ORIGIN, media_paths
 
 
@@ -31,6 +31,14 @@ def test_each_row_knows_where_it_came_from(clips: Path, tmp_path: Path) -> None:
         {"id": "clips.jsonl:4", "folder": str(tmp_path), "missing": []},
     ]
     assert dataset["n"] == [1, None, None]
+
+
+def test_a_path_may_be_a_path_and_nothing_else(clips: Path, tmp_path: Path) -> None:
+    assert open_source(clips, cache_folder=tmp_path / "cache")["n"] == [1, None, None]
+    with pytest.raises(ArgumentError, match=r"^load_dataset takes a path, or the name of a dataset on the Hub, not "):
+        open_source(Dataset.from_dict({"a": [1]}), cache_folder=tmp_path / "cache")
+    with pytest.raises(ArgumentError, match=r"^limit= takes a whole number, not '3'$"):
+        open_source(clips, limit="3", cache_folder=tmp_path / "cache")
 
 
 def test_a_relative_path_gives_an_absolute_folder(clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

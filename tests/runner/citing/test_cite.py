@@ -54,10 +54,11 @@ RUN = CitedRun(
     limit=None,
     seed=7,
     steps=(
-        CitedStep(op="video_duration_filter", taken=1000, given=900, filtered=100),
+        CitedStep(op="video_duration_filter", taken=1000, given=900, filtered=97, rejected=3, wanted={"min_duration": 1.5}),
         CitedStep(op="video_captioning_from_vlm_mapper", taken=900, given=898, rejected=2, model=MODEL),
         CitedStep(op="whitespace_normalization_mapper", taken=898, given=898),
     ),
+    edited=2,
     unknown=(),
 )
 
@@ -65,7 +66,7 @@ RUN = CitedRun(
 def test_the_paragraph_says_all_that_a_reader_needs() -> None:
     assert methods(RUN) == (
         "Captions were made with juicecap 0.9.0 from 1,000 samples of the dataset my clips.jsonl. "
-        "video_duration_filter kept 900 of 1,000 samples. "
+        "video_duration_filter (min_duration 1.5) kept 900 of 1,000 samples; 3 could not be processed. "
         f"video_captioning_from_vlm_mapper captioned 900 samples with Qwen/Qwen3-VL-8B-Instruct (revision {COMMIT}) through "
         "vLLM 0.32.0 (in bfloat16, asked by juicecap 0.9.0, chat template 0123456789ab). "
         "From each video (up to second 60) 2 frames per second were taken, at least 4 and at most 64. "
@@ -74,7 +75,8 @@ def test_the_paragraph_says_all_that_a_reader_needs() -> None:
         "3 candidates were drawn for each video, one of which was chosen at random; tokens were sampled with temperature 0.7, "
         "top p 0.9 and seeds derived from 7, with at most 128 tokens. This gave 898 samples. "
         "whitespace_normalization_mapper was applied to 898 samples. "
-        "In all, 1,000 samples went in and 898 samples came out; 2 samples could not be processed and were left out."
+        "In all, 1,000 samples went in and 898 samples came out; 5 samples could not be processed and were left out. "
+        "Then 2 rows were corrected or removed by hand."
     )
     assert caveats(RUN) == ["look at the licence of each model: some restrict what its output may be used for"]
 
@@ -126,6 +128,15 @@ def test_several_models_and_several_versions_are_all_told() -> None:
         "@misc{qwen3_vl_8b_instruct,",
         "@misc{gpt_x,",
     ]
+
+
+def test_edits_are_told_of_a_real_run(job: CaptionJob) -> None:
+    job.run()
+    output = job.folder / "out" / "captions.jsonl"
+    first, *others = output.read_text().splitlines()
+    output.write_text("\n".join([json.dumps({**json.loads(first), "text": "By hand."}), *others]) + "\n")
+    job.run(keep_edits=True)
+    assert methods(cited_run(str(job.work_dir))).endswith(" Then 1 row was corrected or removed by hand.")
 
 
 def test_a_run_by_its_folder_its_output_and_its_recipe(job: CaptionJob, capsys: pytest.CaptureFixture[str]) -> None:
