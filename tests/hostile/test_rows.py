@@ -213,7 +213,7 @@ def test_what_is_no_path_is_rejected_alone(value: str, message: str, job: Job) -
     job.run("video_duration_filter")
     assert [json.loads(line)["text"] for line in job.output] == ["good", "good"]
     assert [(each["id"], each["op"], each["code"], each["message"]) for each in job.rejected] == [
-        ("data.jsonl:2", "video_duration_filter", "BAD_MEDIA_COLUMN", message)
+        ("data.jsonl:2", "video_duration_filter[1]", "BAD_MEDIA_COLUMN", message)
     ]
 
 

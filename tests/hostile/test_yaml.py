@@ -154,7 +154,7 @@ def test_anchors_merge_keys_and_a_byte_order_mark_are_no_harm(tmp_path: Path) ->
     ("what", "last", "hint"),
     [
         ("{name}: 1\n", "a recipe has no key 'dataset_pathy_8999'", "did you mean 'dataset_path'?"),
-        ("      {name}: 1\n", "text_length_filter has no parameter 'dataset_pathy_8999'", "(juicecap ops text_length_filter)"),
+        ("      {name}: 1\n", "text_length_filter[1] has no parameter 'dataset_pathy_8999'", "(juicecap ops text_length_filter)"),
         ("  - {name}\n", "there is no op 'dataset_pathy_8999'", "(juicecap ops lists all)"),
     ],
 )
@@ -187,7 +187,7 @@ def test_a_pipe_is_not_waited_for_where_a_file_is_included(tmp_path: Path) -> No
         ),
         (
             f'process:\n  - {CAPTIONER}:\n      backend: openai\n      api_base: "http://{"a" * 400_000}\\n"\n',
-            f"recipe.yaml:4:7: {CAPTIONER}: api_base must be an address such as http://localhost:8000/v1, not 'http://aaa",
+            f"recipe.yaml:4:7: {CAPTIONER}[1]: api_base must be an address such as http://localhost:8000/v1, not 'http://aaa",
         ),
     ],
     ids=["many ops", "many suffixes", "many files of ops", "an address that is read again and again"],

@@ -135,7 +135,7 @@ def _names(folder: Path, options: SourceOptions, passed: PassedOver | None) -> I
 def files_of(root: Path, is_taken: Callable[[str], bool]) -> Iterator[str]:
     """Paths below `root`, in order of names. Folders can be nested deeper than Python's recursion limit, so this is a loop."""
     met: Counter[_Number] = Counter()
-    open_folders = [_Folder("", _number(os.stat(root)), _entries(root))]
+    open_folders = [_Folder("", _number(os.stat(root)), os.path.realpath(root), _entries(root))]
     while open_folders:
         folder = open_folders[-1]
         entry = next(folder.entries, None)
@@ -145,13 +145,14 @@ def files_of(root: Path, is_taken: Callable[[str], bool]) -> Iterator[str]:
         name = f"{folder.prefix}{entry.name}"
         number, is_file = _kind(entry, is_taken)
         if number:
-            if any(number == each.number for each in open_folders) or is_of_the_system(os.path.realpath(entry.path)):
+            real = os.path.realpath(entry.path) if entry.is_symlink() else os.path.join(folder.real, entry.name)
+            if any(number == each.number for each in open_folders) or is_of_the_system(real):
                 continue
             met[number] += 1
             if met[number] > PLACES:
                 what = f"{entry.path} is met in more than {PLACES:,} places below {root}"
                 raise DataError(f"{what}. Remove links to folders from there.")
-            open_folders.append(_Folder(f"{name}/", number, _entries(root / name)))
+            open_folders.append(_Folder(f"{name}/", number, real, _entries(root / name)))
         elif is_file:
             yield name
 
@@ -165,6 +166,8 @@ class _Folder(NamedTuple):
 
     prefix: str
     number: _Number
+    real: str
+    """Its path without links."""
     entries: Iterator[os.DirEntry[str]]
 
 
