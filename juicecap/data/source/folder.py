@@ -145,8 +145,10 @@ def files_of(root: Path, is_taken: Callable[[str], bool]) -> Iterator[str]:
         name = f"{folder.prefix}{entry.name}"
         number, is_file = _kind(entry, is_taken)
         if number:
+            if any(number == each.number for each in open_folders):
+                continue
             real = os.path.realpath(entry.path) if entry.is_symlink() else os.path.join(folder.real, entry.name)
-            if any(number == each.number for each in open_folders) or is_of_the_system(real):
+            if is_of_the_system(real):
                 continue
             met[number] += 1
             if met[number] > PLACES:
