@@ -32,6 +32,10 @@ def _lines(plan: Plan, prices: Prices) -> Iterator[str]:
         yield _line("video", f"{share}{total} in {videos} videos, {seconds / different:.1f} s on average")
     if plan.unreadable:
         yield _line("unusable", f"{len(plan.unreadable):,} media; the first: {plan.unreadable[0]}")
+    for each in plan.dropped:
+        counts = {"filtered": each.filtered, "rejected": each.rejected}
+        told = ", ".join(f"{_about(count * plan.factor)} {what}" for what, count in counts.items() if count)
+        yield _line("dropped", f"{told} by {each.op}")
     if plan.not_applied:
         yield _line("not known", f"what {', '.join(plan.not_applied)} will drop: taken to be nothing")
     for step in plan.steps:

@@ -185,6 +185,16 @@ def test_ops_that_read_headers_or_text_are_applied(here: Path) -> None:
     assert plan.not_applied == []
 
 
+def test_what_ops_drop_before_a_model_is_asked_is_told(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows(*[f"clip_0{number}.mp4" for number in range(10)], "gone.mp4")
+    short = sum(probe(f"clips/clip_0{number}.mp4").duration < 3.5 for number in range(10))
+    filters = "  - video_duration_filter:\n      min_duration: 3.5\n  - text_length_filter:\n      min_len: 0\n"
+    write(filters + CAPTION, data="clips/own.jsonl")
+    assert main(["plan", "recipe.yaml"]) == 0
+    dropped = [line for line in capsys.readouterr().out.splitlines() if "dropped" in line]
+    assert dropped == [f"dropped   {short} filtered, 1 rejected by video_duration_filter[1]"]
+
+
 def test_a_folder_of_pictures_is_a_film_for_filters_and_plans(here: Path) -> None:
     Path("clips/film").mkdir()
     for number in range(8):

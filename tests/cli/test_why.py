@@ -144,6 +144,11 @@ def test_an_unknown_sample_is_a_wrong_command(run: Path, name: str, near: str, c
     assert f"no op of the run in out.run has met a sample '{name}'; did you mean '{near}" in capsys.readouterr().err
 
 
+def test_an_id_of_another_kind_is_shown_what_ids_are_like(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["why", "out.run", "my-own-name"]) == 2
+    assert "has met a sample 'my-own-name'; ids here are like 'data.jsonl:1'" in capsys.readouterr().err
+
+
 def test_a_run_that_was_killed_tells_what_is_finished(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     steps = json.loads((run / "steps.json").read_text())
     (run / "steps.json").write_text(json.dumps(steps[:2]))

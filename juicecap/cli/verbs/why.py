@@ -87,11 +87,11 @@ def _facts(history: History, story: Story) -> dict[str, Any]:
 
 def _unknown(history: History, name: str) -> str:
     from juicecap.report.why import unfinished
-    from juicecap.runner.lineage.story import near_names
+    from juicecap.runner.lineage.story import an_id, near_names
 
     near = near_names(history, name)
     told = f"no op of the run in {history.folder} has met a sample {name!r}"
-    more = f"; did you mean {near!r}?" if near else ""
+    more = f"; did you mean {near!r}?" if near else f"; ids here are like {an_id(history)!r}"
     return f"{told}{more}" if history.is_complete else f"{told}{more}\n{unfinished(history)}"
 
 

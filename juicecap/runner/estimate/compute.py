@@ -8,6 +8,7 @@ deduplicators and selectors, which are assumed to keep everything.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -23,7 +24,7 @@ from juicecap.ops.base import Op
 from juicecap.ops.whole_dataset import WholeDatasetOp
 from juicecap.recipe import Recipe, Step
 from juicecap.runner.estimate.dataset_sample import Header, Headers, Medium, media_of, open_dataset, spread
-from juicecap.runner.estimate.model import SHORTEST_ANSWER, Plan, RequestEstimate, StepPlan
+from juicecap.runner.estimate.model import SHORTEST_ANSWER, DroppedBefore, Plan, RequestEstimate, StepPlan
 from juicecap.runner.estimate.sharing import MADE_UP, Groups, Shares, Traced
 from juicecap.sample import Sample, sample_name
 from juicecap.vlm.base import Answer, Outcome, Request
@@ -66,7 +67,7 @@ def make_plan(recipe: Recipe, *, look_at_all: bool = False, limit: int | None = 
                 others = _sharing(step, others, shares)
                 samples = _asking(step, samples, shares, headers, counters, plan)
             elif _is_applied(step.op):
-                samples, others = _applied(step.op, samples), _applied(step.op, others)
+                samples, others = _applied(step, samples, plan), _applied(step, others)
             else:
                 plan.not_applied.append(step.label)
     plan.unreadable = [str(header) for header in headers.known.values() if isinstance(header, MediaError)]
@@ -81,8 +82,12 @@ def _traced(dataset: Dataset, rows: Sequence[int]) -> list[Traced]:
     return [Traced(sample, row) for sample, row in zip(Rows(dataset.select(rows), CHUNK), rows, strict=True)]
 
 
-def _applied(op: Op, samples: Sequence[Traced]) -> list[Traced]:
-    fates = op.stream(each.sample for each in samples)
+def _applied(step: Step, samples: Sequence[Traced], plan: Plan | None = None) -> list[Traced]:
+    """What samples become; how many of them are dropped is noted in the plan."""
+    fates = list(step.op.stream(each.sample for each in samples))
+    kinds = Counter(fate.kind for fate in fates)
+    if plan and (kinds["filtered"] or kinds["rejected"]):
+        plan.dropped.append(DroppedBefore(step.label, kinds["filtered"], kinds["rejected"]))
     return [each._replace(sample=output) for each, fate in zip(samples, fates, strict=True) for output in fate.outputs]
 
 

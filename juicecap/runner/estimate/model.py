@@ -151,6 +151,15 @@ class StepPlan:
         return self.step.op.limits().frame_bytes or machine_memory() // PART_OF_MACHINE
 
 
+@dataclass(frozen=True)
+class DroppedBefore:
+    """How many of the samples that were looked at an op drops."""
+
+    op: str
+    filtered: int
+    rejected: int
+
+
 @dataclass
 class Plan:
     """What a run will take."""
@@ -162,6 +171,8 @@ class Plan:
     """Different paths in the columns of media, in all samples; None: there are no such columns."""
     steps: list[StepPlan] = field(default_factory=list)
     unreadable: list[str] = field(default_factory=list)
+    dropped: list[DroppedBefore] = field(default_factory=list)
+    """What ops drop that ask no model."""
     not_applied: list[str] = field(default_factory=list)
     """Ops that are assumed to keep everything."""
 

@@ -96,6 +96,14 @@ def near_names(history: History, name: str) -> str | None:
     return near(name, dict.fromkeys(candidates))
 
 
+def an_id(history: History) -> str:
+    """The id of a sample; empty if no op has met one."""
+    for part, noted in history.steps():
+        for _, sample, _ in rows_where(part.table(noted), first_of_each):
+            return sample_name(sample)
+    return ""
+
+
 def _fate(told: dict[str, Any], noted: NotedStep) -> SampleFate:
     fate = SampleFate(told["kind"], told["code"], captions=told["captions"], cut=told["truncated"])
     if fate.kind == "filtered":
