@@ -91,7 +91,8 @@ def _unknown(history: History, name: str) -> str:
 
     near = near_names(history, name)
     told = f"no op of the run in {history.folder} has met a sample {name!r}"
-    more = f"; did you mean {near!r}?" if near else f"; ids here are like {an_id(history)!r}"
+    example = "" if near else an_id(history)
+    more = f"; did you mean {near!r}?" if near else f"; ids here are like {example!r}" if example else ""
     return f"{told}{more}" if history.is_complete else f"{told}{more}\n{unfinished(history)}"
 
 
