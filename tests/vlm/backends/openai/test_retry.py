@@ -296,7 +296,7 @@ class TestSilence:
     @pytest.mark.parametrize("models", [None, Reply("not found", 404), refused(500, "oops"), Reply("<html>")], ids=repr)
     def test_one_request_that_hangs_fails_alone_where_somebody_is_there(self, server, models):
         async def story():
-            async with server.engine(timeout=0.6, max_attempts=2) as engine:
+            async with server.engine(timeout=1.2, max_attempts=2) as engine:
                 server.models = models or server.models
                 server.script, server.seen = [Reply(hang=60)], []
                 return await engine.generate([prepared()])
