@@ -74,7 +74,7 @@ def job(tmp_path: Path) -> Job:
 
 
 BROKEN_LINES: dict[str, tuple[bytes, str]] = {
-    "cut": (b'{"text": "x', "not valid JSON: Unterminated string starting at at column 10. Mend the record or remove it."),
+    "cut": (b'{"text": "x', "not valid JSON: Unterminated string starting at column 10. Mend the record or remove it."),
     "zeros": (
         b"\0" * 4096,
         "not valid JSON: Expecting value at column 1 (an invisible character U+0000). Mend the record or remove it.",
