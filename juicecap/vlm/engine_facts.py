@@ -11,6 +11,7 @@ from importlib import metadata
 import juicecap
 from juicecap.vlm.base import ModelSettings, canonical_json
 from juicecap.vlm.catalog import spec_of
+from juicecap.vlm.installed import version_of
 
 
 def engine_facts(settings: ModelSettings, facts: Mapping[str, str]) -> str:
@@ -21,8 +22,7 @@ def engine_facts(settings: ModelSettings, facts: Mapping[str, str]) -> str:
 
 def _version(name: str) -> str:
     """The version of a library by the name under which it is imported; empty if it is not installed."""
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        offered = metadata.packages_distributions().get(name, ())
-        return metadata.version(offered[0]) if offered else ""
+    if version := version_of(name):
+        return version
+    offered = metadata.packages_distributions().get(name, ())
+    return version_of(offered[0]) if offered else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -13,6 +14,14 @@ from juicecap.vlm.catalog import BackendSpec, find
 def is_installed(library: str) -> bool:
     """Whether a library is installed, by the name under which it is imported."""
     return find_spec(library) is not None
+
+
+def version_of(package: str) -> str:
+    """The version of an installed package; empty if there is none of this name."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return ""
 
 
 def missing_libraries(spec: BackendSpec) -> list[str]:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from killed import KILLED
 
 import juicecap
 from juicecap.cli import main
@@ -17,21 +18,6 @@ from juicecap.errors import DataError, UsageError
 from juicecap.recipe import examine
 
 Row = dict
-
-KILLED = """
-
-import os, signal
-_rename = {rename}
-
-def rename(self, target, *rest):
-    if pathlib.Path(target).name == {name!r}:
-        if {after}:
-            _rename(self, target, *rest)
-        os.kill(os.getpid(), signal.SIGKILL)
-    return _rename(self, target, *rest)
-
-{rename} = rename
-"""
 
 
 class Clips:

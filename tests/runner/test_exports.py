@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from killed import KILLED
 
 from juicecap.errors import DataError, EnvironmentFailure, JuicecapError, UsageError
 
@@ -17,21 +18,6 @@ pytestmark = pytest.mark.process
 REFUSED = "exists and was not written by this run; give another path, or --overwrite to replace it"
 
 EDITED = "was edited( or replaced)? since juicecap wrote it: "
-
-KILLED = """
-
-import os, signal
-_rename = {rename}
-
-def rename(self, target, *rest):
-    if pathlib.Path(target).name == {name!r}:
-        if {after}:
-            _rename(self, target, *rest)
-        os.kill(os.getpid(), signal.SIGKILL)
-    return _rename(self, target, *rest)
-
-{rename} = rename
-"""
 
 
 def test_a_run_that_wrote_nothing_owns_nothing(texts) -> None:

@@ -43,11 +43,13 @@ class Layout:
     """Whether texts in a CSV that a spreadsheet would take for formulas have an apostrophe in front."""
 
     @classmethod
-    def of(cls, dataset: Dataset, format: str, media: Iterable[str] = (), *, escaped: bool = False) -> Layout:
-        """The layout of a dataset that is written in a format."""
+    def of(cls, dataset: Dataset, format: str, media: Iterable[str] = (), *, csv_formulas: str = "raw") -> Layout:
+        """The layout of a dataset that is written in a format; `csv_formulas` as in a recipe."""
         names = visible_columns(dataset)
         found = tuple(name for name in names if name in set(media))
-        return cls(format=format, columns=kinds_of(dataset, names), media=found, escaped=escaped)
+        return cls(
+            format=format, columns=kinds_of(dataset, names), media=found, escaped=format == "csv" and csv_formulas == "escape"
+        )
 
 
 class WrittenRow(NamedTuple):

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib import metadata
 
 from juicecap.errors import EnvironmentFailure
 from juicecap.recipe.checks.columns import problem_of
 from juicecap.recipe.problems import Problem
 from juicecap.recipe.types import Recipe, Step
 from juicecap.vlm.catalog import find
-from juicecap.vlm.installed import how_to_install, is_installed
+from juicecap.vlm.installed import how_to_install, is_installed, version_of
 
 RAY = "ray"
 """The library of clusters, and the extra of its name."""
@@ -26,7 +25,7 @@ class Library:
     needed_by: str
     installed: bool
     version: str = ""
-    """Empty: not installed, or not known."""
+    """Empty: not installed, or its package has another name."""
 
     @classmethod
     def of(cls, name: str, needed_by: str) -> Library:
@@ -36,14 +35,6 @@ class Library:
 
     def __str__(self) -> str:
         return f"{self.name} {self.version}".rstrip() if self.installed else f"{self.name} (not installed)"
-
-
-def version_of(name: str) -> str:
-    """The version of an installed library whose package has its name; empty if it has another one."""
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return ""
 
 
 def libraries_of(recipe: Recipe) -> list[Library]:

@@ -62,8 +62,7 @@ def _table(recipe: Recipe, last: Dataset, folder: RunFolder, outputs: ClaimedOut
     table = with_paths(last, *columns, at.absolute(), recipe.export_paths, folder.steps)
     name = format_of(recipe.export_path, recipe.export_type)
     media = {split_name(column, table.column_names)[0] for column in columns[0]}
-    escaped = name == "csv" and recipe.export_csv_formulas == "escape"
-    return outputs.with_edits(recipe.table, table, Layout.of(table, name, media, escaped=escaped))
+    return outputs.with_edits(recipe.table, table, Layout.of(table, name, media, csv_formulas=recipe.export_csv_formulas))
 
 
 def _write_table(recipe: Recipe, table: Dataset, folder: RunFolder, outputs: ClaimedOutputs) -> None:

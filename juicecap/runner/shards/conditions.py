@@ -7,7 +7,6 @@ from machine to machine.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 import juicecap
@@ -17,6 +16,7 @@ from juicecap.runner.steps import engines_of
 from juicecap.text import numbered
 from juicecap.vlm.base import digest_of
 from juicecap.vlm.catalog import spec_of
+from juicecap.vlm.installed import version_of
 
 if TYPE_CHECKING:
     from juicecap.recipe import Recipe, Step
@@ -42,7 +42,7 @@ def conditions(recipe: Recipe, phase: Phase, dataset: Mapping[str, Any], input_:
         "dataset": dict(dataset),
         "input": input_,
         "ops": [op_conditions(recipe, step) for step in steps],
-        "libraries": {name: _version(name) for name in _libraries(steps)},
+        "libraries": {name: version_of(name) for name in _libraries(steps)},
     }
 
 
@@ -87,13 +87,6 @@ def _libraries(steps: tuple[Step, ...]) -> list[str]:
     specs = [spec_of(engine) for engine in engines_of(steps)]
     found = {name for spec in specs if not spec.is_remote for name in spec.libraries}
     return sorted(found | ({*_OF_MEDIA} if any(step.op.asks() for step in steps) else set()))
-
-
-def _version(library: str) -> str:
-    try:
-        return metadata.version(library)
-    except metadata.PackageNotFoundError:
-        return ""
 
 
 def _fact(name: str, this: Any, that: Any) -> Iterator[str]:

@@ -6,9 +6,7 @@ import os
 import platform
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
-from importlib import metadata
 from pathlib import Path
 
 import juicecap
@@ -17,6 +15,7 @@ from juicecap.media.rules import DEFAULT_RULES, MediaLimits
 from juicecap.media.workers.pool import usable_cores
 from juicecap.vlm.base import ModelSettings
 from juicecap.vlm.catalog import spec_of
+from juicecap.vlm.installed import version_of
 
 LIBRARIES = ("av", "numpy", "pillow")
 """Libraries whose versions can change an answer of any model; those of its backend are added."""
@@ -140,11 +139,7 @@ def _minor(version: str) -> str:
 
 
 def _versions(libraries: Sequence[str]) -> dict[str, str]:
-    found = {}
-    for name in libraries:
-        with suppress(metadata.PackageNotFoundError):
-            found[name] = metadata.version(name)
-    return found
+    return {name: version for name in libraries if (version := version_of(name))}
 
 
 def _is_folder(model: ModelSettings) -> bool:

@@ -87,7 +87,7 @@ def _with_edits(table: Dataset, export: TableExport, job: Job, media: Iterable[s
     name = format_of(export.target, export.format)
     if name not in FORMATS:
         return table
-    layout = Layout.of(table, name, media, escaped=name == "csv" and export.csv_formulas == "escape")
+    layout = Layout.of(table, name, media, csv_formulas=export.csv_formulas)
     return job.with_edits(export.outputs()[0], table, layout)
 
 
